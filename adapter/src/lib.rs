@@ -1,0 +1,1 @@
+//! Turns an unmodified proxy-wasm filter into a component.

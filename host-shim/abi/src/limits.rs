@@ -1,0 +1,24 @@
+//! Every limit, with its unit, reason and source.
+
+/// Bytes of a serialized map that a filter hands over; a larger one counts as empty. Source: Envoy.
+pub const PAIRS_MAX_BYTES: usize = 1024 * 1024;
+
+/// Pairs in a serialized map that a filter hands over; more count as an empty map. Source: Envoy.
+pub const PAIRS_MAX_COUNT: usize = 1024;
+
+/// Bytes of one `random_get`; more is `EINVAL`. Source: Envoy.
+pub const RANDOM_MAX_BYTES: u32 = 64 * 1024;
+
+/// Bytes of one body that are held for a filter that asked to buffer, unless the settings say otherwise; past it the
+/// answer is 413 (request) or 500 (response). Source: Envoy's `per_connection_buffer_limit_bytes`.
+pub const BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
+
+/// Milliseconds without any progress on a stream until it is answered 408 or 504. Source: Envoy's
+/// `stream_idle_timeout`.
+pub const STREAM_IDLE_TIMEOUT_MS: u64 = 300_000;
+
+/// Milliseconds from the end of the request to the end of the upstream's response. Source: Envoy's route `timeout`.
+pub const UPSTREAM_TIMEOUT_MS: u64 = 15_000;
+
+/// Entries of a filter's function table that Wasmtime's pooling allocator takes at its defaults.
+pub const POOLED_TABLE_ELEMENTS: u64 = 20_000;

@@ -1,0 +1,119 @@
+//! What the user set for one plugin: written into the component by the adapter, read by the shim.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// Everything that the shim needs to know besides the filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The plugin and its VM.
+    pub plugin: Plugin,
+    /// Where a request goes that the filter lets through.
+    pub route: Route,
+    /// The clusters that callouts name.
+    pub clusters: Vec<Cluster>,
+    /// Property values set by hand: the path's segments joined by NUL, and the value as the ABI encodes it.
+    pub properties: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Properties read from a request header: the path's segments joined by NUL, and the header's name in lower case.
+    pub property_headers: Vec<(Vec<u8>, String)>,
+    /// Where the shim takes the connection manager's part.
+    pub connection: Connection,
+}
+
+/// The plugin as the filter sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// `plugin_name`, also the prefix of its log lines.
+    pub name: String,
+    /// `plugin_root_id`: which of the module's registered root contexts to use.
+    pub root_id: String,
+    /// `plugin_vm_id`.
+    pub vm_id: String,
+    /// What `proxy_on_configure` reads.
+    pub configuration: Vec<u8>,
+    /// What `proxy_on_vm_start` reads.
+    pub vm_configuration: Vec<u8>,
+    /// What WASI `environ_get` shows.
+    pub environment: Vec<(String, String)>,
+    /// Let `StopIteration` from a headers callback hold the headers and go on with the body.
+    pub allow_on_headers_stop_iteration: bool,
+    /// The least severe log record that is written, as a number of the ABI.
+    pub log_level: u8,
+}
+
+/// Where a request goes that the filter lets through.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Route {
+    /// To this origin.
+    Upstream {
+        /// The origin.
+        origin: Origin,
+        /// Milliseconds from the end of the request to the end of the response; 0 is no limit.
+        timeout_ms: u64,
+    },
+    /// Nowhere: this is the answer.
+    DirectResponse {
+        /// The status code.
+        status: u16,
+        /// The body.
+        body: Vec<u8>,
+    },
+}
+
+/// A scheme and an authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// `https` rather than `http`.
+    pub tls: bool,
+    /// Host, and the port unless it is the scheme's own.
+    pub authority: String,
+}
+
+/// A cluster that callouts can name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub origin: Origin,
+}
+
+/// The part of Envoy's connection manager that the shim plays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Add `x-forwarded-proto` to a request that has none.
+    pub forwarded_proto: bool,
+    /// Add `x-request-id` to a request that has none.
+    pub request_id: bool,
+    /// Bytes of a body that are held for a filter that asked to buffer.
+    pub buffer_limit: u32,
+    /// Milliseconds without progress until a stream is given up; 0 is no limit.
+    pub stream_idle_timeout_ms: u64,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            forwarded_proto: true,
+            request_id: true,
+            buffer_limit: limits::BUFFER_LIMIT_BYTES,
+            stream_idle_timeout_ms: limits::STREAM_IDLE_TIMEOUT_MS,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings as bytes.
+    ///
+    /// # Panics
+    /// Never: serializing into memory cannot fail for these types.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).expect("plain data serializes")
+    }
+
+    /// The settings that [`encode`](Self::encode) made these bytes of.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
