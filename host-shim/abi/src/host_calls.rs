@@ -104,7 +104,7 @@ const NEW: &[AbiVersion] = &[AbiVersion::V0_2_0, AbiVersion::V0_2_1];
 const NEWEST: &[AbiVersion] = &[AbiVersion::V0_2_1];
 
 macro_rules! host_calls {
-    ($($module:ident $name:ident ($params:tt) $($result:literal)? $versions:ident $family:ident $support:expr;)*) => {
+    ($($module:ident $name:ident ($params:tt) $(-> $result:literal)? $versions:ident $family:ident $support:expr;)*) => {
         /// Every host call, by family.
         pub const HOST_CALLS: &[HostCall] = &[$(HostCall {
             module: Module::$module,
@@ -168,7 +168,7 @@ host_calls! {
     Env proxy_call_foreign_function ("iiiiii") ALL ForeignFunctions Unimplemented;
     Env envoy_resolve_dns ("iii") ALL ForeignFunctions Unimplemented;
     Env pthread_equal ("ii") ALL Toolchain Full;
-    Env emscripten_notify_memory_growth ("i") false ALL Toolchain Full;
+    Env emscripten_notify_memory_growth ("i") -> false ALL Toolchain Full;
     Wasi args_get ("ii") ALL Wasi Full;
     Wasi args_sizes_get ("ii") ALL Wasi Full;
     Wasi environ_get ("ii") ALL Wasi Full;
@@ -207,7 +207,7 @@ host_calls! {
     Wasi path_symlink ("iiiii") ALL Wasi Full;
     Wasi path_unlink_file ("iii") ALL Wasi Full;
     Wasi poll_oneoff ("iiii") ALL Wasi Full;
-    Wasi proc_exit ("i") false ALL Wasi Full;
+    Wasi proc_exit ("i") -> false ALL Wasi Full;
     Wasi random_get ("ii") ALL Wasi Full;
     Wasi sched_yield ("") ALL Wasi Full;
     Wasi sock_accept ("iii") ALL Wasi Full;
