@@ -1,0 +1,3 @@
+module example/go-log
+
+go 1.24
