@@ -43,7 +43,7 @@ pip_install() {
     python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip || fail "pip is missing" "Install Python 3 with pip."
     say "installing $pin"
     rm -rf "${tools:?}/$1"
-    python3 -m pip install -q --no-deps --target "$tools/$1" "$pin" >&2 || return 1
+    python3 -m pip install -q --no-deps --root-user-action=ignore --target "$tools/$1" "$pin" >&2 || return 1
     printf '%s\n' "$pin" >"$tools/$1/.pin"
 }
 

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Builds the shim, and ties the committed build to its sources.
+#
+#   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm, and its description beside it
+#   host-shim/build.sh [--install] --commit   and puts both into adapter/shim/, from where the adapter takes them
+#   host-shim/build.sh --digest               prints the digest of the sources, and builds nothing
+#   host-shim/build.sh --digest --verbose     prints what the digest is made of
+#
+# The description, wasi02.toml:
+#   sources    sha256 of what `--digest --verbose` prints: see `sources` below
+#   artifact   sha256 of wasi02.wasm
+#   bytes      its size
+#   toolchain  what built it. Another compiler, or a std that was compiled otherwise, gives other bytes; the same one
+#              gives the same bytes on any machine and in any directory.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../tests/toolchain.sh"
+
+target=wasm32-unknown-unknown
+package=proxy-wasm-shim-wasi02
+shim=wasi02
+
+# sources: everything that decides what the shim is, one line each.
+#  - the Rust files and manifests of the crates that go into it (not their tests), and the WIT, by sha256;
+#  - the version of each crate that the lock file gives it;
+#  - its profile.
+sources() {
+    (
+        cd "$root"
+        export LC_ALL=C
+        find host-shim/abi host-shim/semantics host-shim/marshal host-shim/wasi02 wit -type f \
+            \( -name '*.rs' -o -name Cargo.toml -o -name '*.wit' \) ! -path '*/tests/*' | sort | while read -r file; do
+            printf '%s  %s\n' "$(sha256 <"$file" | cut -d ' ' -f 1)" "$file"
+        done
+        dependencies
+        awk '/^\[/ { inside = ($0 == "[profile.shim]") } inside && NF && !/^#/' Cargo.toml
+    )
+}
+
+# dependencies: `name version` of every locked package that the shim depends on. Read from the lock file itself, so
+# that it needs neither a network nor a particular cargo.
+dependencies() {
+    awk -v start="$package" '
+        /^\[\[package\]\]/ { name = version = "" }
+        /^name = / { name = unquoted($3) }
+        /^version = / { version = unquoted($3); key = name " " version; keys[name] = keys[name] "\n" key; versions[key] = 1 }
+        /^dependencies = \[/ { inside = 1; next }
+        /^\]/ { inside = 0 }
+        # `name`, or `name version` where the lock file has several.
+        inside { gsub(/[",]/, ""); sub(/^ +/, ""); needs[key] = needs[key] "\n" $0 }
+        END {
+            visit(start)
+            for (key in seen) print key | "sort"
+        }
+        function unquoted(text) { gsub(/"/, "", text); return text }
+        function visit(name,    found, count, i) {
+            split(name, words, " ")
+            if (words[2] != "") { found = words[1] " " words[2] } else { found = substr(keys[name], 2) }
+            if (found in seen) return
+            seen[found] = 1
+            walk(needs[found])
+        }
+        function walk(list,    count, names, i) {
+            count = split(substr(list, 2), names, "\n")
+            for (i = 1; i <= count; i++) if (names[i] != "") visit(names[i])
+        }
+    ' "$root/Cargo.lock"
+}
+
+digest() {
+    sources | sha256 | cut -d ' ' -f 1
+}
+
+commit='' only_digest='' verbose=''
+for argument; do
+    case $argument in
+        --install) install=1 ;;
+        --commit) commit=1 ;;
+        --digest) only_digest=1 ;;
+        --verbose) verbose=1 ;;
+        *) fail "unknown argument \`$argument\`" "Usage: host-shim/build.sh [--install] [--commit] | --digest [--verbose]" ;;
+    esac
+done
+if [ "$only_digest" ]; then
+    if [ "$verbose" ]; then sources; else digest; fi
+    exit
+fi
+
+before=$(digest)
+cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim
+[ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."
+
+output=$root/target/shim
+mkdir -p "$output"
+# Complete or not there at all.
+cp "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.wasm"
+mv "$output/.$shim.wasm" "$output/$shim.wasm"
+cat >"$output/$shim.toml" <<END
+# Written by host-shim/build.sh, which says what these mean.
+sources = "$before"
+artifact = "$(sha256 <"$output/$shim.wasm" | cut -d ' ' -f 1)"
+bytes = $(wc -c <"$output/$shim.wasm" | tr -d ' ')
+toolchain = "$rustc_version"
+END
+if [ "$commit" ]; then
+    mkdir -p "$root/adapter/shim"
+    cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/shim/"
+fi
+cat "$output/$shim.toml"
