@@ -68,10 +68,9 @@ npm_install() {
 # but with its sources; RUSTC_BOOTSTRAP lets that stable compiler build them.
 find_rust() {
     local target=$1 sysroot
-    # A cargo that started us has set these for its own toolchain.
-    unset RUSTC RUSTDOC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS \
-        CARGO_BUILD_TARGET CARGO_TARGET_DIR
-    rust_linker=
+    # A cargo that started us has set some of these for its own toolchain, a user others for native builds.
+    unset RUSTC RUSTDOC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS \
+        "${!CARGO_BUILD_@}" "${!CARGO_PROFILE_@}" "${!CARGO_TARGET_@}"
     if command -v cargo >/dev/null && sysroot=$(rustc --print sysroot 2>/dev/null) && has_std "$sysroot" "$target"; then
         :
     elif ! has_debian_rust "$target" && [ "$install" ] && command -v rustup >/dev/null &&
@@ -87,7 +86,6 @@ find_rust() {
         cargo=(env "PATH=/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo)
         build_std=(-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size)
         rustc_version="$(/usr/bin/rustc --version), std built from source"
-        rust_linker=$(command -v rust-lld wasm-ld wasm-ld-19 wasm-ld-20 wasm-ld-21 | head -n 1)
     else
         cargo=(cargo)
         build_std=()
@@ -106,8 +104,10 @@ has_debian_rust() {
 }
 
 debian_rust_packages() {
-    echo rustc-web cargo-web rust-web-src lld-19
-    [ "$1" != wasm32-wasip1 ] || echo wasi-libc
+    case $1 in
+        wasm32-wasip1) echo rustc-web cargo-web rust-web-src lld-19 wasi-libc ;;
+        *) echo rustc-web cargo-web rust-web-src lld-19 ;;
+    esac
 }
 
 # rust_flags TARGET: the RUSTFLAGS that `find_rust` asks for, with no path of this machine left in the output, as
@@ -137,7 +137,7 @@ cargo_build() {
     # First all sources, so that `rust_flags` sees where they are.
     "${cargo[@]}" fetch --quiet --locked --manifest-path "$manifest" || return
     CARGO_ENCODED_RUSTFLAGS=$(rust_flags "$target") "${cargo[@]}" build --locked --manifest-path "$manifest" \
-        --target "$target" --target-dir "$directory" "${build_std[@]}" "$@"
+        --target "$target" --target-dir "$directory" ${build_std[@]+"${build_std[@]}"} "$@"
 }
 
 # find_cxx: sets `cxx`, a C++ compiler for WASI preview 1.
@@ -153,8 +153,9 @@ find_cxx() {
 }
 
 has_debian_cxx() {
-    command -v clang++-19 >/dev/null && command -v wasm-ld-19 >/dev/null && [ -f /usr/lib/wasm32-wasi/crt1-reactor.o ] &&
-        compgen -G "/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a" >/dev/null
+    command -v clang++-19 >/dev/null && command -v wasm-ld-19 >/dev/null &&
+        [ -f /usr/lib/wasm32-wasi/crt1-reactor.o ] && [ -f /usr/lib/wasm32-wasi/libc++.a ] &&
+        [ -f /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a ]
 }
 
 # find_go: sets `go`, a command.
