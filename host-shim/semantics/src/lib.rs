@@ -1,1 +1,37 @@
-//! Under construction.
+//! What a proxy-wasm host does, the way Envoy does it.
+//!
+//! Nothing here knows of pointers into a filter's memory (that is the marshalling's part), of WASI or of any I/O (that
+//! is the edge's). The edge feeds a [`Plugin`] with what arrives on both sides of an exchange and takes [`Effect`]s out
+//! of it; in between, the filter is called through [`Guest`] and calls back into [`Vm`].
+//!
+//! Restrictions that hold everywhere:
+//! - The state is never borrowed while the filter runs: each callback may come back as any number of host calls.
+//! - What a host call asks for that acts on the stream (continue, close, local response) happens when the callback
+//!   returns, before its return value counts: Envoy's order.
+//! - Nothing blocks and nothing waits.
+
+mod body;
+mod calls;
+mod connection;
+mod egress;
+mod environment;
+mod filter_manager;
+mod headers;
+mod inline_headers;
+mod local_reply;
+mod plugin;
+mod properties;
+mod router;
+mod stream;
+mod vm;
+
+pub use body::Body;
+pub use calls::{Blob, CallResult};
+pub use connection::Request;
+pub use egress::{Egress, Frame};
+pub use environment::{Guest, Host};
+pub use headers::{HeaderMap, Kind};
+pub use plugin::Plugin;
+pub use router::UpstreamFailure;
+pub use stream::{Direction, Effect, ResetReason};
+pub use vm::{ROOT_CONTEXT, Vm};

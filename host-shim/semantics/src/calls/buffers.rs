@@ -1,0 +1,79 @@
+//! Body and configuration buffers.
+
+use proxy_wasm_abi::enums::{BufferType, Status};
+
+use super::CallResult;
+use crate::{
+    stream::Direction,
+    vm::{Phase, Vm},
+};
+
+/// Bytes on their way to the filter: its memory is allocated before they are copied, without holding the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blob {
+    buffer: BufferType,
+    start: u32,
+    /// Their number.
+    pub len: u32,
+}
+
+impl Vm {
+    /// `proxy_get_buffer_bytes`: which bytes; [`bytes`](Self::bytes) has them.
+    pub fn get_buffer_bytes(&mut self, buffer: u32, start: u32, len: u32) -> CallResult<Blob> {
+        let buffer = BufferType::from_u32(buffer).ok_or(Status::BadArgument)?;
+        let len = range(self.buffer(buffer)?, start, len).len() as u32;
+        Ok(Blob { buffer, start, len })
+    }
+
+    /// The bytes that a [`Blob`] stands for.
+    pub fn bytes(&mut self, blob: Blob) -> &[u8] {
+        self.buffer(blob.buffer).map_or(&[], |buffer| range(buffer, blob.start, blob.len))
+    }
+
+    /// `proxy_get_buffer_status`: the number of bytes; the flags are always 0.
+    pub fn get_buffer_status(&mut self, buffer: u32) -> CallResult<u32> {
+        let buffer = BufferType::from_u32(buffer).ok_or(Status::BadArgument)?;
+        Ok(self.buffer(buffer)?.len() as u32)
+    }
+
+    /// `proxy_set_buffer_bytes`
+    pub fn set_buffer_bytes(&mut self, buffer: u32, start: u32, len: u32, data: &[u8]) -> CallResult {
+        let buffer = BufferType::from_u32(buffer).ok_or(Status::BadArgument)?;
+        // Finds out whether there is such a buffer at all: that is another status.
+        self.buffer(buffer)?;
+        let direction = match buffer {
+            BufferType::RequestBody => Direction::Request,
+            BufferType::ResponseBody => Direction::Response,
+            _ => return Err(Status::BadArgument),
+        };
+        let message = self.stream_mut().ok_or(Status::BadArgument)?.message(direction);
+        message.body().ok_or(Status::BadArgument)?.replace(start, len, data)?;
+        message.changed = true;
+        Ok(())
+    }
+
+    /// The buffer's bytes; `NotFound` for one that is not there, nothing for one that is empty now.
+    fn buffer(&mut self, buffer: BufferType) -> CallResult<&[u8]> {
+        match buffer {
+            BufferType::VmConfiguration => Ok(&self.settings.plugin.vm_configuration),
+            BufferType::PluginConfiguration if self.phase == Phase::Configuring => {
+                Ok(&self.settings.plugin.configuration)
+            }
+            BufferType::RequestBody => Ok(self.body(Direction::Request)),
+            BufferType::ResponseBody => Ok(self.body(Direction::Response)),
+            BufferType::PluginConfiguration | BufferType::HttpCallResponseBody => Err(Status::NotFound),
+            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage | BufferType::CallData => {
+                Ok(&[])
+            }
+        }
+    }
+
+    fn body(&mut self, direction: Direction) -> &[u8] {
+        self.stream_mut().and_then(|stream| stream.message(direction).body()).map_or(&[], |body| body.as_slice())
+    }
+}
+
+fn range(bytes: &[u8], start: u32, len: u32) -> &[u8] {
+    let rest = bytes.get(start as usize..).unwrap_or_default();
+    &rest[..rest.len().min(len as usize)]
+}

@@ -1,0 +1,54 @@
+//! The filter's log.
+
+use std::fmt::Write;
+
+use proxy_wasm_abi::enums::{LogLevel, Status};
+
+use super::CallResult;
+use crate::vm::{ROOT_CONTEXT, Vm};
+
+impl Vm {
+    /// `proxy_log`: one line, `[level] plugin #context: text`; control characters are escaped, so that a filter can't
+    /// write a line that looks like another's.
+    pub fn log(&self, level: u32, text: &[u8]) -> CallResult {
+        let level = LogLevel::from_u32(level).ok_or(Status::BadArgument)?;
+        if (level as u32) < self.get_log_level() {
+            return Ok(());
+        }
+        let plugin = &self.settings.plugin;
+        let mut line = format!("[{}]", level.name());
+        for part in [&plugin.name, &plugin.root_id, &plugin.vm_id] {
+            if !part.is_empty() {
+                line.push(' ');
+                push_escaped(&mut line, part.as_bytes());
+            }
+        }
+        let context = self.context();
+        if context > ROOT_CONTEXT {
+            // Writing to a string does not fail.
+            let _ = write!(line, " #{context}");
+        }
+        if line.ends_with(']') {
+            line.push_str(" plugin");
+        }
+        line.push_str(": ");
+        push_escaped(&mut line, text);
+        self.host.log(&line);
+        Ok(())
+    }
+
+    /// `proxy_get_log_level`
+    pub fn get_log_level(&self) -> u32 {
+        self.settings.plugin.log_level.into()
+    }
+}
+
+fn push_escaped(line: &mut String, text: &[u8]) {
+    for character in String::from_utf8_lossy(text).chars() {
+        if character.is_control() && character != '\t' {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+}

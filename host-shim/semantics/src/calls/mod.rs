@@ -1,0 +1,16 @@
+//! The host calls, one family a file, each a method of [`Vm`](crate::Vm): checked arguments in, a result or the status
+//! that Envoy returns.
+
+mod buffers;
+mod clocks;
+mod configuration;
+mod log;
+mod maps;
+mod streams;
+
+use proxy_wasm_abi::enums::Status;
+
+/// What a host call comes to.
+pub type CallResult<T = ()> = Result<T, Status>;
+
+pub use buffers::Blob;

@@ -1,0 +1,76 @@
+//! Continuing, closing and answering streams. What they ask for is done when the callback returns.
+
+use proxy_wasm_abi::{
+    enums::{Status, StreamType},
+    pairs,
+};
+
+use super::CallResult;
+use crate::{
+    local_reply::LocalReply,
+    stream::{BodyView, Direction},
+    vm::{Action, ROOT_CONTEXT, Vm},
+};
+
+impl Vm {
+    /// `proxy_continue_stream`
+    pub fn continue_stream(&mut self, stream: u32) -> CallResult {
+        let direction = match StreamType::from_u32(stream).ok_or(Status::BadArgument)? {
+            StreamType::Request => Direction::Request,
+            StreamType::Response => Direction::Response,
+            StreamType::Downstream => return Ok(()),
+            StreamType::Upstream => return Err(Status::Unimplemented),
+        };
+        let context = self.context();
+        if let Some(stream) = self.stream_mut() {
+            // Envoy forgets the request's maps whichever direction it continues.
+            stream.request.headers_live = false;
+            stream.request.trailers_live = false;
+            stream.request.view = BodyView::Absent;
+            self.actions.push(Action::Continue(context, direction));
+        }
+        Ok(())
+    }
+
+    /// `proxy_close_stream`
+    pub fn close_stream(&mut self, stream: u32) -> CallResult {
+        let context = self.context();
+        if StreamType::from_u32(stream).ok_or(Status::BadArgument)? as u32 <= StreamType::Response as u32
+            && self.stream().is_some()
+        {
+            self.actions.push(Action::Close(context));
+        }
+        Ok(())
+    }
+
+    /// `proxy_send_local_response`. A malformed map counts as none; `grpc_status` past 16 is none.
+    pub fn send_local_response(
+        &mut self,
+        status: u32,
+        details: &[u8],
+        body: &[u8],
+        headers: &[u8],
+        grpc_status: u32,
+    ) -> CallResult {
+        let context = self.context();
+        self.stop = true;
+        if context > ROOT_CONTEXT {
+            let headers = pairs::decode(headers).unwrap_or_default();
+            self.actions.push(Action::LocalReply(
+                context,
+                LocalReply {
+                    status,
+                    body: body.to_vec(),
+                    headers: headers
+                        .into_iter()
+                        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
+                        .collect(),
+                    grpc_status: (grpc_status <= 16).then_some(grpc_status),
+                    details: String::from_utf8_lossy(details).split_ascii_whitespace().collect::<Vec<_>>().join("_"),
+                    flags: 0,
+                },
+            ));
+        }
+        Ok(())
+    }
+}

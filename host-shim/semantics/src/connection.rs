@@ -1,0 +1,137 @@
+//! What Envoy's connection manager does to a request before the first filter sees it.
+
+use proxy_wasm_abi::{properties, settings::Settings};
+
+use crate::{
+    environment::Host,
+    headers::{HeaderMap, Kind},
+    stream::Facts,
+};
+
+/// A request's head, as the edge has it.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `GET`
+    pub method: Vec<u8>,
+    /// Path and query.
+    pub path: Vec<u8>,
+    /// Host, and port where there is one.
+    pub authority: Vec<u8>,
+    /// `http` or `https`.
+    pub scheme: Vec<u8>,
+    /// The header lines in order, `host` left out.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Headers that steer Envoy's router: a client's don't count, and none goes upstream. Source: measured.
+pub(crate) const ROUTER_HEADERS: &[&str] = &[
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-internal",
+    "x-envoy-is-timeout-retry",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
+];
+
+/// Hop-by-hop headers, which go no further. Source: measured; `te` is treated by itself.
+const HOP_BY_HOP: &[&str] =
+    &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+
+/// The head that the filter sees, and the facts that its properties tell.
+pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) -> (HeaderMap, Facts) {
+    let mut headers = HeaderMap::from_pairs(
+        Kind::Request,
+        [
+            (":authority", request.authority),
+            (":path", request.path),
+            (":method", request.method),
+            (":scheme", request.scheme),
+        ],
+    );
+    for (name, value) in request.headers {
+        if name.eq_ignore_ascii_case("te") {
+            if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
+                headers.add(b"te", "trailers");
+            }
+        } else if !is_dropped(&name) {
+            headers.add(name.as_bytes(), value);
+        }
+    }
+    if settings.connection.forwarded_proto {
+        match headers.get(b"x-forwarded-proto").map(|proto| proto == b"https") {
+            Some(true) => set_scheme(&mut headers, "https"),
+            Some(false) => set_scheme(&mut headers, "http"),
+            None => {
+                let scheme = headers.get(b":scheme").unwrap_or(b"http").to_vec();
+                headers.add(b"x-forwarded-proto", scheme);
+            }
+        }
+    }
+    if settings.connection.request_id && !headers.contains(b"x-request-id") {
+        headers.add(b"x-request-id", uuid(host));
+    }
+    let from_headers = settings
+        .property_headers
+        .iter()
+        .filter_map(|(path, name)| {
+            let value = headers.get_joined(name.as_bytes())?;
+            Some((path.clone(), properties::kind(path).encode(&value)?))
+        })
+        .collect();
+    let facts = Facts {
+        is_head: headers.get(b":method") == Some(b"HEAD"),
+        is_grpc: headers.get(b"content-type").is_some_and(is_grpc),
+        start: host.wall_clock(),
+        start_monotonic: host.monotonic_clock(),
+        duration: None,
+        response_code: None,
+        response_code_details: None,
+        response_flags: 0,
+        from_headers,
+    };
+    (headers, facts)
+}
+
+fn is_dropped(name: &str) -> bool {
+    let same = |other: &&str| name.eq_ignore_ascii_case(other);
+    HOP_BY_HOP.iter().any(|other| same(other)) || ROUTER_HEADERS.iter().any(|other| same(other))
+}
+
+fn set_scheme(headers: &mut HeaderMap, scheme: &str) {
+    if headers.get(b":scheme") != Some(scheme.as_bytes()) {
+        headers.replace(b":scheme", scheme);
+    }
+}
+
+fn is_grpc(content_type: &[u8]) -> bool {
+    match content_type.strip_prefix(b"application/grpc") {
+        Some(rest) => rest.is_empty() || rest.starts_with(b"+"),
+        None => false,
+    }
+}
+
+/// A random UUID, version 4.
+fn uuid(host: &dyn Host) -> String {
+    let mut bytes = [0; 16];
+    host.random(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = String::with_capacity(36);
+    for (i, byte) in bytes.into_iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! What leaves the exchange, in the form that strict hosts take: a body is as long as its `content-length` says.
+//!
+//! Envoy sends whatever a filter makes of a body after the head it sent before, and a peer then waits for bytes that
+//! never come, or takes the surplus for the next message. Here the head of a sized body waits for the first body bytes
+//! that the filter let through:
+//! - they are all of the body: `content-length` becomes their number;
+//! - the filter changed them: `content-length` goes, and the body is sent in chunks;
+//! - they are unchanged: the head goes as it is, and a later change that alters the length breaks the exchange off.
+
+use crate::{Direction, Effect, HeaderMap};
+
+/// A piece of a message, ready to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The head.
+    Headers {
+        /// The head, pseudo-headers included.
+        headers: HeaderMap,
+        /// Whether nothing follows.
+        end: bool,
+    },
+    /// Body bytes.
+    Data(Vec<u8>),
+    /// The end, with trailers or without.
+    End(Option<HeaderMap>),
+    /// The body is not as long as the head said, so it can't be ended.
+    LengthMismatch {
+        /// What `content-length` said.
+        declared: u64,
+        /// What there was until then.
+        actual: u64,
+    },
+}
+
+/// One message on its way out.
+#[derive(Debug)]
+pub struct Egress {
+    waiting: Option<HeaderMap>,
+    declared: Option<u64>,
+    sent: u64,
+    /// The response to a HEAD request has a length and no body.
+    length_is_free: bool,
+    failed: bool,
+}
+
+impl Egress {
+    /// A message in this direction; `to_head` is a response to a HEAD request.
+    pub fn new(direction: Direction, to_head: bool) -> Self {
+        Self {
+            waiting: None,
+            declared: None,
+            sent: 0,
+            length_is_free: to_head && direction == Direction::Response,
+            failed: false,
+        }
+    }
+
+    /// The frames for this effect. `may_change`: the filter sees the body, so its length may change.
+    pub fn frames(&mut self, effect: Effect, may_change: bool) -> Vec<Frame> {
+        if self.failed {
+            return Vec::new();
+        }
+        let mut frames = Vec::with_capacity(2);
+        match effect {
+            Effect::Headers { headers, end, .. } => self.headers(headers, end, may_change, &mut frames),
+            Effect::Data { bytes, end, changed, .. } => self.data(bytes, end, changed, &mut frames),
+            Effect::Trailers { trailers, .. } => {
+                self.release(None, false, &mut frames);
+                self.end(Some(trailers), &mut frames);
+            }
+            Effect::Reset(_) => {}
+        }
+        frames
+    }
+
+    /// Whether a head waits for the first body bytes.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    fn headers(&mut self, mut headers: HeaderMap, end: bool, may_change: bool, frames: &mut Vec<Frame>) {
+        let bodiless = self.length_is_free || matches!(crate::router::status(&headers), Some(204 | 304));
+        let declared = content_length(&headers);
+        if declared.is_none() {
+            // What is no number is no length.
+            headers.remove(b"content-length");
+        }
+        if end {
+            if !bodiless && declared.is_some_and(|declared| declared > 0) {
+                headers.replace(b"content-length", "0");
+            }
+            self.length_is_free = true;
+            frames.push(Frame::Headers { headers, end: true });
+        } else if declared.is_some() && may_change {
+            self.waiting = Some(headers);
+        } else {
+            self.declared = declared;
+            frames.push(Frame::Headers { headers, end: false });
+        }
+    }
+
+    fn data(&mut self, bytes: Vec<u8>, end: bool, changed: bool, frames: &mut Vec<Frame>) {
+        self.release(end.then_some(bytes.len()), changed, frames);
+        self.sent += bytes.len() as u64;
+        if self.declared.is_some_and(|declared| self.sent > declared) {
+            self.fail(frames);
+            return;
+        }
+        if !bytes.is_empty() {
+            frames.push(Frame::Data(bytes));
+        }
+        if end {
+            self.end(None, frames);
+        }
+    }
+
+    /// Lets a waiting head go: `all` is the whole body's length, where it is known.
+    fn release(&mut self, all: Option<usize>, changed: bool, frames: &mut Vec<Frame>) {
+        let Some(mut headers) = self.waiting.take() else { return };
+        match all {
+            Some(len) if content_length(&headers) != Some(len as u64) => {
+                headers.replace(b"content-length", len.to_string());
+                self.declared = Some(len as u64);
+            }
+            None if changed => headers.remove(b"content-length"),
+            _ => self.declared = content_length(&headers),
+        }
+        frames.push(Frame::Headers { headers, end: false });
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>, frames: &mut Vec<Frame>) {
+        if !self.length_is_free && self.declared.is_some_and(|declared| self.sent != declared) {
+            self.fail(frames);
+        } else {
+            frames.push(Frame::End(trailers));
+        }
+    }
+
+    fn fail(&mut self, frames: &mut Vec<Frame>) {
+        self.failed = true;
+        frames.push(Frame::LengthMismatch { declared: self.declared.unwrap_or(0), actual: self.sent });
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    std::str::from_utf8(headers.get(b"content-length")?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    const D: Direction = Direction::Response;
+
+    fn head(length: &str) -> HeaderMap {
+        HeaderMap::from_pairs(Kind::Response, [(":status", "200"), ("content-length", length)])
+    }
+
+    fn lengths(frames: &[Frame]) -> Vec<Option<&[u8]>> {
+        frames
+            .iter()
+            .filter_map(|frame| match frame {
+                Frame::Headers { headers, .. } => Some(headers.get(b"content-length")),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_head_waits_and_gets_the_length_of_what_is_all_of_the_body() {
+        let mut egress = Egress::new(D, false);
+        assert!(egress.frames(Effect::Headers { direction: D, headers: head("3"), end: false }, true).is_empty());
+        let frames =
+            egress.frames(Effect::Data { direction: D, bytes: b"hello".to_vec(), end: true, changed: true }, true);
+        assert_eq!(lengths(&frames), [Some(b"5".as_slice())]);
+        assert_eq!(frames[1..], [Frame::Data(b"hello".to_vec()), Frame::End(None)]);
+    }
+
+    #[test]
+    fn a_changed_first_piece_makes_it_chunked() {
+        let mut egress = Egress::new(D, false);
+        egress.frames(Effect::Headers { direction: D, headers: head("3"), end: false }, true);
+        let frames =
+            egress.frames(Effect::Data { direction: D, bytes: b"hello".to_vec(), end: false, changed: true }, true);
+        assert_eq!(lengths(&frames), [None]);
+        let frames = egress.frames(Effect::Data { direction: D, bytes: Vec::new(), end: true, changed: true }, true);
+        assert_eq!(frames, [Frame::End(None)]);
+    }
+
+    #[test]
+    fn a_late_change_is_a_mismatch() {
+        for (second, ok) in [("lo", true), ("lo!", false), ("l", false)] {
+            let mut egress = Egress::new(D, false);
+            egress.frames(Effect::Headers { direction: D, headers: head("5"), end: false }, true);
+            let first =
+                egress.frames(Effect::Data { direction: D, bytes: b"hel".to_vec(), end: false, changed: false }, true);
+            assert_eq!(lengths(&first), [Some(b"5".as_slice())]);
+            let bytes = second.as_bytes().to_vec();
+            let frames = egress.frames(Effect::Data { direction: D, bytes, end: true, changed: true }, true);
+            assert_eq!(matches!(frames.last(), Some(Frame::End(None))), ok, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_response_to_head_keeps_its_length() {
+        let mut egress = Egress::new(D, true);
+        let frames = egress.frames(Effect::Headers { direction: D, headers: head("5"), end: true }, true);
+        assert_eq!(lengths(&frames), [Some(b"5".as_slice())]);
+    }
+
+    #[test]
+    fn without_a_filter_that_looks_nothing_waits() {
+        let mut egress = Egress::new(D, false);
+        let frames = egress.frames(Effect::Headers { direction: D, headers: head("5"), end: false }, false);
+        assert_eq!(frames.len(), 1);
+    }
+}

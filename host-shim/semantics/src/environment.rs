@@ -1,0 +1,30 @@
+//! What the semantics need from outside: the host's clocks, randomness and log, and the filter.
+
+use proxy_wasm_abi::callbacks::Id;
+
+/// The machine below.
+pub trait Host {
+    /// Nanoseconds since 1970.
+    fn wall_clock(&self) -> u64;
+
+    /// Nanoseconds of a clock that never goes back.
+    fn monotonic_clock(&self) -> u64;
+
+    /// Fills with random bytes that can't be guessed.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// Writes one log record. Its text has no line break.
+    fn log(&self, line: &str);
+}
+
+/// The filter.
+pub trait Guest {
+    /// Whether the filter exports this callback.
+    fn exports(&self, callback: Id) -> bool;
+
+    /// Calls it. The arguments are those of ABI 0.2.1; a callback without a result returns 0.
+    fn call(&self, callback: Id, arguments: &[u32]) -> u32;
+
+    /// Runs the module's start functions.
+    fn start(&self);
+}

@@ -1,0 +1,179 @@
+//! Header maps, with the order and the joining rules of Envoy's.
+
+use proxy_wasm_abi::pairs;
+
+use crate::inline_headers;
+
+/// A header map: an ordered list of lower-case names and values, pseudo-headers first. Values are any bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMap {
+    kind: Kind,
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What a map belongs to: that decides which headers hold one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A request's head.
+    Request,
+    /// A response's head.
+    Response,
+    /// Trailers: each value stays by itself.
+    Trailers,
+}
+
+impl HeaderMap {
+    /// An empty map.
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, entries: Vec::new() }
+    }
+
+    /// The map with these entries, each added in turn.
+    pub fn from_pairs<N, V>(kind: Kind, pairs: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: AsRef<[u8]>,
+        V: Into<Vec<u8>>,
+    {
+        let pairs = pairs.into_iter();
+        let mut map = Self { kind, entries: Vec::with_capacity(pairs.size_hint().0) };
+        for (name, value) in pairs {
+            map.add(name.as_ref(), value);
+        }
+        map
+    }
+
+    /// The first value of this header.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let name = canonical(name);
+        self.entries.iter().find(|(entry, _)| *entry == *name).map(|(_, value)| value.as_slice())
+    }
+
+    /// All values of this header, joined by commas.
+    pub fn get_joined(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let name = canonical(name);
+        let mut values = self.entries.iter().filter(|(entry, _)| *entry == *name).map(|(_, value)| value);
+        let mut joined = values.next()?.clone();
+        for value in values {
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        Some(joined)
+    }
+
+    /// Whether there is such a header.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Adds a value: joined to the one that is there for a header that holds one, else as one more entry.
+    pub fn add(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        let (name, value) = (canonical(name), value.into());
+        if let Some((_, present)) = self.entries.iter_mut().find(|(entry, _)| *entry == *name)
+            && inline_headers::holds_one_value(self.kind, &name)
+        {
+            if !present.is_empty() && !value.is_empty() {
+                present.push(b',');
+            }
+            present.extend_from_slice(&value);
+            return;
+        }
+        if name.starts_with(b":") {
+            let end = self.entries.iter().take_while(|(entry, _)| entry.starts_with(b":")).count();
+            self.entries.insert(end, (name, value));
+        } else {
+            self.entries.push((name, value));
+        }
+    }
+
+    /// Removes this header's entries and adds this one.
+    pub fn replace(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        self.remove(name);
+        self.add(name, value);
+    }
+
+    /// Removes all entries of this header.
+    pub fn remove(&mut self, name: &[u8]) {
+        let name = canonical(name);
+        self.entries.retain(|(entry, _)| *entry != *name);
+    }
+
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.entries.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes of all names and values: what Envoy calls the map's size.
+    pub fn byte_size(&self) -> usize {
+        self.entries.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// The map in the ABI's wire format; empty for an empty map, as Envoy has it.
+    pub fn serialize(&self) -> Vec<u8> {
+        if self.is_empty() { Vec::new() } else { pairs::encode(self.iter()) }
+    }
+}
+
+/// The name in lower case; `host` is `:authority`.
+fn canonical(name: &[u8]) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    if name == b"host" { b":authority".to_vec() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        map.iter().map(|(name, _)| std::str::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn pseudo_headers_stay_in_front() {
+        let mut map = HeaderMap::from_pairs(Kind::Request, [(":path", "/"), ("a", "1")]);
+        map.add(b":method", "GET");
+        assert_eq!(names(&map), [":path", ":method", "a"]);
+        map.replace(b":path", "/x");
+        assert_eq!(names(&map), [":method", ":path", "a"]);
+    }
+
+    #[test]
+    fn single_value_headers_are_joined_and_others_are_not() {
+        let mut map = HeaderMap::from_pairs(Kind::Request, [("Accept", "a"), ("X", "1")]);
+        map.add(b"accept", "b");
+        map.add(b"x", "2");
+        assert_eq!(map.get(b"ACCEPT").unwrap(), b"a,b");
+        assert_eq!(map.get(b"x").unwrap(), b"1");
+        assert_eq!(map.get_joined(b"x").unwrap(), b"1,2");
+        assert_eq!(map.len(), 3);
+    }
+
+    #[test]
+    fn host_is_authority() {
+        let mut map = HeaderMap::from_pairs(Kind::Request, [(":authority", "a")]);
+        map.replace(b"Host", "b");
+        assert_eq!(map.get(b":authority").unwrap(), b"b");
+        assert_eq!(map.len(), 1);
+    }
+
+    #[test]
+    fn values_are_any_bytes() {
+        let map = HeaderMap::from_pairs(Kind::Request, [("x", b"\xff\x00".to_vec())]);
+        assert_eq!(map.get(b"x").unwrap(), b"\xff\x00");
+        assert_eq!(map.byte_size(), 3);
+    }
+}

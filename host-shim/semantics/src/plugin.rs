@@ -1,0 +1,213 @@
+//! A plugin: its VM, the filter in it, and how the edge drives them.
+
+use std::cell::{OnceCell, RefCell, RefMut};
+
+use proxy_wasm_abi::{bridge::AbiVersion, callbacks::Id, settings::Settings};
+
+use crate::{
+    connection::{self, Request},
+    environment::{Guest, Host},
+    router::{self, UpstreamFailure},
+    stream::{Direction, Effect, ResetReason, Stream},
+    vm::{Action, Phase, ROOT_CONTEXT, VM_CONTEXT, Vm},
+};
+
+/// A plugin and the filter that implements it.
+pub struct Plugin<G> {
+    pub(crate) vm: RefCell<Vm>,
+    pub(crate) guest: G,
+    started: OnceCell<Result<(), String>>,
+}
+
+/// What a callback came to.
+pub(crate) struct Returned {
+    pub(crate) value: u32,
+    /// A local response was asked for.
+    pub(crate) stop: bool,
+    pub(crate) actions: Vec<Action>,
+}
+
+impl<G: Guest> Plugin<G> {
+    /// A plugin that has not started.
+    pub fn new(settings: Settings, version: AbiVersion, host: Box<dyn Host>, guest: G) -> Self {
+        Self { vm: RefCell::new(Vm::new(settings, version, host)), guest, started: OnceCell::new() }
+    }
+
+    /// The state that host calls act on.
+    ///
+    /// # Panics
+    /// If it is borrowed already: the marshalling never calls into the filter while it holds it.
+    pub fn vm(&self) -> RefMut<'_, Vm> {
+        self.vm.borrow_mut()
+    }
+
+    /// The filter.
+    pub fn guest(&self) -> &G {
+        &self.guest
+    }
+
+    /// Starts the plugin, once; later calls return what the first did.
+    ///
+    /// # Errors
+    /// Says which callback refused.
+    pub fn start(&self) -> Result<(), &str> {
+        self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
+    }
+
+    fn start_now(&self) -> Result<(), String> {
+        self.enter_phase(Phase::Starting);
+        self.vm.borrow_mut().enter(VM_CONTEXT);
+        self.guest.start();
+        self.vm.borrow_mut().leave();
+        self.enter_phase(Phase::Running);
+        if let Some(failure) = self.vm.borrow_mut().start_failure.take() {
+            return Err(failure);
+        }
+        let (vm_size, plugin_size) = {
+            let vm = self.vm.borrow();
+            (vm.settings.plugin.vm_configuration.len() as u32, vm.settings.plugin.configuration.len() as u32)
+        };
+        self.call(ROOT_CONTEXT, Id::ContextCreate, &[ROOT_CONTEXT, VM_CONTEXT]);
+        self.must_accept(Id::VmStart, "proxy_on_vm_start", vm_size)?;
+        self.enter_phase(Phase::Configuring);
+        let configured = self.must_accept(Id::Configure, "proxy_on_configure", plugin_size);
+        self.enter_phase(Phase::Running);
+        configured
+    }
+
+    fn must_accept(&self, callback: Id, name: &str, size: u32) -> Result<(), String> {
+        match self.call(ROOT_CONTEXT, callback, &[ROOT_CONTEXT, size]) {
+            Some(Returned { value: 0, .. }) => Err(format!("`{name}` returned false")),
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_phase(&self, phase: Phase) {
+        self.vm.borrow_mut().phase = phase;
+    }
+
+    /// Calls the filter, unless it lacks this callback.
+    pub(crate) fn call(&self, context: u32, callback: Id, arguments: &[u32]) -> Option<Returned> {
+        if !self.guest.exports(callback) {
+            return None;
+        }
+        self.vm.borrow_mut().enter(context);
+        let value = self.guest.call(callback, arguments);
+        let (stop, actions) = self.vm.borrow_mut().leave();
+        Some(Returned { value, stop, actions })
+    }
+
+    /// Opens a stream for a request and shows its head to the filter. Returns the stream's context id.
+    pub fn open(&self, request: Request, end: bool) -> u32 {
+        let (id, headers) = {
+            let mut vm = self.vm.borrow_mut();
+            let (headers, facts) = connection::receive(request, &vm.settings, &*vm.host);
+            let id = vm.next_context_id();
+            vm.streams.insert(id, Stream::new(facts));
+            (id, headers)
+        };
+        if let Some(returned) = self.call(id, Id::ContextCreate, &[id, ROOT_CONTEXT]) {
+            self.act(returned.actions);
+        }
+        self.headers(id, Direction::Request, headers, end);
+        id
+    }
+
+    /// Whether more of this message can be taken in now.
+    pub fn wants(&self, id: u32, direction: Direction) -> bool {
+        let mut vm = self.vm.borrow_mut();
+        let limit = vm.settings.connection.buffer_limit as usize;
+        let Some(stream) = vm.streams.get_mut(&id) else { return false };
+        if stream.stopped(direction) {
+            return false;
+        }
+        let message = stream.message(direction);
+        !message.complete && (message.held_len() <= limit || !message.streaming)
+    }
+
+    /// The next thing for the edge to do.
+    pub fn next_effect(&self, id: u32) -> Option<Effect> {
+        self.vm.borrow_mut().streams.get_mut(&id)?.effects.pop_front()
+    }
+
+    /// Whether the response has left the filter, or the exchange was broken off.
+    pub fn ended(&self, id: u32) -> bool {
+        self.vm.borrow().streams.get(&id).is_none_or(|stream| stream.response_ended)
+    }
+
+    /// The upstream's response can't be had.
+    pub fn upstream_failed(&self, id: u32, failure: UpstreamFailure) {
+        let sent_headers = self.vm.borrow().streams.get(&id).is_some_and(|stream| stream.response.headers.is_some());
+        if sent_headers {
+            if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+                stream.facts.response_flags |= failure.flags();
+                stream.facts.response_code_details = Some(failure.details_after_headers());
+                stream.reset(ResetReason::UpstreamReset);
+            }
+        } else {
+            self.local_reply(id, failure.reply());
+        }
+    }
+
+    /// Nothing moved for the idle timeout.
+    pub fn idle_timeout(&self, id: u32) {
+        let reply = {
+            let vm = self.vm.borrow();
+            let Some(stream) = vm.streams.get(&id) else { return };
+            router::idle_timeout_reply(stream.request.complete)
+        };
+        self.local_reply(id, reply);
+    }
+
+    /// The client is gone.
+    pub fn client_gone(&self, id: u32) {
+        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+            stream.facts.response_flags |= router::flags::DOWNSTREAM_CONNECTION_TERMINATION;
+            stream.facts.response_code_details.get_or_insert_with(|| "downstream_remote_disconnect".into());
+            stream.response_ended = true;
+        }
+    }
+
+    /// Ends the stream: `proxy_on_log`, `proxy_on_done`, `proxy_on_delete`.
+    pub fn close(&self, id: u32) {
+        {
+            let mut vm = self.vm.borrow_mut();
+            let now = vm.host.monotonic_clock();
+            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            stream.facts.duration = Some(now.saturating_sub(stream.facts.start_monotonic));
+            stream.response_ended = true;
+            stream.logging = true;
+        }
+        // What they ask for that acts on the stream comes too late: there is none any more.
+        self.call(id, Id::Log, &[id]);
+        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+            stream.logging = false;
+            stream.destroyed = true;
+        }
+        self.call(id, Id::Done, &[id]);
+        self.call(id, Id::Delete, &[id]);
+        self.vm.borrow_mut().streams.remove(&id);
+    }
+
+    /// Does what host calls asked for during a callback.
+    pub(crate) fn act(&self, actions: Vec<Action>) {
+        let mut replied = false;
+        for action in actions {
+            match action {
+                Action::Continue(id, direction) => self.resume(id, direction),
+                Action::Close(id) => {
+                    if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+                        stream.facts.response_code_details.get_or_insert_with(|| "wasm_close_stream".into());
+                        stream.reset(ResetReason::ClosedByFilter);
+                    }
+                }
+                // The first of several in one callback wins.
+                Action::LocalReply(..) if replied => {}
+                Action::LocalReply(id, reply) => {
+                    replied = true;
+                    self.local_reply(id, reply);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Properties: Envoy's attributes, as far as an HTTP host can know them.
+//!
+//! A path that the settings give a value, or a request header to read it from, has that value in every phase. Then come
+//! the attributes below, then what the filter itself stored with `proxy_set_property`.
+
+use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
+
+use crate::{headers::HeaderMap, local_reply::grpc_status_of_http, stream::Stream, vm::Vm};
+
+type Value = Result<Vec<u8>, Status>;
+
+const NOT_FOUND: Value = Err(Status::NotFound);
+
+/// What a map without entries looks like as a value.
+const EMPTY_MAP: [u8; 4] = [0; 4];
+
+impl Vm {
+    /// `proxy_get_property`
+    pub fn get_property(&self, path: &[u8]) -> Value {
+        // A NUL at the end starts no segment.
+        let path = path.strip_suffix(b"\0").unwrap_or(path);
+        if path.is_empty() {
+            return Err(Status::SerializationFailure);
+        }
+        let stream = self.stream();
+        if let Some(value) = self.configured(stream, path) {
+            return Ok(value);
+        }
+        let segments: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
+        if let Some(value) = self.plugin_property(&segments, stream.is_some()) {
+            return value;
+        }
+        let Some(stream) = stream else { return NOT_FOUND };
+        match segments[0] {
+            b"request" => self.request_property(stream, &segments[1..]),
+            b"response" => response_property(stream, &segments[1..]),
+            b"connection" => connection_property(&segments[1..]),
+            b"upstream" => self.upstream_property(stream, &segments[1..]),
+            b"metadata" => match segments[1..] {
+                [] => Ok(Vec::new()),
+                [b"filter_metadata" | b"typed_filter_metadata"] => Ok(EMPTY_MAP.to_vec()),
+                _ => NOT_FOUND,
+            },
+            b"filter_state" | b"upstream_filter_state" => match segments[1..] {
+                [] => Err(Status::SerializationFailure),
+                [key] if segments[0] == b"filter_state" => {
+                    key.strip_prefix(b"wasm.").map_or(NOT_FOUND, |name| stored(stream, name))
+                }
+                _ => NOT_FOUND,
+            },
+            b"source" | b"destination" => NOT_FOUND,
+            // Only a single segment can be read back.
+            name if segments.len() == 1 => stored(stream, name),
+            _ => NOT_FOUND,
+        }
+    }
+
+    /// `proxy_set_property`
+    pub fn set_property(&mut self, path: &[u8], value: &[u8]) -> Result<(), Status> {
+        let Some(stream) = self.stream_mut() else { return Err(Status::NotFound) };
+        match stream.filter_state.iter_mut().find(|(key, _)| key == path) {
+            Some((_, present)) => *present = value.to_vec(),
+            None => stream.filter_state.push((path.to_vec(), value.to_vec())),
+        }
+        Ok(())
+    }
+
+    fn configured(&self, stream: Option<&Stream>, path: &[u8]) -> Option<Vec<u8>> {
+        let from_headers = stream.map_or(&[][..], |stream| &stream.facts.from_headers);
+        let mut all = from_headers.iter().chain(&self.settings.properties);
+        all.find(|(key, _)| key == path).map(|(_, value)| value.clone())
+    }
+
+    /// What is known without an exchange.
+    fn plugin_property(&self, segments: &[&[u8]], in_stream: bool) -> Option<Value> {
+        let plugin = &self.settings.plugin;
+        let cluster = match &self.settings.route {
+            Route::Upstream { .. } => "upstream",
+            Route::DirectResponse { .. } => "",
+        };
+        let text = |text: &str| Some(Ok(text.as_bytes().to_vec()));
+        match *segments {
+            [b"plugin_name"] => text(&plugin.name),
+            [b"plugin_root_id"] => text(&plugin.root_id),
+            [b"plugin_vm_id"] => text(&plugin.vm_id),
+            [b"xds", b"node"] => Some(Ok(Vec::new())),
+            [b"xds", b"node", b"id" | b"cluster" | b"user_agent_name"] => text(""),
+            [b"xds", b"node", b"metadata"] => Some(Ok(Vec::new())),
+            [b"xds", b"cluster_name"] if in_stream => text(cluster),
+            [b"xds", b"route_name" | b"virtual_host_name" | b"filter_chain_name"] if in_stream => text(""),
+            [b"xds", b"listener_direction"] if in_stream => Some(Ok(int(0))),
+            [b"xds", ..] => Some(NOT_FOUND),
+            _ => None,
+        }
+    }
+
+    fn request_property(&self, stream: &Stream, segments: &[&[u8]]) -> Value {
+        let facts = &stream.facts;
+        let message = &stream.request;
+        let live = if message.headers_live || stream.logging { message.headers.as_ref() } else { None };
+        let header = |name: &[u8]| live.and_then(|headers| headers.get(name)).map_or(NOT_FOUND, |v| Ok(v.to_vec()));
+        let header_bytes = live.map_or(0, HeaderMap::byte_size) as u64;
+        match *segments {
+            [b"path"] => header(b":path"),
+            [b"url_path"] => header(b":path").map(|path| split_query(&path).0.to_vec()),
+            [b"query"] => header(b":path").map(|path| split_query(&path).1.to_vec()),
+            [b"host"] => header(b":authority"),
+            [b"scheme"] => header(b":scheme"),
+            [b"method"] => header(b":method"),
+            [b"referer"] => header(b"referer"),
+            [b"useragent"] => header(b"user-agent"),
+            [b"id"] => header(b"x-request-id"),
+            [b"headers"] => Ok(map(live)),
+            [b"headers", name] => live.and_then(|headers| headers.get_joined(name)).map_or(NOT_FOUND, Ok),
+            [b"headers_bytes"] => Ok(int(header_bytes)),
+            [b"time"] => Ok(int(facts.start)),
+            [b"duration"] => facts.duration.map_or(NOT_FOUND, |duration| Ok(int(duration))),
+            [b"protocol"] => Ok(b"HTTP/1.1".to_vec()),
+            [b"size"] => {
+                let declared = header(b"content-length").ok().and_then(|v| std::str::from_utf8(&v).ok()?.parse().ok());
+                Ok(int(declared.unwrap_or(message.body_bytes)))
+            }
+            [b"total_size"] => Ok(int(header_bytes + message.body_bytes)),
+            _ => NOT_FOUND,
+        }
+    }
+
+    fn upstream_property(&self, stream: &Stream, segments: &[&[u8]]) -> Value {
+        match *segments {
+            [b"num_endpoints"] => Ok(int(matches!(self.settings.route, Route::Upstream { .. }).into())),
+            [b"request_attempt_count"] => Ok(int(stream.upstream_timeout_ms.is_some().into())),
+            _ => NOT_FOUND,
+        }
+    }
+}
+
+fn response_property(stream: &Stream, segments: &[&[u8]]) -> Value {
+    let facts = &stream.facts;
+    let message = &stream.response;
+    let live = if message.headers_live || stream.logging { message.headers.as_ref() } else { None };
+    let trailers = if message.trailers_live || stream.logging { message.trailers.as_ref() } else { None };
+    let code = facts.response_code.ok_or(Status::NotFound);
+    match *segments {
+        [b"code"] => Ok(int(code?.into())),
+        [b"code_details"] => {
+            facts.response_code_details.as_ref().map_or(NOT_FOUND, |details| Ok(details.clone().into_bytes()))
+        }
+        [b"flags"] => Ok(int(facts.response_flags)),
+        [b"grpc_status"] => {
+            let given = [trailers, live].into_iter().flatten().find_map(|map| map.get(b"grpc-status"));
+            let given = given.and_then(|value| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
+            Ok(int(given.map_or_else(|| code.map(|code| grpc_status_of_http(code.into()).into()), Ok)?))
+        }
+        [b"headers"] => Ok(map(live)),
+        [b"headers", name] => live.and_then(|headers| headers.get_joined(name)).map_or(NOT_FOUND, Ok),
+        [b"trailers"] => Ok(map(trailers)),
+        [b"trailers", name] => trailers.and_then(|trailers| trailers.get_joined(name)).map_or(NOT_FOUND, Ok),
+        [b"size"] => Ok(int(message.body_bytes)),
+        [b"total_size"] => {
+            let heads = live.map_or(0, HeaderMap::byte_size) + trailers.map_or(0, HeaderMap::byte_size);
+            Ok(int(heads as u64 + message.body_bytes))
+        }
+        _ => NOT_FOUND,
+    }
+}
+
+fn connection_property(segments: &[&[u8]]) -> Value {
+    match *segments {
+        [b"mtls"] => Ok(vec![0]),
+        [b"requested_server_name"] => Ok(Vec::new()),
+        _ => NOT_FOUND,
+    }
+}
+
+fn stored(stream: &Stream, name: &[u8]) -> Value {
+    stream.filter_state.iter().find(|(key, _)| key == name).map_or(NOT_FOUND, |(_, value)| Ok(value.clone()))
+}
+
+fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'?') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (path, b""),
+    }
+}
+
+fn int(number: u64) -> Vec<u8> {
+    number.to_le_bytes().to_vec()
+}
+
+/// A header map as a value: one entry for each name, its values joined.
+fn map(headers: Option<&HeaderMap>) -> Vec<u8> {
+    let mut entries: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    for (name, value) in headers.iter().flat_map(|headers| headers.iter()) {
+        match entries.iter_mut().find(|(present, _)| *present == name) {
+            Some((_, joined)) => {
+                joined.push(b',');
+                joined.extend_from_slice(value);
+            }
+            None => entries.push((name, value.to_vec())),
+        }
+    }
+    pairs::encode(entries.iter().map(|(name, value)| (*name, value.as_slice())))
+}

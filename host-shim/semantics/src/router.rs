@@ -1,0 +1,202 @@
+//! The hop behind the filter: Envoy's router.
+
+use proxy_wasm_abi::settings::Route;
+
+use crate::{
+    environment::Guest,
+    headers::HeaderMap,
+    local_reply::LocalReply,
+    plugin::Plugin,
+    stream::{Direction, Effect},
+};
+
+/// Why the upstream's response can't be had. The texts are Envoy's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFailure {
+    /// No connection could be made.
+    ConnectionFailed,
+    /// The connection ended.
+    ConnectionTerminated,
+    /// The upstream reset the stream.
+    RemoteReset,
+    /// The upstream's answer is no HTTP.
+    ProtocolError,
+    /// No complete response in the route's time.
+    Timeout,
+}
+
+impl UpstreamFailure {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::ConnectionFailed => "remote connection failure",
+            Self::ConnectionTerminated => "connection termination",
+            Self::RemoteReset => "remote reset",
+            Self::ProtocolError => "protocol error",
+            Self::Timeout => "response timeout",
+        }
+    }
+
+    pub(crate) fn flags(self) -> u64 {
+        match self {
+            Self::ConnectionFailed => flags::UPSTREAM_CONNECTION_FAILURE,
+            Self::ConnectionTerminated => flags::UPSTREAM_CONNECTION_TERMINATION,
+            Self::RemoteReset => flags::UPSTREAM_REMOTE_RESET,
+            Self::ProtocolError => flags::UPSTREAM_PROTOCOL_ERROR,
+            Self::Timeout => flags::UPSTREAM_TIMEOUT,
+        }
+    }
+
+    pub(crate) fn reply(self) -> LocalReply {
+        let (status, body, details) = match self {
+            Self::Timeout => (504, "upstream request timeout".to_string(), "response_timeout".to_string()),
+            _ => {
+                let reason = self.reason();
+                let status = if self == Self::ProtocolError { 502 } else { 503 };
+                (
+                    status,
+                    format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"),
+                    format!("upstream_reset_before_response_started{{{}}}", reason.replace(' ', "_")),
+                )
+            }
+        };
+        LocalReply { status, body: body.into(), details, flags: self.flags(), ..LocalReply::default() }
+    }
+
+    pub(crate) fn details_after_headers(self) -> String {
+        format!("upstream_reset_after_response_started{{{}}}", self.reason().replace(' ', "_"))
+    }
+}
+
+/// The answer to a stream on which nothing moved for the idle timeout.
+pub(crate) fn idle_timeout_reply(request_complete: bool) -> LocalReply {
+    LocalReply {
+        status: if request_complete { 504 } else { 408 },
+        body: b"stream timeout".to_vec(),
+        details: "stream_idle_timeout".into(),
+        flags: flags::STREAM_IDLE_TIMEOUT,
+        ..LocalReply::default()
+    }
+}
+
+/// The response's status, where it has one that a final response can have. Envoy also sends numbers below 200 and
+/// above 999, which no `wasi:http` host takes.
+pub(crate) fn status(headers: &HeaderMap) -> Option<u16> {
+    let text = std::str::from_utf8(headers.get(b":status")?).ok()?;
+    text.trim().parse().ok().filter(|status| (200..1000).contains(status))
+}
+
+/// Refuses a response that the filter left without a valid status.
+pub(crate) fn check_response(headers: &HeaderMap) -> Result<(), LocalReply> {
+    if status(headers).is_some() {
+        return Ok(());
+    }
+    Err(LocalReply {
+        status: 502,
+        body: b"missing required header: :status".to_vec(),
+        details: "filter_removed_required_response_headers{missing_required_header:_:status}".into(),
+        ..LocalReply::default()
+    })
+}
+
+/// A request without one of these matches no route: Envoy's route table needs them, and a filter can take them away.
+fn has_route(headers: &HeaderMap, forwarded_proto: bool) -> bool {
+    headers.get(b":path").is_some_and(|path| path.starts_with(b"/"))
+        && (!forwarded_proto || headers.get(b"x-forwarded-proto").is_some_and(|proto| !proto.is_empty()))
+}
+
+/// Refuses a request that the filter made invalid.
+fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
+    let refusal = |body: Vec<u8>, details: &str| LocalReply {
+        status: 503,
+        body,
+        details: details.into(),
+        flags: flags::DOWNSTREAM_PROTOCOL_ERROR,
+        ..LocalReply::default()
+    };
+    if !headers.contains(b":method") {
+        let details = "filter_removed_required_request_headers{missing_required_header:_:method}";
+        return Err(refusal(b"missing required header: :method".to_vec(), details));
+    }
+    for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
+        let details = "filter_added_invalid_request_header";
+        if !is_token(name) {
+            let shown = String::from_utf8_lossy(name).escape_default().to_string();
+            return Err(refusal(format!("invalid header name: {shown}").into(), details));
+        }
+        if !is_field_value(value) {
+            let shown = String::from_utf8_lossy(name);
+            return Err(refusal(format!("invalid header value for: {shown}").into(), details));
+        }
+    }
+    Ok(())
+}
+
+/// Whether these bytes can be a header's name. An empty one is let through here and dropped at the edge.
+pub(crate) fn is_token(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Whether these bytes can be a header's value.
+pub(crate) fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+impl<G: Guest> Plugin<G> {
+    /// A request's head left the filter.
+    pub(crate) fn route(&self, id: u32, end: bool) {
+        let reply = {
+            let mut vm = self.vm.borrow_mut();
+            let forwarded_proto = vm.settings.connection.forwarded_proto;
+            let (direct, mut timeout_ms) = match &vm.settings.route {
+                Route::Upstream { timeout_ms, .. } => (None, *timeout_ms),
+                Route::DirectResponse { status, body } => {
+                    let (status, body) = (u32::from(*status), body.clone());
+                    (Some(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() }), 0)
+                }
+            };
+            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(mut headers) = stream.request.headers.clone() else { return };
+            if !has_route(&headers, forwarded_proto) {
+                let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
+                LocalReply { status: 404, details, flags, ..LocalReply::default() }
+            } else if let Some(reply) = direct {
+                reply
+            } else if let Err(reply) = check_request(&headers) {
+                reply
+            } else {
+                let chosen =
+                    headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                timeout_ms = chosen.unwrap_or(timeout_ms);
+                for name in crate::connection::ROUTER_HEADERS {
+                    headers.remove(name.as_bytes());
+                }
+                stream.upstream_timeout_ms = Some(timeout_ms);
+                stream.effects.push_back(Effect::Headers { direction: Direction::Request, headers, end });
+                return;
+            }
+        };
+        self.local_reply(id, reply);
+    }
+
+    /// Milliseconds that the upstream has from the end of the request to the end of its response, once the request is
+    /// on its way; 0 is no limit.
+    pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {
+        self.vm.borrow().streams.get(&id)?.upstream_timeout_ms
+    }
+}
+
+/// The header by which a filter chooses the upstream's timeout, in milliseconds.
+const TIMEOUT_HEADER: &[u8] = b"x-envoy-upstream-rq-timeout-ms";
+
+/// Envoy's response flags.
+pub(crate) mod flags {
+    pub(crate) const UPSTREAM_TIMEOUT: u64 = 1 << 2;
+    pub(crate) const UPSTREAM_REMOTE_RESET: u64 = 1 << 4;
+    pub(crate) const UPSTREAM_CONNECTION_FAILURE: u64 = 1 << 5;
+    pub(crate) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
+    pub(crate) const NO_ROUTE_FOUND: u64 = 1 << 8;
+    pub(crate) const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
+    pub(crate) const STREAM_IDLE_TIMEOUT: u64 = 1 << 16;
+    pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
+    pub(crate) const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 23;
+}

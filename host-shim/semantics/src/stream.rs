@@ -1,0 +1,248 @@
+//! One HTTP exchange: what has arrived, what was let through, and what the filter may touch right now.
+
+use std::collections::VecDeque;
+
+use crate::{body::Body, headers::HeaderMap};
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the upstream: Envoy's decoding.
+    Request,
+    /// From the upstream to the client: Envoy's encoding.
+    Response,
+}
+
+/// What the edge is to do, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a head: to the upstream for a request, to the client for a response.
+    Headers {
+        /// Which message.
+        direction: Direction,
+        /// Its head, pseudo-headers included.
+        headers: HeaderMap,
+        /// Whether nothing follows.
+        end: bool,
+    },
+    /// Send body bytes.
+    Data {
+        /// Which message.
+        direction: Direction,
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Whether nothing follows.
+        end: bool,
+        /// Whether the filter changed these bytes or earlier ones.
+        changed: bool,
+    },
+    /// Send trailers; nothing follows.
+    Trailers {
+        /// Which message.
+        direction: Direction,
+        /// The trailers.
+        trailers: HeaderMap,
+    },
+    /// Break the exchange off: the client sees its connection or stream end.
+    Reset(ResetReason),
+}
+
+/// Why an exchange is broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetReason {
+    /// The filter closed the stream.
+    ClosedByFilter,
+    /// A local response came when the response's head was already sent.
+    LocalReplyTooLate,
+    /// The upstream broke its response off.
+    UpstreamReset,
+}
+
+/// How far the filter has let a message go: Envoy's iteration state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Iteration {
+    /// It passes.
+    Continue,
+    /// It is held, and the filter still sees what arrives.
+    StopSingle,
+    /// It is held and collected, and the filter sees nothing until it continues.
+    StopAll {
+        /// Past the buffer limit reading stops, instead of the exchange failing.
+        watermark: bool,
+    },
+}
+
+/// The bytes that a body callback is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyView {
+    /// None: outside the body callbacks.
+    Absent,
+    /// The bytes that just arrived.
+    Chunk,
+    /// All bytes held so far.
+    Held,
+}
+
+/// A message of the exchange.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) trailers: Option<HeaderMap>,
+    /// The bytes that just arrived, while the filter looks at them.
+    pub(crate) chunk: Body,
+    /// The bytes held for the filter; stays, empty, once there were any.
+    pub(crate) held: Option<Body>,
+    pub(crate) iteration: Iteration,
+    /// The head went on to the next hop.
+    pub(crate) headers_continued: bool,
+    /// All of it has arrived.
+    pub(crate) complete: bool,
+    /// The filter has seen its end.
+    pub(crate) end_shown: bool,
+    /// Past the buffer limit reading stops; otherwise the exchange fails.
+    pub(crate) streaming: bool,
+    /// The last body callback asked to buffer, so the next one sees everything.
+    pub(crate) buffering: bool,
+    /// The filter may touch the head now.
+    pub(crate) headers_live: bool,
+    /// The filter may touch the trailers now.
+    pub(crate) trailers_live: bool,
+    /// What the body buffer is now.
+    pub(crate) view: BodyView,
+    /// The filter changed body bytes.
+    pub(crate) changed: bool,
+    /// Bytes of body that arrived, or that the filter let through, whichever Envoy counts.
+    pub(crate) body_bytes: u64,
+}
+
+impl Message {
+    fn new() -> Self {
+        Self {
+            headers: None,
+            trailers: None,
+            chunk: Body::default(),
+            held: None,
+            iteration: Iteration::Continue,
+            headers_continued: false,
+            complete: false,
+            end_shown: false,
+            streaming: false,
+            buffering: false,
+            headers_live: false,
+            trailers_live: false,
+            view: BodyView::Absent,
+            changed: false,
+            body_bytes: 0,
+        }
+    }
+
+    pub(crate) fn stopped_all(&self) -> bool {
+        matches!(self.iteration, Iteration::StopAll { .. })
+    }
+
+    /// Moves bytes to those held.
+    pub(crate) fn hold(&mut self, bytes: Vec<u8>) {
+        self.held.get_or_insert_default().append(bytes);
+    }
+
+    /// The body that the filter may read and change now.
+    pub(crate) fn body(&mut self) -> Option<&mut Body> {
+        match self.view {
+            BodyView::Absent => None,
+            BodyView::Held => Some(self.held.get_or_insert_default()),
+            BodyView::Chunk if self.buffering => Some(self.held.get_or_insert_default()),
+            BodyView::Chunk => Some(&mut self.chunk),
+        }
+    }
+
+    pub(crate) fn held_len(&self) -> usize {
+        self.held.as_ref().map_or(0, Body::len)
+    }
+}
+
+/// An exchange and its stream context.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) request: Message,
+    pub(crate) response: Message,
+    /// The filter saw `end_of_stream` in its latest callback.
+    pub(crate) end_of_stream: bool,
+    /// `proxy_on_log` is running: the maps are those of the whole exchange.
+    pub(crate) logging: bool,
+    /// The response is ours, so the request goes no further.
+    pub(crate) local_reply: bool,
+    /// The response's head left the filter.
+    pub(crate) response_started: bool,
+    /// The response's end left the filter, or the exchange was broken off.
+    pub(crate) response_ended: bool,
+    /// Milliseconds that the upstream has, once the request was handed to it; 0 is no limit.
+    pub(crate) upstream_timeout_ms: Option<u64>,
+    /// `proxy_on_done` and `proxy_on_delete` ran.
+    pub(crate) destroyed: bool,
+    pub(crate) effects: VecDeque<Effect>,
+    /// What `proxy_set_property` stored.
+    pub(crate) filter_state: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) facts: Facts,
+}
+
+/// What properties tell of an exchange besides its messages.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) is_head: bool,
+    pub(crate) is_grpc: bool,
+    /// Nanoseconds since 1970.
+    pub(crate) start: u64,
+    /// Nanoseconds of the monotonic clock.
+    pub(crate) start_monotonic: u64,
+    /// Nanoseconds from the start.
+    pub(crate) duration: Option<u64>,
+    /// The response's status, once there is one.
+    pub(crate) response_code: Option<u16>,
+    pub(crate) response_code_details: Option<String>,
+    /// Envoy's response flags, a bit set.
+    pub(crate) response_flags: u64,
+    /// Properties that the settings read from request headers.
+    pub(crate) from_headers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Stream {
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self {
+            request: Message::new(),
+            response: Message::new(),
+            end_of_stream: false,
+            logging: false,
+            local_reply: false,
+            response_started: false,
+            response_ended: false,
+            upstream_timeout_ms: None,
+            destroyed: false,
+            effects: VecDeque::new(),
+            filter_state: Vec::new(),
+            facts,
+        }
+    }
+
+    pub(crate) fn message(&mut self, direction: Direction) -> &mut Message {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+
+    /// Whether what arrives in this direction goes nowhere any more.
+    pub(crate) fn stopped(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Request => self.local_reply || self.response_ended || self.destroyed,
+            Direction::Response => self.response_ended || self.destroyed,
+        }
+    }
+
+    /// Breaks the exchange off.
+    pub(crate) fn reset(&mut self, reason: ResetReason) {
+        if !self.response_ended {
+            self.response_ended = true;
+            self.effects.push_back(Effect::Reset(reason));
+        }
+    }
+}

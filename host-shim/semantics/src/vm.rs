@@ -1,0 +1,165 @@
+//! The virtual machine: its contexts, and which of them a host call acts on.
+
+use std::collections::BTreeMap;
+
+use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, settings::Settings};
+
+use crate::{
+    environment::Host,
+    local_reply::LocalReply,
+    stream::{Direction, Stream},
+};
+
+/// The context id of the VM itself.
+pub(crate) const VM_CONTEXT: u32 = 0;
+
+/// The context id of the plugin's root context.
+pub const ROOT_CONTEXT: u32 = 1;
+
+/// What the filter is doing, where that decides what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The module's start functions run: only a few host calls work.
+    Starting,
+    /// `proxy_on_configure` runs: the plugin configuration can be read.
+    Configuring,
+    /// Anything else.
+    Running,
+}
+
+/// What a host call asked for, done when the callback has returned.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Continue(u32, Direction),
+    Close(u32),
+    LocalReply(u32, LocalReply),
+}
+
+/// The state of a virtual machine with one plugin. Host calls are its methods.
+pub struct Vm {
+    pub(crate) settings: Settings,
+    pub(crate) version: AbiVersion,
+    pub(crate) host: Box<dyn Host>,
+    pub(crate) streams: BTreeMap<u32, Stream>,
+    pub(crate) phase: Phase,
+    next_context: u32,
+    /// The context whose callback runs.
+    current: u32,
+    /// What `proxy_set_effective_context` chose; 0 is nothing.
+    effective: u32,
+    pub(crate) actions: Vec<Action>,
+    /// A local response was asked for, so the callback's return value counts as a stop.
+    pub(crate) stop: bool,
+    /// Why the plugin can't start, where a host call found out.
+    pub(crate) start_failure: Option<String>,
+}
+
+impl Vm {
+    pub(crate) fn new(settings: Settings, version: AbiVersion, host: Box<dyn Host>) -> Self {
+        Self {
+            settings,
+            version,
+            host,
+            streams: BTreeMap::new(),
+            phase: Phase::Running,
+            next_context: ROOT_CONTEXT + 1,
+            current: VM_CONTEXT,
+            effective: VM_CONTEXT,
+            actions: Vec::new(),
+            stop: false,
+            start_failure: None,
+        }
+    }
+
+    /// The settings of the plugin.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn next_context_id(&mut self) -> u32 {
+        let id = self.next_context;
+        // After four thousand million streams the ids start over; a live one is never given twice.
+        loop {
+            self.next_context = self.next_context.checked_add(1).unwrap_or(ROOT_CONTEXT + 1);
+            if !self.streams.contains_key(&self.next_context) {
+                return id;
+            }
+        }
+    }
+
+    pub(crate) fn enter(&mut self, context: u32) {
+        self.current = context;
+        self.effective = VM_CONTEXT;
+        self.stop = false;
+    }
+
+    pub(crate) fn leave(&mut self) -> (bool, Vec<Action>) {
+        self.current = VM_CONTEXT;
+        self.effective = VM_CONTEXT;
+        (std::mem::take(&mut self.stop), std::mem::take(&mut self.actions))
+    }
+
+    fn exists(&self, context: u32) -> bool {
+        context <= ROOT_CONTEXT || self.streams.contains_key(&context)
+    }
+
+    /// The context that a host call acts on.
+    pub(crate) fn context(&self) -> u32 {
+        if self.effective != VM_CONTEXT && self.exists(self.effective) { self.effective } else { self.current }
+    }
+
+    /// The stream that a host call acts on, unless it acts on the root or the VM.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.streams.get(&self.context())
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
+        let context = self.context();
+        self.streams.get_mut(&context)
+    }
+
+    /// `proxy_set_effective_context`
+    pub fn set_effective_context(&mut self, context: u32) -> Result<(), Status> {
+        if !self.exists(context) {
+            return Err(Status::BadArgument);
+        }
+        self.effective = context;
+        Ok(())
+    }
+
+    /// `proxy_done`: a root context that waits for it at shutdown; none does, as instances are not shut down.
+    pub fn done(&mut self) -> Result<(), Status> {
+        Err(Status::NotFound)
+    }
+
+    /// Tells whether `call` may be made now, and fails the plugin's start where Envoy would trap.
+    pub fn allows(&mut self, call: &str) -> bool {
+        let allowed = self.phase != Phase::Starting || allowed_at_start(call);
+        if !allowed {
+            self.start_failure.get_or_insert_with(|| format!("the module's start function called `{call}`"));
+        }
+        allowed
+    }
+}
+
+/// The host calls that work while the module's start functions run. Source: Envoy.
+fn allowed_at_start(call: &str) -> bool {
+    const REFUSED_WASI: &[&str] = &["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];
+    match call.strip_prefix("proxy_") {
+        Some(name) => name == "log",
+        None => !REFUSED_WASI.contains(&call),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_functions_may_log_but_not_look_at_requests() {
+        assert!(allowed_at_start("proxy_log"));
+        assert!(allowed_at_start("fd_write"));
+        assert!(!allowed_at_start("proxy_get_property"));
+        assert!(!allowed_at_start("fd_read"));
+    }
+}
