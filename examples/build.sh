@@ -78,6 +78,7 @@ build() {
     built=$work/$1.wasm
     "build_${1//-/_}"
     # Complete or not there at all.
+    chmod 644 "$built"
     touch "$built"
     mv "$built" "$output/$1.wasm"
 }

@@ -93,6 +93,7 @@ output=$root/target/shim
 mkdir -p "$output"
 # Complete or not there at all.
 cp "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.wasm"
+chmod 644 "$output/.$shim.wasm"
 mv "$output/.$shim.wasm" "$output/$shim.wasm"
 cat >"$output/$shim.toml" <<END
 # Written by host-shim/build.sh, which says what these mean.
