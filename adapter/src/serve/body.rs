@@ -1,0 +1,212 @@
+//! The response's body: ended, cut off or reset.
+//!
+//! The component writes the body while hyper reads it, and either side can fail the other:
+//!
+//! - the component traps or returns before it ended the body: the client must not take what it got for the whole, so
+//!   the connection (HTTP/1.1) or the stream (HTTP/2) is reset;
+//! - the body does not have the length that the component declared: more is cut off, less is reset;
+//! - the client leaves: the component's work on the request is cancelled.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wasmtime_wasi_http::WasiBody;
+
+use super::instance::Instance;
+
+/// How a component's work on a request ended.
+pub(super) enum End {
+    /// It returned.
+    Returned,
+    /// It trapped. While its remains are kept, a body that it had ended before can be told from one that it had not.
+    Trapped(#[expect(dead_code, reason = "kept, not used")] Box<Instance>),
+    /// It never began: there was no instance for it.
+    Unavailable,
+    /// It was cut short by the host itself.
+    TornDown,
+}
+
+/// The response cannot be finished.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Reset(pub(super) &'static str);
+
+/// Cancels a component's work when it is dropped.
+pub(super) struct Work(Option<JoinHandle<()>>);
+
+impl Work {
+    pub(super) fn new(task: JoinHandle<()>) -> Self {
+        Self(Some(task))
+    }
+
+    /// Lets the work go on to its own end.
+    pub(super) fn detach(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// The end of a component's work: still to come, or known.
+pub(super) struct Ending {
+    receiver: oneshot::Receiver<End>,
+    /// `Some(None)`: the work was torn down and told nothing.
+    known: Option<Option<End>>,
+}
+
+impl Ending {
+    pub(super) fn new(receiver: oneshot::Receiver<End>) -> Self {
+        Self { receiver, known: None }
+    }
+
+    /// Waits for it.
+    pub(super) async fn wait(&mut self) {
+        std::future::poll_fn(|context| self.poll(context).map(drop)).await;
+    }
+
+    /// Whether it is known that the component returned.
+    pub(super) fn is_return(&self) -> bool {
+        matches!(self.known, Some(Some(End::Returned)))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<&End> {
+        if self.known.is_none() {
+            match Pin::new(&mut self.receiver).poll(context) {
+                Poll::Ready(end) => self.known = Some(end.ok()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(self.known.as_ref().and_then(Option::as_ref).unwrap_or(&End::TornDown))
+    }
+
+    fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Whether the work ended without a word.
+    fn is_torn_down(&mut self) -> bool {
+        if self.known.is_none() {
+            match self.receiver.try_recv() {
+                Ok(end) => self.known = Some(Some(end)),
+                Err(oneshot::error::TryRecvError::Closed) => self.known = Some(None),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+        }
+        matches!(self.known, Some(None))
+    }
+}
+
+/// A body that a component writes.
+pub(super) struct GuestBody {
+    written: WasiBody,
+    /// Bytes that are still to come, where the component declared the length.
+    remaining: Option<u64>,
+    work: Work,
+    ending: Ending,
+}
+
+impl GuestBody {
+    pub(super) fn new(written: WasiBody, length: Option<u64>, work: Work, ending: Ending) -> Self {
+        let mut body = Self { written, remaining: length, work, ending };
+        if body.is_end_stream() {
+            body.work.detach();
+        }
+        body
+    }
+
+    /// Reads and drops it all, so that the component can go on: for responses that have no body on the wire.
+    pub(super) async fn discard(mut self) {
+        self.remaining = None;
+        while let Some(Ok(_)) = self.frame().await {}
+    }
+
+    /// Ends the body for hyper; the component may still have work to do.
+    fn finish<T>(&mut self, with: T) -> T {
+        self.work.detach();
+        with
+    }
+
+    fn data(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if let Some(remaining) = &mut self.remaining {
+            let wanted = usize::try_from(*remaining).unwrap_or(usize::MAX);
+            if data.len() > wanted {
+                tracing::warn!("the response is longer than its content-length: the rest is cut off");
+                data.truncate(wanted);
+            }
+            *remaining -= data.len() as u64;
+            if *remaining == 0 {
+                // hyper may not ask again.
+                self.work.detach();
+            }
+        }
+        Frame::data(data)
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = Reset;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
+        loop {
+            match Pin::new(&mut self.written).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    return Poll::Ready(Some(Ok(match frame.into_data() {
+                        Ok(data) => self.data(data),
+                        Err(trailers) => self.finish(trailers),
+                    })));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::warn!(%error, "the component gave the response up");
+                    return self.finish(Poll::Ready(Some(Err(Reset("the component gave the response up")))));
+                }
+                Poll::Ready(None) if self.remaining.is_some_and(|remaining| remaining > 0) => {
+                    tracing::warn!(missing = self.remaining, "the response is shorter than its content-length");
+                    let reset = Reset("the response is shorter than its content-length");
+                    return self.finish(Poll::Ready(Some(Err(reset))));
+                }
+                // A component that was torn down leaves a body that looks finished.
+                Poll::Ready(None) if self.ending.is_torn_down() => {
+                    return self.finish(Poll::Ready(Some(Err(Reset("the component was torn down")))));
+                }
+                Poll::Ready(None) => return self.finish(Poll::Ready(None)),
+                // What it wrote before its end is still to be read: only then does the end count.
+                Poll::Pending => {
+                    let known = self.ending.is_known();
+                    match self.ending.poll(context) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(_) if !known => {}
+                        Poll::Ready(end) => {
+                            if matches!(end, End::Returned) {
+                                tracing::warn!("the component returned without ending the response");
+                            }
+                            return self.finish(Poll::Ready(Some(Err(Reset("the component ended too early")))));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.written.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

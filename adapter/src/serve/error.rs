@@ -1,0 +1,65 @@
+//! Why serving could not begin.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why serving could not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes do not compile as a component.
+    #[error("this is not a component that Wasmtime can compile: {reason}. Adapt the filter first, then serve the result")]
+    Compile {
+        /// What the compiler said.
+        reason: String,
+    },
+    /// The component imports what this host does not offer.
+    #[error("the component asks for more than the `wasi:http/proxy` world: {reason}. Build it for that world")]
+    Link {
+        /// Which import.
+        reason: String,
+    },
+    /// The component does not export a handler.
+    #[error("the component has no handler: {reason}. Build it for the `wasi:http/proxy` world")]
+    NoHandler {
+        /// Which export.
+        reason: String,
+    },
+    /// The component could not be instantiated.
+    #[error("the component cannot be instantiated: {reason}")]
+    Instantiate {
+        /// Why, and for a trap where.
+        reason: String,
+    },
+    /// The plugin refused to start.
+    #[error("the plugin cannot start: {reason}. Look at its log and its configuration")]
+    Refused {
+        /// Which callback refused.
+        reason: String,
+    },
+    /// The plugin trapped while it started.
+    #[error("the plugin cannot start: {report}")]
+    StartTrapped {
+        /// Which callback and host call it was in, and why.
+        report: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}. Choose another with `--listen`; port 0 takes any that is free")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file of certificate authorities cannot be used.
+    #[error("cannot use the certificates in `{}`: {reason}. Give a PEM file with `--upstream-ca`", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The runtime cannot be set up.
+    #[error("cannot set up the runtime: {0}")]
+    Runtime(std::io::Error),
+}

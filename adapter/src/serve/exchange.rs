@@ -1,0 +1,175 @@
+//! One request and its response.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{Either, Empty};
+use hyper::body::{Body, Bytes, Incoming};
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+
+use super::body::{End, Ending, GuestBody, Reset, Work};
+use super::gate::{Full, Gate, Turn};
+use super::instance::{Answer, Failure};
+use super::pool::Pool;
+use super::trap::Report;
+
+/// What hyper sends: what a component writes, or nothing.
+pub(super) type ResponseBody = Either<GuestBody, Empty<Bytes>>;
+
+/// Answers requests.
+pub(super) struct Host {
+    pub(super) pool: Pool,
+    pub(super) gate: Gate,
+    pub(super) plugin: String,
+}
+
+impl Host {
+    /// Answers one request. An error resets it: the client sees no response at all.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Reset> {
+        if !has_authority(&request) {
+            return Ok(empty(StatusCode::BAD_REQUEST));
+        }
+        let Ok(turn) = self.gate.enter().await else {
+            let Full = Full;
+            tracing::warn!(
+                "503: {} requests run and --max-queue more wait; raise --max-concurrency or --max-queue",
+                self.gate.running()
+            );
+            return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
+        };
+
+        let method = request.method().clone();
+        let (answer_to, mut answer) = oneshot::channel();
+        let (end_to, end) = oneshot::channel();
+        let mut ending = Ending::new(end);
+        let work = Work::new(tokio::spawn(self.clone().work(request, turn, answer_to, end_to)));
+
+        // A component that ended may have answered just before, or keep the answer's place without ever using it.
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered.ok(),
+            () = ending.wait() => answer.try_recv().ok(),
+        };
+        match answered {
+            Some(Ok(response)) => Ok(respond(&method, response, work, ending)),
+            Some(Err(code)) => failed(&code, work),
+            None => {
+                ending.wait().await;
+                if ending.is_return() {
+                    tracing::error!("503: `{}` returned without a response", self.plugin);
+                }
+                Ok(empty(StatusCode::SERVICE_UNAVAILABLE))
+            }
+        }
+    }
+
+    /// The part that runs in a task of its own, in order to go on after the response began.
+    async fn work(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        turn: Turn,
+        answer: oneshot::Sender<Answer>,
+        end: oneshot::Sender<End>,
+    ) {
+        // Whoever waits for the end may have left with the client.
+        let mut instance = match self.pool.take().await {
+            Ok(instance) => Box::new(instance),
+            Err(failure) => {
+                self.unavailable(&failure);
+                let _ = end.send(End::Unavailable);
+                return;
+            }
+        };
+        match instance.handle(request, answer).await {
+            Ok(()) => {
+                self.pool.put_back(*instance);
+                let _ = end.send(End::Returned);
+            }
+            Err(error) => {
+                tracing::error!("{}", Report::new(&self.plugin, &error));
+                let _ = end.send(End::Trapped(instance));
+            }
+        }
+        drop(turn);
+    }
+
+    /// Logs why there was no instance for a request.
+    fn unavailable(&self, failure: &Failure) {
+        let plugin = &self.plugin;
+        match failure {
+            Failure::Instantiate(error) => tracing::error!("503: cannot instantiate `{plugin}`: {error:#}"),
+            Failure::Refused(reason) => tracing::error!("503: `{plugin}` cannot start: {reason}"),
+            Failure::Trapped(error) => {
+                tracing::error!("503: `{plugin}` cannot start: {}", Report::new(plugin, error));
+            }
+        }
+    }
+}
+
+/// Whether a request says whom it is for: components are promised an authority.
+fn has_authority(request: &Request<Incoming>) -> bool {
+    let host = || request.headers().get(HOST).is_some_and(|host| host.to_str().is_ok());
+    request.uri().authority().is_some() || host()
+}
+
+/// The response that a component gave.
+fn respond(
+    method: &Method,
+    response: Response<WasiBody>,
+    work: Work,
+    ending: Ending,
+) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    if parts.status.is_informational() {
+        tracing::error!(status = %parts.status, "503: an informational status is no response");
+        return empty(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let length = declared_length(&parts.headers);
+    let ended = body.is_end_stream();
+    let has_body = *method != Method::HEAD
+        && parts.status != StatusCode::NO_CONTENT
+        && parts.status != StatusCode::NOT_MODIFIED;
+    let body = GuestBody::new(body, length, work, ending);
+
+    if !has_body {
+        if parts.status == StatusCode::NO_CONTENT {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+        tokio::spawn(body.discard());
+        return Response::from_parts(parts, Either::Right(Empty::new()));
+    }
+    if ended && length.is_some_and(|length| length > 0) {
+        tracing::error!("503: the response declares a content-length but has no body");
+        return empty(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    Response::from_parts(parts, Either::Left(body))
+}
+
+/// What becomes of a request for which a component has an error instead of a response.
+fn failed(code: &ErrorCode, mut work: Work) -> Result<Response<ResponseBody>, Reset> {
+    work.detach();
+    match code {
+        // This is how a component says what `proxy_close_stream` means.
+        ErrorCode::ConnectionTerminated => Err(Reset("the component closed the stream")),
+        code => {
+            tracing::error!("503: the component answered with an error: {code:?}");
+            Ok(empty(StatusCode::SERVICE_UNAVAILABLE))
+        }
+    }
+}
+
+/// The `content-length` that a component declared; `wasmtime-wasi-http` lets no malformed one through to a body.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A response with nothing in it, as Envoy answers for a filter that failed.
+fn empty(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(Either::Right(Empty::new()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}

@@ -1,0 +1,114 @@
+//! One running component, from its start to its last request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::Proxy;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::logs::{Lines, Output, Stream};
+use super::meter::Meter;
+use super::outgoing::Client;
+use super::program::Program;
+use super::state::State;
+
+/// What a component answers: a response, or the error that it has instead of one.
+pub(super) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
+
+/// What every instance is made with.
+pub(super) struct Recipe {
+    pub(super) program: Program,
+    pub(super) client: Arc<Client>,
+    pub(super) output: Output,
+    pub(super) max_memory: Option<usize>,
+    pub(super) cpu_timeout: Duration,
+}
+
+/// Why there is no new instance.
+pub(super) enum Failure {
+    /// It could not be instantiated.
+    Instantiate(wasmtime::Error),
+    /// The plugin refused to start, for this reason.
+    Refused(String),
+    /// The plugin trapped while it started.
+    Trapped(wasmtime::Error),
+}
+
+/// A running component.
+pub(super) struct Instance {
+    /// Whoever reads an unfinished request body of this instance learns by it that no more will come.
+    abandoned: Arc<AtomicBool>,
+    store: Store<State>,
+    handler: Proxy,
+    meter: Meter,
+    logs: [Lines; 2],
+    /// Requests that it has served.
+    pub(super) served: u32,
+}
+
+impl Instance {
+    /// Instantiates the component and starts its plugin.
+    pub(super) async fn new(recipe: &Recipe) -> Result<Self, Failure> {
+        let program = &recipe.program;
+        let logs = [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), stream));
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), recipe.max_memory);
+        let mut store = Store::new(program.pre.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        let meter = Meter::new(recipe.cpu_timeout);
+        meter.attach(&mut store);
+
+        let instance =
+            meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::Instantiate)?;
+        let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
+        if let Some(start) = &program.start {
+            let start = instance
+                .get_typed_func::<(), (Result<(), String>,)>(&mut store, start)
+                .map_err(Failure::Instantiate)?;
+            let result = meter.run(start.call_async(&mut store, ())).await;
+            logs.iter().for_each(Lines::flush);
+            match result {
+                Ok((Ok(()),)) => {}
+                Ok((Err(reason),)) => return Err(Failure::Refused(reason)),
+                Err(trap) => return Err(Failure::Trapped(trap)),
+            }
+        }
+        Ok(Self { abandoned, store, handler, meter, logs, served: 0 })
+    }
+
+    /// Serves one request; the answer goes to `answer` as soon as the component has it.
+    ///
+    /// After an error the instance must not be used again.
+    pub(super) async fn handle(
+        &mut self,
+        request: Request<Incoming>,
+        answer: oneshot::Sender<Answer>,
+    ) -> wasmtime::Result<()> {
+        self.served += 1;
+        let scheme = match request.uri().scheme() {
+            Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let mut http = self.store.data_mut().http();
+        let request = http.new_incoming_request(scheme, request)?;
+        let answer = http.new_response_outparam(answer)?;
+        let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);
+        let result = self.meter.run(call).await;
+        self.logs.iter().for_each(Lines::flush);
+        result
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Before the store goes, and with it the senders of bodies, whose readers then look here.
+        self.abandoned.store(true, Ordering::Release);
+    }
+}

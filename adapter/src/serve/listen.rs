@@ -1,0 +1,145 @@
+//! Connections, and the end of them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::error::Error;
+use super::exchange::Host;
+use super::gate::Gate;
+use super::instance::{Failure, Recipe};
+use super::logs::Output;
+use super::options::Options;
+use super::outgoing::Client;
+use super::pool::Pool;
+use super::program::Program;
+use super::trap::Report;
+
+/// How long a client may take to send the head of an HTTP/1.1 request, and how long an idle connection stays open.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest head of a request: Envoy's default is 60 KiB.
+const HEAD_LIMIT_BYTES: u32 = 60 * 1024;
+
+/// How often idle instances are looked through.
+const TRIM: Duration = Duration::from_secs(10);
+
+/// How long to wait after the system refused a connection, typically for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A component that is ready to serve, and the address that it serves at.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    host: Arc<Host>,
+    grace: Duration,
+}
+
+impl Server {
+    /// Compiles a component, starts its plugin and listens.
+    ///
+    /// # Errors
+    /// When any of these fails: a plugin that refuses to start is never served.
+    pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
+        let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref())?;
+        let recipe = Recipe {
+            program: Program::new(component)?,
+            client: Arc::new(client),
+            output,
+            max_memory: options.max_memory,
+            cpu_timeout: options.cpu_timeout,
+        };
+        let pool = Pool::start(recipe, options.max_instance_reuse).await.map_err(|failure| match failure {
+            Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
+            Failure::Refused(reason) => Error::Refused { reason },
+            Failure::Trapped(error) => {
+                Error::StartTrapped { report: Report::new(&options.plugin_name, &error).to_string() }
+            }
+        })?;
+        let host = Arc::new(Host {
+            pool,
+            gate: Gate::new(options.max_concurrency, options.max_queue),
+            plugin: options.plugin_name.clone(),
+        });
+
+        let failed = |source| Error::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, host, grace: options.shutdown_grace })
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `end`, and then finishes what is in flight, as long as that takes at most the grace period.
+    pub async fn serve(self, end: impl Future<Output = ()>) {
+        let Self { listener, host, grace, .. } = self;
+        let connection = builder();
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut trim = tokio::time::interval(TRIM);
+        let mut end = std::pin::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let connection = graceful.watch(serve(&connection, stream, host.clone()));
+                        connections.spawn(async move {
+                            if let Err(error) = connection.await {
+                                tracing::debug!(?error, "a connection ended");
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+                _ = trim.tick() => host.pool.trim(),
+            }
+        }
+
+        drop(listener);
+        tracing::info!(running = host.gate.running(), "shutting down");
+        let drained = async {
+            graceful.shutdown().await;
+            host.gate.all_left().await;
+        };
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!(running = host.gate.running(), "the grace period is over: cutting off what still runs");
+        }
+    }
+}
+
+/// HTTP/1.1, and HTTP/2 by prior knowledge.
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_LIMIT_BYTES);
+    builder
+}
+
+fn serve(
+    builder: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    host: Arc<Host>,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error: std::fmt::Debug> + use<> {
+    // Small responses must not wait for more to come.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    builder
+        .serve_connection(TokioIo::new(stream), service_fn(move |request| host.clone().answer(request)))
+        .into_owned()
+}

@@ -1,0 +1,173 @@
+//! What a component writes to its stdout and stderr, line by line.
+//!
+//! Many instances write at the same time, and a component may write a line in several pieces: each line goes out
+//! whole, in one write.
+
+use std::io::Write;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// The longest line that is held back for its end.
+const LINE_LIMIT_BYTES: usize = 64 * 1024;
+
+/// What one write to a log stream may carry.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Where the lines go.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// To the process's own stdout and stderr.
+    Process,
+    /// Into memory, both alike, for tests.
+    Captured(Arc<Mutex<Vec<u8>>>),
+}
+
+/// Which of the two streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Output {
+    fn write(&self, stream: Stream, bytes: &[u8]) {
+        // A log that nobody can read is no reason to fail requests.
+        let _ = match (self, stream) {
+            (Self::Captured(lines), _) => {
+                lock(lines).extend_from_slice(bytes);
+                Ok(())
+            }
+            (Self::Process, Stream::Stdout) => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush())
+            }
+            (Self::Process, Stream::Stderr) => std::io::stderr().lock().write_all(bytes),
+        };
+    }
+}
+
+/// One stream of one instance.
+#[derive(Clone)]
+pub(super) struct Lines {
+    output: Output,
+    stream: Stream,
+    /// The beginning of a line whose end has not come yet.
+    partial: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Lines {
+    pub(super) fn new(output: Output, stream: Stream) -> Self {
+        Self { output, stream, partial: Arc::default() }
+    }
+
+    /// Writes what is left of a line that was never ended.
+    pub(super) fn flush(&self) {
+        let mut partial = lock(&self.partial);
+        if !partial.is_empty() {
+            partial.push(b'\n');
+            self.output.write(self.stream, &partial);
+            partial.clear();
+        }
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        let mut partial = lock(&self.partial);
+        partial.extend_from_slice(bytes);
+        let ready = if partial.len() > LINE_LIMIT_BYTES {
+            partial.len()
+        } else {
+            partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
+        };
+        if ready > 0 {
+            self.output.write(self.stream, &partial[..ready]);
+            partial.drain(..ready);
+        }
+    }
+}
+
+fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StdoutStream for Lines {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl IsTerminal for Lines {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for Lines {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_go_out_whole() {
+        let captured = Arc::new(Mutex::new(Vec::new()));
+        let lines = Lines::new(Output::Captured(captured.clone()), Stream::Stderr);
+        lines.push(b"one");
+        assert!(lock(&captured).is_empty());
+        lines.push(b" line\nand a");
+        assert_eq!(*lock(&captured), b"one line\n");
+        lines.flush();
+        lines.flush();
+        assert_eq!(*lock(&captured), b"one line\nand a\n");
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_held_forever() {
+        let captured = Arc::new(Mutex::new(Vec::new()));
+        let lines = Lines::new(Output::Captured(captured.clone()), Stream::Stdout);
+        lines.push(&vec![b'x'; LINE_LIMIT_BYTES + 1]);
+        assert_eq!(lock(&captured).len(), LINE_LIMIT_BYTES + 1);
+    }
+}

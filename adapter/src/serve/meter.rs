@@ -1,0 +1,121 @@
+//! How long a filter computes without waiting, and when it is stopped.
+//!
+//! A thread moves the engine's epoch on; a store whose epoch passed asks its [`Meter`] what to do: give other requests
+//! their turn, or stop. What counts is time on the processor since the component last waited for something, so a
+//! stream may live as long as it likes while an endless loop is found in any phase.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use wasmtime::{Engine, Store, UpdateDeadline};
+
+/// How often a computing filter is interrupted to let others run.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Measures one store.
+#[derive(Clone)]
+pub(super) struct Meter(Arc<Inner>);
+
+struct Inner {
+    limit: Duration,
+    /// What the times below count from.
+    origin: Instant,
+    /// When the present poll began, in nanoseconds.
+    began: AtomicU64,
+    /// Time used by earlier polls since the component last waited, in nanoseconds.
+    used: AtomicU64,
+    /// The present poll ends because the meter asked for it, not because the component waits.
+    yielding: AtomicBool,
+}
+
+impl Meter {
+    /// A meter that stops what computes for longer than `limit`.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self(Arc::new(Inner {
+            limit,
+            origin: Instant::now(),
+            began: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            yielding: AtomicBool::new(false),
+        }))
+    }
+
+    /// Lets this meter decide for a store at each tick.
+    pub(super) fn attach<T>(&self, store: &mut Store<T>) {
+        let meter = self.clone();
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| Ok(meter.tick()));
+    }
+
+    /// Runs something in the metered store.
+    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        self.0.used.store(0, Relaxed);
+        std::future::poll_fn(|context| {
+            let began = self.0.now();
+            self.0.began.store(began, Relaxed);
+            let poll = future.as_mut().poll(context);
+            if let Poll::Pending = poll {
+                let used = if self.0.yielding.swap(false, Relaxed) {
+                    self.0.used.load(Relaxed) + (self.0.now() - began)
+                } else {
+                    0
+                };
+                self.0.used.store(used, Relaxed);
+            }
+            poll
+        })
+        .await
+    }
+
+    fn tick(&self) -> UpdateDeadline {
+        let used = self.0.used.load(Relaxed) + self.0.now().saturating_sub(self.0.began.load(Relaxed));
+        if Duration::from_nanos(used) >= self.0.limit {
+            return UpdateDeadline::Interrupt;
+        }
+        self.0.yielding.store(true, Relaxed);
+        UpdateDeadline::Yield(1)
+    }
+}
+
+impl Inner {
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Moves an engine's epoch on, until it is dropped.
+pub(super) struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// A thread of its own: the runtime's threads may all be busy in filters, which is when ticks matter.
+    pub(super) fn spawn(engine: &Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (engine, stopped) = (engine.clone(), stop.clone());
+        let thread = std::thread::Builder::new().name(String::from("epoch")).spawn(move || {
+            while !stopped.load(Relaxed) {
+                std::thread::park_timeout(TICK);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It cannot panic, and there is nothing to do if it did.
+            let _ = thread.join();
+        }
+    }
+}

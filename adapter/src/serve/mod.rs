@@ -1,0 +1,75 @@
+//! An embedded host for adapted components, on Wasmtime, `wasmtime-wasi-http` and hyper.
+//!
+//! It is a development and small-deployment host: one component, one listener, plain HTTP in (TLS belongs to what
+//! stands before it), no reload. It exists because only a host of our own can answer as Envoy does where a component
+//! cannot: a filter that traps answers 503, and a plugin that does not start keeps the host from starting.
+//!
+//! ```text
+//!            listen ──► exchange ──► pool ──► instance ──► the component
+//!  client ◄────────────── body ◄───────────────┘  │
+//!                                    outgoing ◄───┘──► upstream
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | `options` | what a user can set |
+//! | `program` | the compiled component, linked |
+//! | `state` | what a store holds: WASI, HTTP, limits |
+//! | `meter` | how long a filter computes, and when it is stopped |
+//! | `instance` | one running component, from its start to its last request |
+//! | `pool` | idle instances, ready for the next request |
+//! | `gate` | how many requests run and wait |
+//! | `exchange` | one request and its response |
+//! | `body` | the response's body: ended, cut off or reset |
+//! | `outgoing` | requests to upstreams, over pooled connections |
+//! | `trap` | what a trap says about the filter |
+//! | `logs` | what a component writes to its stdout and stderr |
+//! | `listen` | connections, and the end of them |
+//! | `shutdown` | the signals that end the host |
+//!
+//! Architecture invariant: an instance serves one request at a time, and an instance that did not come back from a
+//! request in good order never serves another.
+
+mod body;
+mod error;
+mod exchange;
+mod gate;
+mod instance;
+mod listen;
+mod logs;
+mod meter;
+mod options;
+mod outgoing;
+mod pool;
+mod program;
+mod shutdown;
+mod state;
+mod trap;
+
+pub use error::Error;
+pub use listen::Server;
+pub use logs::Output;
+pub use options::Options;
+
+/// Serves a component until the process is told to end by SIGTERM or SIGINT.
+///
+/// Builds its own runtime. Where the process has no `tracing` subscriber yet, sets one that writes to stderr.
+///
+/// # Errors
+/// When the component cannot run here, when its plugin refuses to start, and when the address cannot be listened on.
+pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A caller's own subscriber stays.
+    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_env_filter(filter).try_init();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(async {
+        // Before the address is announced: who reads it may send the signal at once.
+        let end = shutdown::signal().map_err(Error::Runtime)?;
+        let server = Server::bind(&component, &options, Output::Process).await?;
+        eprintln!("listening on http://{}", server.local_addr());
+        server.serve(end).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,127 @@
+//! What a user can set.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to serve. A development and small-deployment host: plain HTTP in, one component, no reload.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[non_exhaustive]
+pub struct Options {
+    /// Address to listen on; port 0 takes any that is free, and the line `listening on …` tells which
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Requests that one instance serves before it is replaced; 1 gives each request a new one
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_instance_reuse: u32,
+
+    /// Requests that run at the same time, each in an instance of its own; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_concurrency: u32,
+
+    /// Requests that wait for their turn; further ones are answered 503
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_queue: u32,
+
+    /// Memory that one instance may have, filter and shim together, such as `64MiB`; no limit unless given
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub max_memory: Option<usize>,
+
+    /// Stop a filter that computes for this long without waiting for anything, such as `500ms` or `10s`
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    pub cpu_timeout: Duration,
+
+    /// On SIGTERM or SIGINT, wait this long for the requests that are being served
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub shutdown_grace: Duration,
+
+    /// Speak HTTP/2 without TLS to this upstream, `HOST:PORT`; may be repeated
+    #[arg(long, value_name = "AUTHORITY")]
+    pub upstream_h2c: Vec<String>,
+
+    /// PEM file of certificate authorities to trust for upstreams, on top of the public ones
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
+
+    /// What messages call the plugin.
+    #[arg(skip = String::from("plugin"))]
+    pub plugin_name: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            max_instance_reuse: 1000,
+            max_concurrency: 1000,
+            max_queue: 1000,
+            max_memory: None,
+            cpu_timeout: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(30),
+            upstream_h2c: Vec::new(),
+            upstream_ca: None,
+            plugin_name: String::from("plugin"),
+        }
+    }
+}
+
+/// A number with a unit of a table, or without one, which is the table's first.
+fn parse_quantity(text: &str, units: &[(&str, u64)], example: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim();
+    let factor = if unit.is_empty() {
+        units.first().map(|(_, factor)| *factor)
+    } else {
+        units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor)
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .ok_or_else(|| format!("`{text}` is not a quantity such as `{example}`"))
+}
+
+/// A number of bytes: `67108864`, `64MiB`.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let units = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let bytes = parse_quantity(text, &units, "64MiB")?;
+    usize::try_from(bytes).map_err(|_| format!("`{text}` is more than this machine can address"))
+}
+
+/// A time: `10`, `10s`, `500ms`, `2m`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_quantity(text, &[("s", 1000), ("ms", 1), ("m", 60_000)], "10s").map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn defaults_are_the_same_on_both_ways() {
+        let parsed = <Command as clap::Parser>::parse_from(["serve"]).options;
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Options::default()));
+    }
+
+    #[test]
+    fn reads_quantities() {
+        assert_eq!(parse_bytes("1024"), Ok(1024));
+        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_bytes("2 gib"), Ok(2 << 30));
+        assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_time("10"), Ok(Duration::from_secs(10)));
+        for bad in ["", "MiB", "12parsecs", "99999999999999999999", "99999999999999999GiB", "-1"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+}

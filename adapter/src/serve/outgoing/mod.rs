@@ -1,0 +1,176 @@
+//! Requests to upstreams, over pooled connections.
+//!
+//! HTTP/1.1 and HTTP/2: over TLS as ALPN decides, without TLS HTTP/2 to those upstreams that the user named. Connections
+//! are shared by all instances.
+
+mod body;
+mod connect;
+mod failure;
+mod tls;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, Version};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use self::body::{RequestBody, ResponseBody};
+use self::connect::{Connector, Use};
+use super::error::Error as SetupError;
+
+/// How long an unused connection is kept: shorter than what common servers do, so that they seldom close it first.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
+/// How long a connection may take where the component does not say: Envoy's default.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the other steps may take where the component does not say: that of `wasmtime serve`.
+const STEP_TIMEOUT: Duration = Duration::from_secs(600);
+
+type Pooled = legacy::Client<Connector, RequestBody>;
+
+/// Sends requests for all instances.
+pub(super) struct Client {
+    /// HTTP/1.1, or what ALPN decides.
+    negotiated: Pooled,
+    /// HTTP/2 in any case.
+    http2: Pooled,
+    /// The authorities that take HTTP/2 without TLS.
+    h2c: HashSet<String>,
+}
+
+impl Client {
+    /// A client that trusts the public certificate authorities and those in a file.
+    pub(super) fn new(h2c: &[String], authorities: Option<&Path>) -> Result<Self, SetupError> {
+        let connector = Connector::new(tls::config(authorities)?);
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE);
+        let negotiated = builder.build(connector.clone());
+        let http2 = builder.http2_only(true).build(connector);
+        Ok(Self { negotiated, http2, h2c: h2c.iter().map(|authority| authority.to_ascii_lowercase()).collect() })
+    }
+
+    /// Sends a request and waits for the head of its response.
+    pub(super) async fn send(
+        &self,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+        abandoned: Arc<AtomicBool>,
+    ) -> Result<Response<WasiBody>, Error> {
+        let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
+        let h2c = request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
+            && self.h2c.contains(&authority.as_str().to_ascii_lowercase());
+        let client = if h2c { &self.http2 } else { &self.negotiated };
+
+        let mut request = frame(request, abandoned).await?;
+        if h2c {
+            *request.version_mut() = Version::HTTP_2;
+        }
+        let again = repeatable(&request);
+        let mut result = attempt(client, request, &options).await;
+        if let (Err(Failure::Lost { reused: true }), Some(again)) = (&result, again) {
+            tracing::debug!("an idle connection was closed by the upstream: trying again");
+            result = attempt(client, again, &options).await;
+        }
+        let response = result.map_err(Failure::into_wasi)?;
+        let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
+        Ok(response.map(|body| ResponseBody::new(body, between).boxed_unsync()))
+    }
+}
+
+/// Why a request got no response.
+enum Failure {
+    /// The connection broke before anything of the response came.
+    Lost {
+        /// It had served another request before.
+        reused: bool,
+    },
+    /// Anything else.
+    Other(Error),
+}
+
+impl Failure {
+    fn into_wasi(self) -> Error {
+        match self {
+            Self::Lost { .. } => Error::ConnectionTerminated,
+            Self::Other(error) => error,
+        }
+    }
+}
+
+/// Sends a request once.
+async fn attempt(
+    client: &Pooled,
+    mut request: Request<RequestBody>,
+    options: &RequestOptions,
+) -> Result<Response<Incoming>, Failure> {
+    let mut captured = capture_connection(&mut request);
+    let mut response = client.request(request);
+    let connect_timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let first_byte_timeout = options.first_byte_timeout.unwrap_or(STEP_TIMEOUT);
+
+    let mut reused = false;
+    let early = tokio::select! {
+        biased;
+        result = &mut response => Some(result),
+        connected = captured.wait_for_connection_metadata() => {
+            reused = connected.as_ref().and_then(Use::of).is_some_and(|connection| connection.begin());
+            None
+        }
+        () = tokio::time::sleep(connect_timeout) => return Err(Failure::Other(Error::ConnectionTimeout)),
+    };
+    let result = match early {
+        Some(result) => {
+            let connected = captured.connection_metadata();
+            reused = connected.as_ref().and_then(Use::of).is_some_and(|connection| connection.begin());
+            result
+        }
+        None => tokio::time::timeout(first_byte_timeout, response)
+            .await
+            .map_err(|_| Failure::Other(Error::ConnectionReadTimeout))?,
+    };
+    result.map_err(|error| {
+        tracing::debug!(?error, "an upstream request failed");
+        match failure::of_request(&error) {
+            Error::ConnectionTerminated => Failure::Lost { reused },
+            other => Failure::Other(other),
+        }
+    })
+}
+
+/// Makes hyper's request of a component's.
+///
+/// For GET and HEAD hyper sends no body unless the request says how it is framed. A component that opens a body may
+/// still leave it empty, so its first piece, or its end, decides.
+async fn frame(request: Request<WasiBody>, abandoned: Arc<AtomicBool>) -> Result<Request<RequestBody>, Error> {
+    let (mut parts, body) = request.into_parts();
+    let mut body = RequestBody::new(body, abandoned);
+    let bodiless = matches!(parts.method, Method::GET | Method::HEAD);
+    let unframed = !parts.headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream();
+    if bodiless && unframed && body.peek().await? {
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The same request again, where sending it twice does no harm.
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut again = Request::new(RequestBody::empty());
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.version_mut() = request.version();
+    *again.headers_mut() = request.headers().clone();
+    Some(again)
+}

@@ -1,0 +1,60 @@
+//! The compiled component, linked to what this host offers.
+
+use std::num::NonZeroUsize;
+
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::{Config, Engine};
+use wasmtime_wasi_http::p2::bindings::ProxyIndices;
+
+use super::error::Error;
+use super::meter::Ticker;
+use super::state::State;
+
+/// The interface through which this host starts the plugin.
+const PLUGIN: &str = "proxy-wasm:adapter/plugin@0.1.0";
+
+/// Frames that a backtrace keeps: a filter's panic machinery alone can take twenty.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(256).expect("is not zero");
+
+/// A component, ready to be instantiated.
+pub(super) struct Program {
+    pub(super) pre: InstancePre<State>,
+    pub(super) handler: ProxyIndices,
+    /// `plugin.start`, where the component exports it.
+    pub(super) start: Option<ComponentExportIndex>,
+    _ticker: Ticker,
+}
+
+impl Program {
+    /// Compiles and links.
+    pub(super) fn new(component: &[u8]) -> Result<Self, Error> {
+        let engine = Engine::new(&config()).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
+        let component =
+            Component::new(&engine, component).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
+
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)
+            .map_err(|error| Error::Link { reason: format!("{error:#}") })?;
+        let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
+
+        let handler = ProxyIndices::new(&pre).map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
+        let start = component
+            .get_export_index(None, PLUGIN)
+            .and_then(|plugin| component.get_export_index(Some(&plugin), "start"));
+        let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
+        Ok(Self { pre, handler, start, _ticker: ticker })
+    }
+}
+
+/// The engine's settings.
+///
+/// Instances are allocated on demand, not from a pool: they are reused, so allocating is rare, and nothing about a
+/// filter's shape (a table over 20,000 entries, a large memory) meets a pool's limit.
+fn config() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
+    // WASI 0.2 has no concurrent calls into one instance, and without the support for them each call costs less.
+    config.concurrency_support(false);
+    config
+}
