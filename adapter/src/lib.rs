@@ -1,1 +1,110 @@
-//! Turns an unmodified proxy-wasm filter into a component.
+//! Turns an unmodified proxy-wasm HTTP filter into a component of the `wasi:http` proxy world.
+//!
+//! [`adapt`] is the recipe; each stage is a file named after it.
+//!
+//! ```text
+//! filter.wasm ─► check ─► filter ─► bridge ─► link ─► provenance ─► validate ─► filter.component.wasm
+//!                every    no name   the glue  with    sha256 and
+//!                problem  twice     module    the     settings
+//!                at once                      shim
+//! ```
+//!
+//! # Lexicon
+//!
+//! - *filter*: the core module that the user brings. *Plugin*: a filter with its settings.
+//! - *shim*: our core module with the host side of the ABI, the same for every filter.
+//! - *bridge*: the core module generated for each filter, which copies between its memory and the shim's.
+//! - *host*: what runs the component.
+//!
+//! Architecture invariant: the library does no I/O and prints nothing. Bytes and settings go in, bytes and a report come
+//! out. (`serve` is a host, and does both.)
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
+
+mod abi;
+pub mod bridge;
+mod builder;
+mod check;
+mod digest;
+pub mod error;
+mod extract;
+mod facts;
+mod filter;
+mod inspect;
+mod link;
+pub mod provenance;
+pub mod serve;
+pub mod settings;
+pub mod shim;
+mod stubs;
+
+use proxy_wasm_abi::bridge::FILTER;
+use proxy_wasm_abi::settings::Settings;
+
+pub use error::{Error, Problem};
+pub use extract::extract;
+pub use facts::Signature;
+pub use inspect::{Finding, Inspection, inspect};
+
+use error::{Internal, Severity};
+use link::Part;
+use provenance::Provenance;
+use shim::Shim;
+
+/// How to adapt a filter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What the plugin and the shim are told.
+    pub settings: Settings,
+    /// How bytes get between the memories.
+    pub bridge: bridge::Kind,
+    /// Let imports that are no host calls become functions that trap.
+    pub stub_unknown_imports: bool,
+    /// The host side of the ABI.
+    pub shim: Shim,
+}
+
+impl Options {
+    /// These settings, and the default of everything else.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, bridge: bridge::Kind::default(), stub_unknown_imports: false, shim: Shim::default() }
+    }
+}
+
+/// An adapted filter.
+#[derive(Clone, Debug)]
+pub struct Adapted {
+    /// The component.
+    pub component: Vec<u8>,
+    /// How it was made, as it also stands in the component.
+    pub provenance: Provenance,
+    /// What the user should know.
+    pub warnings: Vec<Problem>,
+}
+
+/// Turns a filter into a component. The same input gives the same bytes.
+///
+/// # Errors
+/// [`Error::Filter`] with every problem of the filter, or [`Error::Internal`].
+pub fn adapt(filter: &[u8], options: &Options) -> Result<Adapted, Error> {
+    let facts = check::read(filter).map_err(|problem| Error::Filter(vec![problem]))?;
+    let abi = abi::Abi::of(&facts);
+    let problems = check::check(&facts, &abi, options.stub_unknown_imports);
+    let (errors, warnings): (Vec<_>, _) =
+        problems.into_iter().partition(|problem| problem.severity() == Severity::Error);
+    if !errors.is_empty() {
+        return Err(Error::Filter(errors));
+    }
+
+    let embeddable = filter::embeddable(filter)?;
+    let wiring = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases);
+    let mut parts = wiring.stubs;
+    parts.push(Part { name: FILTER.into(), bytes: embeddable.bytes.into_owned(), imports: wiring.filter_imports });
+    parts.extend(bridge::generate(options.bridge, &abi, &options.settings.encode()));
+
+    let component = link::link(options.shim.bytes(), &parts)?;
+    let provenance = Provenance::new(filter, embeddable.changed, options.shim.bytes(), options);
+    let component = provenance.add_to(&component)?;
+    wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
+    Ok(Adapted { component, provenance, warnings })
+}

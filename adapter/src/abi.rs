@@ -1,0 +1,121 @@
+//! How a filter speaks the ABI: its version, the shape of its callbacks, its allocator, its start function.
+
+use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_abi::callbacks::{CALLBACKS, Callback};
+
+use crate::facts::{Facts, Signature};
+
+/// How a filter speaks the ABI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Abi {
+    /// The exports that mark an ABI, in the filter's order: `proxy_abi_version_…`.
+    pub(crate) markers: Vec<String>,
+    /// The version that the first known marker stands for.
+    pub(crate) version: Option<AbiVersion>,
+    /// For each entry of [`CALLBACKS`]: how the filter exports it, if it does.
+    pub(crate) callbacks: Vec<Option<Shape>>,
+    /// The function that allocates in the filter's memory.
+    pub(crate) allocator: Option<&'static str>,
+    /// What runs before the first callback.
+    pub(crate) start: Start,
+}
+
+/// With which parameters a filter exports a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Those of ABI 0.2.x, or of all versions alike.
+    Current,
+    /// Those of ABI 0.1.0, where they are fewer. A filter of any version may have it: the signature decides, not the
+    /// marker.
+    Old,
+}
+
+/// What runs before the first callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Nothing.
+    None,
+    /// `_start`.
+    Command,
+    /// `_initialize`, then this.
+    Reactor(Main),
+}
+
+/// What follows `_initialize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Main {
+    None,
+    /// `main(argc, argv)`.
+    WithArguments,
+    /// `__main_void()`.
+    Void,
+}
+
+impl Start {
+    /// The functions in the order of their calls.
+    pub(crate) fn functions(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Command => &["_start"],
+            Self::Reactor(Main::None) => &["_initialize"],
+            Self::Reactor(Main::WithArguments) => &["_initialize", "main"],
+            Self::Reactor(Main::Void) => &["_initialize", "__main_void"],
+        }
+    }
+}
+
+impl Abi {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let exports = |name: &str| facts.exported_function(name).is_some();
+        let markers: Vec<String> =
+            facts.exports.iter().map(|export| &export.name).filter(|name| is_marker(name)).cloned().collect();
+        let version = markers.iter().find_map(|name| AbiVersion::ALL.into_iter().find(|known| known.marker() == name));
+        Self {
+            version,
+            markers,
+            callbacks: CALLBACKS.iter().map(|callback| shape(facts, callback)).collect(),
+            allocator: ["malloc", "proxy_on_memory_allocate"].into_iter().find(|name| exports(name)),
+            start: match (exports("_initialize"), exports("main"), exports("__main_void"), exports("_start")) {
+                (true, true, _, _) => Start::Reactor(Main::WithArguments),
+                (true, false, true, _) => Start::Reactor(Main::Void),
+                (true, false, false, _) => Start::Reactor(Main::None),
+                (false, _, _, true) => Start::Command,
+                (false, _, _, false) => Start::None,
+            },
+        }
+    }
+
+    /// The version as far as signatures and host calls tell, for a filter without a marker.
+    pub(crate) fn inferred(&self, facts: &Facts) -> Option<AbiVersion> {
+        let imports = |name: &str| facts.imports.iter().any(|import| import.module == "env" && import.name == name);
+        if self.callbacks.contains(&Some(Shape::Old)) || imports("proxy_continue_request") {
+            Some(AbiVersion::V0_1_0)
+        } else if imports("proxy_get_log_level") {
+            Some(AbiVersion::V0_2_1)
+        } else if self.callbacks.iter().any(Option::is_some) {
+            Some(AbiVersion::V0_2_0)
+        } else {
+            None
+        }
+    }
+}
+
+/// The signatures that the ABI gives a callback.
+pub(crate) fn signatures(callback: &Callback) -> Vec<Signature> {
+    let result = usize::from(callback.result);
+    std::iter::once(callback.params)
+        .chain(callback.params_0_1_0)
+        .map(|params| Signature::i32s(params, result))
+        .collect()
+}
+
+/// Whether an export's name marks an ABI, known or not: Envoy's, or that of a fork such as MOSN's.
+fn is_marker(name: &str) -> bool {
+    name.starts_with("proxy_abi_version_") || name.starts_with("proxy_abi_mosn_version_")
+}
+
+fn shape(facts: &Facts, callback: &Callback) -> Option<Shape> {
+    let found = facts.exported_function(callback.name)?;
+    let old = callback.params_0_1_0.is_some_and(|params| params == found.params.len());
+    Some(if old { Shape::Old } else { Shape::Current })
+}

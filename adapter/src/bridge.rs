@@ -1,0 +1,119 @@
+//! Generates the bridge: the module, or the few modules, between the shim and one filter. What it exports is written down
+//! in [`proxy_wasm_abi::bridge`].
+//!
+//! Two kinds do the same:
+//!
+//! ```text
+//! memory-copy   filter ◄── bridge ──► shim           one module, both memories, `memory.copy`
+//!
+//! portable      filter ◄── bridge-copy ──► shim      both memories, plain loads and stores, no segments
+//!                          bridge-settings ──► shim  one memory, and a data segment
+//!               filter ◄── bridge-size               one memory
+//!               filter ◄── bridge                    no memory: the calls, and the exports of the others
+//! ```
+//!
+//! Restriction: a host without multi-memory may play the second memory of a module by its own means, as jco does, only
+//! where that module has no segments, no tables and no instructions on memories but loads and stores.
+//!
+//! Architecture invariant: a bridge has no state. Whatever a plugin keeps is in the shim's memory or in the filter's.
+
+mod calls;
+mod memory_copy;
+mod portable;
+
+use proxy_wasm_abi::bridge::{FUNCTIONS, SHIM};
+use serde::{Deserialize, Serialize};
+
+use crate::abi::Abi;
+use crate::facts::Signature;
+use crate::link::{Part, Source};
+
+/// How bytes get from the one memory to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// By one module with both memories. Needs a host with multi-memory and bulk memory: Wasmtime, and all that embed it.
+    #[default]
+    MemoryCopy,
+    /// By modules that hosts without multi-memory can play: jco on older Node.
+    Portable,
+}
+
+impl Kind {
+    /// All kinds, the default first.
+    pub const ALL: [Self; 2] = [Self::MemoryCopy, Self::Portable];
+
+    /// Its name in options and settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MemoryCopy => "memory-copy",
+            Self::Portable => "portable",
+        }
+    }
+}
+
+/// The modules of the bridge, in the order of their instantiation. The last is the one that the shim imports.
+pub(crate) fn generate(kind: Kind, abi: &Abi, settings: &[u8]) -> Vec<Part> {
+    match kind {
+        Kind::MemoryCopy => memory_copy::generate(abi, settings),
+        Kind::Portable => portable::generate(abi, settings),
+    }
+}
+
+/// The signature of one of the bridge's own functions.
+///
+/// # Panics
+/// For a name that the contract does not have: a mistake of ours that every test would meet.
+fn signature(name: &str) -> Signature {
+    let (_, params, results) = FUNCTIONS.iter().find(|(known, ..)| *known == name).expect("a function of the contract");
+    Signature::of(params.iter().copied(), results.iter().copied())
+}
+
+/// What a module of the bridge imports from.
+fn sources(names: &[&str]) -> Vec<(String, Source)> {
+    let source = |name: &&str| match *name {
+        SHIM => Source::Shim,
+        part => Source::Part(part.to_owned()),
+    };
+    names.iter().map(|name| ((*name).to_owned(), source(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_wasm_abi::bridge::MODULE;
+
+    use super::*;
+    use crate::facts::Facts;
+
+    /// The contract's functions and callbacks, each with its signature, from every kind of bridge.
+    #[test]
+    fn bridges_export_the_contract() {
+        let filter = wat::parse_str(
+            r#"(module
+                 (memory (export "memory") 1)
+                 (func (export "malloc") (param i32) (result i32) local.get 0)
+                 (func (export "proxy_abi_version_0_2_1"))
+                 (func (export "proxy_on_log") (param i32))
+                 (func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0))"#,
+        )
+        .unwrap();
+        let abi = Abi::of(&Facts::read(&filter).unwrap());
+        for kind in Kind::ALL {
+            let parts = generate(kind, &abi, b"settings");
+            for part in &parts {
+                wasmparser::validate(&part.bytes).unwrap();
+            }
+            let bridge = parts.last().unwrap();
+            assert_eq!(bridge.name, MODULE);
+            let facts = Facts::read(&bridge.bytes).unwrap();
+            for (name, ..) in FUNCTIONS {
+                assert_eq!(facts.exported_function(name), Some(&signature(name)), "{name} of {kind:?}");
+            }
+            for callback in proxy_wasm_abi::callbacks::CALLBACKS {
+                let current = &crate::abi::signatures(callback)[0];
+                assert_eq!(facts.exported_function(callback.name), Some(current), "{} of {kind:?}", callback.name);
+            }
+            assert_eq!(facts.exports.len(), FUNCTIONS.len() + proxy_wasm_abi::callbacks::CALLBACKS.len());
+        }
+    }
+}

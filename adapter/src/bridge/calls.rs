@@ -1,0 +1,104 @@
+//! The part of a bridge that calls the filter: callbacks, allocator, start.
+//!
+//! A callback that the filter exports with the signature of ABI 0.2.x is exported as it is, so that a call of it has no
+//! function between. One with the parameters of ABI 0.1.0 gets a veneer that drops the last argument. One that the
+//! filter lacks gets a stub that returns 0: Continue, or no.
+
+use proxy_wasm_abi::bridge::FILTER;
+use proxy_wasm_abi::callbacks::CALLBACKS;
+
+use super::signature;
+use crate::abi::{Abi, Shape, signatures};
+use crate::builder::Builder;
+use crate::facts::Signature;
+
+/// The filter's functions that a bridge imports, by their indices.
+pub(super) struct Imports {
+    /// One for each callback of the table that the filter exports.
+    callbacks: Vec<Option<u32>>,
+    allocator: Option<u32>,
+    start: Vec<u32>,
+}
+
+/// Imports what is called of the filter.
+pub(super) fn import(builder: &mut Builder, abi: &Abi) -> Imports {
+    let callbacks = CALLBACKS
+        .iter()
+        .zip(&abi.callbacks)
+        .map(|(callback, shape)| {
+            let signatures = signatures(callback);
+            let signature = match (*shape)? {
+                Shape::Current => signatures.first(),
+                Shape::Old => signatures.last(),
+            };
+            Some(builder.import_function(FILTER, callback.name, signature?))
+        })
+        .collect();
+    let allocator = abi.allocator.map(|name| builder.import_function(FILTER, name, &Signature::i32s(1, 1)));
+    let mut start = Vec::new();
+    for name in abi.start.functions() {
+        let signature = match *name {
+            "main" => Signature::i32s(2, 1),
+            "__main_void" => Signature::i32s(0, 1),
+            _ => Signature::i32s(0, 0),
+        };
+        start.push(builder.import_function(FILTER, name, &signature));
+    }
+    Imports { callbacks, allocator, start }
+}
+
+/// Exports what the shim calls of the filter, and what it asks about it.
+pub(super) fn export(builder: &mut Builder, abi: &Abi, imports: &Imports, settings: &[u8]) {
+    let size = i32::try_from(settings.len()).expect("settings of less than 2 GiB");
+    builder.function("settings_size", &signature("settings_size"), |code| {
+        code.i32_const(size);
+    });
+    let version = abi.version.map_or(0, |version| version as i32);
+    builder.function("abi_version", &signature("abi_version"), |code| {
+        code.i32_const(version);
+    });
+    let bits =
+        imports.callbacks.iter().enumerate().fold(0, |bits, (i, import)| bits | i64::from(import.is_some()) << i);
+    builder.function("callbacks", &signature("callbacks"), |code| {
+        code.i64_const(bits);
+    });
+    match imports.allocator {
+        Some(allocator) => builder.export("allocate", allocator),
+        None => {
+            builder.function("allocate", &signature("allocate"), |code| {
+                code.i32_const(0);
+            });
+        }
+    }
+    builder.function("start", &signature("start"), |code| {
+        for (name, function) in abi.start.functions().iter().zip(&imports.start) {
+            match *name {
+                "main" => code.i32_const(0).i32_const(0).call(*function).drop(),
+                "__main_void" => code.call(*function).drop(),
+                _ => code.call(*function),
+            };
+        }
+    });
+    for ((callback, shape), import) in CALLBACKS.iter().zip(&abi.callbacks).zip(&imports.callbacks) {
+        let signature = Signature::i32s(callback.params, usize::from(callback.result));
+        match (shape, import) {
+            (Some(Shape::Current), Some(function)) => builder.export(callback.name, *function),
+            (Some(Shape::Old), Some(function)) => {
+                let kept = (0..).take(callback.params_0_1_0.unwrap_or(callback.params));
+                builder.function(callback.name, &signature, |code| {
+                    for param in kept {
+                        code.local_get(param);
+                    }
+                    code.call(*function);
+                });
+            }
+            _ => {
+                builder.function(callback.name, &signature, |code| {
+                    if callback.result {
+                        code.i32_const(0);
+                    }
+                });
+            }
+        }
+    }
+}

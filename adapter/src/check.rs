@@ -1,0 +1,167 @@
+//! Everything that is wrong with a filter, at once.
+//!
+//! A module that does not validate has one problem; in one that does, all of them are found.
+
+use proxy_wasm_abi::callbacks::{CALLBACKS, Family, TCP_CALLBACKS};
+use proxy_wasm_abi::host_calls::HostCall;
+use proxy_wasm_abi::limits::POOLED_TABLE_ELEMENTS;
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use crate::abi::{Abi, signatures};
+use crate::error::{ImportedFunction, Problem};
+use crate::facts::{Facts, Item, Signature};
+use crate::provenance::Provenance;
+
+/// What stands in a module that validates, or the one reason why it does not.
+pub(crate) fn read(filter: &[u8]) -> Result<Facts, Problem> {
+    if filter.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if !filter.starts_with(b"\0asm") {
+        return Err(Problem::NotWasm { looks_like: looks_like(filter).into() });
+    }
+    if is_component(filter) {
+        return Err(match Provenance::find(filter) {
+            Ok(Some(provenance)) => Problem::AlreadyAdapted { version: provenance.version },
+            _ => Problem::Component,
+        });
+    }
+    validate(filter)?;
+    Facts::read(filter).map_err(|error| Problem::Invalid { message: error.message().into(), offset: error.offset() })
+}
+
+/// What is wrong with a module that validates, in the order in which a user would want to know.
+pub(crate) fn check(facts: &Facts, abi: &Abi, stub_unknown_imports: bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    kind_of_filter(abi, facts, &mut problems);
+    imports(facts, stub_unknown_imports, &mut problems);
+    memory_and_tables(facts, &mut problems);
+    exports(abi, facts, &mut problems);
+    problems
+}
+
+fn validate(filter: &[u8]) -> Result<(), Problem> {
+    // What the hosts at hand enable, and memory64 and threads for a message of their own.
+    let Err(error) = Validator::new_with_features(WasmFeatures::WASM3).validate_all(filter) else { return Ok(()) };
+    let (message, offset) = (error.message().to_owned(), error.offset());
+    Err(match Validator::new_with_features(WasmFeatures::all()).validate_all(filter) {
+        Ok(_) => Problem::Proposal { message, offset },
+        Err(_) => Problem::Invalid { message, offset },
+    })
+}
+
+/// Whether the bytes begin as a component does.
+pub(crate) fn is_component(bytes: &[u8]) -> bool {
+    matches!(Parser::new(0).parse_all(bytes).next(), Some(Ok(Payload::Version { encoding: Encoding::Component, .. })))
+}
+
+/// What bytes that are not WebAssembly may be.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    const KNOWN: &[(&[u8], &str)] = &[
+        (b"\x7fELF", "a native executable or library (ELF)"),
+        (b"\xcf\xfa\xed\xfe", "a native executable or library (Mach-O)"),
+        (b"MZ", "a native executable or library (Windows)"),
+        (b"\x1f\x8b", "a gzip archive"),
+        (b"PK", "a zip archive"),
+        (b"!<arch>", "a static library"),
+        (b"version https://git-lfs", "a Git LFS pointer"),
+        (b"<", "a web page"),
+        (b"{", "JSON"),
+    ];
+    let known = KNOWN.iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, kind)| *kind);
+    known.unwrap_or(if std::str::from_utf8(bytes).is_ok() { "text" } else { "binary data of another kind" })
+}
+
+fn kind_of_filter(abi: &Abi, facts: &Facts, problems: &mut Vec<Problem>) {
+    if abi.markers.is_empty() {
+        problems.push(Problem::NoMarker);
+    } else if abi.version.is_none() {
+        problems.push(Problem::UnknownMarker { markers: abi.markers.clone() });
+    }
+    let http = CALLBACKS
+        .iter()
+        .zip(&abi.callbacks)
+        .any(|(callback, found)| callback.family == Family::Http && found.is_some());
+    let tcp: Vec<String> = TCP_CALLBACKS
+        .iter()
+        .filter(|name| facts.exported_function(name).is_some())
+        .map(|name| (*name).to_owned())
+        .collect();
+    if !http && !tcp.is_empty() {
+        problems.push(Problem::TcpOnly { callbacks: tcp });
+    } else if !http && !abi.markers.is_empty() {
+        problems.push(Problem::NoHttpCallback);
+    }
+}
+
+fn imports(facts: &Facts, stub_unknown_imports: bool, problems: &mut Vec<Problem>) {
+    let mut unknown = Vec::new();
+    for import in &facts.imports {
+        let (module, name) = (import.module.clone(), import.name.clone());
+        match &import.item {
+            Item::Other(kind) => problems.push(Problem::NotAFunction { kind, module, name }),
+            Item::Function(signature) => {
+                let function = ImportedFunction { module, name, signature: signature.clone() };
+                match HostCall::find(&import.module, &import.name).map(Signature::of_host_call) {
+                    Some(expected) if expected == *signature => {}
+                    Some(expected) => problems.push(Problem::ImportSignature { import: function, expected }),
+                    None if unknown.contains(&function) => {}
+                    None if stub_unknown_imports && signature.is_numeric() => {}
+                    None => unknown.push(function),
+                }
+            }
+        }
+    }
+    if !unknown.is_empty() {
+        problems.push(Problem::UnknownImports(unknown));
+    }
+}
+
+fn memory_and_tables(facts: &Facts, problems: &mut Vec<Problem>) {
+    if facts.memories.len() > 1 {
+        problems.push(Problem::Memories { count: facts.memories.len() });
+    }
+    if facts.memories.iter().any(|memory| memory.memory64) {
+        problems.push(Problem::Memory64);
+    }
+    if facts.memories.iter().any(|memory| memory.shared) {
+        problems.push(Problem::SharedMemory);
+    }
+    if facts.memories.iter().any(|memory| memory.page_size_log2.is_some_and(|log2| log2 != 16)) {
+        problems.push(Problem::PageSize);
+    }
+    if !facts.exports_memory("memory") {
+        problems.push(Problem::NoMemory);
+    }
+    if let Some(elements) = facts.tables.iter().copied().max().filter(|elements| *elements > POOLED_TABLE_ELEMENTS) {
+        problems.push(Problem::LargeTable { elements, limit: POOLED_TABLE_ELEMENTS });
+    }
+}
+
+fn exports(abi: &Abi, facts: &Facts, problems: &mut Vec<Problem>) {
+    if abi.allocator.is_none() {
+        problems.push(Problem::NoAllocator);
+    }
+    let mut expect = |name: &str, expected: Vec<Signature>| match facts.exported_function(name) {
+        Some(found) if !expected.contains(found) => {
+            problems.push(Problem::ExportSignature { name: name.into(), found: found.clone(), expected });
+        }
+        _ => {}
+    };
+    if let Some(name) = abi.allocator {
+        expect(name, vec![Signature::i32s(1, 1)]);
+    }
+    for name in abi.start.functions() {
+        expect(
+            name,
+            vec![match *name {
+                "main" => Signature::i32s(2, 1),
+                "__main_void" => Signature::i32s(0, 1),
+                _ => Signature::i32s(0, 0),
+            }],
+        );
+    }
+    for callback in CALLBACKS {
+        expect(callback.name, signatures(callback));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a component says about its making, in two custom sections.
+//!
+//! | section | for | holds |
+//! |---|---|---|
+//! | `producers` | every tool: `wasm-tools metadata show` | `processed-by proxy-wasm-adapter VERSION` |
+//! | `proxy-wasm-adapter` | [`inspect`](crate::inspect()) and [`extract`](crate::extract()) | [`Provenance`], as JSON |
+
+use serde::{Deserialize, Serialize};
+use wasm_encoder::{ComponentSection, CustomSection};
+use wasm_metadata::Producers;
+use wasmparser::{Parser, Payload};
+
+use crate::bridge;
+use crate::digest::sha256;
+use crate::error::Internal;
+use crate::filter::ChangedByte;
+use crate::settings::Shown;
+
+/// The name of the custom section.
+pub const SECTION: &str = "proxy-wasm-adapter";
+
+/// The form of what stands in the section; it rises when an older reader would misread it.
+const FORM: u32 = 1;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How a component was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The form of this record.
+    pub form: u32,
+    /// The version of the program.
+    pub version: String,
+    /// The filter that went in.
+    pub filter: FilterRecord,
+    /// The shim's SHA-256, in hexadecimal.
+    pub shim_sha256: String,
+    /// The kind of bridge.
+    pub bridge: bridge::Kind,
+    /// Whether imports that are no host calls became functions that trap.
+    pub stub_unknown_imports: bool,
+    /// The plugin's settings.
+    pub settings: Shown,
+}
+
+/// The filter that went into a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterRecord {
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+    /// Its bytes.
+    pub size: usize,
+    /// The bytes that had to change; with what they were, so that the filter can be taken out again as it went in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<ChangedByte>,
+}
+
+/// A section of this name that cannot be read, and the version that its writer states.
+pub(crate) struct Unreadable {
+    pub(crate) version: Option<String>,
+}
+
+impl Provenance {
+    pub(crate) fn new(filter: &[u8], changed: Vec<ChangedByte>, shim: &[u8], options: &crate::Options) -> Self {
+        Self {
+            form: FORM,
+            version: VERSION.into(),
+            filter: FilterRecord { sha256: sha256(filter), size: filter.len(), changed },
+            shim_sha256: sha256(shim),
+            bridge: options.bridge,
+            stub_unknown_imports: options.stub_unknown_imports,
+            settings: Shown::of(&options.settings),
+        }
+    }
+
+    /// Writes both sections into a component.
+    pub(crate) fn add_to(&self, component: &[u8]) -> Result<Vec<u8>, Internal> {
+        let mut producers = Producers::empty();
+        producers.add("processed-by", "proxy-wasm-adapter", VERSION);
+        let failed = |error: String| Internal::new("writes the provenance", error);
+        let mut bytes = producers.add_to_wasm(component).map_err(|error| failed(format!("{error:#}")))?;
+        let json = serde_json::to_vec(self).map_err(|error| failed(error.to_string()))?;
+        CustomSection { name: SECTION.into(), data: json.into() }.append_to_component(&mut bytes);
+        Ok(bytes)
+    }
+
+    /// The provenance that stands in a component, if any does.
+    pub(crate) fn find(component: &[u8]) -> Result<Option<Self>, Unreadable> {
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(component) {
+            match payload {
+                Ok(Payload::Version { .. }) => depth += 1,
+                Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+                Ok(Payload::CustomSection(section)) if depth == 1 && section.name() == SECTION => {
+                    return Self::parse(section.data()).map(Some);
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse(json: &[u8]) -> Result<Self, Unreadable> {
+        /// What every form has.
+        #[derive(Deserialize)]
+        struct Header {
+            form: u32,
+            version: String,
+        }
+        let header: Header = serde_json::from_slice(json).map_err(|_| Unreadable { version: None })?;
+        match serde_json::from_slice(json) {
+            Ok(provenance) if header.form == FORM => Ok(provenance),
+            _ => Err(Unreadable { version: Some(header.version) }),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the user sets for a plugin: in a settings file, by options, or by calling the library.
+//!
+//! ```text
+//! settings file ─► parse ─► Input ─┐
+//!                                  ├─ over ─► Input ─► resolve ─► Options
+//! options of the command ─► Input ─┘                   every problem at once
+//! ```
+//!
+//! [`Input`] is what was written, with nothing checked and nothing filled in. [`Input::resolve`] checks all of it.
+
+mod file;
+mod json;
+mod origin;
+mod path;
+mod problem;
+mod resolve;
+mod shown;
+
+use std::path::PathBuf;
+
+use crate::bridge;
+
+pub use file::parse;
+pub use problem::Problem;
+pub use resolve::Read;
+pub use shown::Shown;
+
+/// What was written, by option or in a file. Each part may be missing.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
+#[non_exhaustive]
+pub struct Input {
+    pub plugin_name: Option<String>,
+    pub root_id: Option<String>,
+    pub vm_id: Option<String>,
+    pub configuration: Option<Source>,
+    pub vm_configuration: Option<Source>,
+    pub environment: Vec<(String, String)>,
+    pub allow_on_headers_stop_iteration: Option<bool>,
+    pub log_level: Option<String>,
+    pub properties: Vec<(String, Value)>,
+    pub property_headers: Vec<(String, String)>,
+    pub upstream: Option<String>,
+    pub upstream_timeout: Option<u64>,
+    pub direct_response: Option<DirectResponse>,
+    pub clusters: Vec<(String, String)>,
+    pub x_forwarded_proto: Option<bool>,
+    pub x_request_id: Option<bool>,
+    pub buffer_limit: Option<u32>,
+    pub stream_idle_timeout: Option<u64>,
+    pub bridge: Option<bridge::Kind>,
+    pub stub_unknown_imports: Option<bool>,
+}
+
+/// Bytes, or the file that holds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// What this file holds.
+    File(PathBuf),
+}
+
+/// A property's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text; a path that has a type of its own gets a value of that type.
+    Text(String),
+    /// A number of 8 bytes.
+    Int(i64),
+    /// A number of 8 bytes with a fraction.
+    Float(f64),
+    /// One byte.
+    Bool(bool),
+}
+
+/// An answer that no upstream gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectResponse {
+    /// Its status code, as written.
+    pub status: String,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl DirectResponse {
+    /// What `STATUS[:BODY]` says.
+    pub fn parse(text: &str) -> Self {
+        let (status, body) = text.split_once(':').unwrap_or((text, ""));
+        Self { status: status.trim().into(), body: body.into() }
+    }
+}
+
+impl Input {
+    /// This input, and where it says nothing, that one: what options say counts over what stands in a file.
+    ///
+    /// Lists are joined; an entry here takes the place of those with the same key there.
+    #[must_use]
+    pub fn over(mut self, below: Self) -> Self {
+        // Where a request goes is one question with two possible answers.
+        let routed = self.upstream.is_some() || self.direct_response.is_some();
+        Self {
+            plugin_name: self.plugin_name.or(below.plugin_name),
+            root_id: self.root_id.or(below.root_id),
+            vm_id: self.vm_id.or(below.vm_id),
+            configuration: self.configuration.or(below.configuration),
+            vm_configuration: self.vm_configuration.or(below.vm_configuration),
+            environment: join(&mut self.environment, below.environment),
+            allow_on_headers_stop_iteration: self
+                .allow_on_headers_stop_iteration
+                .or(below.allow_on_headers_stop_iteration),
+            log_level: self.log_level.or(below.log_level),
+            properties: join(&mut self.properties, below.properties),
+            property_headers: join(&mut self.property_headers, below.property_headers),
+            upstream: self.upstream.or(below.upstream.filter(|_| !routed)),
+            upstream_timeout: self.upstream_timeout.or(below.upstream_timeout),
+            direct_response: self.direct_response.or(below.direct_response.filter(|_| !routed)),
+            clusters: join(&mut self.clusters, below.clusters),
+            x_forwarded_proto: self.x_forwarded_proto.or(below.x_forwarded_proto),
+            x_request_id: self.x_request_id.or(below.x_request_id),
+            buffer_limit: self.buffer_limit.or(below.buffer_limit),
+            stream_idle_timeout: self.stream_idle_timeout.or(below.stream_idle_timeout),
+            bridge: self.bridge.or(below.bridge),
+            stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
+        }
+    }
+}
+
+fn join<V>(over: &mut Vec<(String, V)>, below: Vec<(String, V)>) -> Vec<(String, V)> {
+    let mut joined: Vec<_> = below.into_iter().filter(|(key, _)| over.iter().all(|(above, _)| above != key)).collect();
+    joined.append(over);
+    joined
+}

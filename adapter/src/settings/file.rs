@@ -1,0 +1,227 @@
+//! The settings file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{DirectResponse, Input, Problem, Source, Value, json};
+use crate::bridge;
+
+/// What a settings file says. File names in it stay as they are written: relative to the settings file.
+///
+/// # Errors
+/// [`Problem::Syntax`], with line and column.
+pub fn parse(text: &str) -> Result<Input, Problem> {
+    match toml::from_str::<File>(text) {
+        Ok(file) => Ok(file.into()),
+        // The first line of the parser's message says what it parses; what follows stands better by itself.
+        Err(error) => Err(Problem::Syntax { message: error.to_string().trim_end().to_owned() }),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    plugin_name: Option<String>,
+    root_id: Option<String>,
+    vm_id: Option<String>,
+    configuration: Option<Configuration>,
+    configuration_file: Option<PathBuf>,
+    vm_configuration: Option<Configuration>,
+    vm_configuration_file: Option<PathBuf>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    allow_on_headers_stop_iteration: Option<bool>,
+    log_level: Option<String>,
+    #[serde(default)]
+    properties: Properties,
+    #[serde(default)]
+    property_headers: BTreeMap<String, String>,
+    upstream: Option<String>,
+    upstream_timeout: Option<u64>,
+    direct_response: Option<Direct>,
+    #[serde(default)]
+    clusters: BTreeMap<String, String>,
+    x_forwarded_proto: Option<bool>,
+    x_request_id: Option<bool>,
+    buffer_limit: Option<u32>,
+    stream_idle_timeout: Option<u64>,
+    bridge: Option<bridge::Kind>,
+    stub_unknown_imports: Option<bool>,
+}
+
+impl From<File> for Input {
+    fn from(file: File) -> Self {
+        let source = |inline: Option<Configuration>, file: Option<PathBuf>| {
+            inline.map(|inline| Source::Bytes(inline.0)).or(file.map(Source::File))
+        };
+        Self {
+            plugin_name: file.plugin_name,
+            root_id: file.root_id,
+            vm_id: file.vm_id,
+            configuration: source(file.configuration, file.configuration_file),
+            vm_configuration: source(file.vm_configuration, file.vm_configuration_file),
+            environment: file.environment.into_iter().collect(),
+            allow_on_headers_stop_iteration: file.allow_on_headers_stop_iteration,
+            log_level: file.log_level,
+            properties: file.properties.0,
+            property_headers: file.property_headers.into_iter().collect(),
+            upstream: file.upstream,
+            upstream_timeout: file.upstream_timeout,
+            direct_response: file.direct_response.map(Into::into),
+            clusters: file.clusters.into_iter().collect(),
+            x_forwarded_proto: file.x_forwarded_proto,
+            x_request_id: file.x_request_id,
+            buffer_limit: file.buffer_limit,
+            stream_idle_timeout: file.stream_idle_timeout,
+            bridge: file.bridge,
+            stub_unknown_imports: file.stub_unknown_imports,
+        }
+    }
+}
+
+/// Text as it is, or a table or an array as JSON.
+struct Configuration(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Configuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(text.into_bytes())),
+            value @ (toml::Value::Table(_) | toml::Value::Array(_)) => {
+                Ok(Self(json::from_toml(&value).map_err(D::Error::custom)?.to_string().into_bytes()))
+            }
+            other => Err(D::Error::custom(format!("a configuration is a string, a table or an array, not {other}"))),
+        }
+    }
+}
+
+/// `{ status = 200, body = "…" }`, or `"200:…"`, or `200`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a status code, \"STATUS:BODY\" or { status = STATUS, body = \"BODY\" }")]
+enum Direct {
+    Status(i64),
+    Text(String),
+    Table(DirectTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectTable {
+    status: i64,
+    #[serde(default)]
+    body: String,
+}
+
+impl From<Direct> for DirectResponse {
+    fn from(direct: Direct) -> Self {
+        match direct {
+            Direct::Status(status) => Self { status: status.to_string(), body: Vec::new() },
+            Direct::Text(text) => Self::parse(&text),
+            Direct::Table(DirectTable { status, body }) => Self { status: status.to_string(), body: body.into_bytes() },
+        }
+    }
+}
+
+/// Values by path. A table within is a longer path, so that `source.address = "…"` and `"source.address" = "…"` are the
+/// same.
+#[derive(Default)]
+struct Properties(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Properties {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Paths;
+        impl<'de> Visitor<'de> for Paths {
+            type Value = Vec<(String, Value)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of properties")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    match map.next_value()? {
+                        Node::Value(value) => all.push((key, value)),
+                        Node::Table(inner) => {
+                            all.extend(inner.0.into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+                        }
+                    }
+                }
+                Ok(all)
+            }
+        }
+        deserializer.deserialize_map(Paths).map(Self)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a string, a number, a boolean or a table of such")]
+enum Node {
+    #[serde(with = "value")]
+    Value(Value),
+    Table(Properties),
+}
+
+mod value {
+    use serde::{Deserialize, Deserializer};
+
+    use super::Value;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Known {
+        Text(String),
+        Bool(bool),
+        Int(i64),
+        Float(f64),
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        Ok(match Known::deserialize(deserializer)? {
+            Known::Text(text) => Value::Text(text),
+            Known::Bool(value) => Value::Bool(value),
+            Known::Int(number) => Value::Int(number),
+            Known::Float(number) => Value::Float(number),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_by_either_way_of_writing() {
+        let input = parse("[properties]\nsource.address = 'a'\n'source.port' = 80\nx.y.z = true\nr = 0.5\n").unwrap();
+        assert_eq!(
+            input.properties,
+            [
+                ("r".into(), Value::Float(0.5)),
+                ("source.address".into(), Value::Text("a".into())),
+                ("source.port".into(), Value::Int(80)),
+                ("x.y.z".into(), Value::Bool(true)),
+            ]
+        );
+    }
+
+    #[test]
+    fn configurations() {
+        let bytes = |text: &str| parse(text).unwrap().configuration.unwrap();
+        assert_eq!(bytes("configuration = 'a'"), Source::Bytes(b"a".into()));
+        assert_eq!(
+            bytes("[configuration]\nb = [1, 2.5]\na.c = 'x'\n"),
+            Source::Bytes(br#"{"a":{"c":"x"},"b":[1,2.5]}"#.into())
+        );
+        assert_eq!(bytes("configuration_file = 'c.json'"), Source::File("c.json".into()));
+    }
+
+    #[test]
+    fn unknown_keys_have_a_place() {
+        let Err(Problem::Syntax { message }) = parse("root_id = 'a'\nrootid = 'b'\n") else { panic!("no error") };
+        assert!(message.contains("line 2, column 1"), "{message}");
+        assert!(message.contains("unknown field `rootid`"), "{message}");
+    }
+}

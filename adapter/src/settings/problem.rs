@@ -1,0 +1,141 @@
+//! What can be wrong with settings.
+
+use std::fmt;
+
+/// Something wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The settings file does not parse, or has a key that is none.
+    Syntax {
+        /// What the parser says, with line, column and the text there.
+        message: String,
+    },
+    /// Neither an upstream nor a direct response.
+    NoRoute,
+    /// Both an upstream and a direct response.
+    TwoRoutes,
+    /// Not the URL of an origin.
+    Url {
+        /// Whose URL.
+        of: String,
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Not a status code that a response can have.
+    Status {
+        /// What was written.
+        status: String,
+    },
+    /// Not a log level.
+    LogLevel {
+        /// What was written.
+        level: String,
+    },
+    /// Not a property path.
+    Path {
+        /// What was written.
+        path: String,
+    },
+    /// Not a value for a property of this path.
+    Value {
+        /// The path.
+        path: String,
+        /// What was written.
+        value: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// Not a header's name.
+    HeaderName {
+        /// The property that is read from it.
+        path: String,
+        /// What was written.
+        header: String,
+    },
+    /// Not a variable that an environment can have.
+    Environment {
+        /// Its name.
+        key: String,
+    },
+    /// A cluster without a name.
+    ClusterName,
+    /// The same key twice.
+    Duplicate {
+        /// The list that it is in.
+        list: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// A file that cannot be read.
+    Unreadable {
+        /// What it would be used for.
+        of: &'static str,
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+    /// More bytes than a component should carry.
+    TooLarge {
+        /// How many.
+        size: usize,
+        /// How many may be.
+        limit: usize,
+    },
+}
+
+impl Problem {
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Syntax { .. } => "Correct the settings file.".into(),
+            Self::NoRoute => {
+                "Say where requests go that the filter lets through: `--upstream URL`, or answer them with \
+                 `--direct-response STATUS[:BODY]`."
+                    .into()
+            }
+            Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
+            Self::Url { .. } => "Write `http://HOST[:PORT]` or `https://HOST[:PORT]`.".into(),
+            Self::Status { .. } => "Write a number from 200 to 599, then `:` and the body if there is one.".into(),
+            Self::LogLevel { .. } => "Write `trace`, `debug`, `info`, `warn`, `error` or `critical`.".into(),
+            Self::Path { .. } => {
+                "Write segments separated by dots, as in `source.address`; a dot within a segment is `\\.`.".into()
+            }
+            Self::Value { wanted, .. } => format!("Write {wanted}."),
+            Self::HeaderName { .. } => "Write a header's name, as in `x-forwarded-for`.".into(),
+            Self::Environment { .. } => "Write `NAME=VALUE`, with a name, and no NUL.".into(),
+            Self::ClusterName => "Write `NAME=URL`.".into(),
+            Self::Duplicate { .. } => "Leave out all but one.".into(),
+            Self::Unreadable { .. } => "Name a file that can be read.".into(),
+            Self::TooLarge { .. } => "Shorten the configuration, or let the filter fetch it.".into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { message } => write!(f, "the settings file is not valid: {message}"),
+            Self::NoRoute => write!(f, "there is neither an upstream nor a direct response"),
+            Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
+            Self::Url { of, url, reason } => write!(f, "{of} cannot be at `{url}`: {reason}"),
+            Self::Status { status } => write!(f, "`{status}` is not a status code for the direct response"),
+            Self::LogLevel { level } => write!(f, "`{level}` is not a log level"),
+            Self::Path { path } => write!(f, "`{path}` is not the path of a property"),
+            Self::Value { path, value, .. } => write!(f, "`{value}` is not a value for the property `{path}`"),
+            Self::HeaderName { path, header } => {
+                write!(f, "`{header}`, for the property `{path}`, is not a header's name")
+            }
+            Self::Environment { key } => write!(f, "`{key}` cannot be an environment variable as it is"),
+            Self::ClusterName => write!(f, "there is a cluster without a name"),
+            Self::Duplicate { list, key } => write!(f, "`{key}` stands twice among the {list}"),
+            Self::Unreadable { of, file, reason } => write!(f, "`{file}`, for the {of}, cannot be read: {reason}"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "the settings are {size} bytes long, and {limit} is the most")
+            }
+        }
+    }
+}

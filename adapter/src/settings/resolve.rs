@@ -1,0 +1,272 @@
+//! From what was written to what counts: checks everything, fills in what is missing.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use http::HeaderName;
+use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::limits;
+use proxy_wasm_abi::properties::{Kind, kind};
+use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings};
+
+use super::{DirectResponse, Input, Problem, Source, Value, origin, path};
+use crate::Options;
+
+/// Bytes of encoded settings: what a shim's memory holds with ease.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Reads a file that the settings name; the error says why it cannot.
+pub type Read<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
+
+impl Input {
+    /// What counts, with the defaults for what is missing.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub fn resolve(self, read: Read<'_>) -> Result<Options, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let options = self.settings(read, &mut problems);
+        match options {
+            Some(options) if problems.is_empty() => {
+                let size = options.settings.encode().len();
+                if size > MAX_BYTES {
+                    return Err(vec![Problem::TooLarge { size, limit: MAX_BYTES }]);
+                }
+                Ok(options)
+            }
+            _ => Err(problems),
+        }
+    }
+
+    fn settings(self, read: Read<'_>, problems: &mut Vec<Problem>) -> Option<Options> {
+        duplicates("environment variables", self.environment.iter().map(|(key, _)| key), problems);
+        duplicates("clusters", self.clusters.iter().map(|(name, _)| name), problems);
+        duplicates("properties", self.properties.iter().map(|(path, _)| path), problems);
+        duplicates("properties from headers", self.property_headers.iter().map(|(path, _)| path), problems);
+        let route = route(self.upstream, self.upstream_timeout, self.direct_response, problems);
+        let settings = Settings {
+            plugin: Plugin {
+                name: self.plugin_name.unwrap_or_default(),
+                root_id: self.root_id.unwrap_or_default(),
+                vm_id: self.vm_id.unwrap_or_default(),
+                configuration: bytes("configuration", self.configuration, read, problems),
+                vm_configuration: bytes("VM configuration", self.vm_configuration, read, problems),
+                environment: environment(self.environment, problems),
+                allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration.unwrap_or(false),
+                log_level: log_level(self.log_level, problems),
+            },
+            clusters: clusters(self.clusters, problems),
+            properties: properties(self.properties, problems),
+            property_headers: property_headers(self.property_headers, problems),
+            connection: Connection {
+                forwarded_proto: self.x_forwarded_proto.unwrap_or(true),
+                request_id: self.x_request_id.unwrap_or(true),
+                buffer_limit: self.buffer_limit.unwrap_or(limits::BUFFER_LIMIT_BYTES),
+                stream_idle_timeout_ms: self.stream_idle_timeout.unwrap_or(limits::STREAM_IDLE_TIMEOUT_MS),
+            },
+            route: route?,
+        };
+        Some(Options {
+            bridge: self.bridge.unwrap_or_default(),
+            stub_unknown_imports: self.stub_unknown_imports.unwrap_or(false),
+            ..Options::new(settings)
+        })
+    }
+}
+
+fn duplicates<'a>(list: &'static str, keys: impl Iterator<Item = &'a String>, problems: &mut Vec<Problem>) {
+    let mut seen = HashSet::new();
+    problems.extend(keys.filter(|key| !seen.insert(*key)).map(|key| Problem::Duplicate { list, key: key.clone() }));
+}
+
+fn route(
+    upstream: Option<String>,
+    timeout: Option<u64>,
+    direct: Option<DirectResponse>,
+    problems: &mut Vec<Problem>,
+) -> Option<Route> {
+    let route = match (upstream, direct) {
+        (None, None) => Err(Problem::NoRoute),
+        (Some(_), Some(_)) => Err(Problem::TwoRoutes),
+        (Some(url), None) => origin::parse("the upstream", &url)
+            .map(|origin| Route::Upstream { origin, timeout_ms: timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS) }),
+        (None, Some(DirectResponse { status, body })) => match status.parse() {
+            // Envoy takes the same range for its direct responses.
+            Ok(status @ 200..=599) => Ok(Route::DirectResponse { status, body }),
+            _ => Err(Problem::Status { status }),
+        },
+    };
+    keep(route, problems)
+}
+
+fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
+}
+
+fn bytes(of: &'static str, source: Option<Source>, read: Read<'_>, problems: &mut Vec<Problem>) -> Vec<u8> {
+    match source {
+        None => Vec::new(),
+        Some(Source::Bytes(bytes)) => bytes,
+        Some(Source::File(file)) => {
+            let unreadable = |reason| Problem::Unreadable { of, file: file.display().to_string(), reason };
+            keep(read(&file).map_err(unreadable), problems).unwrap_or_default()
+        }
+    }
+}
+
+fn environment(variables: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+    for (key, value) in &variables {
+        if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+            problems.push(Problem::Environment { key: key.clone() });
+        }
+    }
+    variables
+}
+
+fn log_level(level: Option<String>, problems: &mut Vec<Problem>) -> u8 {
+    let found = match level {
+        None => None,
+        Some(level) => {
+            let known = (0..).map_while(LogLevel::from_u32).find(|known| known.name() == level);
+            keep(known.ok_or(Problem::LogLevel { level }), problems)
+        }
+    };
+    found.unwrap_or(LogLevel::Info) as u8
+}
+
+fn clusters(clusters: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec<Cluster> {
+    let mut all = Vec::new();
+    for (name, url) in clusters {
+        if name.is_empty() {
+            problems.push(Problem::ClusterName);
+        } else if let Some(origin) = keep(origin::parse(format!("the cluster `{name}`"), &url), problems) {
+            all.push(Cluster { name, origin });
+        }
+    }
+    all
+}
+
+fn properties(properties: Vec<(String, Value)>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut all = Vec::new();
+    for (text, value) in properties {
+        match path::parse(&text) {
+            None => problems.push(Problem::Path { path: text }),
+            Some(path) => {
+                if let Some(value) = keep(encode(&text, kind(&path), value), problems) {
+                    all.push((path, value));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The value as the ABI encodes it.
+fn encode(path: &str, kind: Kind, value: Value) -> Result<Vec<u8>, Problem> {
+    let wanted = match kind {
+        Kind::String => "text",
+        Kind::Int => "a whole number",
+        Kind::Bool => "`true` or `false`",
+    };
+    let refused = |value: String| Problem::Value { path: path.into(), value, wanted };
+    match value {
+        Value::Text(text) => kind.encode(text.as_bytes()).ok_or_else(|| refused(text)),
+        Value::Int(number) if kind != Kind::Bool => Ok(number.to_le_bytes().into()),
+        Value::Float(number) if kind == Kind::String => Ok(number.to_le_bytes().into()),
+        Value::Bool(value) if kind != Kind::Int => Ok(vec![value.into()]),
+        Value::Int(number) => Err(refused(number.to_string())),
+        Value::Float(number) => Err(refused(number.to_string())),
+        Value::Bool(value) => Err(refused(value.to_string())),
+    }
+}
+
+fn property_headers(headers: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, String)> {
+    let mut all = Vec::new();
+    for (text, header) in headers {
+        let name = header.parse::<HeaderName>();
+        match (path::parse(&text), name) {
+            (Some(path), Ok(name)) => all.push((path, name.as_str().to_owned())),
+            (None, _) => problems.push(Problem::Path { path: text }),
+            (_, Err(_)) => problems.push(Problem::HeaderName { path: text, header }),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_files(_: &Path) -> Result<Vec<u8>, String> {
+        Err("no such file".into())
+    }
+
+    #[test]
+    fn defaults_are_envoys() {
+        let input = Input { upstream: Some("http://a".into()), ..Input::default() };
+        let settings = input.resolve(&no_files).unwrap().settings;
+        assert_eq!(settings.plugin, Plugin { log_level: 2, ..Plugin::default() });
+        assert_eq!(settings.connection, Connection::default());
+        let Route::Upstream { timeout_ms, .. } = settings.route else { panic!("no upstream") };
+        assert_eq!(timeout_ms, 15_000);
+    }
+
+    #[test]
+    fn every_problem_at_once() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let input = Input {
+            configuration: Some(Source::File("missing.json".into())),
+            environment: vec![pair("A", "1"), pair("A", "2"), pair("", "3")],
+            log_level: Some("loud".into()),
+            properties: vec![("source.port".into(), Value::Text("http".into())), ("a..b".into(), Value::Bool(true))],
+            property_headers: vec![pair("source.address", "x y")],
+            clusters: vec![pair("auth", "auth:80")],
+            ..Input::default()
+        };
+        let problems: Vec<String> = input.resolve(&no_files).unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "`A` stands twice among the environment variables",
+                "there is neither an upstream nor a direct response",
+                "`missing.json`, for the configuration, cannot be read: no such file",
+                "`` cannot be an environment variable as it is",
+                "`loud` is not a log level",
+                "the cluster `auth` cannot be at `auth:80`: it has no scheme",
+                "`http` is not a value for the property `source.port`",
+                "`a..b` is not the path of a property",
+                "`x y`, for the property `source.address`, is not a header's name",
+            ]
+        );
+    }
+
+    #[test]
+    fn options_count_over_the_file() {
+        let below = Input {
+            root_id: Some("file".into()),
+            vm_id: Some("file".into()),
+            upstream: Some("http://a".into()),
+            environment: vec![("A".into(), "file".into()), ("B".into(), "file".into())],
+            ..Input::default()
+        };
+        let above = Input {
+            root_id: Some("option".into()),
+            direct_response: Some(DirectResponse::parse("204")),
+            environment: vec![("A".into(), "option".into())],
+            ..Input::default()
+        };
+        let settings = above.over(below).resolve(&no_files).unwrap().settings;
+        assert_eq!((settings.plugin.root_id.as_str(), settings.plugin.vm_id.as_str()), ("option", "file"));
+        assert_eq!(settings.route, Route::DirectResponse { status: 204, body: Vec::new() });
+        assert_eq!(settings.plugin.environment, [("B".into(), "file".into()), ("A".into(), "option".into())]);
+    }
+
+    #[test]
+    fn typed_values() {
+        let encoded = |path, value| encode(path, kind(&path::parse(path).unwrap()), value).unwrap();
+        assert_eq!(encoded("source.port", Value::Text("80".into())), 80_i64.to_le_bytes());
+        assert_eq!(encoded("my.number", Value::Int(-1)), [0xff; 8]);
+        assert_eq!(encoded("connection.mtls", Value::Bool(true)), [1]);
+        assert_eq!(encoded("my.text", Value::Text("80".into())), b"80");
+    }
+}

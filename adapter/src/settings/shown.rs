@@ -1,0 +1,116 @@
+//! Settings for people: what stands in the provenance.
+
+use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::settings::{Origin, Route, Settings};
+use serde::{Deserialize, Serialize};
+
+use super::path;
+use crate::digest::hex;
+
+/// Settings for people, with paths and origins as they are written, and bytes as text where they are text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
+pub struct Shown {
+    pub plugin_name: String,
+    pub root_id: String,
+    pub vm_id: String,
+    pub configuration: Bytes,
+    pub vm_configuration: Bytes,
+    pub environment: Vec<(String, String)>,
+    pub allow_on_headers_stop_iteration: bool,
+    pub log_level: String,
+    pub properties: Vec<(String, Bytes)>,
+    pub property_headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_response: Option<ShownResponse>,
+    pub clusters: Vec<(String, String)>,
+    pub x_forwarded_proto: bool,
+    pub x_request_id: bool,
+    pub buffer_limit: u32,
+    pub stream_idle_timeout: u64,
+}
+
+/// Bytes for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Bytes {
+    /// Text.
+    Text(String),
+    /// Bytes that are no text.
+    Hex {
+        /// In hexadecimal.
+        hex: String,
+    },
+}
+
+/// An answer that no upstream gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownResponse {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Bytes {
+    fn of(bytes: &[u8]) -> Self {
+        let is_text = |text: &&str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+        match std::str::from_utf8(bytes).ok().filter(is_text) {
+            Some(text) => Self::Text(text.into()),
+            None => Self::Hex { hex: hex(bytes) },
+        }
+    }
+}
+
+impl std::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Hex { hex } => write!(f, "0x{hex}"),
+        }
+    }
+}
+
+impl Shown {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let plugin = &settings.plugin;
+        let (upstream, upstream_timeout, direct_response) = match &settings.route {
+            Route::Upstream { origin, timeout_ms } => (Some(url(origin)), Some(*timeout_ms), None),
+            Route::DirectResponse { status, body } => {
+                (None, None, Some(ShownResponse { status: *status, body: Bytes::of(body) }))
+            }
+        };
+        Self {
+            plugin_name: plugin.name.clone(),
+            root_id: plugin.root_id.clone(),
+            vm_id: plugin.vm_id.clone(),
+            configuration: Bytes::of(&plugin.configuration),
+            vm_configuration: Bytes::of(&plugin.vm_configuration),
+            environment: plugin.environment.clone(),
+            allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
+            log_level: LogLevel::from_u32(plugin.log_level.into()).map_or("", LogLevel::name).into(),
+            properties: settings.properties.iter().map(|(path, value)| (path::show(path), Bytes::of(value))).collect(),
+            property_headers: settings
+                .property_headers
+                .iter()
+                .map(|(path, header)| (path::show(path), header.clone()))
+                .collect(),
+            upstream,
+            upstream_timeout,
+            direct_response,
+            clusters: settings.clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
+            x_forwarded_proto: settings.connection.forwarded_proto,
+            x_request_id: settings.connection.request_id,
+            buffer_limit: settings.connection.buffer_limit,
+            stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
+        }
+    }
+}
+
+fn url(origin: &Origin) -> String {
+    format!("{}://{}", if origin.tls { "https" } else { "http" }, origin.authority)
+}

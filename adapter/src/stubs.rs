@@ -1,0 +1,71 @@
+//! Stands in for imports that are no host calls, when the user asked for it: a call of one traps, with a name that says why.
+//!
+//! For each module name with such imports there is one module, which hands the host calls of that module name through:
+//!
+//! ```text
+//! filter ──env.proxy_log──► shim                    filter ──env.proxy_log──► stubs-env ──► shim
+//!        ──env.magic──────► ?              becomes         ──env.magic──────► stubs-env: unreachable
+//! ```
+
+use proxy_wasm_abi::bridge::SHIM;
+use proxy_wasm_abi::host_calls::HostCall;
+
+use crate::builder::Builder;
+use crate::facts::{Facts, Item};
+use crate::link::{Part, Source};
+
+/// The modules that stand in, and where the filter imports from.
+pub(crate) struct Wiring {
+    pub(crate) stubs: Vec<Part>,
+    pub(crate) filter_imports: Vec<(String, Source)>,
+}
+
+/// Says for each module name that the filter imports from what it gets: the shim, or a module of stubs before it.
+///
+/// `aliases` are module names that stand for others.
+pub(crate) fn wire(facts: &Facts, aliases: &[(String, String)]) -> Wiring {
+    let mut wiring = Wiring { stubs: Vec::new(), filter_imports: Vec::new() };
+    for import in &facts.imports {
+        let module = &import.module;
+        if wiring.filter_imports.iter().any(|(wired, _)| wired == module) {
+            continue;
+        }
+        let meaning = aliases.iter().find(|(alias, _)| alias == module).map_or(module, |(_, of)| of);
+        let source = match stubs(facts, module, meaning) {
+            None => Source::Shim,
+            Some(bytes) => {
+                let name = format!("stubs-{}", wiring.stubs.len());
+                wiring.stubs.push(Part { name: name.clone(), bytes, imports: vec![(SHIM.into(), Source::Shim)] });
+                Source::Part(name)
+            }
+        };
+        wiring.filter_imports.push((module.clone(), source));
+    }
+    wiring
+}
+
+/// The module that stands in for one of the filter's import modules, unless all of that are host calls.
+fn stubs(facts: &Facts, module: &str, meaning: &str) -> Option<Vec<u8>> {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for import in facts.imports.iter().filter(|import| import.module == module) {
+        let Item::Function(signature) = &import.item else { continue };
+        match HostCall::find(meaning, &import.name) {
+            Some(_) => known.push((&import.name, signature)),
+            None => unknown.push((&import.name, signature)),
+        }
+    }
+    if unknown.is_empty() {
+        return None;
+    }
+    let mut builder = Builder::new(format!("proxy-wasm stubs for `{meaning}`"));
+    for (name, signature) in known {
+        let function = builder.import_function(SHIM, name, signature);
+        builder.export(name, function);
+    }
+    for (name, signature) in unknown {
+        builder.named_function(name, &format!("{meaning}.{name} (unknown import, stubbed)"), signature, |code| {
+            code.unreachable();
+        });
+    }
+    Some(builder.finish())
+}

@@ -1,0 +1,210 @@
+//! The library: what goes in, what comes out.
+
+mod common;
+
+use common::{filter, options, wat};
+use proxy_wasm_abi::settings::{Connection, Route};
+use proxy_wasm_adapter::bridge::Kind;
+use proxy_wasm_adapter::{Error, Options, Problem, adapt, extract, inspect};
+use wasmparser::{Parser, Payload};
+
+/// A filter that logs its settings, and `headers` when it has some.
+const LOGGING: &str = r#"(module
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "start,headers")
+    (func (export "proxy_abi_version_0_1_0"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+    (func (export "_start") (drop (call $log (i32.const 2) (i32.const 0) (i32.const 6))))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+      (call $log (i32.const 2) (local.get 0) (local.get 1)))
+    (func (export "proxy_on_request_headers") (param i32 i32) (result i32)
+      (call $log (i32.const 2) (i32.const 6) (i32.add (local.get 0) (i32.const 5)))))"#;
+
+/// Runs `start` of a component with the stand-in, and returns what the filter logged.
+fn run(component: &[u8]) -> String {
+    use wasmtime::component::{Component, Linker};
+    let engine = wasmtime::Engine::default();
+    let component = Component::new(&engine, component).unwrap();
+    let mut linker = Linker::new(&engine);
+    linker.define_unknown_imports_as_traps(&component).unwrap();
+    let mut store = wasmtime::Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let interface = instance.get_export_index(&mut store, None, "proxy-wasm:adapter/plugin@0.1.0").unwrap();
+    let start = instance.get_export_index(&mut store, Some(&interface), "start").unwrap();
+    let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, start).unwrap();
+    start.call(&mut store, ()).unwrap().0.unwrap_err()
+}
+
+#[test]
+fn parts_reach_one_another() {
+    for bridge in Kind::ALL {
+        let mut options = Options { bridge, ..options() };
+        options.settings.plugin.configuration = b"twelve bytes, and more than one word".into();
+        // Small numbers are encoded as themselves, so that all is text.
+        options.settings.connection =
+            Connection { buffer_limit: 1, stream_idle_timeout_ms: 1, ..Connection::default() };
+        options.settings.route = Route::DirectResponse { status: 99, body: Vec::new() };
+        let adapted = adapt(&wat(LOGGING), &options).unwrap();
+        let log = run(&adapted.component);
+        let settings = String::from_utf8(options.settings.encode()).unwrap();
+        assert_eq!(log, format!("start,{settings}headers"), "{bridge:?}");
+    }
+}
+
+#[test]
+fn same_input_same_bytes() {
+    let filter = wat(LOGGING);
+    assert_eq!(adapt(&filter, &options()).unwrap().component, adapt(&filter, &options()).unwrap().component);
+}
+
+#[test]
+fn extract_gives_back_what_went_in() {
+    for bridge in Kind::ALL {
+        let filter = wat(LOGGING);
+        let component = adapt(&filter, &Options { bridge, ..options() }).unwrap().component;
+        assert_eq!(extract(&component).unwrap(), filter);
+        assert!(component.windows(filter.len()).any(|window| window == filter), "byte for byte in the component");
+    }
+}
+
+#[test]
+fn imports_that_stand_twice_link_and_come_back() {
+    let filter = filter(
+        r#"(import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
+           (import "wasi_unstable" "random_get" (func (param i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#,
+    );
+    let adapted = adapt(&filter, &options()).unwrap();
+    assert_eq!(adapted.provenance.filter.changed.len(), 2);
+    assert_eq!(extract(&adapted.component).unwrap(), filter);
+    run(&adapted.component);
+}
+
+#[test]
+fn unknown_imports_become_stubs() {
+    let filter = filter(
+        r#"(import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+           (import "env" "magic" (func (param i32 f64) (result i64)))
+           (import "env" "magic" (func (param i32 f64) (result i64)))
+           (import "other" "magic" (func))
+           (import "wasi_unstable" "fd_close" (func (param i32) (result i32)))"#,
+    );
+    let Err(Error::Filter(problems)) = adapt(&filter, &options()) else { panic!("no error") };
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["imports functions that are no host calls of proxy-wasm: `env.magic` (i32, f64) -> i64, `other.magic` ()"]
+    );
+    let adapted = adapt(&filter, &Options { stub_unknown_imports: true, ..options() }).unwrap();
+    assert_eq!(extract(&adapted.component).unwrap(), filter);
+    let text = wasmprinter::print_bytes(&adapted.component).unwrap();
+    assert!(text.contains(r#"$"env.magic (unknown import, stubbed)""#), "{text}");
+    run(&adapted.component);
+}
+
+#[test]
+fn imports_are_those_of_the_proxy_world() {
+    // The interfaces that `wasi:http/proxy@0.2.0` imports, with those that they need.
+    const PROXY: &[&str] = &[
+        "wasi:cli/stderr@0.2.0",
+        "wasi:cli/stdin@0.2.0",
+        "wasi:cli/stdout@0.2.0",
+        "wasi:clocks/monotonic-clock@0.2.0",
+        "wasi:clocks/wall-clock@0.2.0",
+        "wasi:http/outgoing-handler@0.2.0",
+        "wasi:http/types@0.2.0",
+        "wasi:io/error@0.2.0",
+        "wasi:io/poll@0.2.0",
+        "wasi:io/streams@0.2.0",
+        "wasi:random/random@0.2.0",
+    ];
+    let component = adapt(&wat(LOGGING), &Options::new(common::settings())).unwrap().component;
+    let (mut depth, mut exports) = (0, Vec::new());
+    for payload in Parser::new(0).parse_all(&component) {
+        match payload.unwrap() {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    let name = import.unwrap().name.name;
+                    assert!(PROXY.contains(&name), "{name}");
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                exports.extend(section.into_iter().map(|export| export.unwrap().name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(exports, ["wasi:http/incoming-handler@0.2.0", "proxy-wasm:adapter/plugin@0.1.0"]);
+}
+
+/// Wasmtime's default pool holds 1,000 core instances: at five each, 200 components.
+#[test]
+fn costs_five_core_instances() {
+    let count = |bridge| {
+        let component = adapt(&wat(LOGGING), &Options { bridge, ..options() }).unwrap().component;
+        let mut count = 0;
+        for payload in Parser::new(0).parse_all(&component) {
+            if let Payload::InstanceSection(section) = payload.unwrap() {
+                let instances = section.into_iter().map(Result::unwrap);
+                count += instances.filter(|it| matches!(it, wasmparser::Instance::Instantiate { .. })).count();
+            }
+        }
+        count
+    };
+    assert_eq!(count(Kind::MemoryCopy), 5);
+    assert_eq!(count(Kind::Portable), 8);
+}
+
+#[test]
+fn provenance_is_where_tools_look() {
+    let filter = wat(LOGGING);
+    let component = adapt(&filter, &options()).unwrap().component;
+    let producers = wasm_metadata::Producers::from_wasm(&component).unwrap().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(producers.get("processed-by").unwrap().get("proxy-wasm-adapter").unwrap(), version);
+    let inspection = inspect(&component);
+    let adapted = inspection.adapted.unwrap();
+    assert_eq!((adapted.version.as_str(), adapted.settings.plugin_name.as_str()), (version, "test"));
+    let inner = inspection.filter.unwrap();
+    assert_eq!((adapted.filter.sha256, adapted.filter.size), (inner.sha256, filter.len()));
+    assert_eq!(inner.abi.version, Some("0.1.0"));
+}
+
+#[test]
+fn a_changed_component_is_told() {
+    let filter = wat(LOGGING);
+    let mut component = adapt(&filter, &options()).unwrap().component;
+    let at = component.windows(7).position(|window| window == b"start,h").unwrap();
+    component[at] = b'S';
+    let Err(Error::Extract(problem)) = extract(&component) else { panic!("no error") };
+    assert!(problem.to_string().starts_with("no longer holds the filter that went in (sha256 "), "{problem}");
+}
+
+#[test]
+fn warnings_do_not_stop() {
+    let adapted = adapt(&filter("(table 30000 funcref)"), &options()).unwrap();
+    assert_eq!(adapted.warnings, [Problem::LargeTable { elements: 30_000, limit: 20_000 }]);
+}
+
+/// Every byte flipped, and every length: an error or a component, never a panic.
+#[test]
+fn damaged_filters_are_told() {
+    let filter = wat(LOGGING);
+    let options = options();
+    for at in 0..filter.len() {
+        let mut flipped = filter.clone();
+        flipped[at] ^= 0x55;
+        if let Ok(adapted) = adapt(&flipped, &options) {
+            assert_eq!(extract(&adapted.component).unwrap(), flipped);
+        }
+        if let Ok(adapted) = adapt(&filter[..at], &options) {
+            assert_eq!(extract(&adapted.component).unwrap(), &filter[..at]);
+        }
+        inspect(&flipped);
+    }
+}

@@ -1,0 +1,115 @@
+//! What the tests share.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::fmt::Write;
+use std::path::Path;
+
+use proxy_wasm_abi::bridge;
+use proxy_wasm_abi::callbacks::CALLBACKS;
+use proxy_wasm_abi::host_calls::{HOST_CALLS, Type};
+use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
+use proxy_wasm_adapter::Options;
+use proxy_wasm_adapter::shim::Shim;
+
+/// A filter in the text format, as a module.
+pub(crate) fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A small filter with every part that the adapter asks for, and more of the test's own.
+pub(crate) fn filter(more: &str) -> Vec<u8> {
+    wat(&filter_text(more))
+}
+
+/// The text of [`filter`].
+pub(crate) fn filter_text(more: &str) -> String {
+    format!(
+        r#"(module {more}
+             (memory (export "memory") 1)
+             (func (export "proxy_abi_version_0_2_1"))
+             (func (export "malloc") (param i32) (result i32) i32.const 1024)
+             (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) i32.const 0))"#
+    )
+}
+
+/// Settings that answer every request with 200.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        plugin: Plugin { name: "test".into(), log_level: 2, ..Plugin::default() },
+        route: Route::DirectResponse { status: 200, body: Vec::new() },
+        clusters: Vec::new(),
+        properties: Vec::new(),
+        property_headers: Vec::new(),
+        connection: Connection::default(),
+    }
+}
+
+/// Options with the [stand-in](stand_in).
+pub(crate) fn options() -> Options {
+    Options { shim: Shim::from_bytes(stand_in()), ..Options::new(settings()) }
+}
+
+/// A shim that shows that the parts of a component reach one another, and does nothing else.
+///
+/// `start` starts the filter, gives it the settings through its allocator and its memory, calls `proxy_on_configure` and
+/// `proxy_on_request_headers`, and fails with all that the filter logged.
+pub(crate) fn stand_in() -> Vec<u8> {
+    let mut text = String::from("(module\n");
+    let list = |keyword: &str, types: &mut dyn Iterator<Item = Type>| {
+        let types: String = types.map(|ty| if ty == Type::I64 { " i64" } else { " i32" }).collect();
+        if types.is_empty() { types } else { format!(" ({keyword}{types})") }
+    };
+    for (name, params, results) in bridge::FUNCTIONS {
+        let (params, results) =
+            (list("param", &mut params.iter().copied()), list("result", &mut results.iter().copied()));
+        writeln!(text, r#"(import "bridge" "{name}" (func ${name}{params}{results}))"#).unwrap();
+    }
+    for callback in CALLBACKS {
+        let (name, params) = (callback.name, " i32".repeat(callback.params));
+        let result = if callback.result { "(result i32)" } else { "" };
+        writeln!(text, r#"(import "bridge" "{name}" (func ${name} (param{params}) {result}))"#).unwrap();
+    }
+    for call in HOST_CALLS.iter().filter(|call| call.name != "proxy_log") {
+        let (params, result) = (list("param", &mut call.params()), if call.result { "(result i32)" } else { "" });
+        let body = if call.result { "i32.const 12" } else { "" };
+        writeln!(text, r#"(func (export "{}"){params} {result} {body})"#, call.name).unwrap();
+    }
+    text.push_str(
+        r#"
+        (memory (export "memory") 4)
+        (global $heap (mut i32) (i32.const 131072))
+        (global $log (mut i32) (i32.const 65536))
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+          (global.get $heap)
+          (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -16))))
+        (func (export "proxy_log") (param i32 i32 i32) (result i32)
+          (call $memory_read (global.get $log) (local.get 1) (local.get 2))
+          (global.set $log (i32.add (global.get $log) (local.get 2)))
+          (i32.const 0))
+        (func (export "wasi:http/incoming-handler@0.2.0#handle") (param i32 i32))
+        (func (export "proxy-wasm:adapter/plugin@0.1.0#start") (result i32)
+          (local $size i32) (local $at i32)
+          (call $start)
+          (local.set $size (call $settings_size))
+          (call $settings_read (i32.const 4096))
+          (local.set $at (call $allocate (local.get $size)))
+          (call $memory_write (local.get $at) (i32.const 4096) (local.get $size))
+          (drop (call $proxy_on_configure (local.get $at) (local.get $size)))
+          (drop (call $proxy_on_request_headers (i32.const 2) (i32.const 3) (i32.const 1)))
+          (drop (call $memory_pages))
+          (drop (call $abi_version))
+          (i32.store (i32.const 16) (i32.const 1))
+          (i32.store (i32.const 20) (i32.const 65536))
+          (i32.store (i32.const 24) (i32.sub (global.get $log) (i32.const 65536)))
+          (i32.const 16)))"#,
+    );
+    let mut module = wat(&text);
+    let mut resolve = wit_parser::Resolve::default();
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let (package, _) = resolve.push_dir(wit).unwrap_or_else(|error| panic!("{error:#}"));
+    let world = resolve.select_world(&[package], Some("adapted")).unwrap();
+    let utf8 = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false).unwrap();
+    module
+}
