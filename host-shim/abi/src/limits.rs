@@ -22,3 +22,9 @@ pub const UPSTREAM_TIMEOUT_MS: u64 = 15_000;
 
 /// Entries of a filter's function table that Wasmtime's pooling allocator takes at its defaults.
 pub const POOLED_TABLE_ELEMENTS: u64 = 20_000;
+
+/// Bytes of one log record; the rest of a longer one is left out. Reason: a filter can log its whole memory.
+pub const LOG_MAX_BYTES: u32 = 64 * 1024;
+
+/// Vectors of one `fd_write`; more is `EINVAL`. Reason: POSIX's `IOV_MAX`, and a bound on one call's work.
+pub const IOVECS_MAX_COUNT: u32 = 1024;

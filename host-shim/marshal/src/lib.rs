@@ -1,1 +1,24 @@
-//! Under construction.
+//! The proxy-wasm host calls: each reads its arguments from the filter's memory, calls the semantics, writes the
+//! results back and returns a status. Nothing here decides anything.
+//!
+//! Invariants:
+//! - A pointer and a length from the filter are checked before they are used; what is out of bounds is
+//!   `INVALID_MEMORY_ACCESS` (WASI: `EFAULT`).
+//! - The state is not borrowed while the filter's allocator runs, and the allocator may call almost nothing.
+//! - A host call that comes before the bridge is linked (from a wasm `start` section) touches no memory.
+//!
+//! [`Caller`] is generic over [`Memory`], so all of it is tested natively; only the `bridge` module, compiled for
+//! WebAssembly alone, reaches the real filter.
+
+mod caller;
+mod calls;
+mod wasi;
+
+#[cfg(target_arch = "wasm32")]
+mod bridge;
+#[cfg(target_arch = "wasm32")]
+mod exports;
+
+#[cfg(target_arch = "wasm32")]
+pub use bridge::{Filter, plugin};
+pub use caller::{Caller, Memory};

@@ -130,23 +130,23 @@ impl<G: Guest> Plugin<G> {
         self.vm.borrow_mut().streams.get_mut(&id)?.effects.pop_front()
     }
 
+    /// Whether there is something for the edge to do.
+    pub fn has_effects(&self, id: u32) -> bool {
+        self.vm.borrow().streams.get(&id).is_some_and(|stream| !stream.effects.is_empty())
+    }
+
     /// Whether the response has left the filter, or the exchange was broken off.
     pub fn ended(&self, id: u32) -> bool {
         self.vm.borrow().streams.get(&id).is_none_or(|stream| stream.response_ended)
     }
 
-    /// The upstream's response can't be had.
+    /// The upstream's response can't be had, or not all of it.
     pub fn upstream_failed(&self, id: u32, failure: UpstreamFailure) {
-        let sent_headers = self.vm.borrow().streams.get(&id).is_some_and(|stream| stream.response.headers.is_some());
-        if sent_headers {
-            if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
-                stream.facts.response_flags |= failure.flags();
-                stream.facts.response_code_details = Some(failure.details_after_headers());
-                stream.reset(ResetReason::UpstreamReset);
-            }
-        } else {
-            self.local_reply(id, failure.reply());
+        let mut reply = failure.reply();
+        if self.vm.borrow().streams.get(&id).is_some_and(|stream| stream.response.headers.is_some()) {
+            reply.details = failure.details_after_headers();
         }
+        self.local_reply(id, reply);
     }
 
     /// Nothing moved for the idle timeout.

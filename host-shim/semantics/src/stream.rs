@@ -52,10 +52,8 @@ pub enum Effect {
 pub enum ResetReason {
     /// The filter closed the stream.
     ClosedByFilter,
-    /// A local response came when the response's head was already sent.
+    /// A local response, or the upstream's failure, came when the response's head was already sent.
     LocalReplyTooLate,
-    /// The upstream broke its response off.
-    UpstreamReset,
 }
 
 /// How far the filter has let a message go: Envoy's iteration state.

@@ -1,1 +1,25 @@
-//! Under construction.
+//! The shim: a proxy-wasm host as a `wasi:http` 0.2 component, the edge between the semantics and the world.
+//!
+//! It imports nothing outside the `wasi:http/proxy@0.2.0` world, and no function that came after 0.2.0.
+
+#[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "adapted",
+        generate_all,
+    });
+}
+
+mod exchange;
+mod failure;
+mod fields;
+mod host;
+mod reader;
+mod request;
+mod response;
+mod upstream;
+mod writer;
+
+#[cfg(target_arch = "wasm32")]
+mod component;

@@ -1,0 +1,173 @@
+//! The real filter, behind the bridge: the one module with unsafe code.
+
+#![allow(unsafe_code, reason = "the filter's memory is another module's: it is reached through imported functions")]
+
+use std::cell::{Cell, OnceCell};
+
+use proxy_wasm_abi::{bridge::AbiVersion, callbacks::Id, settings::Settings};
+use proxy_wasm_semantics::{Guest, Host, Plugin};
+
+use crate::caller::Memory;
+
+// SAFETY: the adapter links these to the bridge module, whose signatures are made from the same tables.
+#[link(wasm_import_module = "bridge")]
+unsafe extern "C" {
+    safe fn settings_size() -> u32;
+    fn settings_read(into: *mut u8);
+    safe fn abi_version() -> u32;
+    safe fn callbacks() -> u64;
+    safe fn memory_pages() -> u32;
+    fn memory_read(into: *mut u8, from: u32, len: usize);
+    fn memory_write(into: u32, from: *const u8, len: usize);
+    safe fn allocate(len: u32) -> u32;
+    safe fn start();
+    safe fn proxy_on_context_create(context: u32, parent: u32);
+    safe fn proxy_on_vm_start(context: u32, size: u32) -> u32;
+    safe fn proxy_validate_configuration(context: u32, size: u32) -> u32;
+    safe fn proxy_on_configure(context: u32, size: u32) -> u32;
+    safe fn proxy_on_tick(context: u32);
+    safe fn proxy_on_request_headers(context: u32, count: u32, end: u32) -> u32;
+    safe fn proxy_on_request_body(context: u32, size: u32, end: u32) -> u32;
+    safe fn proxy_on_request_trailers(context: u32, count: u32) -> u32;
+    safe fn proxy_on_request_metadata(context: u32, count: u32) -> u32;
+    safe fn proxy_on_response_headers(context: u32, count: u32, end: u32) -> u32;
+    safe fn proxy_on_response_body(context: u32, size: u32, end: u32) -> u32;
+    safe fn proxy_on_response_trailers(context: u32, count: u32) -> u32;
+    safe fn proxy_on_response_metadata(context: u32, count: u32) -> u32;
+    safe fn proxy_on_http_call_response(context: u32, token: u32, headers: u32, body: u32, trailers: u32);
+    safe fn proxy_on_grpc_receive_initial_metadata(context: u32, token: u32, count: u32);
+    safe fn proxy_on_grpc_receive(context: u32, token: u32, size: u32);
+    safe fn proxy_on_grpc_receive_trailing_metadata(context: u32, token: u32, count: u32);
+    safe fn proxy_on_grpc_close(context: u32, token: u32, code: u32);
+    safe fn proxy_on_queue_ready(context: u32, token: u32);
+    safe fn proxy_on_foreign_function(context: u32, function: u32, size: u32);
+    safe fn proxy_on_done(context: u32) -> u32;
+    safe fn proxy_on_log(context: u32);
+    safe fn proxy_on_delete(context: u32);
+}
+
+const PAGE: u64 = 64 * 1024;
+
+/// The filter.
+pub struct Filter {
+    /// Bit *i*: the filter exports callback *i*.
+    callbacks: u64,
+    /// Bytes of its memory when last looked at.
+    memory_len: Cell<u64>,
+    /// Its allocator runs.
+    allocating: Cell<bool>,
+}
+
+impl Filter {
+    /// Whether the filter's allocator runs.
+    pub(crate) fn is_allocating(&self) -> bool {
+        self.allocating.get()
+    }
+}
+
+impl Memory for Filter {
+    fn len(&self, needed: u64) -> u64 {
+        if needed > self.memory_len.get() {
+            self.memory_len.set(u64::from(memory_pages()) * PAGE);
+        }
+        self.memory_len.get()
+    }
+
+    fn read(&self, at: u32, into: &mut [u8]) {
+        // SAFETY: `into` is valid for writes of its length; the filter's range is checked by the caller, and if it were
+        // not, the bridge's copy would trap rather than touch anything else.
+        unsafe { memory_read(into.as_mut_ptr(), at, into.len()) }
+    }
+
+    fn write(&self, at: u32, bytes: &[u8]) {
+        // SAFETY: `bytes` is valid for reads of its length; for the filter's range see `read`.
+        unsafe { memory_write(at, bytes.as_ptr(), bytes.len()) }
+    }
+
+    fn allocate(&self, len: u32) -> u32 {
+        self.allocating.set(true);
+        let at = allocate(len);
+        self.allocating.set(false);
+        at
+    }
+}
+
+impl Guest for Filter {
+    fn exports(&self, callback: Id) -> bool {
+        self.callbacks >> (callback as usize) & 1 == 1
+    }
+
+    fn call(&self, callback: Id, arguments: &[u32]) -> u32 {
+        let none = |()| 0;
+        match (callback, arguments) {
+            (Id::ContextCreate, &[a, b]) => none(proxy_on_context_create(a, b)),
+            (Id::VmStart, &[a, b]) => proxy_on_vm_start(a, b),
+            (Id::ValidateConfiguration, &[a, b]) => proxy_validate_configuration(a, b),
+            (Id::Configure, &[a, b]) => proxy_on_configure(a, b),
+            (Id::Tick, &[a]) => none(proxy_on_tick(a)),
+            (Id::RequestHeaders, &[a, b, c]) => proxy_on_request_headers(a, b, c),
+            (Id::RequestBody, &[a, b, c]) => proxy_on_request_body(a, b, c),
+            (Id::RequestTrailers, &[a, b]) => proxy_on_request_trailers(a, b),
+            (Id::RequestMetadata, &[a, b]) => proxy_on_request_metadata(a, b),
+            (Id::ResponseHeaders, &[a, b, c]) => proxy_on_response_headers(a, b, c),
+            (Id::ResponseBody, &[a, b, c]) => proxy_on_response_body(a, b, c),
+            (Id::ResponseTrailers, &[a, b]) => proxy_on_response_trailers(a, b),
+            (Id::ResponseMetadata, &[a, b]) => proxy_on_response_metadata(a, b),
+            (Id::HttpCallResponse, &[a, b, c, d, e]) => none(proxy_on_http_call_response(a, b, c, d, e)),
+            (Id::GrpcReceiveInitialMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_initial_metadata(a, b, c)),
+            (Id::GrpcReceive, &[a, b, c]) => none(proxy_on_grpc_receive(a, b, c)),
+            (Id::GrpcReceiveTrailingMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_trailing_metadata(a, b, c)),
+            (Id::GrpcClose, &[a, b, c]) => none(proxy_on_grpc_close(a, b, c)),
+            (Id::QueueReady, &[a, b]) => none(proxy_on_queue_ready(a, b)),
+            (Id::ForeignFunction, &[a, b, c]) => none(proxy_on_foreign_function(a, b, c)),
+            (Id::Done, &[a]) => proxy_on_done(a),
+            (Id::Log, &[a]) => none(proxy_on_log(a)),
+            (Id::Delete, &[a]) => none(proxy_on_delete(a)),
+            _ => panic!("{callback:?} called with {} arguments", arguments.len()),
+        }
+    }
+
+    fn start(&self) {
+        start();
+    }
+}
+
+thread_local! {
+    static PLUGIN: OnceCell<&'static Plugin<Filter>> = const { OnceCell::new() };
+    static EARLY_CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The plugin of this instance, made at the first call. Only exports of the component may call it first: before that
+/// the bridge is not linked.
+///
+/// # Panics
+/// If the adapter wrote settings that this shim can't read.
+pub fn plugin(host: fn() -> Box<dyn Host>) -> &'static Plugin<Filter> {
+    PLUGIN.with(|plugin| *plugin.get_or_init(|| Box::leak(Box::new(load(host())))))
+}
+
+fn load(host: Box<dyn Host>) -> Plugin<Filter> {
+    let mut bytes = vec![0; settings_size() as usize];
+    // SAFETY: the bridge writes `settings_size` bytes, for which there is room.
+    unsafe { settings_read(bytes.as_mut_ptr()) };
+    let settings = Settings::decode(&bytes).expect("the adapter and the shim are of one version");
+    let version = AbiVersion::from_u32(abi_version()).expect("the adapter knows the version");
+    let early = EARLY_CALLS.get();
+    if early > 0 {
+        host.log(&format!(
+            "[warn] {}: {early} host calls came from the module's start section, before the host could answer them",
+            settings.plugin.name
+        ));
+    }
+    let filter = Filter { callbacks: callbacks(), memory_len: Cell::new(0), allocating: Cell::new(false) };
+    Plugin::new(settings, version, host, filter)
+}
+
+/// The plugin, once the component was entered; counts the calls that come earlier.
+pub(crate) fn current() -> Option<&'static Plugin<Filter>> {
+    let plugin = PLUGIN.with(|plugin| plugin.get().copied());
+    if plugin.is_none() {
+        EARLY_CALLS.set(EARLY_CALLS.get() + 1);
+    }
+    plugin
+}

@@ -1,0 +1,116 @@
+//! The filter's memory as a host call sees it.
+
+use std::cell::RefMut;
+
+use proxy_wasm_abi::enums::Status;
+use proxy_wasm_semantics::{Blob, Guest, Plugin, Vm};
+
+/// The filter's memory and allocator.
+pub trait Memory {
+    /// Bytes of memory, at least: it only grows, so an older number may be returned where `needed` is within it.
+    fn len(&self, needed: u64) -> u64;
+
+    /// Copies out. The range is within [`len`](Self::len).
+    fn read(&self, at: u32, into: &mut [u8]);
+
+    /// Copies in. The range is within [`len`](Self::len).
+    fn write(&self, at: u32, bytes: &[u8]);
+
+    /// Calls the filter's allocator; 0 where it failed.
+    fn allocate(&self, len: u32) -> u32;
+}
+
+/// A host call in progress.
+pub struct Caller<'a, G> {
+    plugin: &'a Plugin<G>,
+}
+
+pub(crate) type Outcome<T = ()> = Result<T, Status>;
+
+impl<'a, G: Guest + Memory> Caller<'a, G> {
+    /// A host call by the filter of this plugin.
+    pub fn new(plugin: &'a Plugin<G>) -> Self {
+        Self { plugin }
+    }
+
+    pub(crate) fn vm(&self) -> RefMut<'a, Vm> {
+        self.plugin.vm()
+    }
+
+    fn memory(&self) -> &'a G {
+        self.plugin.guest()
+    }
+
+    /// Checks that `len` bytes at `at` are in the filter's memory.
+    pub(crate) fn check(&self, at: u32, len: u32) -> Outcome {
+        let end = u64::from(at) + u64::from(len);
+        if end <= self.memory().len(end) { Ok(()) } else { Err(Status::InvalidMemoryAccess) }
+    }
+
+    /// The bytes at `at`. A length that the shim itself has no memory for is an internal failure.
+    pub(crate) fn bytes(&self, at: u32, len: u32) -> Outcome<Vec<u8>> {
+        self.check(at, len)?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len as usize).map_err(|_| Status::InternalFailure)?;
+        bytes.resize(len as usize, 0);
+        if len > 0 {
+            self.memory().read(at, &mut bytes);
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn u32_at(&self, at: u32) -> Outcome<u32> {
+        self.check(at, 4)?;
+        let mut bytes = [0; 4];
+        self.memory().read(at, &mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    /// Writes bytes at `at`.
+    pub(crate) fn put(&self, at: u32, bytes: &[u8]) -> Outcome {
+        self.check(at, bytes.len() as u32)?;
+        if !bytes.is_empty() {
+            self.memory().write(at, bytes);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn put_u32(&self, at: u32, number: u32) -> Outcome {
+        self.put(at, &number.to_le_bytes())
+    }
+
+    pub(crate) fn put_u64(&self, at: u32, number: u64) -> Outcome {
+        self.put(at, &number.to_le_bytes())
+    }
+
+    /// Memory of the filter's, from its allocator.
+    fn allocate(&self, len: u32) -> Outcome<u32> {
+        let at = self.memory().allocate(len);
+        if at == 0 {
+            return Err(Status::InvalidMemoryAccess);
+        }
+        self.check(at, len)?;
+        Ok(at)
+    }
+
+    /// Hands bytes over: allocates, copies, and writes pointer and size. No bytes are pointer 0 and size 0.
+    pub(crate) fn give(&self, bytes: &[u8], pointer: u32, size: u32) -> Outcome {
+        let len = bytes.len() as u32;
+        let at = if len == 0 { 0 } else { self.allocate(len)? };
+        self.put(at, bytes)?;
+        self.put_u32(pointer, at)?;
+        self.put_u32(size, len)
+    }
+
+    /// Hands over what the semantics hold, without a copy in between.
+    pub(crate) fn give_blob(&self, blob: Blob, pointer: u32, size: u32) -> Outcome {
+        let at = if blob.len == 0 { 0 } else { self.allocate(blob.len)? };
+        let mut vm = self.vm();
+        let bytes = vm.bytes(blob);
+        self.put(at, bytes)?;
+        let len = bytes.len() as u32;
+        drop(vm);
+        self.put_u32(pointer, at)?;
+        self.put_u32(size, len)
+    }
+}

@@ -1,0 +1,7 @@
+//! The `proxy_*` host calls, one family a file.
+
+mod buffers;
+mod general;
+mod maps;
+mod properties;
+mod streams;

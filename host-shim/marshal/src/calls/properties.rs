@@ -1,0 +1,33 @@
+//! Properties and configuration.
+
+use proxy_wasm_semantics::Guest;
+
+use crate::caller::{Caller, Memory, Outcome};
+
+impl<G: Guest + Memory> Caller<'_, G> {
+    pub(crate) fn get_property(&self, path: u32, path_len: u32, ptr: u32, size: u32) -> Outcome {
+        let path = self.bytes(path, path_len)?;
+        let value = self.vm().get_property(&path)?;
+        self.give(&value, ptr, size)
+    }
+
+    pub(crate) fn set_property(&self, path: u32, path_len: u32, value: u32, value_len: u32) -> Outcome {
+        let (path, value) = (self.bytes(path, path_len)?, self.bytes(value, value_len)?);
+        self.vm().set_property(&path, &value)
+    }
+
+    pub(crate) fn get_configuration(&self, ptr: u32, size: u32) -> Outcome {
+        let configuration = self.vm().get_configuration().to_vec();
+        self.give(&configuration, ptr, size)
+    }
+
+    pub(crate) fn get_status(&self, code: u32, ptr: u32, size: u32) -> Outcome {
+        let (number, message) = {
+            let vm = self.vm();
+            let (number, message) = vm.get_status();
+            (number, message.to_vec())
+        };
+        self.put_u32(code, number)?;
+        self.give(&message, ptr, size)
+    }
+}

@@ -1,0 +1,185 @@
+//! The functions that a filter imports, under their own names: `env` and WASI side by side.
+
+#![allow(unsafe_code, reason = "an exported name is an unsafe attribute; nothing here is unsafe")]
+
+use proxy_wasm_abi::enums::{Errno, Status};
+
+use crate::{
+    bridge::{self, Filter},
+    caller::{Caller, Outcome},
+    wasi::{Done, on_log_only},
+};
+
+/// The host calls that the filter's allocator may make. Source: Envoy.
+const ALLOWED_IN_ALLOCATOR: &[&str] = &["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
+
+/// The call's plugin, if this call may be made now.
+fn enter(name: &str) -> Option<Caller<'static, Filter>> {
+    let plugin = bridge::current()?;
+    if plugin.guest().is_allocating() {
+        return ALLOWED_IN_ALLOCATOR.contains(&name).then(|| Caller::new(plugin));
+    }
+    plugin.vm().allows(name).then(|| Caller::new(plugin))
+}
+
+fn proxy(name: &str, call: impl FnOnce(&Caller<'static, Filter>) -> Outcome) -> u32 {
+    let status = match enter(name) {
+        Some(caller) => call(&caller).err().unwrap_or(Status::Ok),
+        None => Status::InternalFailure,
+    };
+    status as u32
+}
+
+fn wasi(name: &str, call: impl FnOnce(&Caller<'static, Filter>) -> Done) -> u32 {
+    let errno = match enter(name) {
+        Some(caller) => call(&caller).err().unwrap_or(Errno::Success),
+        None => Errno::Nosys,
+    };
+    errno as u32
+}
+
+macro_rules! exports {
+    ($kind:ident, $caller:pat, $($name:ident($($arg:ident: $type:ty),*) $body:expr;)*) => {
+        $(#[unsafe(no_mangle)]
+        extern "C" fn $name($($arg: $type),*) -> u32 {
+            $kind(stringify!($name), |$caller| $body)
+        })*
+    };
+}
+
+exports! { proxy, c,
+    proxy_log(level: u32, text: u32, len: u32) c.log(level, text, len);
+    proxy_get_log_level(level: u32) c.get_log_level(level);
+    proxy_get_current_time_nanoseconds(time: u32) c.get_current_time_nanoseconds(time);
+    proxy_set_effective_context(context: u32) c.set_effective_context(context);
+    proxy_done() c.done();
+    proxy_get_property(path: u32, path_len: u32, ptr: u32, size: u32) c.get_property(path, path_len, ptr, size);
+    proxy_set_property(path: u32, path_len: u32, value: u32, value_len: u32)
+        c.set_property(path, path_len, value, value_len);
+    proxy_get_configuration(ptr: u32, size: u32) c.get_configuration(ptr, size);
+    proxy_get_status(code: u32, ptr: u32, size: u32) c.get_status(code, ptr, size);
+    proxy_get_header_map_value(map: u32, key: u32, key_len: u32, ptr: u32, size: u32)
+        c.get_header_map_value(map, key, key_len, ptr, size);
+    proxy_get_header_map_pairs(map: u32, ptr: u32, size: u32) c.get_header_map_pairs(map, ptr, size);
+    proxy_get_header_map_size(map: u32, size: u32) c.get_header_map_size(map, size);
+    proxy_add_header_map_value(map: u32, key: u32, key_len: u32, value: u32, value_len: u32)
+        c.add_header_map_value(map, key, key_len, value, value_len);
+    proxy_replace_header_map_value(map: u32, key: u32, key_len: u32, value: u32, value_len: u32)
+        c.replace_header_map_value(map, key, key_len, value, value_len);
+    proxy_remove_header_map_value(map: u32, key: u32, key_len: u32) c.remove_header_map_value(map, key, key_len);
+    proxy_set_header_map_pairs(map: u32, pairs: u32, len: u32) c.set_header_map_pairs(map, pairs, len);
+    proxy_get_buffer_bytes(buffer: u32, start: u32, len: u32, ptr: u32, size: u32)
+        c.get_buffer_bytes(buffer, start, len, ptr, size);
+    proxy_get_buffer_status(buffer: u32, len: u32, flags: u32) c.get_buffer_status(buffer, len, flags);
+    proxy_set_buffer_bytes(buffer: u32, start: u32, len: u32, data: u32, data_len: u32)
+        c.set_buffer_bytes(buffer, start, len, data, data_len);
+    proxy_continue_stream(stream: u32) c.continue_stream(stream);
+    proxy_close_stream(stream: u32) c.close_stream(stream);
+    proxy_continue_request() c.continue_stream(0);
+    proxy_continue_response() c.continue_stream(1);
+    proxy_send_local_response(
+        status: u32, details: u32, details_len: u32, body: u32, body_len: u32, headers: u32, headers_len: u32, grpc: u32
+    ) c.send_local_response(status, [details, details_len], [body, body_len], [headers, headers_len], grpc);
+}
+
+exports! { proxy, _,
+    proxy_clear_route_cache() Ok(());
+}
+
+/// Host calls that link and answer `UNIMPLEMENTED`.
+macro_rules! unimplemented_calls {
+    ($($name:ident($($type:ty),*);)*) => {
+        $(#[unsafe(no_mangle)]
+        extern "C" fn $name($(_: $type),*) -> u32 {
+            proxy(stringify!($name), |_| Err(Status::Unimplemented))
+        })*
+    };
+}
+
+unimplemented_calls! {
+    proxy_set_tick_period_milliseconds(u32);
+    proxy_http_call(u32, u32, u32, u32, u32, u32, u32, u32, u32, u32);
+    proxy_grpc_call(u32, u32, u32, u32, u32, u32, u32, u32, u32, u32, u32, u32);
+    proxy_grpc_stream(u32, u32, u32, u32, u32, u32, u32, u32, u32);
+    proxy_grpc_send(u32, u32, u32, u32);
+    proxy_grpc_cancel(u32);
+    proxy_grpc_close(u32);
+    proxy_get_shared_data(u32, u32, u32, u32, u32);
+    proxy_set_shared_data(u32, u32, u32, u32, u32);
+    proxy_register_shared_queue(u32, u32, u32);
+    proxy_resolve_shared_queue(u32, u32, u32, u32, u32);
+    proxy_enqueue_shared_queue(u32, u32, u32);
+    proxy_dequeue_shared_queue(u32, u32, u32);
+    proxy_define_metric(u32, u32, u32, u32);
+    proxy_increment_metric(u32, i64);
+    proxy_record_metric(u32, i64);
+    proxy_get_metric(u32, u32);
+    proxy_call_foreign_function(u32, u32, u32, u32, u32, u32);
+    envoy_resolve_dns(u32, u32, u32);
+}
+
+exports! { wasi, c,
+    args_sizes_get(count: u32, size: u32) c.args_sizes_get(count, size);
+    environ_get(pointers: u32, text: u32) c.environ_get(pointers, text);
+    environ_sizes_get(count: u32, size: u32) c.environ_sizes_get(count, size);
+    clock_res_get(clock: u32, resolution: u32) c.clock_res_get(clock, resolution);
+    clock_time_get(clock: u32, _precision: u64, time: u32) c.clock_time_get(clock, time);
+    fd_fdstat_get(fd: u32, stat: u32) c.fd_fdstat_get(fd, stat);
+    fd_pwrite(fd: u32, vectors: u32, count: u32, _offset: u64, written: u32) c.fd_write(fd, vectors, count, written);
+    fd_readdir(_fd: u32, _buf: u32, _len: u32, _cookie: u64, used: u32) c.zero_and(used, Errno::Notdir);
+    fd_tell(fd: u32, position: u32) c.fd_tell(fd, position);
+    fd_write(fd: u32, vectors: u32, count: u32, written: u32) c.fd_write(fd, vectors, count, written);
+    path_readlink(_fd: u32, _path: u32, _len: u32, _buf: u32, _buf_len: u32, used: u32) c.zero_and(used, Errno::Notsup);
+    poll_oneoff(_subscriptions: u32, _events: u32, _count: u32, events: u32) c.poll_oneoff(events);
+    random_get(at: u32, len: u32) c.random_get(at, len);
+    sock_accept(_fd: u32, _flags: u32, accepted: u32) c.sock_accept(accepted);
+    sock_recv(_fd: u32, _vectors: u32, _count: u32, _flags: u32, received: u32, flags: u32) c.sock_recv(received, flags);
+    sock_send(_fd: u32, _vectors: u32, _count: u32, _flags: u32, sent: u32) c.zero_and(sent, Errno::Notsup);
+}
+
+exports! { wasi, _,
+    args_get(_argv: u32, _text: u32) Ok(());
+    fd_advise(_fd: u32, _offset: u64, _len: u64, _advice: u32) Ok(());
+    fd_allocate(fd: u32, _offset: u64, _len: u64) on_log_only(fd);
+    fd_close(_fd: u32) Ok(());
+    fd_datasync(fd: u32) on_log_only(fd);
+    fd_fdstat_set_flags(_fd: u32, _flags: u32) Err(Errno::Nosys);
+    fd_fdstat_set_rights(fd: u32, _base: u64, _inheriting: u64) on_log_only(fd);
+    fd_filestat_get(_fd: u32, _stat: u32) Err(Errno::Badf);
+    fd_filestat_set_size(fd: u32, _size: u64) on_log_only(fd);
+    fd_filestat_set_times(fd: u32, _access: u64, _modification: u64, _flags: u32) on_log_only(fd);
+    fd_pread(_fd: u32, _vectors: u32, _count: u32, _offset: u64, _read: u32) Err(Errno::Nosys);
+    fd_prestat_get(_fd: u32, _stat: u32) Err(Errno::Badf);
+    fd_prestat_dir_name(_fd: u32, _path: u32, _len: u32) Err(Errno::Nosys);
+    fd_read(_fd: u32, _vectors: u32, _count: u32, _read: u32) Err(Errno::Nosys);
+    fd_renumber(fd: u32, to: u32) on_log_only(fd).and(on_log_only(to)).and(Err(Errno::Notsup));
+    fd_seek(_fd: u32, _offset: i64, _whence: u32, _position: u32) Ok(());
+    fd_sync(fd: u32) on_log_only(fd);
+    path_create_directory(_fd: u32, _path: u32, _len: u32) Err(Errno::Notsup);
+    path_filestat_get(_fd: u32, _flags: u32, _path: u32, _len: u32, _stat: u32) Err(Errno::Notsup);
+    path_filestat_set_times(_fd: u32, _f: u32, _path: u32, _len: u32, _access: u64, _modification: u64, _flags: u32) Err(Errno::Notsup);
+    path_link(_fd: u32, _f: u32, _path: u32, _len: u32, _to: u32, _to_path: u32, _to_len: u32) Err(Errno::Notsup);
+    path_open(
+        _fd: u32, _f: u32, _path: u32, _len: u32, _o: u32, _base: u64, _inheriting: u64, _flags: u32, _opened: u32
+    ) Err(Errno::Noent);
+    path_remove_directory(_fd: u32, _path: u32, _len: u32) Err(Errno::Notsup);
+    path_rename(_fd: u32, _path: u32, _len: u32, _to: u32, _to_path: u32, _to_len: u32) Err(Errno::Notsup);
+    path_symlink(_old: u32, _old_len: u32, _fd: u32, _new: u32, _new_len: u32) Err(Errno::Notsup);
+    path_unlink_file(_fd: u32, _path: u32, _len: u32) Err(Errno::Notsup);
+    sched_yield() Ok(());
+    sock_shutdown(_fd: u32, _how: u32) Err(Errno::Notsup);
+}
+
+/// Envoy returns to the filter from it, and so do we.
+#[unsafe(no_mangle)]
+extern "C" fn proc_exit(_code: u32) {
+    let _ = enter("proc_exit");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pthread_equal(left: u32, right: u32) -> u32 {
+    (left == right).into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn emscripten_notify_memory_growth(_memory: u32) {}

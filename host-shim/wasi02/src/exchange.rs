@@ -1,0 +1,375 @@
+//! One exchange: carries bytes between the client, the filter and the upstream.
+//!
+//! Everything that can move is moved without waiting; then it waits for whatever can move next. A side is read only
+//! when what was read before has been written to the other side, so memory stays bounded and a slow peer slows the
+//! other one.
+
+use proxy_wasm_abi::{callbacks::Id, settings::Route};
+use proxy_wasm_semantics::{Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, Kind, Plugin, UpstreamFailure};
+
+use crate::{
+    bindings::wasi::{
+        clocks::monotonic_clock,
+        http::types::{FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam},
+        io::poll::{Pollable, poll},
+    },
+    failure::upstream_failure,
+    host::WasiHost,
+    reader::{Arrival, Reader},
+    request, response, upstream,
+    writer::Writer,
+};
+
+const NANOS_PER_MS: u64 = 1_000_000;
+
+/// An exchange in progress.
+pub(crate) struct Exchange<'a, G> {
+    plugin: &'a Plugin<G>,
+    id: u32,
+    to_head: bool,
+    request_body: Reader,
+    request_out: Egress,
+    request_writer: Option<Writer>,
+    // Its pollable is its child, so it goes first.
+    response_pollable: Option<Pollable>,
+    response_future: Option<FutureIncomingResponse>,
+    response_body: Option<Reader>,
+    response_out: Egress,
+    response_writer: Option<Writer>,
+    /// Taken when the response's head is sent.
+    out: Option<ResponseOutparam>,
+    /// The exchange was broken off: nothing more is written.
+    aborted: bool,
+    /// When nothing has moved for too long, by the monotonic clock.
+    idle_deadline: Option<u64>,
+    upstream_deadline: Option<u64>,
+    /// A timer that fires at or before the next deadline.
+    timer: Option<(u64, Pollable)>,
+}
+
+impl<'a, G: Guest> Exchange<'a, G> {
+    /// Carries a request through to its end.
+    pub(crate) fn run(plugin: &'a Plugin<G>, request: IncomingRequest, out: ResponseOutparam) {
+        let incoming = request::receive(request);
+        let to_head = incoming.head.method == b"HEAD";
+        let id = plugin.open(incoming.head, incoming.end);
+        if !incoming.first.is_empty() {
+            plugin.data(id, Direction::Request, incoming.first, false);
+        }
+        let mut exchange = Self {
+            plugin,
+            id,
+            to_head,
+            request_body: incoming.body,
+            request_out: Egress::new(Direction::Request, false),
+            request_writer: None,
+            response_pollable: None,
+            response_future: None,
+            response_body: None,
+            response_out: Egress::new(Direction::Response, to_head),
+            response_writer: None,
+            out: Some(out),
+            aborted: false,
+            idle_deadline: None,
+            upstream_deadline: None,
+            timer: None,
+        };
+        while !exchange.step() {
+            exchange.wait();
+        }
+        exchange.leave();
+    }
+
+    /// Moves everything that can move; tells whether the exchange is over.
+    fn step(&mut self) -> bool {
+        loop {
+            while let Some(effect) = self.plugin.next_effect(self.id) {
+                self.perform(effect);
+            }
+            self.pump();
+            if self.is_over() {
+                return true;
+            }
+            let moved = self.read_request() | self.read_response();
+            if !moved && !self.plugin.has_effects(self.id) {
+                return false;
+            }
+            self.idle_deadline = None;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let written = self.out.is_none() && self.response_writer.as_ref().is_none_or(Writer::is_finished);
+        self.aborted || (self.plugin.ended(self.id) && !self.plugin.has_effects(self.id) && written)
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let direction = match &effect {
+            Effect::Headers { direction, .. } | Effect::Data { direction, .. } | Effect::Trailers { direction, .. } => {
+                *direction
+            }
+            Effect::Reset(_) => {
+                self.abort();
+                return;
+            }
+        };
+        let (egress, callback) = match direction {
+            Direction::Request => (&mut self.request_out, Id::RequestBody),
+            Direction::Response => (&mut self.response_out, Id::ResponseBody),
+        };
+        for frame in egress.frames(effect, self.plugin.guest().exports(callback)) {
+            match direction {
+                Direction::Request => self.send_request(frame),
+                Direction::Response => self.send_response(frame),
+            }
+        }
+    }
+
+    fn send_request(&mut self, frame: Frame) {
+        match frame {
+            Frame::Headers { headers, end } => {
+                let route = self.plugin.vm().settings().route.clone();
+                let Route::Upstream { origin, .. } = route else { return };
+                match upstream::send(&origin, &headers, end) {
+                    Ok((future, writer)) => {
+                        self.response_future = Some(future);
+                        self.request_writer = writer;
+                    }
+                    Err(code) => self.fail_upstream(upstream_failure(&code), &format!("{code:?}")),
+                }
+                if end {
+                    self.start_upstream_timer();
+                }
+            }
+            Frame::Data(bytes) => {
+                if let Some(writer) = &mut self.request_writer {
+                    writer.push(bytes);
+                }
+            }
+            Frame::End(trailers) => {
+                if let Some(writer) = &mut self.request_writer {
+                    writer.end(trailers);
+                }
+                self.start_upstream_timer();
+            }
+            Frame::LengthMismatch { declared, actual } => {
+                self.request_writer = None;
+                let reason = format!("the filter made a request body of {actual} bytes of one declared as {declared}");
+                self.fail_upstream(UpstreamFailure::ProtocolError, &reason);
+            }
+        }
+    }
+
+    fn send_response(&mut self, frame: Frame) {
+        match frame {
+            Frame::Headers { headers, end } => {
+                if let Some(out) = self.out.take() {
+                    self.response_writer = response::send(out, &headers, end);
+                }
+            }
+            Frame::Data(bytes) => {
+                if let Some(writer) = &mut self.response_writer {
+                    writer.push(bytes);
+                }
+            }
+            Frame::End(trailers) => {
+                if let Some(writer) = &mut self.response_writer {
+                    writer.end(trailers);
+                }
+            }
+            Frame::LengthMismatch { declared, actual } => {
+                WasiHost.log(&format!(
+                    "[error] the response is broken off: the filter made {actual} bytes of a body declared as {declared}"
+                ));
+                self.abort();
+            }
+        }
+    }
+
+    /// Ends it without an end: the client sees that something is missing.
+    fn abort(&mut self) {
+        self.aborted = true;
+        self.response_writer = None;
+        if let Some(out) = self.out.take() {
+            response::abort(out);
+        }
+    }
+
+    fn pump(&mut self) {
+        if let Some(writer) = &mut self.request_writer
+            && writer.pump().is_err()
+        {
+            // It may still answer: what it answers counts.
+            self.request_writer = None;
+        }
+        if let Some(writer) = &mut self.response_writer
+            && writer.pump().is_err()
+        {
+            self.plugin.client_gone(self.id);
+            self.aborted = true;
+        }
+    }
+
+    /// Whether the request can be read: the filter takes it, and what came before is written.
+    fn takes_request(&self) -> bool {
+        self.plugin.wants(self.id, Direction::Request) && self.request_writer.as_ref().is_none_or(Writer::is_idle)
+    }
+
+    fn takes_response(&self) -> bool {
+        self.response_body.is_some()
+            && self.plugin.wants(self.id, Direction::Response)
+            && self.response_writer.as_ref().is_none_or(Writer::is_idle)
+    }
+
+    fn read_request(&mut self) -> bool {
+        if !self.takes_request() {
+            return false;
+        }
+        match self.request_body.read() {
+            Arrival::Pending => return false,
+            Arrival::Data(bytes) => self.plugin.data(self.id, Direction::Request, bytes, false),
+            Arrival::End(None) => self.plugin.data(self.id, Direction::Request, Vec::new(), true),
+            Arrival::End(Some(trailers)) => self.plugin.trailers(self.id, Direction::Request, trailers),
+            Arrival::Failed(_) => {
+                self.plugin.client_gone(self.id);
+                self.abort();
+            }
+        }
+        true
+    }
+
+    fn read_response(&mut self) -> bool {
+        if let Some(future) = &self.response_future {
+            let Some(arrived) = future.get() else { return false };
+            self.response_pollable = None;
+            self.response_future = None;
+            match arrived {
+                Ok(Ok(response)) => self.receive_response(response),
+                Ok(Err(code)) => self.fail_upstream(upstream_failure(&code), &format!("{code:?}")),
+                Err(()) => self.fail_upstream(UpstreamFailure::ConnectionTerminated, "no response"),
+            }
+            return true;
+        }
+        if !self.takes_response() {
+            return false;
+        }
+        let Some(body) = &mut self.response_body else { return false };
+        match body.read() {
+            Arrival::Pending => return false,
+            Arrival::Data(bytes) => self.plugin.data(self.id, Direction::Response, bytes, false),
+            Arrival::End(trailers) => {
+                self.response_body = None;
+                self.upstream_deadline = None;
+                match trailers {
+                    None => self.plugin.data(self.id, Direction::Response, Vec::new(), true),
+                    Some(trailers) => self.plugin.trailers(self.id, Direction::Response, trailers),
+                }
+            }
+            Arrival::Failed(code) => {
+                self.response_body = None;
+                self.fail_upstream(UpstreamFailure::ProtocolError, &format!("{code:?}"));
+            }
+        }
+        true
+    }
+
+    fn receive_response(&mut self, response: IncomingResponse) {
+        let status = response.status();
+        let mut headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
+        for (name, value) in response.headers().entries() {
+            headers.add(name.as_bytes(), value);
+        }
+        if status == 204 {
+            headers.remove(b"content-length");
+        }
+        let bodiless = self.to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
+        if bodiless {
+            self.upstream_deadline = None;
+        } else if let Ok(body) = response.consume() {
+            self.response_body = Some(Reader::new(body));
+        }
+        drop(response);
+        self.plugin.headers(self.id, Direction::Response, headers, bodiless);
+    }
+
+    fn fail_upstream(&mut self, failure: UpstreamFailure, reason: &str) {
+        self.upstream_deadline = None;
+        WasiHost.log(&format!("[warn] upstream: {reason}"));
+        self.plugin.upstream_failed(self.id, failure);
+    }
+
+    fn start_upstream_timer(&mut self) {
+        if let Some(timeout @ 1..) = self.plugin.upstream_timeout_ms(self.id) {
+            self.upstream_deadline = Some(monotonic_clock::now().saturating_add(timeout.saturating_mul(NANOS_PER_MS)));
+        }
+    }
+
+    /// Waits until something can move, or a deadline passes.
+    fn wait(&mut self) {
+        self.arm_timer();
+        let (reads_request, reads_response) = (self.takes_request(), self.takes_response());
+        let mut pollables: Vec<&Pollable> = Vec::with_capacity(5);
+        if reads_request {
+            pollables.push(self.request_body.pollable());
+        }
+        if let Some(future) = &self.response_future {
+            pollables.push(self.response_pollable.get_or_insert_with(|| future.subscribe()));
+        } else if reads_response && let Some(body) = &mut self.response_body {
+            pollables.push(body.pollable());
+        }
+        for writer in [&mut self.request_writer, &mut self.response_writer].into_iter().flatten() {
+            if !writer.is_idle() {
+                pollables.extend(writer.pollable());
+            }
+        }
+        pollables.extend(self.timer.as_ref().map(|(_, timer)| timer));
+        if pollables.is_empty() {
+            // The filter holds the exchange, no time limit is set, and nothing can come that would resume it.
+            self.plugin.idle_timeout(self.id);
+            return;
+        }
+        poll(&pollables);
+        drop(pollables);
+        self.check_deadlines();
+    }
+
+    /// Has a timer that fires at the next deadline or earlier: an earlier one is kept, to save making one each time.
+    fn arm_timer(&mut self) {
+        let idle_ms = self.plugin.vm().settings().connection.stream_idle_timeout_ms;
+        if self.idle_deadline.is_none() && idle_ms > 0 {
+            self.idle_deadline = Some(monotonic_clock::now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
+        }
+        let Some(next) = self.idle_deadline.into_iter().chain(self.upstream_deadline).min() else {
+            self.timer = None;
+            return;
+        };
+        if self.timer.as_ref().is_none_or(|(at, _)| *at > next) {
+            self.timer = Some((next, monotonic_clock::subscribe_instant(next)));
+        }
+    }
+
+    fn check_deadlines(&mut self) {
+        if self.timer.as_ref().is_none_or(|(_, timer)| !timer.ready()) {
+            return;
+        }
+        self.timer = None;
+        let now = monotonic_clock::now();
+        if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {
+            self.upstream_deadline = None;
+            self.plugin.upstream_failed(self.id, UpstreamFailure::Timeout);
+        } else if self.idle_deadline.is_some_and(|deadline| deadline <= now) {
+            self.idle_deadline = None;
+            self.plugin.idle_timeout(self.id);
+        }
+    }
+
+    /// Lets go of everything, then ends the stream for the filter.
+    fn leave(mut self) {
+        self.response_writer = None;
+        self.request_writer = None;
+        if let Some(out) = self.out.take() {
+            response::abort(out);
+        }
+        self.plugin.close(self.id);
+    }
+}

@@ -1,0 +1,26 @@
+//! What a failed upstream means.
+
+use proxy_wasm_semantics::UpstreamFailure;
+
+use crate::bindings::wasi::http::types::ErrorCode;
+
+/// Envoy's name for the error of a host.
+pub(crate) fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
+    use ErrorCode as E;
+    match code {
+        E::ConnectionTerminated | E::HttpResponseIncomplete | E::InternalError(_) => {
+            UpstreamFailure::ConnectionTerminated
+        }
+        E::ConnectionReadTimeout | E::ConnectionWriteTimeout | E::HttpResponseTimeout => UpstreamFailure::Timeout,
+        E::HttpProtocolError
+        | E::HttpResponseHeaderSectionSize(_)
+        | E::HttpResponseHeaderSize(_)
+        | E::HttpResponseBodySize(_)
+        | E::HttpResponseTrailerSectionSize(_)
+        | E::HttpResponseTrailerSize(_)
+        | E::HttpResponseTransferCoding(_)
+        | E::HttpResponseContentCoding(_)
+        | E::HttpUpgradeFailed => UpstreamFailure::ProtocolError,
+        _ => UpstreamFailure::ConnectionFailed,
+    }
+}

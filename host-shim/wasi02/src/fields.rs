@@ -1,0 +1,34 @@
+//! Header maps as `wasi:http` has them.
+
+use proxy_wasm_semantics::{HeaderMap, Host};
+
+use crate::{bindings::wasi::http::types::Fields, host::WasiHost};
+
+/// The fields of a message's head or trailers: everything but pseudo-headers. What the host refuses (`connection`, a
+/// line break in a value) is left out, with a warning: sending it would let a filter forge messages.
+pub(crate) fn to_fields(map: &HeaderMap) -> Fields {
+    let entries: Vec<(String, Vec<u8>)> = map
+        .iter()
+        .filter(|(name, _)| !name.starts_with(b":"))
+        .filter_map(|(name, value)| match std::str::from_utf8(name) {
+            Ok(name) => Some((name.to_owned(), value.to_vec())),
+            Err(_) => {
+                warn(&String::from_utf8_lossy(name));
+                None
+            }
+        })
+        .collect();
+    Fields::from_list(&entries).unwrap_or_else(|_| {
+        let fields = Fields::new();
+        for (name, value) in &entries {
+            if fields.append(name, value).is_err() {
+                warn(name);
+            }
+        }
+        fields
+    })
+}
+
+fn warn(name: &str) {
+    WasiHost.log(&format!("[warn] header `{}` is left out: the host refuses it", name.escape_debug()));
+}

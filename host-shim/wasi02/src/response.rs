@@ -1,0 +1,45 @@
+//! The response to the client.
+
+use proxy_wasm_semantics::{HeaderMap, Host};
+
+use crate::{
+    bindings::wasi::http::types::{ErrorCode, Fields, OutgoingBody, OutgoingResponse, ResponseOutparam},
+    fields::to_fields,
+    host::WasiHost,
+    writer::Writer,
+};
+
+/// Sends the head. The writer is for the body, where one follows.
+pub(crate) fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool) -> Option<Writer> {
+    let status = headers.get(b":status").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    let response = OutgoingResponse::new(to_fields(headers));
+    // The semantics let no status through that is none; a host may still know fewer.
+    if status.is_none_or(|status| response.set_status_code(status).is_err()) {
+        WasiHost.log("[warn] the host refuses the response's status: 502 is sent");
+        let _ = response.set_status_code(502);
+    }
+    let body = response.body().ok()?;
+    ResponseOutparam::set(out, Ok(response));
+    if end {
+        // The client sees it where this fails.
+        let _ = OutgoingBody::finish(body, None);
+        None
+    } else {
+        Some(Writer::new(body))
+    }
+}
+
+/// Answers 503 with nothing in it: the plugin did not start.
+pub(crate) fn unavailable(out: ResponseOutparam) {
+    let response = OutgoingResponse::new(Fields::new());
+    let _ = response.set_status_code(503);
+    if let Ok(body) = response.body() {
+        ResponseOutparam::set(out, Ok(response));
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+/// Answers nothing: the exchange was broken off.
+pub(crate) fn abort(out: ResponseOutparam) {
+    ResponseOutparam::set(out, Err(ErrorCode::ConnectionTerminated));
+}

@@ -1,0 +1,54 @@
+//! The request to the upstream.
+
+use proxy_wasm_abi::settings::Origin;
+use proxy_wasm_semantics::HeaderMap;
+
+use crate::{
+    bindings::wasi::http::{
+        outgoing_handler,
+        types::{ErrorCode, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme},
+    },
+    fields::to_fields,
+    writer::Writer,
+};
+
+/// Sends the head. The writer is for the body, where one follows.
+pub(crate) fn send(
+    origin: &Origin,
+    headers: &HeaderMap,
+    end: bool,
+) -> Result<(FutureIncomingResponse, Option<Writer>), ErrorCode> {
+    let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    let request = OutgoingRequest::new(to_fields(headers));
+    let invalid = |()| ErrorCode::HttpRequestUriInvalid;
+    let scheme = if origin.tls { Scheme::Https } else { Scheme::Http };
+    request.set_scheme(Some(&scheme)).map_err(invalid)?;
+    request.set_authority(Some(&origin.authority)).map_err(invalid)?;
+    request.set_path_with_query(text(b":path").as_deref()).map_err(invalid)?;
+    request
+        .set_method(&method(text(b":method").unwrap_or_default()))
+        .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    let body = request.body().map_err(|()| ErrorCode::InternalError(None))?;
+    let future = outgoing_handler::handle(request, None)?;
+    if end {
+        OutgoingBody::finish(body, None)?;
+        Ok((future, None))
+    } else {
+        Ok((future, Some(Writer::new(body))))
+    }
+}
+
+fn method(name: String) -> Method {
+    match name.as_str() {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        "CONNECT" => Method::Connect,
+        "OPTIONS" => Method::Options,
+        "TRACE" => Method::Trace,
+        "PATCH" => Method::Patch,
+        _ => Method::Other(name),
+    }
+}

@@ -1,0 +1,90 @@
+//! A body on its way out: written as far as the host takes it, the rest kept.
+
+use proxy_wasm_semantics::HeaderMap;
+
+use crate::{
+    bindings::wasi::{
+        http::types::OutgoingBody,
+        io::{poll::Pollable, streams::OutputStream},
+    },
+    fields::to_fields,
+};
+
+/// The peer takes no more.
+pub(crate) struct Gone;
+
+/// An outgoing body.
+pub(crate) struct Writer {
+    // Children first: the pollable is the stream's, the stream the body's.
+    pollable: Option<Pollable>,
+    stream: Option<OutputStream>,
+    body: Option<OutgoingBody>,
+    pending: Vec<u8>,
+    written: usize,
+    end: Option<Option<HeaderMap>>,
+}
+
+impl Writer {
+    pub(crate) fn new(body: OutgoingBody) -> Self {
+        let stream = body.write().ok();
+        Self { pollable: None, stream, body: Some(body), pending: Vec::new(), written: 0, end: None }
+    }
+
+    /// Queues bytes.
+    pub(crate) fn push(&mut self, bytes: Vec<u8>) {
+        if self.is_idle() {
+            self.pending = bytes;
+            self.written = 0;
+        } else {
+            self.pending.extend_from_slice(&bytes);
+        }
+    }
+
+    /// The body ends after what is queued.
+    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) {
+        self.end = Some(trailers);
+    }
+
+    /// Whether nothing is queued.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.written == self.pending.len()
+    }
+
+    /// Whether everything was written and the body ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// Writes what the host takes now.
+    pub(crate) fn pump(&mut self) -> Result<(), Gone> {
+        while let (Some(stream), false) = (&self.stream, self.is_idle()) {
+            let room = stream.check_write().map_err(|_| Gone)? as usize;
+            if room == 0 {
+                return Ok(());
+            }
+            let part = &self.pending[self.written..];
+            let part = &part[..part.len().min(room)];
+            stream.write(part).map_err(|_| Gone)?;
+            self.written += part.len();
+        }
+        if self.is_idle()
+            && let Some(trailers) = self.end.take()
+        {
+            self.pollable = None;
+            if let Some(stream) = self.stream.take() {
+                stream.flush().map_err(|_| Gone)?;
+            }
+            if let Some(body) = self.body.take() {
+                let trailers = trailers.map(|trailers| to_fields(&trailers));
+                OutgoingBody::finish(body, trailers).map_err(|_| Gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ready when more can be written.
+    pub(crate) fn pollable(&mut self) -> Option<&Pollable> {
+        let stream = self.stream.as_ref()?;
+        Some(self.pollable.get_or_insert_with(|| stream.subscribe()))
+    }
+}
