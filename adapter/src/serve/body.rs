@@ -114,11 +114,13 @@ pub(super) struct GuestBody {
     remaining: Option<u64>,
     work: Work,
     ending: Ending,
+    /// Why it will be reset as soon as hyper has sent what there is.
+    broken: Option<Reset>,
 }
 
 impl GuestBody {
     pub(super) fn new(written: WasiBody, length: Option<u64>, work: Work, ending: Ending) -> Self {
-        let mut body = Self { written, remaining: length, work, ending };
+        let mut body = Self { written, remaining: length, work, ending, broken: None };
         if body.is_end_stream() {
             body.work.detach();
         }
@@ -131,10 +133,13 @@ impl GuestBody {
         while let Some(Ok(_)) = self.frame().await {}
     }
 
-    /// Ends the body for hyper; the component may still have work to do.
-    fn finish<T>(&mut self, with: T) -> T {
+    /// Breaks the body off, at the next poll: hyper sends what it has when a body lets it wait, and drops it when a
+    /// body fails.
+    fn reset(&mut self, why: &'static str, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
         self.work.detach();
-        with
+        self.broken = Some(Reset(why));
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn data(&mut self, mut data: Bytes) -> Frame<Bytes> {
@@ -162,28 +167,36 @@ impl Body for GuestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
+        if let Some(reset) = self.broken.take() {
+            return Poll::Ready(Some(Err(reset)));
+        }
         loop {
             match Pin::new(&mut self.written).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     return Poll::Ready(Some(Ok(match frame.into_data() {
                         Ok(data) => self.data(data),
-                        Err(trailers) => self.finish(trailers),
+                        Err(trailers) => {
+                            self.work.detach();
+                            trailers
+                        }
                     })));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::warn!(%error, "the component gave the response up");
-                    return self.finish(Poll::Ready(Some(Err(Reset("the component gave the response up")))));
+                    return self.reset("the component gave the response up", context);
                 }
                 Poll::Ready(None) if self.remaining.is_some_and(|remaining| remaining > 0) => {
                     tracing::warn!(missing = self.remaining, "the response is shorter than its content-length");
-                    let reset = Reset("the response is shorter than its content-length");
-                    return self.finish(Poll::Ready(Some(Err(reset))));
+                    return self.reset("the response is shorter than its content-length", context);
                 }
                 // A component that was torn down leaves a body that looks finished.
                 Poll::Ready(None) if self.ending.is_torn_down() => {
-                    return self.finish(Poll::Ready(Some(Err(Reset("the component was torn down")))));
+                    return self.reset("the component was torn down", context);
                 }
-                Poll::Ready(None) => return self.finish(Poll::Ready(None)),
+                Poll::Ready(None) => {
+                    self.work.detach();
+                    return Poll::Ready(None);
+                }
                 // What it wrote before its end is still to be read: only then does the end count.
                 Poll::Pending => {
                     let known = self.ending.is_known();
@@ -194,7 +207,7 @@ impl Body for GuestBody {
                             if matches!(end, End::Returned) {
                                 tracing::warn!("the component returned without ending the response");
                             }
-                            return self.finish(Poll::Ready(Some(Err(Reset("the component ended too early")))));
+                            return self.reset("the component ended before the response", context);
                         }
                     }
                 }

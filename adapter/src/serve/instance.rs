@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
-use wasmtime::Store;
+use wasmtime::{Store, WasmBacktrace};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
@@ -41,6 +41,13 @@ pub(super) enum Failure {
     Trapped(wasmtime::Error),
 }
 
+impl Failure {
+    /// A component whose start sections trap was instantiated in vain as much as one that cannot be.
+    fn of_instantiating(error: wasmtime::Error) -> Self {
+        if error.is::<WasmBacktrace>() { Self::Trapped(error) } else { Self::Instantiate(error) }
+    }
+}
+
 /// A running component.
 pub(super) struct Instance {
     /// Whoever reads an unfinished request body of this instance learns by it that no more will come.
@@ -66,7 +73,7 @@ impl Instance {
         meter.attach(&mut store);
 
         let instance =
-            meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::Instantiate)?;
+            meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::of_instantiating)?;
         let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         if let Some(start) = &program.start {
             let start = instance

@@ -59,7 +59,7 @@ impl Meter {
             let began = self.0.now();
             self.0.began.store(began, Relaxed);
             let poll = future.as_mut().poll(context);
-            if let Poll::Pending = poll {
+            if poll.is_pending() {
                 let used = if self.0.yielding.swap(false, Relaxed) {
                     self.0.used.load(Relaxed) + (self.0.now() - began)
                 } else {
@@ -74,8 +74,13 @@ impl Meter {
 
     fn tick(&self) -> UpdateDeadline {
         let used = self.0.used.load(Relaxed) + self.0.now().saturating_sub(self.0.began.load(Relaxed));
-        if Duration::from_nanos(used) >= self.0.limit {
+        let used = Duration::from_nanos(used);
+        if used >= self.0.limit {
             return UpdateDeadline::Interrupt;
+        }
+        if used < TICK {
+            // The epoch passed while the component waited.
+            return UpdateDeadline::Continue(1);
         }
         self.0.yielding.store(true, Relaxed);
         UpdateDeadline::Yield(1)

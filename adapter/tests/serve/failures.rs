@@ -1,0 +1,112 @@
+//! Components that fail.
+
+use http::{Method, StatusCode};
+use http_body_util::Empty;
+use proxy_wasm_adapter::serve::{Error, Options};
+
+use crate::support::{Running, StartMode, client, collect, get, guest, h2_client, raw, request};
+
+/// One connection must not end with a failed request.
+async fn fails_closed(path: &str) {
+    let server = Running::start(Options::default()).await;
+    for client in [client(), h2_client()] {
+        let send = |path| {
+            let get = request(Method::GET, server.address, path).body(http_body_util::BodyExt::boxed(Empty::new()));
+            client.request(get.unwrap())
+        };
+        let response = send(path).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(response.headers()["content-length"], "0");
+        assert_eq!(collect(response.into_body()).await.0, b"");
+        let next = send("/ok").await.unwrap();
+        assert_eq!(next.status(), StatusCode::OK, "after {path}");
+        assert_eq!(collect(next.into_body()).await.0, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn a_trap_answers_503_and_the_next_request_is_fine() {
+    fails_closed("/trap").await;
+}
+
+#[tokio::test]
+async fn no_response_is_503() {
+    fails_closed("/silent").await;
+}
+
+#[tokio::test]
+async fn an_error_instead_of_a_response_is_503() {
+    fails_closed("/internal").await;
+}
+
+#[tokio::test]
+async fn a_declared_body_that_is_not_there_is_503() {
+    fails_closed("/claim").await;
+}
+
+#[tokio::test]
+async fn a_component_can_close_the_stream() {
+    let server = Running::start(Options::default()).await;
+    assert_eq!(raw(server.address, "GET /quit HTTP/1.1\r\nhost: h\r\n\r\n").await, "");
+    assert_eq!(get(server.address, "/ok").await.body, b"ok");
+}
+
+/// A response that breaks off must not look complete, and must not hang.
+#[tokio::test]
+async fn a_response_that_is_not_finished_is_reset() {
+    let server = Running::start(Options::default()).await;
+    for (path, begin) in [("/late-trap", "01234"), ("/dangle", "012"), ("/under", "012")] {
+        for client in [client(), h2_client()] {
+            let get = request(Method::GET, server.address, path).body(http_body_util::BodyExt::boxed(Empty::new()));
+            // An HTTP/2 response may be reset before its head was written.
+            let Ok(response) = client.request(get.unwrap()).await else { continue };
+            assert_eq!(response.status(), StatusCode::OK);
+            let (body, _, error) = collect(response.into_body()).await;
+            assert!(error.is_some(), "{path} looks complete");
+            assert!(begin.as_bytes().starts_with(&body), "{path}");
+        }
+        let answer = raw(server.address, &format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+    }
+    assert_eq!(get(server.address, "/ok").await.body, b"ok");
+}
+
+#[tokio::test]
+async fn a_response_that_is_too_long_is_cut_off() {
+    let server = Running::start(Options::default()).await;
+    let answer = get(server.address, "/exceed").await;
+    assert_eq!((answer.body.as_slice(), answer.broken), (&b"012"[..], false));
+}
+
+#[tokio::test]
+async fn a_plugin_that_refuses_is_never_served() {
+    let error = Running::start_component(&guest(StartMode::Refuses), Options::default()).await.err().unwrap();
+    assert!(matches!(error, Error::Refused { .. }));
+    assert_eq!(
+        error.to_string(),
+        "the plugin cannot start: proxy_on_configure returned false. Look at its log and its configuration"
+    );
+}
+
+#[tokio::test]
+async fn a_plugin_that_traps_at_its_start_is_never_served() {
+    let mut options = Options::default();
+    options.plugin_name = String::from("auth");
+    let error = Running::start_component(&guest(StartMode::Traps), options).await.err().unwrap();
+    assert!(matches!(error, Error::StartTrapped { .. }));
+    let text = error.to_string();
+    let expected = "the plugin cannot start: `auth` trapped in `proxy_on_configure`, in the host call \
+                    `proxy_get_property`: wasm trap: wasm `unreachable` instruction executed\n    at ";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_no_component_is_refused() {
+    let start = |bytes: Vec<u8>| async move { Running::start_component(&bytes, Options::default()).await.err().unwrap() };
+    assert!(matches!(start(b"text".to_vec()).await, Error::Compile { .. }));
+    assert!(matches!(start(wat::parse_str("(module)").unwrap()).await, Error::Compile { .. }));
+    assert!(matches!(start(wat::parse_str("(component)").unwrap()).await, Error::NoHandler { .. }));
+    let import = r#"(component (import "wasi:filesystem/preopens@0.2.0" (instance (export "f" (func)))))"#;
+    let error = start(wat::parse_str(import).unwrap()).await;
+    assert!(matches!(&error, Error::Link { reason } if reason.contains("wasi:filesystem/preopens")), "{error}");
+}

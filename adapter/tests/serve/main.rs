@@ -1,0 +1,12 @@
+//! `serve` over real connections on the loopback, with a small component whose behaviour the path chooses
+//! (`tests/fixtures/guest.wat`).
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by it")]
+
+mod exchange;
+mod failures;
+mod limits;
+mod outgoing;
+mod process;
+mod support;
+mod tls;

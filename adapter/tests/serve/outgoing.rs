@@ -1,0 +1,257 @@
+//! Requests that the component forwards.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::{Body, Frame, Incoming};
+use proxy_wasm_adapter::serve::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+
+use crate::support::{Answer, Fed, Running, Upstream, client, collect, exchange, h2_client, raw, request};
+
+/// Error numbers of `wasi:http`, as `/forward` writes them.
+const DNS_ERROR: &str = "01";
+const CONNECTION_REFUSED: &str = "06";
+const CONNECTION_TERMINATED: &str = "07";
+const CONNECTION_READ_TIMEOUT: &str = "09";
+const HTTP_PROTOCOL_ERROR: &str = "35";
+
+async fn forward(server: &Running, to: &str, method: Method, body: &'static str) -> Answer {
+    let request = request(method, server.address, "/forward").header("x-to", to).body(Full::from(body)).unwrap();
+    exchange(&client(), request).await
+}
+
+/// What came, in words.
+async fn describe(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let (body, trailers, _) = collect(body).await;
+    let text = format!(
+        "{} {} {:?} host={:?} length={:?} te={:?} body={} trailers={trailers:?}",
+        parts.method,
+        parts.uri.path(),
+        parts.version,
+        parts.headers.get("host"),
+        parts.headers.get("content-length"),
+        parts.headers.get("transfer-encoding"),
+        String::from_utf8(body).unwrap(),
+    );
+    Response::new(Full::from(text))
+}
+
+#[tokio::test]
+async fn forwards_with_pooled_connections() {
+    let upstream = Upstream::start(describe).await;
+    let server = Running::start(Options::default()).await;
+    let to = upstream.address.to_string();
+    for _ in 0..5 {
+        let answer = forward(&server, &to, Method::POST, "hello").await;
+        let expected = format!("POST /forward HTTP/1.1 host=Some(\"{to}\") length=Some(\"5\") te=None body=hello trailers=None");
+        assert_eq!(String::from_utf8(answer.body).unwrap(), expected);
+    }
+    assert_eq!(upstream.connections(), 1, "the connection is reused");
+}
+
+#[tokio::test]
+async fn a_get_is_framed_by_whether_it_has_a_body() {
+    let upstream = Upstream::start(describe).await;
+    let server = Running::start(Options::default()).await;
+    let to = upstream.address.to_string();
+    let answer = forward(&server, &to, Method::GET, "").await;
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(text.contains("length=None te=None body= "), "{text}");
+
+    let (sender, body) = Fed::new();
+    sender.send(Frame::data(Bytes::from_static(b"asked"))).await.unwrap();
+    drop(sender);
+    // hyper's client would not send it, so by hand.
+    drop(body);
+    let chunked = format!(
+        "GET /forward HTTP/1.1\r\nhost: h\r\nx-to: {to}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
+         5\r\nasked\r\n0\r\n\r\n"
+    );
+    let answer = raw(server.address, &chunked).await;
+    assert!(answer.contains("te=Some(\"chunked\") body=asked"), "{answer}");
+}
+
+#[tokio::test]
+async fn speaks_http2_without_tls_where_told() {
+    let upstream = Upstream::start(describe).await;
+    let mut options = Options::default();
+    options.upstream_h2c = vec![upstream.address.to_string()];
+    let server = Running::start(options).await;
+    let to = upstream.address.to_string();
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let post = request(Method::POST, server.address, "/forward").header("x-to", &to).body(Full::from("hello"));
+        requests.spawn(async move { exchange(&h2_client(), post.unwrap()).await });
+    }
+    while let Some(answer) = requests.join_next().await {
+        let text = String::from_utf8(answer.unwrap().body).unwrap();
+        assert!(text.starts_with("POST /forward HTTP/2.0 host=None length=Some(\"5\")"), "{text}");
+    }
+    assert_eq!(upstream.connections(), 1, "one connection carries them all");
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let upstream = Upstream::start(|request: Request<Incoming>| async move {
+        assert_eq!(request.version(), Version::HTTP_2);
+        let (_, trailers, _) = collect(request.into_body()).await;
+        Response::new(Full::from("x").with_trailers(std::future::ready(trailers.map(Ok))))
+    })
+    .await;
+    let mut options = Options::default();
+    options.upstream_h2c = vec![upstream.address.to_string()];
+    let server = Running::start(options).await;
+    let sent = HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("1"))]);
+    let body = Full::from("x").with_trailers(std::future::ready(Some(Ok(sent.clone()))));
+    let post = request(Method::POST, server.address, "/forward").header("x-to", upstream.address.to_string()).body(body);
+    let answer = exchange(&h2_client(), post.unwrap()).await;
+    assert_eq!((answer.body.as_slice(), answer.trailers), (&b"x"[..], Some(sent)));
+}
+
+#[tokio::test]
+async fn failures_have_their_names() {
+    let server = Running::start(Options::default()).await;
+    // A port that was free a moment ago.
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let answer = forward(&server, &closed.to_string(), Method::GET, "").await;
+    assert_eq!((answer.status, answer.body.as_slice()), (StatusCode::BAD_GATEWAY, CONNECTION_REFUSED.as_bytes()));
+    let answer = forward(&server, "no-such-host.invalid:80", Method::GET, "").await;
+    assert_eq!(String::from_utf8(answer.body).unwrap(), DNS_ERROR);
+
+    // One that closes without a word, and one that talks nonsense.
+    for (word, error) in [("", CONNECTION_TERMINATED), ("nonsense\r\n\r\n", HTTP_PROTOCOL_ERROR)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 1024];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(word.as_bytes()).await;
+            }
+        });
+        let answer = forward(&server, &to, Method::POST, "x").await;
+        assert_eq!(String::from_utf8(answer.body).unwrap(), error, "for {word:?}");
+    }
+}
+
+#[tokio::test]
+async fn time_limits_are_kept() {
+    // The head never comes.
+    let upstream = Upstream::start(|_| std::future::pending::<Response<Empty<Bytes>>>()).await;
+    let server = Running::start(Options::default()).await;
+    let hurry = |to: String| {
+        let get = request(Method::GET, server.address, "/forward").header("x-to", to).header("x-hurry", "1");
+        get.body(Empty::new()).unwrap()
+    };
+    let answer = exchange(&client(), hurry(upstream.address.to_string())).await;
+    assert_eq!(String::from_utf8(answer.body).unwrap(), CONNECTION_READ_TIMEOUT);
+
+    // The body stops in the middle: the response is broken off.
+    let (sender, body) = Fed::new();
+    let body = Arc::new(std::sync::Mutex::new(Some(body)));
+    sender.send(Frame::data(Bytes::from_static(b"begun"))).await.unwrap();
+    let upstream = Upstream::start(move |_| {
+        let body = body.lock().unwrap().take().unwrap();
+        async move { Response::new(body) }
+    })
+    .await;
+    let answer = exchange(&client(), hurry(upstream.address.to_string())).await;
+    assert_eq!((answer.status, answer.body.as_slice(), answer.broken), (StatusCode::OK, &b"begun"[..], true));
+    drop(sender);
+}
+
+/// An upstream that closes a connection after one response, without saying so.
+#[tokio::test]
+async fn a_stale_connection_is_replaced() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 1024];
+            if stream.read(&mut head).await.is_ok_and(|size| size > 0) {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+            // Reads the next request before it closes, so that the request is really lost.
+            let _ = stream.read(&mut head).await;
+        }
+    });
+    let server = Running::start(Options::default()).await;
+    for _ in 0..3 {
+        let answer = forward(&server, &to, Method::GET, "").await;
+        assert_eq!(answer.body, b"ok");
+    }
+}
+
+/// A client that leaves in the middle: the upstream must learn of it, and never take the request for complete.
+#[tokio::test]
+async fn a_client_that_leaves_cancels_the_upstream() {
+    let (heard, mut hear) = mpsc::channel(4);
+    let upstream = Upstream::start(move |request: Request<Incoming>| {
+        let heard = heard.clone();
+        async move {
+            let mut body = request.into_body();
+            let first = body.frame().await.unwrap().unwrap();
+            heard.send(Ok(first.into_data().unwrap())).await.unwrap();
+            let (rest, _, error) = collect(body).await;
+            heard.send(Err((rest, error.is_some()))).await.unwrap();
+            Response::new(Empty::new())
+        }
+    })
+    .await;
+    let server = Running::start(Options::default()).await;
+    let (sender, body) = Fed::new();
+    let post = request(Method::POST, server.address, "/forward").header("x-to", upstream.address.to_string());
+    let client = client();
+    let pending = tokio::spawn(client.request(post.body(body.boxed()).unwrap()));
+    sender.send(Frame::data(Bytes::from_static(b"begun"))).await.unwrap();
+    assert_eq!(hear.recv().await.unwrap(), Ok(Bytes::from_static(b"begun")));
+    pending.abort();
+    assert_eq!(hear.recv().await.unwrap(), Err((Vec::new(), true)), "the upstream sees the request break off");
+    assert_eq!(forward(&server, &upstream.address.to_string(), Method::POST, "x").await.status, StatusCode::OK);
+}
+
+/// A client that does not read must stop the upstream, not fill memory.
+#[tokio::test]
+async fn a_slow_client_stops_the_upstream() {
+    /// More than all buffers on the way can hold.
+    const ENOUGH: u64 = 256 << 20;
+    struct Counting(crate::support::Repeated, Arc<std::sync::atomic::AtomicU64>, Arc<Notify>);
+    impl Body for Counting {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            let poll = std::pin::Pin::new(&mut self.0).poll_frame(cx);
+            self.1.fetch_add(64 << 10, std::sync::atomic::Ordering::SeqCst);
+            self.2.notify_one();
+            poll
+        }
+    }
+    let sent = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let moved = Arc::new(Notify::new());
+    let (counter, notify) = (sent.clone(), moved.clone());
+    let upstream = Upstream::start(move |_| {
+        let body = Counting(crate::support::Repeated { remaining: ENOUGH }, counter.clone(), notify.clone());
+        async move { Response::new(body) }
+    })
+    .await;
+    let server = Running::start(Options::default()).await;
+    let get = request(Method::GET, server.address, "/forward").header("x-to", upstream.address.to_string());
+    let response = client().request(get.body(Empty::new().boxed()).unwrap()).await.unwrap();
+    // Wait until nothing moves any more.
+    let quiet = std::time::Duration::from_millis(500);
+    while tokio::time::timeout(quiet, moved.notified()).await.is_ok() {}
+    let stopped_at = sent.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(stopped_at < ENOUGH / 4, "{stopped_at} bytes were taken from the upstream for a client that read none");
+    let (body, _, error) = collect(response.into_body()).await;
+    assert!(error.is_none());
+    assert_eq!(body.len() as u64, ENOUGH);
+}

@@ -1,0 +1,55 @@
+//! What the cases share.
+
+mod bodies;
+mod client;
+mod guest;
+mod upstream;
+
+pub(crate) use bodies::{Fed, Repeated, collect};
+pub(crate) use client::{Answer, client, exchange, get, h2_client, raw, request};
+pub(crate) use guest::{StartMode, guest};
+pub(crate) use upstream::Upstream;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use proxy_wasm_adapter::serve::{Error, Options, Output, Server};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A server in this process.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) logs: Arc<Mutex<Vec<u8>>>,
+    end: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Serves the guest on a free port.
+    pub(crate) async fn start(options: Options) -> Self {
+        Self::start_component(&guest(StartMode::Starts), options).await.unwrap()
+    }
+
+    pub(crate) async fn start_component(component: &[u8], mut options: Options) -> Result<Self, Error> {
+        options.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let logs = Arc::new(Mutex::new(Vec::new()));
+        let server = Server::bind(component, &options, Output::Captured(logs.clone())).await?;
+        let address = server.local_addr();
+        let (end, ended) = oneshot::channel();
+        let task = tokio::spawn(server.serve(async {
+            let _ = ended.await;
+        }));
+        Ok(Self { address, logs, end: Some(end), task })
+    }
+
+    /// Tells it to shut down.
+    pub(crate) fn end(&mut self) {
+        drop(self.end.take());
+    }
+
+    /// Waits until it has shut down.
+    pub(crate) async fn ended(self) {
+        self.task.await.unwrap();
+    }
+}
