@@ -91,6 +91,8 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) ->
         is_grpc: headers.get(b"content-type").is_some_and(is_grpc),
         start: host.wall_clock(),
         start_monotonic: host.monotonic_clock(),
+        upstream_start: None,
+        backend_latency: None,
         duration: None,
         response_code: None,
         response_code_details: None,

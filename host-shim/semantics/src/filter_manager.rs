@@ -62,6 +62,7 @@ impl<G: Guest> Plugin<G> {
         let count = headers.len() as u32;
         {
             let mut vm = self.vm.borrow_mut();
+            let now = vm.host.monotonic_clock();
             let Some(stream) = vm.streams.get_mut(&id) else { return };
             if stream.stopped(direction) {
                 return;
@@ -71,10 +72,10 @@ impl<G: Guest> Plugin<G> {
                 stream.facts.response_code_details.get_or_insert_with(|| "via_upstream".into());
             }
             stream.end_of_stream = end;
+            stream.arrived(direction, end, now);
             let message = stream.message(direction);
             message.headers = Some(headers);
             message.headers_live = true;
-            message.complete = end;
             message.end_shown = end;
         }
         let returned = self.call(id, direction.headers_callback(), &[id, count, end.into()]);
@@ -96,11 +97,14 @@ impl<G: Guest> Plugin<G> {
                 return;
             }
             let message = stream.message(direction);
+            if message.headers_continued {
+                // The callback itself continued the stream. Envoy sends the head twice where it then returns Continue,
+                // and holds the body forever where it returns Pause: here the stream just goes on.
+                return;
+            }
             message.iteration = iteration;
-            // It went on already where the callback itself continued the stream.
-            let pass = iteration == Iteration::Continue && !message.headers_continued;
-            message.headers_continued |= pass;
-            pass
+            message.headers_continued = iteration == Iteration::Continue;
+            message.headers_continued
         };
         if pass {
             self.pass_headers(id, direction, end);
@@ -125,12 +129,13 @@ impl<G: Guest> Plugin<G> {
     pub fn data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
         {
             let mut vm = self.vm.borrow_mut();
+            let now = if end { vm.host.monotonic_clock() } else { 0 };
             let Some(stream) = vm.streams.get_mut(&id) else { return };
             if stream.stopped(direction) {
                 return;
             }
+            stream.arrived(direction, end, now);
             let message = stream.message(direction);
-            message.complete |= end;
             if direction == Direction::Request {
                 message.body_bytes += bytes.len() as u64;
             }
@@ -177,7 +182,7 @@ impl<G: Guest> Plugin<G> {
             let Some(stream) = vm.streams.get_mut(&id) else { return };
             let message = stream.message(direction);
             message.buffering = status == DataStatus::Buffer;
-            if status == DataStatus::Continue {
+            if status != DataStatus::Buffer {
                 message.view = BodyView::Absent;
             }
         }
@@ -213,6 +218,7 @@ impl<G: Guest> Plugin<G> {
             return;
         }
         message.iteration = Iteration::StopSingle;
+        let added_trailers = !had_trailers && message.trailers.is_some();
         if status == DataStatus::NoBuffer {
             message.chunk.take();
             if message.complete && message.trailers.is_none() {
@@ -224,8 +230,11 @@ impl<G: Guest> Plugin<G> {
                 let chunk = message.chunk.take();
                 message.hold(chunk);
             }
-            drop(vm);
-            self.check_limit(id, direction);
+        }
+        drop(vm);
+        if self.check_limit(id, direction) && added_trailers {
+            // A body that got trailers is not held.
+            self.resume(id, direction);
         }
     }
 
@@ -233,12 +242,13 @@ impl<G: Guest> Plugin<G> {
     pub fn trailers(&self, id: u32, direction: Direction, trailers: HeaderMap) {
         {
             let mut vm = self.vm.borrow_mut();
+            let now = vm.host.monotonic_clock();
             let Some(stream) = vm.streams.get_mut(&id) else { return };
             if stream.stopped(direction) {
                 return;
             }
+            stream.arrived(direction, true, now);
             let message = stream.message(direction);
-            message.complete = true;
             message.trailers = Some(trailers);
             if message.stopped_all() {
                 return;
@@ -301,7 +311,7 @@ impl<G: Guest> Plugin<G> {
                 return;
             }
             let message = stream.message(direction);
-            if message.headers.is_none() {
+            if message.headers.is_none() || (message.iteration == Iteration::Continue && message.headers_continued) {
                 return;
             }
             let from_filter = message.stopped_all();
@@ -378,7 +388,6 @@ impl<G: Guest> Plugin<G> {
                     self.local_reply(id, reply);
                     return;
                 }
-                stream.facts.response_code = router::status(&headers);
                 stream.response_started = true;
                 stream.response_ended = end;
                 stream.effects.push_back(Effect::Headers { direction, headers, end });

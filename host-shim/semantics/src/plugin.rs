@@ -174,6 +174,9 @@ impl<G: Guest> Plugin<G> {
             let mut vm = self.vm.borrow_mut();
             let now = vm.host.monotonic_clock();
             let Some(stream) = vm.streams.get_mut(&id) else { return };
+            if let Some(status) = stream.response.headers.as_ref().and_then(router::status) {
+                stream.facts.response_code = Some(status);
+            }
             stream.facts.duration = Some(now.saturating_sub(stream.facts.start_monotonic));
             stream.response_ended = true;
             stream.logging = true;

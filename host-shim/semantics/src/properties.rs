@@ -7,6 +7,18 @@ use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
 
 use crate::{headers::HeaderMap, local_reply::grpc_status_of_http, stream::Stream, vm::Vm};
 
+/// Maps of attributes, which have no wire form as a whole.
+const WHOLE_MAPS: &[&[u8]] = &[
+    b"connection",
+    b"destination",
+    b"filter_state",
+    b"request",
+    b"response",
+    b"source",
+    b"upstream",
+    b"upstream_filter_state",
+];
+
 type Value = Result<Vec<u8>, Status>;
 
 const NOT_FOUND: Value = Err(Status::NotFound);
@@ -31,6 +43,9 @@ impl Vm {
             return value;
         }
         let Some(stream) = stream else { return NOT_FOUND };
+        if segments.len() == 1 && WHOLE_MAPS.contains(&segments[0]) {
+            return Err(Status::SerializationFailure);
+        }
         match segments[0] {
             b"request" => self.request_property(stream, &segments[1..]),
             b"response" => response_property(stream, &segments[1..]),
@@ -42,7 +57,6 @@ impl Vm {
                 _ => NOT_FOUND,
             },
             b"filter_state" | b"upstream_filter_state" => match segments[1..] {
-                [] => Err(Status::SerializationFailure),
                 [key] if segments[0] == b"filter_state" => {
                     key.strip_prefix(b"wasm.").map_or(NOT_FOUND, |name| stored(stream, name))
                 }
@@ -86,6 +100,8 @@ impl Vm {
             [b"xds", b"node"] => Some(Ok(Vec::new())),
             [b"xds", b"node", b"id" | b"cluster" | b"user_agent_name"] => text(""),
             [b"xds", b"node", b"metadata"] => Some(Ok(Vec::new())),
+            [b"xds"] if in_stream => Some(Err(Status::SerializationFailure)),
+            [b"xds", b"cluster_metadata" | b"listener_metadata" | b"route_metadata"] if in_stream => text(""),
             [b"xds", b"cluster_name"] if in_stream => text(cluster),
             [b"xds", b"route_name" | b"virtual_host_name" | b"filter_chain_name"] if in_stream => text(""),
             [b"xds", b"listener_direction"] if in_stream => Some(Ok(int(0))),
@@ -153,6 +169,8 @@ fn response_property(stream: &Stream, segments: &[&[u8]]) -> Value {
         }
         [b"headers"] => Ok(map(live)),
         [b"headers", name] => live.and_then(|headers| headers.get_joined(name)).map_or(NOT_FOUND, Ok),
+        [b"headers_bytes"] => Ok(int(live.map_or(0, HeaderMap::byte_size) as u64)),
+        [b"backend_latency"] => facts.backend_latency.map_or(NOT_FOUND, |latency| Ok(int(latency))),
         [b"trailers"] => Ok(map(trailers)),
         [b"trailers", name] => trailers.and_then(|trailers| trailers.get_joined(name)).map_or(NOT_FOUND, Ok),
         [b"size"] => Ok(int(message.body_bytes)),

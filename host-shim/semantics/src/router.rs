@@ -154,6 +154,7 @@ impl<G: Guest> Plugin<G> {
                     (Some(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() }), 0)
                 }
             };
+            let now = vm.host.monotonic_clock();
             let Some(stream) = vm.streams.get_mut(&id) else { return };
             let Some(mut headers) = stream.request.headers.clone() else { return };
             if !has_route(&headers, forwarded_proto) {
@@ -171,6 +172,7 @@ impl<G: Guest> Plugin<G> {
                     headers.remove(name.as_bytes());
                 }
                 stream.upstream_timeout_ms = Some(timeout_ms);
+                stream.facts.upstream_start = Some(now);
                 stream.effects.push_back(Effect::Headers { direction: Direction::Request, headers, end });
                 return;
             }

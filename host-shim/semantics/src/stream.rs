@@ -192,6 +192,10 @@ pub(crate) struct Facts {
     pub(crate) start: u64,
     /// Nanoseconds of the monotonic clock.
     pub(crate) start_monotonic: u64,
+    /// When the request went to the upstream, by the monotonic clock.
+    pub(crate) upstream_start: Option<u64>,
+    /// Nanoseconds from then until all of the response was there.
+    pub(crate) backend_latency: Option<u64>,
     /// Nanoseconds from the start.
     pub(crate) duration: Option<u64>,
     /// The response's status, once there is one.
@@ -233,6 +237,14 @@ impl Stream {
         match direction {
             Direction::Request => self.local_reply || self.response_ended || self.destroyed,
             Direction::Response => self.response_ended || self.destroyed,
+        }
+    }
+
+    /// Notes that a piece of a message arrived, at this time of the monotonic clock.
+    pub(crate) fn arrived(&mut self, direction: Direction, end: bool, now: u64) {
+        self.message(direction).complete |= end;
+        if end && direction == Direction::Response && !self.local_reply {
+            self.facts.backend_latency = self.facts.upstream_start.map(|start| now.saturating_sub(start));
         }
     }
 

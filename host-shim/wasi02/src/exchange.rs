@@ -189,6 +189,10 @@ impl<'a, G: Guest> Exchange<'a, G> {
     /// Ends it without an end: the client sees that something is missing.
     fn abort(&mut self) {
         self.aborted = true;
+        if let Some(writer) = &mut self.response_writer {
+            // What was let through before still goes out; whether the client takes it no longer matters.
+            let _ = writer.pump();
+        }
         self.response_writer = None;
         if let Some(out) = self.out.take() {
             response::abort(out);

@@ -32,9 +32,10 @@ impl Vm {
     }
 
     /// `proxy_get_header_map_size`: the bytes of all names and values.
-    pub fn get_header_map_size(&mut self, map: u32) -> CallResult<u32> {
+    pub fn get_header_map_size(&self, map: u32) -> CallResult<u32> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
-        Ok(self.map_mut(map)?.byte_size() as u32)
+        let logging = self.stream().is_some_and(|stream| stream.logging);
+        self.map(map).filter(|_| !logging).map(|map| map.byte_size() as u32).ok_or(Status::BadArgument)
     }
 
     /// `proxy_add_header_map_value`
@@ -86,7 +87,7 @@ impl Vm {
     /// The map, if it can be changed now. The trailers of a body whose end the filter is looking at come into being.
     fn map_mut(&mut self, map: MapType) -> CallResult<&mut HeaderMap> {
         let stream = self.stream_mut().ok_or(Status::BadArgument)?;
-        let end_of_stream = stream.end_of_stream;
+        let (end_of_stream, logging) = (stream.end_of_stream, stream.logging);
         let (direction, trailers) = match map {
             MapType::RequestHeaders => (Direction::Request, false),
             MapType::RequestTrailers => (Direction::Request, true),
@@ -104,6 +105,6 @@ impl Vm {
         } else {
             (&mut message.headers, message.headers_live)
         };
-        map.as_mut().filter(|_| live).ok_or(Status::BadArgument)
+        map.as_mut().filter(|_| live && !logging).ok_or(Status::BadArgument)
     }
 }

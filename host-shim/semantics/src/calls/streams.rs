@@ -66,7 +66,7 @@ impl Vm {
                         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
                         .collect(),
                     grpc_status: (grpc_status <= 16).then_some(grpc_status),
-                    details: String::from_utf8_lossy(details).split_ascii_whitespace().collect::<Vec<_>>().join("_"),
+                    details: String::from_utf8_lossy(details).replace(|c: char| c.is_ascii_whitespace(), "_"),
                     flags: 0,
                 },
             ));
