@@ -52,6 +52,9 @@ impl Kind {
     }
 }
 
+/// What backtraces call the module with the callbacks.
+pub(crate) const NAME: &str = "proxy-wasm bridge";
+
 /// The modules of the bridge, in the order of their instantiation. The last is the one that the shim imports.
 pub(crate) fn generate(kind: Kind, abi: &Abi, settings: &[u8]) -> Vec<Part> {
     match kind {
@@ -81,25 +84,31 @@ fn sources(names: &[&str]) -> Vec<(String, Source)> {
 #[cfg(test)]
 mod tests {
     use proxy_wasm_abi::bridge::MODULE;
+    use proxy_wasm_abi::callbacks::CALLBACKS;
 
     use super::*;
     use crate::facts::Facts;
 
-    /// The contract's functions and callbacks, each with its signature, from every kind of bridge.
-    #[test]
-    fn bridges_export_the_contract() {
+    /// A filter with a callback of either shape.
+    fn filter() -> Abi {
         let filter = wat::parse_str(
             r#"(module
                  (memory (export "memory") 1)
+                 (func (export "_initialize"))
+                 (func (export "main") (param i32 i32) (result i32) i32.const 0)
                  (func (export "malloc") (param i32) (result i32) local.get 0)
                  (func (export "proxy_abi_version_0_2_1"))
                  (func (export "proxy_on_log") (param i32))
                  (func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0))"#,
         )
         .unwrap();
-        let abi = Abi::of(&Facts::read(&filter).unwrap());
+        Abi::of(&Facts::read(&filter).unwrap())
+    }
+
+    #[test]
+    fn bridges_export_the_contract() {
         for kind in Kind::ALL {
-            let parts = generate(kind, &abi, b"settings");
+            let parts = generate(kind, &filter(), b"settings");
             for part in &parts {
                 wasmparser::validate(&part.bytes).unwrap();
             }
@@ -109,11 +118,56 @@ mod tests {
             for (name, ..) in FUNCTIONS {
                 assert_eq!(facts.exported_function(name), Some(&signature(name)), "{name} of {kind:?}");
             }
-            for callback in proxy_wasm_abi::callbacks::CALLBACKS {
+            for callback in CALLBACKS {
                 let current = &crate::abi::signatures(callback)[0];
                 assert_eq!(facts.exported_function(callback.name), Some(current), "{} of {kind:?}", callback.name);
             }
-            assert_eq!(facts.exports.len(), FUNCTIONS.len() + proxy_wasm_abi::callbacks::CALLBACKS.len());
+            assert_eq!(facts.exports.len(), FUNCTIONS.len() + CALLBACKS.len());
+        }
+    }
+
+    /// `BLESS=1` writes them.
+    #[test]
+    fn bridges_are_as_written_down() {
+        for kind in Kind::ALL {
+            for part in generate(kind, &filter(), b"settings") {
+                let text = wasmprinter::print_bytes(&part.bytes).unwrap();
+                let name = part.name.strip_prefix("bridge").unwrap();
+                let file = format!("{}/tests/bridge/{}{name}.wat", env!("CARGO_MANIFEST_DIR"), kind.name());
+                if std::env::var_os("BLESS").is_some() {
+                    std::fs::write(&file, &text).unwrap();
+                }
+                let expected = std::fs::read_to_string(&file).unwrap();
+                assert!(expected == text, "{file} is otherwise:\n{text}");
+            }
+        }
+    }
+
+    /// What jco takes on a Node without multi-memory: see the restriction above.
+    #[test]
+    fn portable_modules_with_two_memories_only_load_and_store() {
+        for part in generate(Kind::Portable, &filter(), b"settings") {
+            let facts = Facts::read(&part.bytes).unwrap();
+            if facts.memories.len() < 2 {
+                continue;
+            }
+            assert!(facts.tables.is_empty());
+            for payload in wasmparser::Parser::new(0).parse_all(&part.bytes) {
+                match payload.unwrap() {
+                    wasmparser::Payload::DataSection(_) | wasmparser::Payload::ElementSection(_) => {
+                        panic!("`{}` has segments", part.name)
+                    }
+                    wasmparser::Payload::CodeSectionEntry(body) => {
+                        for operator in body.get_operators_reader().unwrap() {
+                            let operator = format!("{:?}", operator.unwrap());
+                            let name = operator.split(' ').next().unwrap();
+                            let on_memory = ["Memory", "Data", "Table"].iter().any(|prefix| name.starts_with(prefix));
+                            assert!(!on_memory, "`{}` has {operator}", part.name);
+                        }
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 }

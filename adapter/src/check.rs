@@ -104,7 +104,7 @@ fn imports(facts: &Facts, stub_unknown_imports: bool, problems: &mut Vec<Problem
                 let function = ImportedFunction { module, name, signature: signature.clone() };
                 match HostCall::find(&import.module, &import.name).map(Signature::of_host_call) {
                     Some(expected) if expected == *signature => {}
-                    Some(expected) => problems.push(Problem::ImportSignature { import: function, expected }),
+                    Some(expected) => problems.push(Problem::ImportSignature { import: Box::new(function), expected }),
                     None if unknown.contains(&function) => {}
                     None if stub_unknown_imports && signature.is_numeric() => {}
                     None => unknown.push(function),

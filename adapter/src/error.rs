@@ -118,7 +118,7 @@ pub enum Problem {
     /// It imports a host call with another signature than the ABI's.
     ImportSignature {
         /// The import as the filter has it.
-        import: ImportedFunction,
+        import: Box<ImportedFunction>,
         /// The signature that the host call has.
         expected: Signature,
     },
@@ -242,7 +242,7 @@ impl Problem {
             Self::AlreadyAdapted { .. } => {
                 "Use it as it is, or take the filter out first, with `proxy-wasm-adapter extract`.".into()
             }
-            Self::Invalid { .. } => "It is truncated or damaged: build or download it again.".into(),
+            Self::Invalid { .. } => "It may be truncated or damaged: build or download it again.".into(),
             Self::Proposal { .. } => "Build it without that feature of WebAssembly.".into(),
             Self::NoMarker => {
                 "Build it with a proxy-wasm SDK as a library (Rust: `crate-type = [\"cdylib\"]`; Go: \

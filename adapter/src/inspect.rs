@@ -2,6 +2,8 @@
 
 mod sdk;
 
+pub use sdk::Toolchain;
+
 use proxy_wasm_abi::callbacks::{CALLBACKS, TCP_CALLBACKS};
 use proxy_wasm_abi::host_calls::{HostCall, Support};
 use serde::Serialize;
@@ -65,7 +67,7 @@ pub struct Filter {
     /// The version of the ABI.
     pub abi: AbiFacts,
     /// What it was made with, as far as it shows.
-    pub toolchain: sdk::Toolchain,
+    pub toolchain: Toolchain,
     /// The callbacks that it exports, in the specification's order.
     pub callbacks: Vec<CallbackFacts>,
     /// The functions that it imports, in its order, each once.
@@ -168,7 +170,7 @@ fn filter(module: &[u8], facts: &Facts, abi: &Abi) -> Filter {
             version: abi.version.or_else(|| abi.inferred(facts)).map(|version| version.name()),
             inferred: abi.version.is_none(),
         },
-        toolchain: sdk::Toolchain::of(module, facts),
+        toolchain: Toolchain::of(module, facts),
         callbacks: callbacks(facts, abi),
         imports: imports(facts),
         wasi: facts.imports.iter().any(|import| import.module.starts_with("wasi_")),

@@ -30,13 +30,14 @@ pub mod error;
 mod extract;
 mod facts;
 mod filter;
-mod inspect;
+pub mod inspect;
 mod link;
 pub mod provenance;
 pub mod serve;
 pub mod settings;
 pub mod shim;
 mod stubs;
+mod text;
 
 use proxy_wasm_abi::bridge::FILTER;
 use proxy_wasm_abi::settings::Settings;
@@ -44,7 +45,8 @@ use proxy_wasm_abi::settings::Settings;
 pub use error::{Error, Problem};
 pub use extract::extract;
 pub use facts::Signature;
-pub use inspect::{Finding, Inspection, inspect};
+pub use inspect::inspect;
+pub use text::assemble;
 
 use error::{Internal, Severity};
 use link::Part;
@@ -80,6 +82,14 @@ pub struct Adapted {
     pub provenance: Provenance,
     /// What the user should know.
     pub warnings: Vec<Problem>,
+}
+
+/// Everything that is wrong with a filter, and what its user should know, with no settings needed.
+pub fn check(filter: &[u8], stub_unknown_imports: bool) -> Vec<Problem> {
+    match check::read(filter) {
+        Err(problem) => vec![problem],
+        Ok(facts) => check::check(&facts, &abi::Abi::of(&facts), stub_unknown_imports),
+    }
 }
 
 /// Turns a filter into a component. The same input gives the same bytes.

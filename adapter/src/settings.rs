@@ -16,7 +16,7 @@ mod problem;
 mod resolve;
 mod shown;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bridge;
 
@@ -123,6 +123,19 @@ impl Input {
             bridge: self.bridge.or(below.bridge),
             stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
         }
+    }
+}
+
+impl Input {
+    /// This input with the file names in it taken as relative to a directory.
+    #[must_use]
+    pub fn relative_to(mut self, directory: &Path) -> Self {
+        for source in [&mut self.configuration, &mut self.vm_configuration] {
+            if let Some(Source::File(file)) = source {
+                *file = directory.join(&file);
+            }
+        }
+        self
     }
 }
 

@@ -1,8 +1,8 @@
 //! The part of a bridge that calls the filter: callbacks, allocator, start.
 //!
-//! A callback that the filter exports with the signature of ABI 0.2.x is exported as it is, so that a call of it has no
-//! function between. One with the parameters of ABI 0.1.0 gets a veneer that drops the last argument. One that the
-//! filter lacks gets a stub that returns 0: Continue, or no.
+//! Each callback is a function of the bridge, even where it only calls the filter's: so a host's backtrace names it, however
+//! the filter's own function is called or stripped. One with the parameters of ABI 0.1.0 is called without the last
+//! argument. One that the filter lacks is a stub that returns 0: Continue, or no.
 
 use proxy_wasm_abi::bridge::FILTER;
 use proxy_wasm_abi::callbacks::CALLBACKS;
@@ -62,14 +62,12 @@ pub(super) fn export(builder: &mut Builder, abi: &Abi, imports: &Imports, settin
     builder.function("callbacks", &signature("callbacks"), |code| {
         code.i64_const(bits);
     });
-    match imports.allocator {
-        Some(allocator) => builder.export("allocate", allocator),
-        None => {
-            builder.function("allocate", &signature("allocate"), |code| {
-                code.i32_const(0);
-            });
-        }
-    }
+    builder.function("allocate", &signature("allocate"), |code| {
+        match imports.allocator {
+            Some(allocator) => code.local_get(0).call(allocator),
+            None => code.i32_const(0),
+        };
+    });
     builder.function("start", &signature("start"), |code| {
         for (name, function) in abi.start.functions().iter().zip(&imports.start) {
             match *name {
@@ -81,24 +79,21 @@ pub(super) fn export(builder: &mut Builder, abi: &Abi, imports: &Imports, settin
     });
     for ((callback, shape), import) in CALLBACKS.iter().zip(&abi.callbacks).zip(&imports.callbacks) {
         let signature = Signature::i32s(callback.params, usize::from(callback.result));
-        match (shape, import) {
-            (Some(Shape::Current), Some(function)) => builder.export(callback.name, *function),
-            (Some(Shape::Old), Some(function)) => {
-                let kept = (0..).take(callback.params_0_1_0.unwrap_or(callback.params));
-                builder.function(callback.name, &signature, |code| {
-                    for param in kept {
-                        code.local_get(param);
-                    }
-                    code.call(*function);
-                });
+        let passed = match shape {
+            Some(Shape::Old) => callback.params_0_1_0.unwrap_or(callback.params),
+            _ => callback.params,
+        };
+        builder.function(callback.name, &signature, |code| match import {
+            Some(function) => {
+                for param in (0..).take(passed) {
+                    code.local_get(param);
+                }
+                code.call(*function);
             }
-            _ => {
-                builder.function(callback.name, &signature, |code| {
-                    if callback.result {
-                        code.i32_const(0);
-                    }
-                });
+            None if callback.result => {
+                code.i32_const(0);
             }
-        }
+            None => {}
+        });
     }
 }

@@ -14,13 +14,13 @@
 
 use proxy_wasm_abi::bridge::{FILTER, MODULE, SHIM};
 
-use super::{calls, signature, sources};
+use super::{NAME, calls, signature, sources};
 use crate::abi::Abi;
 use crate::builder::Builder;
 use crate::link::Part;
 
 pub(super) fn generate(abi: &Abi, settings: &[u8]) -> Vec<Part> {
-    let mut builder = Builder::new("proxy-wasm bridge");
+    let mut builder = Builder::new(NAME);
     let shim = builder.import_memory(SHIM);
     let filter = builder.import_memory(FILTER);
     let imports = calls::import(&mut builder, abi);

@@ -18,7 +18,7 @@
 use proxy_wasm_abi::bridge::{FILTER, MODULE, SHIM};
 use wasm_encoder::{BlockType, InstructionSink, MemArg, MemArgTarget};
 
-use super::{calls, signature, sources};
+use super::{NAME, calls, signature, sources};
 use crate::abi::Abi;
 use crate::builder::Builder;
 use crate::link::Part;
@@ -88,7 +88,7 @@ fn size() -> Vec<u8> {
 }
 
 fn main(abi: &Abi, settings: &[u8]) -> Vec<u8> {
-    let mut builder = Builder::new("proxy-wasm bridge");
+    let mut builder = Builder::new(NAME);
     let imports = calls::import(&mut builder, abi);
     let others = [(COPY, "memory_read"), (COPY, "memory_write"), (SETTINGS, "settings_read"), (SIZE, "memory_pages")];
     for (module, name) in others {

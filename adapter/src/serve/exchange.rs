@@ -14,7 +14,6 @@ use super::body::{End, Ending, GuestBody, Reset, Work};
 use super::gate::{Full, Gate, Turn};
 use super::instance::{Answer, Failure};
 use super::pool::Pool;
-use super::trap::Report;
 
 /// What hyper sends: what a component writes, or nothing.
 pub(super) type ResponseBody = Either<GuestBody, Empty<Bytes>>;
@@ -89,7 +88,7 @@ impl Host {
                 let _ = end.send(End::Returned);
             }
             Err(error) => {
-                tracing::error!("{}", Report::new(&self.plugin, &error));
+                tracing::error!("{}", self.pool.report(&error));
                 let _ = end.send(End::Trapped(instance));
             }
         }
@@ -103,7 +102,7 @@ impl Host {
             Failure::Instantiate(error) => tracing::error!("503: cannot instantiate `{plugin}`: {error:#}"),
             Failure::Refused(reason) => tracing::error!("503: `{plugin}` cannot start: {reason}"),
             Failure::Trapped(error) => {
-                tracing::error!("503: `{plugin}` cannot start: {}", Report::new(plugin, error));
+                tracing::error!("503: `{plugin}` cannot start: {}", self.pool.report(error));
             }
         }
     }

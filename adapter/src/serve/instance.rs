@@ -18,17 +18,27 @@ use super::meter::Meter;
 use super::outgoing::Client;
 use super::program::Program;
 use super::state::State;
+use super::trap::Report;
 
 /// What a component answers: a response, or the error that it has instead of one.
 pub(super) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 /// What every instance is made with.
 pub(super) struct Recipe {
+    /// What messages call the plugin.
+    pub(super) plugin: String,
     pub(super) program: Program,
     pub(super) client: Arc<Client>,
     pub(super) output: Output,
     pub(super) max_memory: Option<usize>,
     pub(super) cpu_timeout: Duration,
+}
+
+impl Recipe {
+    /// What an error of an instance tells.
+    pub(super) fn report(&self, error: &wasmtime::Error) -> Report {
+        Report::new(&self.plugin, &self.program.callbacks, error)
+    }
 }
 
 /// Why there is no new instance.

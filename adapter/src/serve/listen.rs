@@ -14,13 +14,12 @@ use tokio::task::JoinSet;
 use super::error::Error;
 use super::exchange::Host;
 use super::gate::Gate;
-use super::instance::{Failure, Recipe};
+use super::instance::Recipe;
 use super::logs::Output;
 use super::options::Options;
 use super::outgoing::Client;
 use super::pool::Pool;
 use super::program::Program;
-use super::trap::Report;
 
 /// How long a client may take to send the head of an HTTP/1.1 request, and how long an idle connection stays open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,19 +49,14 @@ impl Server {
     pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
         let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref())?;
         let recipe = Recipe {
+            plugin: options.plugin_name.clone(),
             program: Program::new(component)?,
             client: Arc::new(client),
             output,
             max_memory: options.max_memory,
             cpu_timeout: options.cpu_timeout,
         };
-        let pool = Pool::start(recipe, options.max_instance_reuse).await.map_err(|failure| match failure {
-            Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
-            Failure::Refused(reason) => Error::Refused { reason },
-            Failure::Trapped(error) => {
-                Error::StartTrapped { report: Report::new(&options.plugin_name, &error).to_string() }
-            }
-        })?;
+        let pool = Pool::start(recipe, options.max_instance_reuse).await?;
         let host = Arc::new(Host {
             pool,
             gate: Gate::new(options.max_concurrency, options.max_queue),

@@ -46,6 +46,8 @@ mod shutdown;
 mod state;
 mod trap;
 
+use std::io::IsTerminal;
+
 pub use error::Error;
 pub use listen::Server;
 pub use logs::Output;
@@ -60,8 +62,10 @@ pub use options::Options;
 pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(color).with_target(false);
     // A caller's own subscriber stays.
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_env_filter(filter).try_init();
+    let _ = subscriber.with_env_filter(filter).try_init();
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(async {

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::error::Error;
 use super::instance::{Failure, Instance, Recipe};
+use super::trap::Report;
 
 /// How long an instance is kept that no request needs.
 const IDLE: Duration = Duration::from_secs(60);
@@ -19,11 +21,20 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A pool that holds one started instance.
-    pub(super) async fn start(recipe: Recipe, max_reuse: u32) -> Result<Self, Failure> {
+    pub(super) async fn start(recipe: Recipe, max_reuse: u32) -> Result<Self, Error> {
         let pool = Self { recipe, max_reuse, idle: Mutex::default() };
-        let first = Instance::new(&pool.recipe).await?;
+        let first = Instance::new(&pool.recipe).await.map_err(|failure| match failure {
+            Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
+            Failure::Refused(reason) => Error::Refused { reason },
+            Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
+        })?;
         pool.put_back(first);
         Ok(pool)
+    }
+
+    /// What an error of one of its instances tells.
+    pub(super) fn report(&self, error: &wasmtime::Error) -> Report {
+        self.recipe.report(error)
     }
 
     /// An instance for one request: the one that was used last, whose memory is warm, or a new one.

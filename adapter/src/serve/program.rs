@@ -9,6 +9,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use super::error::Error;
 use super::meter::Ticker;
 use super::state::State;
+use super::trap::Callbacks;
 
 /// The interface through which this host starts the plugin.
 const PLUGIN: &str = "proxy-wasm:adapter/plugin@0.1.0";
@@ -22,12 +23,15 @@ pub(super) struct Program {
     pub(super) handler: ProxyIndices,
     /// `plugin.start`, where the component exports it.
     pub(super) start: Option<ComponentExportIndex>,
+    /// What the filter's frames are in a backtrace.
+    pub(super) callbacks: Callbacks,
     _ticker: Ticker,
 }
 
 impl Program {
     /// Compiles and links.
     pub(super) fn new(component: &[u8]) -> Result<Self, Error> {
+        let callbacks = Callbacks::of(component);
         let engine = Engine::new(&config()).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
         let component =
             Component::new(&engine, component).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
@@ -42,7 +46,7 @@ impl Program {
             .get_export_index(None, PLUGIN)
             .and_then(|plugin| component.get_export_index(Some(&plugin), "start"));
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
-        Ok(Self { pre, handler, start, _ticker: ticker })
+        Ok(Self { pre, handler, start, callbacks, _ticker: ticker })
     }
 }
 

@@ -10,16 +10,25 @@ use serde::{Deserialize, Deserializer};
 use super::{DirectResponse, Input, Problem, Source, Value, json};
 use crate::bridge;
 
-/// What a settings file says. File names in it stay as they are written: relative to the settings file.
+/// What a settings file says; messages call it by this name. File names in it stay as they are written: relative to the settings file.
 ///
 /// # Errors
 /// [`Problem::Syntax`], with line and column.
-pub fn parse(text: &str) -> Result<Input, Problem> {
-    match toml::from_str::<File>(text) {
-        Ok(file) => Ok(file.into()),
-        // The first line of the parser's message says what it parses; what follows stands better by itself.
-        Err(error) => Err(Problem::Syntax { message: error.to_string().trim_end().to_owned() }),
+pub fn parse(name: &str, text: &str) -> Result<Input, Problem> {
+    let wrong = |message: &str| Problem::Syntax { file: name.into(), message: message.trim_end().into() };
+    let file: File = toml::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        wrong(message.strip_prefix("TOML parse error ").unwrap_or(&message))
+    })?;
+    for (inline, named, key) in [
+        (&file.configuration, &file.configuration_file, "configuration"),
+        (&file.vm_configuration, &file.vm_configuration_file, "vm_configuration"),
+    ] {
+        if inline.is_some() && named.is_some() {
+            return Err(wrong(&format!("it has both `{key}` and `{key}_file`")));
+        }
     }
+    Ok(file.into())
 }
 
 #[derive(Deserialize)]
@@ -195,7 +204,8 @@ mod tests {
 
     #[test]
     fn properties_by_either_way_of_writing() {
-        let input = parse("[properties]\nsource.address = 'a'\n'source.port' = 80\nx.y.z = true\nr = 0.5\n").unwrap();
+        let input =
+            parse("t", "[properties]\nsource.address = 'a'\n'source.port' = 80\nx.y.z = true\nr = 0.5\n").unwrap();
         assert_eq!(
             input.properties,
             [
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn configurations() {
-        let bytes = |text: &str| parse(text).unwrap().configuration.unwrap();
+        let bytes = |text: &str| parse("t", text).unwrap().configuration.unwrap();
         assert_eq!(bytes("configuration = 'a'"), Source::Bytes(b"a".into()));
         assert_eq!(
             bytes("[configuration]\nb = [1, 2.5]\na.c = 'x'\n"),
@@ -220,7 +230,9 @@ mod tests {
 
     #[test]
     fn unknown_keys_have_a_place() {
-        let Err(Problem::Syntax { message }) = parse("root_id = 'a'\nrootid = 'b'\n") else { panic!("no error") };
+        let Err(Problem::Syntax { message, .. }) = parse("t", "root_id = 'a'\nrootid = 'b'\n") else {
+            panic!("no error")
+        };
         assert!(message.contains("line 2, column 1"), "{message}");
         assert!(message.contains("unknown field `rootid`"), "{message}");
     }

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Problem {
     /// The settings file does not parse, or has a key that is none.
     Syntax {
+        /// The file.
+        file: String,
         /// What the parser says, with line, column and the text there.
         message: String,
     },
@@ -91,7 +93,7 @@ impl Problem {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Syntax { .. } => "Correct the settings file.".into(),
+            Self::Syntax { .. } => "Correct the file: it is TOML, with the keys of the settings.".into(),
             Self::NoRoute => {
                 "Say where requests go that the filter lets through: `--upstream URL`, or answer them with \
                  `--direct-response STATUS[:BODY]`."
@@ -118,7 +120,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax { message } => write!(f, "the settings file is not valid: {message}"),
+            Self::Syntax { file, message } => write!(f, "`{file}` is not valid: {message}"),
             Self::NoRoute => write!(f, "there is neither an upstream nor a direct response"),
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
             Self::Url { of, url, reason } => write!(f, "{of} cannot be at `{url}`: {reason}"),

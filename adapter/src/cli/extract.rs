@@ -1,0 +1,34 @@
+//! `proxy-wasm-adapter extract`
+
+use std::path::PathBuf;
+
+use super::exit::Code;
+use super::failure::Failure;
+use super::report::Reporter;
+use super::{input, output};
+
+/// Take the filter out of a component, byte for byte as it went in
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proxy-wasm-adapter extract filter.component.wasm -o filter.wasm
+  proxy-wasm-adapter extract filter.component.wasm -o - | sha256sum")]
+pub(super) struct Args {
+    /// A component that `adapt` made; `-` is stdin
+    component: PathBuf,
+
+    /// The filter; `-` is stdout
+    #[arg(short, long, value_name = "FILTER")]
+    output: PathBuf,
+}
+
+pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
+    output::check(&args.component, &args.output)?;
+    let component = input::read(&args.component)?;
+    let file = input::shown(&args.component);
+    let filter =
+        proxy_wasm_adapter::extract(&component).map_err(|error| Failure::Library { file: file.clone(), error })?;
+    output::write(&args.output, &filter)?;
+    reporter.verbose(|| format!("took a filter of {} bytes out of `{file}`", filter.len()));
+    Ok(Code::Done)
+}

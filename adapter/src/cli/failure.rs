@@ -1,0 +1,120 @@
+//! Why a command failed.
+
+use std::io;
+
+use proxy_wasm_adapter::error::{NotExtractable, Problem, Severity};
+use proxy_wasm_adapter::{Error, serve, settings};
+
+use super::exit::Code;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The command cannot be meant like this.
+    Usage { message: String, help: String },
+    /// The library's error, about this file.
+    Library { file: String, error: Error },
+    /// A file or stream cannot be read.
+    Read { file: String, error: io::Error },
+    /// A file or stream cannot be written.
+    Write { file: String, error: io::Error },
+    /// The host could not begin.
+    Serve(serve::Error),
+    /// More than one of these; the exit code is the first's.
+    Several(Vec<Failure>),
+}
+
+/// One thing to say: how much it weighs, what it is, what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) severity: Severity,
+    pub(super) text: String,
+    pub(super) help: Option<String>,
+}
+
+impl Message {
+    /// A problem of a filter, about this file.
+    pub(super) fn of(file: &str, problem: &Problem) -> Self {
+        Self { severity: problem.severity(), text: format!("`{file}` {problem}"), help: Some(problem.remedy()) }
+    }
+
+    fn error(text: String, help: impl Into<Option<String>>) -> Self {
+        Self { severity: Severity::Error, text, help: help.into() }
+    }
+}
+
+impl Failure {
+    /// The settings are wrong.
+    pub(super) fn settings(problems: Vec<settings::Problem>) -> Self {
+        Self::Library { file: String::new(), error: Error::Settings(problems) }
+    }
+
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Usage { .. } => Code::Usage,
+            Self::Library { error: Error::Filter(_) | Error::Extract(_), .. } => Code::Unusable,
+            Self::Library { error: Error::Settings(_), .. } => Code::Settings,
+            Self::Library { .. } => Code::Internal,
+            Self::Read { .. } | Self::Write { .. } => Code::Io,
+            Self::Several(failures) => failures.first().map_or(Code::Internal, Self::code),
+            Self::Serve(error) => match error {
+                serve::Error::Refused { .. } | serve::Error::StartTrapped { .. } => Code::Refused,
+                serve::Error::Listen { .. } | serve::Error::Certificates { .. } | serve::Error::Runtime(_) => Code::Io,
+                _ => Code::Unusable,
+            },
+        }
+    }
+
+    pub(super) fn messages(&self) -> Vec<Message> {
+        match self {
+            Self::Usage { message, help } => vec![Message::error(message.clone(), help.clone())],
+            Self::Library { file, error: Error::Filter(problems) } => {
+                problems.iter().map(|problem| Message::of(file, problem)).collect()
+            }
+            Self::Library { error: Error::Settings(problems), .. } => {
+                problems.iter().map(|problem| Message::error(problem.to_string(), problem.remedy())).collect()
+            }
+            Self::Library { file, error: Error::Extract(problem) } => vec![extract(file, problem)],
+            Self::Library { file, error } => {
+                let help = "Report it, with the file and this message.".to_owned();
+                vec![Message::error(format!("{error} (with `{file}`)"), help)]
+            }
+            Self::Read { file, error } => {
+                vec![Message::error(format!("cannot read `{file}`: {}", reason(error)), read_help(error))]
+            }
+            Self::Write { file, error } => {
+                vec![Message::error(format!("cannot write `{file}`: {}", reason(error)), write_help(error))]
+            }
+            Self::Several(failures) => failures.iter().flat_map(Self::messages).collect(),
+            Self::Serve(error) => vec![Message::error(error.to_string(), None)],
+        }
+    }
+}
+
+fn extract(file: &str, problem: &NotExtractable) -> Message {
+    Message::error(format!("`{file}` {problem}"), problem.remedy().to_owned())
+}
+
+fn read_help(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "Check the name.",
+        io::ErrorKind::IsADirectory => "Give a file, not a directory.",
+        _ => "Make it readable.",
+    }
+    .into()
+}
+
+fn write_help(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "Make room, or choose another place with `-o`.",
+        io::ErrorKind::NotFound => "Make the directory first, or choose another place with `-o`.",
+        _ => "Choose another place with `-o`.",
+    }
+    .into()
+}
+
+/// What the system says, without the number.
+pub(super) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

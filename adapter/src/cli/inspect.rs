@@ -1,0 +1,136 @@
+//! `proxy-wasm-adapter inspect`
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use proxy_wasm_adapter::error::Severity;
+use proxy_wasm_adapter::inspect::{Filter, Inspection};
+use proxy_wasm_adapter::provenance::Provenance;
+
+use super::exit::Code;
+use super::failure::Failure;
+use super::{input, output};
+
+/// Say what a filter is and what would stop it from running; of a component, also how it was made
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proxy-wasm-adapter inspect filter.wasm
+  proxy-wasm-adapter inspect filter.component.wasm --json")]
+pub(super) struct Args {
+    /// A filter, or a component that `adapt` made; `-` is stdin
+    file: PathBuf,
+
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Code, Failure> {
+    let bytes = input::read_module(&args.file)?;
+    let inspection = proxy_wasm_adapter::inspect(&bytes);
+    let text = if args.json {
+        let mut text = serde_json::to_string_pretty(&inspection).expect("plain data serializes");
+        text.push('\n');
+        text
+    } else {
+        let mut text = String::new();
+        describe(&mut text, &input::shown(&args.file), &inspection).expect("a string takes all text");
+        text
+    };
+    output::stdout(text.as_bytes())?;
+    let unusable = inspection.problems.iter().any(|problem| problem.severity == Severity::Error);
+    Ok(if unusable { Code::Unusable } else { Code::Done })
+}
+
+fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::Result {
+    writeln!(out, "{file}: {} bytes, sha256 {}", inspection.size, inspection.sha256)?;
+    if let Some(adapted) = &inspection.adapted {
+        provenance(out, adapted)?;
+    }
+    if let Some(facts) = &inspection.filter {
+        filter(out, facts)?;
+    }
+    for problem in &inspection.problems {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        writeln!(out, "\n{severity}: it {}\n  help: {}", problem.message, problem.remedy)?;
+    }
+    Ok(())
+}
+
+/// One line of the report; further values stand below the first.
+fn row(out: &mut String, name: &str, values: impl IntoIterator<Item = String>) -> std::fmt::Result {
+    let mut name = name;
+    for value in values {
+        writeln!(out, "  {name:<18}{value}")?;
+        name = "";
+    }
+    Ok(())
+}
+
+fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
+    let settings = &adapted.settings;
+    writeln!(out, "\ncomponent")?;
+    row(out, "adapted by", [format!("proxy-wasm-adapter {}", adapted.version)])?;
+    row(out, "shim", [format!("sha256 {}", adapted.shim_sha256)])?;
+    row(out, "bridge", [adapted.bridge.name().to_owned()])?;
+    row(out, "plugin name", [format!("{:?}", settings.plugin_name)])?;
+    row(out, "root id", [format!("{:?}", settings.root_id)])?;
+    row(out, "vm id", [format!("{:?}", settings.vm_id)])?;
+    row(out, "configuration", [settings.configuration.to_string()])?;
+    row(out, "vm configuration", [settings.vm_configuration.to_string()])?;
+    row(out, "environment", settings.environment.iter().map(|(key, value)| format!("{key}={value}")))?;
+    row(out, "log level", [settings.log_level.clone()])?;
+    row(out, "properties", settings.properties.iter().map(|(path, value)| format!("{path} = {value}")))?;
+    row(out, "from headers", settings.property_headers.iter().map(|(path, header)| format!("{path} = {header}")))?;
+    row(out, "upstream", settings.upstream.clone())?;
+    row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
+    row(out, "clusters", settings.clusters.iter().map(|(name, url)| format!("{name} = {url}")))
+}
+
+fn filter(out: &mut String, filter: &Filter) -> std::fmt::Result {
+    writeln!(out, "\nfilter")?;
+    row(out, "size", [format!("{} bytes", filter.size)])?;
+    row(out, "sha256", [filter.sha256.clone()])?;
+    let version = filter.abi.version.unwrap_or("unknown");
+    row(out, "ABI", [format!("{version}{}", if filter.abi.inferred { " (a guess: it has no marker)" } else { "" })])?;
+    row(out, "language", [filter.toolchain.language.unwrap_or("unknown").to_owned()])?;
+    let version = filter.toolchain.sdk_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    row(out, "SDK", [format!("{}{version}", filter.toolchain.sdk.unwrap_or("unknown"))])?;
+    row(out, "compilers", filter.toolchain.compilers.clone())?;
+    row(out, "start", [if filter.start.is_empty() { "none".into() } else { filter.start.join(", ") }])?;
+    row(out, "allocator", [filter.allocator.unwrap_or("none").to_owned()])?;
+    row(
+        out,
+        "memory",
+        filter.memory.iter().map(|memory| {
+            let most = memory.maximum_pages.map(|pages| format!(", at most {pages}")).unwrap_or_default();
+            format!("{} pages of 64 KiB{most}", memory.initial_pages)
+        }),
+    )?;
+    row(out, "table", [format!("{} entries", filter.table_elements)])?;
+    row(out, "WASI", [if filter.wasi { "imported" } else { "not imported" }.to_owned()])?;
+    row(
+        out,
+        "callbacks",
+        filter.callbacks.iter().map(|callback| {
+            let note = match (callback.old_signature, callback.never_called) {
+                (true, _) => "  (with the parameters of ABI 0.1.0)",
+                (_, true) => "  (never called: it is for TCP)",
+                _ => "",
+            };
+            format!("{}{note}", callback.name)
+        }),
+    )?;
+    row(
+        out,
+        "host calls",
+        filter.imports.iter().map(|import| {
+            let note = import.note.map(|note| format!(": {note}")).unwrap_or_default();
+            format!("{:<52}{}{note}", format!("{}.{}", import.module, import.name), import.support)
+        }),
+    )
+}

@@ -1,0 +1,192 @@
+//! The options that say how to adapt a filter.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
+use proxy_wasm_adapter::Options;
+use proxy_wasm_adapter::bridge::Kind;
+use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
+use proxy_wasm_adapter::shim::Shim;
+
+use super::failure::{Failure, reason};
+use super::input;
+
+/// How to adapt a filter.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+#[group(skip)]
+pub(super) struct Plugin {
+    /// Settings in TOML: all that the options below say, by the same names; options count over them
+    #[arg(long, value_name = "FILE", help_heading = "Plugin")]
+    settings: Option<PathBuf>,
+
+    /// Name of the plugin, in its log lines and as the property plugin_name
+    #[arg(long, value_name = "NAME", help_heading = "Plugin")]
+    plugin_name: Option<String>,
+
+    /// Which of the filter's root contexts to use [default: the one without a name]
+    #[arg(long, value_name = "ID", help_heading = "Plugin")]
+    root_id: Option<String>,
+
+    /// The property plugin_vm_id
+    #[arg(long, value_name = "ID", help_heading = "Plugin")]
+    vm_id: Option<String>,
+
+    /// Configuration of the plugin
+    #[arg(long, value_name = "FILE", help_heading = "Plugin")]
+    config: Option<PathBuf>,
+
+    /// Configuration of the plugin, as text
+    #[arg(long, value_name = "TEXT", conflicts_with = "config", help_heading = "Plugin")]
+    config_text: Option<String>,
+
+    /// Configuration of the VM
+    #[arg(long, value_name = "FILE", help_heading = "Plugin")]
+    vm_config: Option<PathBuf>,
+
+    /// Configuration of the VM, as text
+    #[arg(long, value_name = "TEXT", conflicts_with = "vm_config", help_heading = "Plugin")]
+    vm_config_text: Option<String>,
+
+    /// Environment variable that the filter sees; may be repeated, as all of NAME=VALUE may
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, help_heading = "Plugin")]
+    env: Vec<(String, String)>,
+
+    /// Least severe log record to write [default: info]
+    #[arg(long, value_name = "LEVEL", help_heading = "Plugin")]
+    log_level: Option<String>,
+
+    /// Let StopIteration on headers go on with the body, as Envoy's option of that name
+    #[arg(long, help_heading = "Plugin")]
+    allow_on_headers_stop_iteration: bool,
+
+    /// Value of a property, such as source.address=192.0.2.1:4711
+    #[arg(long, value_name = "PATH=VALUE", value_parser = pair, help_heading = "Plugin")]
+    property: Vec<(String, String)>,
+
+    /// Request header to read a property from, such as source.address=x-forwarded-for
+    #[arg(long, value_name = "PATH=HEADER", value_parser = pair, help_heading = "Plugin")]
+    property_header: Vec<(String, String)>,
+
+    /// Where requests go that the filter lets through
+    #[arg(long, value_name = "URL", help_heading = "Routing")]
+    upstream: Option<String>,
+
+    /// Milliseconds for the upstream's whole response, 0 for no limit [default: 15000]
+    #[arg(long, value_name = "MS", help_heading = "Routing")]
+    upstream_timeout: Option<u64>,
+
+    /// Answer requests that the filter lets through, instead of sending them on
+    #[arg(long, value_name = "STATUS[:BODY]", help_heading = "Routing")]
+    direct_response: Option<String>,
+
+    /// Cluster that the filter's callouts name
+    #[arg(long, value_name = "NAME=URL", value_parser = pair, help_heading = "Routing")]
+    cluster: Vec<(String, String)>,
+
+    /// Do not add x-forwarded-proto to requests without one
+    #[arg(long, help_heading = "Routing")]
+    no_x_forwarded_proto: bool,
+
+    /// Do not add x-request-id to requests without one
+    #[arg(long, help_heading = "Routing")]
+    no_x_request_id: bool,
+
+    /// Bytes of a body that are held for a filter that buffers [default: 1048576]
+    #[arg(long, value_name = "BYTES", help_heading = "Routing")]
+    buffer_limit: Option<u32>,
+
+    /// Milliseconds without progress until a stream is given up, 0 for no limit [default: 300000]
+    #[arg(long, value_name = "MS", help_heading = "Routing")]
+    stream_idle_timeout: Option<u64>,
+
+    /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
+    #[arg(long, value_name = "KIND", value_parser = bridge_kinds(), help_heading = "Component")]
+    bridge: Option<Kind>,
+
+    /// Let imports that are no host calls become functions that trap
+    #[arg(long, help_heading = "Component")]
+    stub_unknown_imports: bool,
+
+    /// Another build of the shim, to test it
+    #[arg(long, value_name = "FILE", hide = true)]
+    shim: Option<PathBuf>,
+}
+
+fn bridge_kinds() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name))
+        .map(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or_default())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("there is no `=` in it")?;
+    Ok((key.into(), value.into()))
+}
+
+impl Plugin {
+    /// Whether any of them was given.
+    pub(super) fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Whether imports that are no host calls may stay.
+    pub(super) fn stubs_unknown_imports(&self) -> bool {
+        self.stub_unknown_imports
+    }
+
+    /// What they come to, with the files that they name.
+    pub(super) fn resolve(self) -> Result<Options, Failure> {
+        let shim = self.shim.as_deref().map(input::read).transpose()?.map(Shim::from_bytes);
+        let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
+        let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
+        let mut options = self.input().over(file).resolve(&read).map_err(Failure::settings)?;
+        if let Some(shim) = shim {
+            options.shim = shim;
+        }
+        Ok(options)
+    }
+
+    fn input(self) -> Input {
+        let source = |text: Option<String>, file: Option<PathBuf>| {
+            text.map(|text| Source::Bytes(text.into_bytes())).or(file.map(Source::File))
+        };
+        let mut input = Input::default();
+        input.plugin_name = self.plugin_name;
+        input.root_id = self.root_id;
+        input.vm_id = self.vm_id;
+        input.configuration = source(self.config_text, self.config);
+        input.vm_configuration = source(self.vm_config_text, self.vm_config);
+        input.environment = self.env;
+        input.log_level = self.log_level;
+        input.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
+        input.properties = self.property.into_iter().map(|(path, value)| (path, Value::Text(value))).collect();
+        input.property_headers = self.property_header;
+        input.upstream = self.upstream;
+        input.upstream_timeout = self.upstream_timeout;
+        input.direct_response = self.direct_response.as_deref().map(DirectResponse::parse);
+        input.clusters = self.cluster;
+        input.x_forwarded_proto = self.no_x_forwarded_proto.then_some(false);
+        input.x_request_id = self.no_x_request_id.then_some(false);
+        input.buffer_limit = self.buffer_limit;
+        input.stream_idle_timeout = self.stream_idle_timeout;
+        input.bridge = self.bridge;
+        input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
+        input
+    }
+}
+
+fn settings_file(file: &Path) -> Result<Input, Failure> {
+    let unreadable = |reason: String| {
+        Failure::settings(vec![settings::Problem::Unreadable {
+            of: "settings",
+            file: file.display().to_string(),
+            reason,
+        }])
+    };
+    let text = fs::read(file).map_err(|error| unreadable(reason(&error)))?;
+    let text = String::from_utf8(text).map_err(|_| unreadable("it is not UTF-8".into()))?;
+    let input =
+        settings::parse(&file.display().to_string(), &text).map_err(|problem| Failure::settings(vec![problem]))?;
+    Ok(input.relative_to(file.parent().unwrap_or(Path::new(""))))
+}

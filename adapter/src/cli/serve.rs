@@ -1,0 +1,57 @@
+//! `proxy-wasm-adapter serve`
+
+use std::path::PathBuf;
+
+use proxy_wasm_adapter::{adapt, inspect, serve};
+
+use super::exit::Code;
+use super::failure::{Failure, Message};
+use super::input;
+use super::plugin::Plugin;
+use super::report::Reporter;
+
+/// Serve a filter, or a component that `adapt` made: for development and small deployments
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proxy-wasm-adapter serve filter.wasm --upstream http://127.0.0.1:9000
+  proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0")]
+pub(super) struct Args {
+    /// A filter, or a component that `adapt` made; `-` is stdin
+    file: PathBuf,
+
+    #[command(flatten)]
+    plugin: Plugin,
+
+    #[command(flatten)]
+    host: serve::Options,
+}
+
+pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
+    let file = input::shown(&args.file);
+    let bytes = input::read_module(&args.file)?;
+    let mut host = args.host;
+    let adapted = inspect(&bytes).adapted;
+    let (component, settings) = match adapted {
+        Some(_) if args.plugin.is_given() => {
+            return Err(Failure::Usage {
+                message: format!("`{file}` is adapted already, so the options for adapting it come too late"),
+                help: "Leave them out, or serve the filter itself.".into(),
+            });
+        }
+        Some(provenance) => (bytes, provenance.settings),
+        None => {
+            let options = input::options(&args.file, &bytes, args.plugin)?;
+            let adapted = adapt(&bytes, &options).map_err(|error| Failure::Library { file: file.clone(), error })?;
+            for warning in &adapted.warnings {
+                reporter.message(&Message::of(&file, warning));
+            }
+            (adapted.component, adapted.provenance.settings)
+        }
+    };
+    if !settings.plugin_name.is_empty() {
+        host.plugin_name = settings.plugin_name;
+    }
+    serve::run(component, host).map_err(Failure::Serve)?;
+    Ok(Code::Done)
+}

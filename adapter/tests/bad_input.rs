@@ -1,0 +1,291 @@
+//! What the command says of input that it cannot take: one file in `bad-input/` for each case, with the exit code, all of
+//! stderr, and the files that are there afterwards.
+//!
+//! `BLESS=1 cargo test -p proxy-wasm-adapter --test bad_input` writes them.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{filter, filter_text, wat};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+struct Case {
+    name: &'static str,
+    /// Files that are there at the start.
+    files: Vec<(&'static str, Vec<u8>)>,
+    args: Vec<&'static str>,
+}
+
+/// `adapt` of `filter.wasm`, with settings that are right.
+fn adapt(name: &'static str, filter: Vec<u8>) -> Case {
+    settings(name, filter, &["--direct-response", "200"])
+}
+
+/// `adapt` of `filter.wasm`, with these settings.
+fn settings(name: &'static str, filter: Vec<u8>, more: &[&'static str]) -> Case {
+    let args = ["adapt", "filter.wasm", "-o", "out.wasm"].iter().chain(more).copied().collect();
+    Case { name, files: vec![("filter.wasm", filter)], args }
+}
+
+fn command(name: &'static str, filter: Vec<u8>, args: &[&'static str]) -> Case {
+    Case { name, files: vec![("filter.wasm", filter)], args: args.to_vec() }
+}
+
+/// A settings file beside a filter that is right.
+fn settings_file(name: &'static str, text: &str) -> Case {
+    Case {
+        name,
+        files: vec![("filter.wasm", filter("")), ("plugin.toml", text.as_bytes().to_vec())],
+        args: vec!["adapt", "filter.wasm", "-o", "out.wasm", "--settings", "plugin.toml"],
+    }
+}
+
+fn adapted() -> Vec<u8> {
+    proxy_wasm_adapter::adapt(&filter(""), &common::options()).unwrap().component
+}
+
+/// A filter without some line of [`filter_text`].
+fn without(part: &str) -> Vec<u8> {
+    let text = filter_text("");
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains(part)).collect();
+    // Each line closes what it opens, but the last closes the module too.
+    let text = kept.join("\n");
+    let closed = if text.matches('(').count() > text.matches(')').count() { text + ")" } else { text };
+    wat(&closed)
+}
+
+fn flipped() -> Vec<u8> {
+    let mut bytes = filter("");
+    // In the type section: a type that is none.
+    bytes[12] ^= 0xff;
+    bytes
+}
+
+fn not_a_filter() -> Vec<Case> {
+    vec![
+        adapt("empty", Vec::new()),
+        adapt("not-wasm-text", b"hello".to_vec()),
+        adapt("not-wasm-binary", b"\x01\xfe\x03".to_vec()),
+        adapt("not-wasm-elf", b"\x7fELF\x02".to_vec()),
+        adapt("not-wasm-html", b"<!DOCTYPE html>".to_vec()),
+        adapt("text-format", b"(module\n  (func (export \"f\") i32.sub)\n  (oops))".to_vec()),
+        adapt("component", wat("(component)")),
+        adapt("adapted-component", adapted()),
+        adapt("truncated", filter("")[..60].to_vec()),
+        adapt("truncated-header", b"\0asm\x01".to_vec()),
+        adapt("flipped-byte", flipped()),
+        adapt("does-not-validate", wat("(module (func (result i32)))")),
+        adapt("proposal", wat("(module (func try catch_all end))")),
+        adapt("no-marker", without("proxy_abi_version")),
+        adapt("unknown-marker", {
+            let text = filter_text("").replace("proxy_abi_version_0_2_1", "proxy_abi_version_0_2_100");
+            wat(&text)
+        }),
+        adapt("unknown-marker-of-a-fork", {
+            let text = filter_text("").replace("proxy_abi_version_0_2_1", "proxy_abi_mosn_version_0_1_0");
+            wat(&text)
+        }),
+        adapt(
+            "tcp-only",
+            wat(r#"(module (memory (export "memory") 1)
+                     (func (export "proxy_abi_version_0_2_1"))
+                     (func (export "malloc") (param i32) (result i32) i32.const 0)
+                     (func (export "proxy_on_new_connection") (param i32) (result i32) i32.const 0)
+                     (func (export "proxy_on_downstream_data") (param i32 i32 i32) (result i32) i32.const 0))"#),
+        ),
+        adapt("no-allocator", without("malloc")),
+        adapt("no-memory", without(r#"(memory (export"#)),
+        adapt(
+            "callback-signature",
+            filter(
+                r#"(func (export "proxy_on_request_headers") (param i32) (result i32) i32.const 0)
+                   (func (export "proxy_on_log") (param i64))"#,
+            ),
+        ),
+        adapt("several-at-once", {
+            wat(r#"(module (import "env" "proxy_log" (func (param i32)))
+                     (import "env" "a" (func)) (import "b" "c" (func (param i64 f32) (result i32)))
+                     (import "env" "memory" (memory 1)))"#)
+        }),
+    ]
+}
+
+fn unsupported() -> Vec<Case> {
+    vec![
+        adapt("unknown-import", filter(r#"(import "env" "proxy_magic" (func (param i32) (result i32)))"#)),
+        adapt(
+            "unknown-imports",
+            filter(
+                r#"(import "env" "proxy_redis_call" (func (param i32 i32 i32) (result i32)))
+                   (import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+                   (import "go" "runtime.wasmExit" (func (param i32)))
+                   (import "env" "proxy_redis_call" (func (param i32 i32 i32) (result i32)))"#,
+            ),
+        ),
+        adapt("import-signature", filter(r#"(import "env" "proxy_log" (func (param i32 i32) (result i32)))"#)),
+        adapt("imported-memory", {
+            let more = r#"(import "env" "memory" (memory 1))"#;
+            wat(&filter_text(more).replace(r#"(memory (export "memory") 1)"#, r#"(export "memory" (memory 0))"#))
+        }),
+        adapt("imported-table", filter(r#"(import "env" "__indirect_function_table" (table 1 funcref))"#)),
+        adapt("imported-global", filter(r#"(import "env" "__memory_base" (global i32))"#)),
+        adapt("imported-tag", filter(r#"(import "env" "__cpp_exception" (tag (param i32)))"#)),
+        adapt("memory64", wat(&filter_text("").replace(r#""memory") 1"#, r#""memory") i64 1"#))),
+        adapt("shared-memory", wat(&filter_text("").replace(r#""memory") 1"#, r#""memory") 1 2 shared"#))),
+        adapt("two-memories", filter("(memory $other 1)")),
+        adapt("large-table", filter("(table 20001 funcref)")),
+        adapt("no-http-callback", without("proxy_on_response_headers")),
+    ]
+}
+
+fn bad_settings() -> Vec<Case> {
+    vec![
+        settings("no-route", filter(""), &[]),
+        settings("two-routes", filter(""), &["--upstream", "http://a", "--direct-response", "200"]),
+        settings("bad-url", filter(""), &["--upstream", "ftp://example.org", "--cluster", "auth=http://auth/path"]),
+        settings("bad-status", filter(""), &["--direct-response", "99:hello"]),
+        settings("bad-log-level", filter(""), &["--direct-response", "200", "--log-level", "loud"]),
+        settings("unreadable-config", filter(""), &["--direct-response", "200", "--config", "missing.json"]),
+        settings("unreadable-settings", filter(""), &["--settings", "missing.toml"]),
+        settings(
+            "environment",
+            filter(""),
+            &["--direct-response", "200", "--env", "A=1", "--env", "A=2", "--env", "=3"],
+        ),
+        settings("pair-without-equals", filter(""), &["--direct-response", "200", "--env", "A"]),
+        settings(
+            "properties",
+            filter(""),
+            &[
+                "--direct-response",
+                "200",
+                "--property",
+                "a..b=1",
+                "--property",
+                "source.port=http",
+                "--property-header",
+                "source.address=x y",
+            ],
+        ),
+        settings_file("settings-unknown-key", "upstream = 'http://a'\nrootid = 'b'\n"),
+        settings_file("settings-unknown-key-within", "direct_response = { status = 200, text = 'a' }\n"),
+        settings_file("settings-type", "upstream = 80\n"),
+        settings_file("settings-syntax", "upstream = 'http://a\n"),
+        settings_file("settings-key-twice", "upstream = 'http://a'\n[environment]\nA = '1'\nA = '2'\n"),
+        settings_file("settings-configuration", "upstream = 'http://a'\nconfiguration = 5\n"),
+        settings_file("settings-configuration-twice", "configuration = 'a'\nconfiguration_file = 'b'\n"),
+        settings_file("settings-property", "upstream = 'http://a'\nproperties.a.b = [1]\n"),
+        settings_file("settings-two-routes", "upstream = 'http://a'\ndirect_response = 200\n"),
+        settings_file("settings-file-missing", "upstream = 'http://a'\nconfiguration_file = 'dir/missing.json'\n"),
+        settings_file("settings-bridge", "upstream = 'http://a'\nbridge = 'drawbridge'\n"),
+    ]
+}
+
+fn files_and_usage() -> Vec<Case> {
+    const ROUTE: [&str; 2] = ["--direct-response", "200"];
+    let adapt = |name, filter, args: &[&'static str]| command(name, filter, &[&["adapt"], args, &ROUTE].concat());
+    vec![
+        adapt("filter-missing", filter(""), &["missing.wasm", "-o", "out.wasm"]),
+        adapt("filter-is-a-directory", filter(""), &[".", "-o", "out.wasm"]),
+        adapt("output-is-the-input", filter(""), &["filter.wasm", "-o", "filter.wasm"]),
+        adapt("output-is-the-input-by-another-name", filter(""), &["filter.wasm", "-o", "./././filter.wasm"]),
+        adapt("output-is-a-directory", filter(""), &["filter.wasm", "-o", "."]),
+        adapt("output-in-no-directory", filter(""), &["filter.wasm", "-o", "missing/out.wasm"]),
+        command("filter-and-settings", b"hello".to_vec(), &["adapt", "filter.wasm", "-o", "out.wasm"]),
+        adapt("full-disk", filter(""), &["filter.wasm", "-o", "/dev/full"]),
+        command("extract-from-a-module", filter(""), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-text", b"hello".to_vec(), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-another-component", wat("(component)"), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-a-newer-one", newer(), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-a-changed-one", changed(), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-onto-itself", adapted(), &["extract", "filter.wasm", "-o", "filter.wasm"]),
+        command("serve-text", b"hello".to_vec(), &["serve", "filter.wasm", "--direct-response", "200"]),
+        command("serve-without-a-route", filter(""), &["serve", "filter.wasm"]),
+        command("serve-adapted-with-options", adapted(), &["serve", "filter.wasm", "--root-id", "a"]),
+        command("no-output", filter(""), &["adapt", "filter.wasm", "--direct-response", "200"]),
+    ]
+}
+
+fn newer() -> Vec<u8> {
+    replace(adapted(), br#"{"form":1,"#, br#"{"form":9,"#)
+}
+
+fn changed() -> Vec<u8> {
+    // The shim stands before the filter and has no such name.
+    replace(adapted(), b"\x06malloc", b"\x06mallox")
+}
+
+/// Replaces the first of `from`.
+fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    bytes[at..at + from.len()].copy_from_slice(to);
+    bytes
+}
+
+/// Runs the command, and tells all that came of it.
+fn run(case: &Case) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, bytes) in &case.files {
+        fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter"))
+        .args(&case.args)
+        .current_dir(&directory)
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "stdout is for the product");
+    for (name, bytes) in &case.files {
+        assert_eq!(&fs::read(directory.path().join(name)).unwrap(), bytes, "{name} is as it was");
+    }
+    format!(
+        "$ proxy-wasm-adapter {}\n{}\nexit code: {}\nfiles: {}\n",
+        case.args.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim_end(),
+        output.status.code().map_or("none".into(), |code| code.to_string()),
+        names(directory.path()).join(", "),
+    )
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-input").join(format!("{name}.txt"))
+}
+
+fn compare(name: &str, found: &str) -> Result<(), Failed> {
+    let file = golden(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, found).map_err(|error| error.to_string())?;
+        return Ok(());
+    }
+    let expected = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    if expected == found {
+        return Ok(());
+    }
+    Err(format!("--- {}\n{expected}\n--- found\n{found}", file.display()).into())
+}
+
+fn main() {
+    let cases: Vec<Case> =
+        [not_a_filter(), unsupported(), bad_settings(), files_and_usage()].into_iter().flatten().collect();
+    let expected: Vec<String> = names(golden("").parent().unwrap());
+    let stale = expected.into_iter().filter(|file| !cases.iter().any(|case| format!("{}.txt", case.name) == *file));
+    let stale: Vec<String> = stale.collect();
+    let mut trials: Vec<Trial> =
+        cases.into_iter().map(|case| Trial::test(case.name, move || compare(case.name, &run(&case)))).collect();
+    trials.push(Trial::test("no-stale-files", move || {
+        if stale.is_empty() { Ok(()) } else { Err(format!("without a case: {stale:?}").into()) }
+    }));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
