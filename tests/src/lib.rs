@@ -1,1 +1,25 @@
-//! Helpers of the tests.
+//! The adapter against real hosts.
+//!
+//! ```text
+//! suites/exchanges.rs   one case file, the same on Envoy and on every host of components   cases/, known-differences.toml
+//! suites/examples.rs    the five examples on every host                                    ../examples/*/expected.toml
+//! suites/hostile.rs     filters that mean harm
+//! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
+//! src/hosts/            starts Envoy, `serve`, `wasmtime serve` and `jco serve`
+//! src/bin/              the stock `wasmtime serve`, and the benchmark
+//! ```
+//!
+//! Envoy is what the others are measured by: a case cannot be run on ours alone.
+
+pub mod client;
+pub mod difference;
+pub mod exchange;
+pub mod fixtures;
+pub mod hosts;
+pub mod http1;
+pub mod message;
+pub mod normal;
+pub mod pool;
+pub mod script;
+pub mod trial;
+pub mod upstream;

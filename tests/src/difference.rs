@@ -1,0 +1,93 @@
+//! `tests/known-differences.toml`: where a host of components can't do what Envoy does, or where we choose otherwise.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::fixtures;
+use crate::hosts::Host;
+
+/// One way in which transcripts differ from Envoy's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// The cases, as `family/name`.
+    pub cases: BTreeSet<String>,
+    /// The hosts, if not all but Envoy.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Part of Envoy's transcript.
+    pub envoy: String,
+    /// What stands here instead.
+    pub here: String,
+    /// Why.
+    pub reason: String,
+    /// Which of the two is better for users.
+    pub better: Better,
+}
+
+/// A judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Better {
+    Envoy,
+    Here,
+    Neither,
+}
+
+/// All that is known.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Differences {
+    /// The entries.
+    #[serde(default)]
+    pub difference: Vec<Difference>,
+}
+
+impl Differences {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It is malformed, or names a case that there is none of.
+    pub fn read(cases: &BTreeSet<String>) -> Result<Self> {
+        let path = fixtures::root().join("tests/known-differences.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reads {}", path.display()))?;
+        let differences: Self = toml::from_str(&text).with_context(|| format!("reads {}", path.display()))?;
+        for difference in &differences.difference {
+            for case in &difference.cases {
+                ensure!(cases.contains(case), "known-differences.toml: there is no case `{case}`");
+            }
+            for host in &difference.hosts {
+                ensure!(Host::from_name(host).is_some(), "known-differences.toml: there is no host `{host}`");
+            }
+        }
+        Ok(differences)
+    }
+
+    /// What this host's transcript of this case has to be, given Envoy's.
+    ///
+    /// # Errors
+    /// An entry does not apply any more.
+    pub fn expected(&self, case: &str, host: Host, envoy: &str) -> Result<String> {
+        let mut expected = envoy.to_string();
+        if host == Host::Envoy {
+            return Ok(expected);
+        }
+        for difference in self.difference.iter().filter(|difference| difference.concerns(case, host)) {
+            ensure!(difference.envoy != difference.here, "an entry for `{case}` says nothing");
+            if !expected.contains(&difference.envoy) {
+                bail!("an entry for `{case}` speaks of what Envoy does not do:\n{}", difference.envoy);
+            }
+            expected = expected.replace(&difference.envoy, &difference.here);
+        }
+        Ok(expected)
+    }
+}
+
+impl Difference {
+    fn concerns(&self, case: &str, host: Host) -> bool {
+        self.cases.contains(case) && (self.hosts.is_empty() || self.hosts.iter().any(|name| name == host.name()))
+    }
+}

@@ -1,0 +1,104 @@
+//! What the tests are made of: programs, tools and filters.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+
+use anyhow::{Context, Result, bail, ensure};
+use proxy_wasm_abi::bridge::AbiVersion;
+
+/// The top of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("`tests` stands in the repository")
+}
+
+/// A directory of the build, for what tests make.
+pub fn target() -> PathBuf {
+    // target/PROFILE/deps/TEST-HASH, or target/PROFILE/BINARY.
+    let profile = profile();
+    profile.parent().unwrap_or(&profile).to_path_buf()
+}
+
+/// The directory of this profile's programs.
+fn profile() -> PathBuf {
+    let program = std::env::current_exe().expect("a program knows where it is");
+    let directory = program.parent().expect("a program stands in a directory");
+    if directory.ends_with("deps") { directory.parent().unwrap_or(directory).into() } else { directory.into() }
+}
+
+/// A program of this workspace, built now if it stands in another package than the tests.
+///
+/// # Errors
+/// It can't be built.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    static ADAPTER: OnceLock<Result<(), String>> = OnceLock::new();
+    let path = profile().join(name);
+    if name == "proxy-wasm-adapter" {
+        // Cargo builds the binaries of the tested package only.
+        let built = ADAPTER.get_or_init(|| build_adapter().map_err(|error| format!("{error:#}")));
+        if let Err(error) = built {
+            bail!("{error}");
+        }
+    }
+    ensure!(path.exists(), "`{}` is missing: run `cargo build`", path.display());
+    Ok(path)
+}
+
+fn build_adapter() -> Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--package", "proxy-wasm-adapter"]).current_dir(root());
+    command.arg("--target-dir").arg(target());
+    if profile().ends_with("release") {
+        command.arg("--release");
+    }
+    let output = command.output().context("runs cargo")?;
+    ensure!(output.status.success(), "cargo build:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A tool that `tests/tools.sh` knows, or the path in this environment variable.
+///
+/// # Errors
+/// It is not installed: a test that needs it fails.
+pub fn tool(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let output = Command::new(root().join("tests/tools.sh")).arg(name).output().context("runs tests/tools.sh")?;
+    ensure!(
+        output.status.success(),
+        "`{name}` is missing. Run `tests/tools.sh --install {name}`.\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().into())
+}
+
+/// The probe (`tests/fixtures/probe.c`) for this ABI version.
+///
+/// # Errors
+/// There is no C compiler for WebAssembly.
+pub fn probe(version: AbiVersion) -> Result<Vec<u8>> {
+    static PROBES: LazyLock<Mutex<[Option<Vec<u8>>; 3]>> = LazyLock::new(Mutex::default);
+    let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
+    let probe = &mut probes[version as usize];
+    if probe.is_none() {
+        *probe = Some(compile(version)?);
+    }
+    Ok(probe.clone().unwrap_or_default())
+}
+
+fn compile(version: AbiVersion) -> Result<Vec<u8>> {
+    let number = match version {
+        AbiVersion::V0_1_0 => 10,
+        AbiVersion::V0_2_0 => 20,
+        AbiVersion::V0_2_1 => 21,
+    };
+    let directory = tempfile::tempdir()?;
+    let filter = directory.path().join("probe.wasm");
+    let mut command = Command::new(tool("cxx", "WASM_CXX")?);
+    command.args(["--target=wasm32", "-x", "c", "-O2", "-nostdlib", "-Wl,--no-entry", &format!("-DABI={number}"), "-o"]);
+    command.arg(&filter).arg(root().join("tests/fixtures/probe.c"));
+    let output = command.output().with_context(|| format!("runs {command:?}"))?;
+    ensure!(output.status.success(), "the probe does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(&filter).context("reads the probe")
+}

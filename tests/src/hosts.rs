@@ -1,0 +1,119 @@
+//! The hosts: each runs a filter, with its settings, as a child process.
+
+mod child;
+mod envoy;
+mod jco;
+mod serve;
+mod wasmtime;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use proxy_wasm_abi::settings::Settings;
+use proxy_wasm_adapter::bridge;
+
+pub use child::{Child, Lines};
+pub use wasmtime::Reuse;
+
+/// What runs filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// The real Envoy, with the filter as it is.
+    Envoy,
+    /// The adapter's own host.
+    Serve,
+    /// The stock `wasmtime serve`: a new instance for each request.
+    WasmtimeServe,
+    /// The stock `wasmtime serve`, told to reuse instances.
+    WasmtimeServeReuse,
+    /// `jco serve` on Node, with the portable bridge.
+    Jco,
+}
+
+impl Host {
+    /// All of them, Envoy first.
+    pub const ALL: [Self; 5] =
+        [Self::Envoy, Self::Serve, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
+
+    /// The name in a test's name and in `known-differences.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy",
+            Self::Serve => "serve",
+            Self::WasmtimeServe => "wasmtime-serve",
+            Self::WasmtimeServeReuse => "wasmtime-serve-reuse",
+            Self::Jco => "jco",
+        }
+    }
+
+    /// The host with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|host| host.name() == name)
+    }
+
+    /// Starts it with this filter.
+    ///
+    /// # Errors
+    /// The filter can't be adapted, or the host does not start; with what it wrote.
+    pub fn start(self, plugin: &Plugin) -> Result<Running> {
+        let directory = tempfile::tempdir().context("makes a directory for the host")?;
+        if self == Self::Envoy {
+            return envoy::start(plugin, directory);
+        }
+        let kind = if self == Self::Jco { bridge::Kind::Portable } else { bridge::Kind::MemoryCopy };
+        let component = directory.path().join("filter.component.wasm");
+        std::fs::write(&component, adapt(plugin, kind)?).context("writes the component")?;
+        self.start_component(&component, directory)
+    }
+
+    /// Starts it with this component, which no filter need be in.
+    ///
+    /// # Errors
+    /// The host does not start; with what it wrote. Envoy runs no components.
+    pub fn start_component(self, component: &Path, directory: tempfile::TempDir) -> Result<Running> {
+        let (child, address) = match self {
+            Self::Envoy => anyhow::bail!("Envoy runs no components"),
+            Self::Serve => serve::start(component)?,
+            Self::WasmtimeServe => wasmtime::start(component, Reuse::Never)?,
+            Self::WasmtimeServeReuse => wasmtime::start(component, Reuse::Always)?,
+            Self::Jco => jco::start(component, directory.path())?,
+        };
+        Ok(Running { address, child, _directory: directory })
+    }
+}
+
+/// A filter and what it is told.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// The module.
+    pub filter: Vec<u8>,
+    /// The same for Envoy and for the adapter.
+    pub settings: Settings,
+    /// Let Envoy pass on the trailers of HTTP/1, as hosts of components do.
+    pub trailers: bool,
+}
+
+/// A host that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The process.
+    pub child: Child,
+    _directory: tempfile::TempDir,
+}
+
+/// The component of this filter.
+///
+/// # Errors
+/// The adapter's.
+pub fn adapt(plugin: &Plugin, bridge: bridge::Kind) -> Result<Vec<u8>> {
+    let mut options = proxy_wasm_adapter::Options::new(plugin.settings.clone());
+    options.bridge = bridge;
+    if let Some(path) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
+        let bytes = std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))?;
+        options.shim = proxy_wasm_adapter::shim::Shim::from_bytes(bytes);
+    }
+    Ok(proxy_wasm_adapter::adapt(&plugin.filter, &options).context("adapts the filter")?.component)
+}

@@ -1,0 +1,21 @@
+//! The adapter's own host.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::Child;
+use crate::fixtures;
+
+pub(super) fn start(component: &Path) -> Result<(Child, SocketAddr)> {
+    let mut command = Command::new(fixtures::binary("proxy-wasm-adapter")?);
+    command.arg("serve").arg(component).args(["--listen", "127.0.0.1:0"]);
+    let mut child = Child::start(&mut command)?;
+    let address = child.wait_for("address", |line| {
+        let (_, address) = line.split_once("http://")?;
+        address.split(['/', ' ']).next()?.parse().ok()
+    });
+    Ok((child, address.context("starts `serve`")?))
+}

@@ -1,0 +1,58 @@
+//! What goes over a connection, written down piece by piece.
+
+use serde::Deserialize;
+
+/// One thing that a peer does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// Sends this text; each character is one byte, so none may be beyond `\u00ff`.
+    Text(String),
+    /// Anything else.
+    Other(Action),
+}
+
+/// One thing that a peer does besides sending.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Waits until the filter logged a line with this in it, since the exchange began.
+    Await(String),
+    /// Waits until the upstream has the head of a request. For clients.
+    AwaitUpstream(bool),
+    /// Sends this byte so many times.
+    Fill(u8, usize),
+    /// Reads the head of a request and nothing more. For upstreams, which otherwise read all of it first.
+    ReadHead(bool),
+    /// Reads the request to its end. For upstreams.
+    ReadAll(bool),
+    /// Sends nothing more, and waits until the other side has closed the connection.
+    Hang(bool),
+    /// Closes the connection.
+    Close(bool),
+    /// Closes the connection with a reset.
+    Reset(bool),
+}
+
+/// The bytes that a text in a case file stands for.
+///
+/// # Panics
+/// For characters beyond `\u00ff`: the case file is wrong.
+pub fn bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|character| u8::try_from(character).unwrap_or_else(|_| panic!("{character:?} is no byte"))).collect()
+}
+
+/// Bytes as a case's transcript shows them.
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for &byte in bytes {
+        match byte {
+            b'\\' => text.push_str("\\x5c"),
+            32..=126 => text.push(byte.into()),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    // A long run of one byte says nothing more than its length.
+    let same = bytes.first().is_some_and(|first| bytes.iter().all(|byte| byte == first));
+    if same && bytes.len() > 100 { format!("{}*{}", &text[..text.len() / bytes.len()], bytes.len()) } else { text }
+}

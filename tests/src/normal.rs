@@ -1,0 +1,65 @@
+//! What of a transcript is left out or made alike before it is compared, and why. It is the same for every host; what
+//! differs beyond it stands in `known-differences.toml`.
+
+/// Headers that a server adds or changes on a connection by itself, and which no filter decides about.
+///
+/// - `connection`, `keep-alive`: about the connection, not the message.
+/// - `date`, `server`: Envoy adds them after its filters; other servers have their own.
+const CONNECTION_HEADERS: [&str; 4] = ["connection", "date", "keep-alive", "server"];
+
+/// Whether a header on a connection is compared.
+pub fn is_compared(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    !CONNECTION_HEADERS.iter().any(|header| header.as_bytes() == name) && name != b"x-script"
+}
+
+/// A line of a transcript without what differs from run to run: UUIDs, dates, this run's ports.
+pub fn line(text: &str, ports: &[(u16, &str)]) -> String {
+    let mut text = uuids(text);
+    for (port, name) in ports {
+        text = text.replace(&format!("127.0.0.1:{port}"), &format!("<{name}>"));
+    }
+    dates(&text)
+}
+
+fn uuids(text: &str) -> String {
+    const SHAPE: &[u8] = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
+    let is_uuid = |bytes: &[u8]| {
+        bytes.iter().zip(SHAPE).all(|(byte, shape)| if *shape == b'h' { byte.is_ascii_hexdigit() } else { byte == shape })
+    };
+    let mut rest = text;
+    let mut result = String::new();
+    while let Some(first) = rest.chars().next() {
+        if rest.len() >= SHAPE.len() && is_uuid(&rest.as_bytes()[..SHAPE.len()]) {
+            result.push_str("<uuid>");
+            rest = &rest[SHAPE.len()..];
+        } else {
+            result.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    result
+}
+
+/// The value of a `date` header that a filter logged.
+fn dates(text: &str) -> String {
+    let Some((before, after)) = text.split_once("[date: ") else { return text.into() };
+    match after.split_once(" GMT]") {
+        Some((_, after)) => format!("{before}[date: <date>]{after}"),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_runs_alike() {
+        assert_eq!(
+            line("[x-request-id: 0a1b2c3d-0000-4000-8000-0123456789ab] at 127.0.0.1:99", &[(99, "upstream")]),
+            "[x-request-id: <uuid>] at <upstream>"
+        );
+        assert_eq!(line("[date: Sun, 22 Nov 2026 15:00:00 GMT] [a: b]", &[]), "[date: <date>] [a: b]");
+    }
+}
