@@ -163,10 +163,7 @@ impl Body for GuestBody {
     type Data = Bytes;
     type Error = Reset;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
         if let Some(reset) = self.broken.take() {
             return Poll::Ready(Some(Err(reset)));
         }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The bytes do not compile as a component.
-    #[error("this is not a component that Wasmtime can compile: {reason}. Adapt the filter first, then serve the result")]
+    #[error(
+        "this is not a component that Wasmtime can compile: {reason}. Adapt the filter first, then serve the result"
+    )]
     Compile {
         /// What the compiler said.
         reason: String,

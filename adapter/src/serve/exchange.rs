@@ -115,12 +115,7 @@ fn has_authority(request: &Request<Incoming>) -> bool {
 }
 
 /// The response that a component gave.
-fn respond(
-    method: &Method,
-    response: Response<WasiBody>,
-    work: Work,
-    ending: Ending,
-) -> Response<ResponseBody> {
+fn respond(method: &Method, response: Response<WasiBody>, work: Work, ending: Ending) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     if parts.status.is_informational() {
         tracing::error!(status = %parts.status, "503: an informational status is no response");
@@ -128,9 +123,8 @@ fn respond(
     }
     let length = declared_length(&parts.headers);
     let ended = body.is_end_stream();
-    let has_body = *method != Method::HEAD
-        && parts.status != StatusCode::NO_CONTENT
-        && parts.status != StatusCode::NOT_MODIFIED;
+    let has_body =
+        *method != Method::HEAD && parts.status != StatusCode::NO_CONTENT && parts.status != StatusCode::NOT_MODIFIED;
     let body = GuestBody::new(body, length, work, ending);
 
     if !has_body {

@@ -88,7 +88,9 @@ mod tests {
     }
 
     async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
-        std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending()))
-            .await
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
+        })
+        .await
     }
 }

@@ -82,8 +82,7 @@ impl Instance {
         let meter = Meter::new(recipe.cpu_timeout);
         meter.attach(&mut store);
 
-        let instance =
-            meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::of_instantiating)?;
+        let instance = meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::of_instantiating)?;
         let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         if let Some(start) = &program.start {
             let start = instance

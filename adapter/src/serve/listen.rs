@@ -133,7 +133,5 @@ fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    builder
-        .serve_connection(TokioIo::new(stream), service_fn(move |request| host.clone().answer(request)))
-        .into_owned()
+    builder.serve_connection(TokioIo::new(stream), service_fn(move |request| host.clone().answer(request))).into_owned()
 }

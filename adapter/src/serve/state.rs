@@ -24,7 +24,12 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(client: Arc<Client>, abandoned: Arc<AtomicBool>, logs: [Lines; 2], memory: Option<usize>) -> Self {
+    pub(super) fn new(
+        client: Arc<Client>,
+        abandoned: Arc<AtomicBool>,
+        logs: [Lines; 2],
+        memory: Option<usize>,
+    ) -> Self {
         let [stdout, stderr] = logs;
         Self {
             table: ResourceTable::new(),

@@ -51,7 +51,8 @@ impl Callbacks {
             }
         }
         let is_filter = |exports: &&Vec<(&str, u32)>| {
-            exports.iter().any(|(name, _)| callback(name).is_some()) && !exports.iter().any(|(name, _)| *name == BRIDGE_EXPORT)
+            exports.iter().any(|(name, _)| callback(name).is_some())
+                && !exports.iter().any(|(name, _)| *name == BRIDGE_EXPORT)
         };
         let filter = exports.iter().find(is_filter);
         let functions = filter.into_iter().flatten();
@@ -102,8 +103,7 @@ impl Frame {
             true => CALLBACKS.iter().map(|callback| callback.name).find(is_named),
             false => None,
         };
-        let callback =
-            if of_filter { callbacks.0.get(&frame.func_index()).copied() } else { of_bridge() };
+        let callback = if of_filter { callbacks.0.get(&frame.func_index()).copied() } else { of_bridge() };
         Self { module: module.name().map(str::to_owned), function, of_filter, callback }
     }
 

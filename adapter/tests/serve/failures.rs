@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use http_body_util::Empty;
+use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
 use proxy_wasm_adapter::serve::{Error, Options};
 
 use crate::support::{Running, StartMode, client, collect, get, guest, h2_client, raw, request};
@@ -89,20 +90,58 @@ async fn a_plugin_that_refuses_is_never_served() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_traps_at_its_start_is_never_served() {
-    let mut options = Options::default();
-    options.plugin_name = String::from("auth");
-    let error = Running::start_component(&guest(StartMode::Traps), options).await.err().unwrap();
+async fn a_component_that_traps_at_its_start_is_never_served() {
+    let error = Running::start_component(&guest(StartMode::Traps), Options::default()).await.err().unwrap();
     assert!(matches!(error, Error::StartTrapped { .. }));
     let text = error.to_string();
-    let expected = "the plugin cannot start: `auth` trapped in `proxy_on_configure`, in the host call \
-                    `proxy_get_property`: wasm trap: wasm `unreachable` instruction executed\n    at ";
+    let expected = "the plugin cannot start: `plugin` trapped in the host call `proxy_get_property`: wasm trap: wasm \
+                    `unreachable` instruction executed\n    at ";
     assert!(text.starts_with(expected), "{text}");
+}
+
+/// The whole way: what a real shim's and filter's backtrace tells.
+#[tokio::test]
+async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
+    // Its allocator traps, which the shim calls when it hands the configuration over.
+    let filter = r#"(module $broken
+      (import "env" "proxy_get_buffer_bytes" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "proxy_abi_version_0_2_1"))
+      (func $my_allocator (export "malloc") (param i32) (result i32) unreachable)
+      (func $read_configuration (param i32)
+        (drop (call $get (i32.const 7) (i32.const 0) (local.get 0) (i32.const 16) (i32.const 20))))
+      (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (call $read_configuration (local.get 1))
+        (i32.const 1)))"#;
+    let settings = Settings {
+        plugin: Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() },
+        route: Route::DirectResponse { status: 200, body: Vec::new() },
+        clusters: Vec::new(),
+        properties: Vec::new(),
+        property_headers: Vec::new(),
+        connection: Connection::default(),
+    };
+    let filter = wat::parse_str(filter).unwrap();
+    let adapted = proxy_wasm_adapter::adapt(&filter, &proxy_wasm_adapter::Options::new(settings)).unwrap();
+    let mut options = Options::default();
+    options.plugin_name = String::from("auth");
+    let error = Running::start_component(&adapted.component, options).await.err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the plugin cannot start: `auth` trapped in `proxy_on_configure`, in the host call `proxy_get_buffer_bytes`: \
+         wasm trap: wasm `unreachable` instruction executed\n    \
+         at broken!my_allocator\n    \
+         at SHIM!proxy_get_buffer_bytes\n    \
+         at broken!read_configuration\n    \
+         at broken!proxy_on_configure"
+            .replace("SHIM", "proxy_wasm_shim_wasi02.wasm")
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_component_is_refused() {
-    let start = |bytes: Vec<u8>| async move { Running::start_component(&bytes, Options::default()).await.err().unwrap() };
+    let start =
+        |bytes: Vec<u8>| async move { Running::start_component(&bytes, Options::default()).await.err().unwrap() };
     assert!(matches!(start(b"text".to_vec()).await, Error::Compile { .. }));
     assert!(matches!(start(wat::parse_str("(module)").unwrap()).await, Error::Compile { .. }));
     assert!(matches!(start(wat::parse_str("(component)").unwrap()).await, Error::NoHandler { .. }));

@@ -49,7 +49,8 @@ async fn forwards_with_pooled_connections() {
     let to = upstream.address.to_string();
     for _ in 0..5 {
         let answer = forward(&server, &to, Method::POST, "hello").await;
-        let expected = format!("POST /forward HTTP/1.1 host=Some(\"{to}\") length=Some(\"5\") te=None body=hello trailers=None");
+        let expected =
+            format!("POST /forward HTTP/1.1 host=Some(\"{to}\") length=Some(\"5\") te=None body=hello trailers=None");
         assert_eq!(String::from_utf8(answer.body).unwrap(), expected);
     }
     assert_eq!(upstream.connections(), 1, "the connection is reused");
@@ -109,7 +110,8 @@ async fn trailers_pass_both_ways() {
     let server = Running::start(options).await;
     let sent = HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("1"))]);
     let body = Full::from("x").with_trailers(std::future::ready(Some(Ok(sent.clone()))));
-    let post = request(Method::POST, server.address, "/forward").header("x-to", upstream.address.to_string()).body(body);
+    let post =
+        request(Method::POST, server.address, "/forward").header("x-to", upstream.address.to_string()).body(body);
     let answer = exchange(&h2_client(), post.unwrap()).await;
     assert_eq!((answer.body.as_slice(), answer.trailers), (&b"x"[..], Some(sent)));
 }

@@ -129,6 +129,11 @@ async fn a_gibibyte_streams_in_constant_memory() {
     }
     assert_eq!(received, SIZE);
     let down = process.peak_memory();
-    println!("peak memory: {} KiB before, {} KiB after 1 GiB up, {} KiB after 1 GiB down", before >> 10, up >> 10, down >> 10);
+    println!(
+        "peak memory: {} KiB before, {} KiB after 1 GiB up, {} KiB after 1 GiB down",
+        before >> 10,
+        up >> 10,
+        down >> 10
+    );
     assert!(down - before < ALLOWED_GROWTH, "{before} bytes before, {up} after the upload, {down} after the download");
 }

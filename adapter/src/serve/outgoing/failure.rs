@@ -81,10 +81,9 @@ fn of_tls(error: &io::Error) -> Error {
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
             Error::TlsCertificateError
         }
-        Some(rustls::Error::AlertReceived(alert)) => Error::TlsAlertReceived {
-            alert_id: Some(u8::from(*alert)),
-            alert_message: Some(format!("{alert:?}")),
-        },
+        Some(rustls::Error::AlertReceived(alert)) => {
+            Error::TlsAlertReceived { alert_id: Some(u8::from(*alert)), alert_message: Some(format!("{alert:?}")) }
+        }
         Some(_) => Error::TlsProtocolError,
         None => Error::ConnectionTerminated,
     }
