@@ -112,9 +112,9 @@ pub fn adapt(filter: &[u8], options: &Options) -> Result<Adapted, Error> {
     parts.push(Part { name: FILTER.into(), bytes: embeddable.bytes.into_owned(), imports: wiring.filter_imports });
     parts.extend(bridge::generate(options.bridge, &abi, &options.settings.encode()));
 
-    let component = link::link(options.shim.bytes(), &parts)?;
+    let linked = link::link(options.shim.bytes(), &parts)?;
     let provenance = Provenance::new(filter, embeddable.changed, options.shim.bytes(), options);
-    let component = provenance.add_to(&component)?;
+    let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
     Ok(Adapted { component, provenance, warnings })
 }

@@ -33,6 +33,7 @@
 
 use proxy_wasm_abi::bridge::MODULE;
 use wasm_encoder::{Component, ExportKind, InstanceSection, ModuleArg, RawSection};
+use wasm_metadata::Producers;
 use wasmparser::{Instance, Parser, Payload};
 use wit_component::{ComponentEncoder, LibraryInfo};
 
@@ -57,8 +58,14 @@ pub(crate) enum Source {
     Part(String),
 }
 
+/// A component, and what its `producers` section is to say so far.
+pub(crate) struct Linked {
+    pub(crate) component: Component,
+    pub(crate) producers: Producers,
+}
+
 /// A component of the shim and these parts, which are instantiated in their order after it.
-pub(crate) fn link(shim: &[u8], parts: &[Part]) -> Result<Vec<u8>, Internal> {
+pub(crate) fn link(shim: &[u8], parts: &[Part]) -> Result<Linked, Internal> {
     let placeholders = parts.iter().map(|part| placeholder(shim, part)).collect::<Result<Vec<_>, _>>()?;
     let template = encode(shim, parts, &placeholders)?;
     fill(&template, parts, &placeholders)
@@ -95,8 +102,9 @@ fn encode(shim: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Vec<u
 }
 
 /// Puts the parts in place of their placeholders.
-fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Vec<u8>, Internal> {
+fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Linked, Internal> {
     let mut component = Component::new();
+    let mut producers = Producers::empty();
     let mut filled = Filled { modules: Vec::new(), instances: 0, shim: None, parts: vec![None; parts.len()] };
     // Sections of the component itself have depth 1.
     let mut depth = 0;
@@ -126,6 +134,11 @@ fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Vec
                 }
                 component.section(&instances);
             }
+            // Left out here, because the provenance adds to it. (wasm-metadata could do that in place, but it writes
+            // the sections of the modules within anew, and then the filter's bytes are not its own.)
+            Payload::CustomSection(section) if section.name() == "producers" => {
+                producers.merge(&Producers::from_bytes(section.data(), 0).map_err(failed)?);
+            }
             _ => {
                 component.section(&RawSection { id, data });
             }
@@ -134,7 +147,7 @@ fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Vec
     if filled.parts.contains(&None) {
         return Err(failed("a placeholder is lost"));
     }
-    Ok(component.finish())
+    Ok(Linked { component, producers })
 }
 
 /// What stands in the component so far.

@@ -6,14 +6,14 @@
 //! | `proxy-wasm-adapter` | [`inspect`](crate::inspect()) and [`extract`](crate::extract()) | [`Provenance`], as JSON |
 
 use serde::{Deserialize, Serialize};
-use wasm_encoder::{ComponentSection, CustomSection};
-use wasm_metadata::Producers;
+use wasm_encoder::{CustomSection, ProducersField, ProducersSection};
 use wasmparser::{Parser, Payload};
 
 use crate::bridge;
 use crate::digest::sha256;
 use crate::error::Internal;
 use crate::filter::ChangedByte;
+use crate::link::Linked;
 use crate::settings::Shown;
 
 /// The name of the custom section.
@@ -73,15 +73,22 @@ impl Provenance {
         }
     }
 
-    /// Writes both sections into a component.
-    pub(crate) fn add_to(&self, component: &[u8]) -> Result<Vec<u8>, Internal> {
-        let mut producers = Producers::empty();
+    /// Writes both sections into a component, and finishes it.
+    pub(crate) fn add_to(&self, linked: Linked) -> Result<Vec<u8>, Internal> {
+        let Linked { mut component, mut producers } = linked;
+        let json = serde_json::to_vec(self).map_err(|error| Internal::new("writes the provenance", error))?;
+        component.section(&CustomSection { name: SECTION.into(), data: json.into() });
         producers.add("processed-by", "proxy-wasm-adapter", VERSION);
-        let failed = |error: String| Internal::new("writes the provenance", error);
-        let mut bytes = producers.add_to_wasm(component).map_err(|error| failed(format!("{error:#}")))?;
-        let json = serde_json::to_vec(self).map_err(|error| failed(error.to_string()))?;
-        CustomSection { name: SECTION.into(), data: json.into() }.append_to_component(&mut bytes);
-        Ok(bytes)
+        let mut section = ProducersSection::new();
+        for (name, values) in producers.iter() {
+            let mut field = ProducersField::new();
+            for (value, version) in values.iter() {
+                field.value(value, version);
+            }
+            section.field(name, &field);
+        }
+        component.section(&section);
+        Ok(component.finish())
     }
 
     /// The provenance that stands in a component, if any does.

@@ -68,6 +68,17 @@ fn extract_gives_back_what_went_in() {
     }
 }
 
+/// Linkers leave room for a section's size, and write small sizes in five bytes.
+#[test]
+fn sizes_written_long_stay_so() {
+    let filter = wat(LOGGING);
+    // The first section: its number, then its size in one byte.
+    let (head, rest) = filter.split_at(8);
+    let long = [head, &[rest[0], rest[1] | 0x80, 0x80, 0x80, 0x80, 0], &rest[2..]].concat();
+    let component = adapt(&long, &options()).unwrap().component;
+    assert_eq!(extract(&component).unwrap(), long);
+}
+
 #[test]
 fn imports_that_stand_twice_link_and_come_back() {
     let filter = filter(
