@@ -63,7 +63,7 @@ impl<G: Guest> Plugin<G> {
         {
             let mut vm = self.vm.borrow_mut();
             let now = vm.host.monotonic_clock();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -82,7 +82,7 @@ impl<G: Guest> Plugin<G> {
         let iteration = self.headers_status(returned.as_ref());
         {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if iteration == Iteration::Continue {
                 stream.message(direction).headers_live = false;
             }
@@ -92,7 +92,7 @@ impl<G: Guest> Plugin<G> {
         }
         let pass = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -130,7 +130,7 @@ impl<G: Guest> Plugin<G> {
         {
             let mut vm = self.vm.borrow_mut();
             let now = if end { vm.host.monotonic_clock() } else { 0 };
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -165,7 +165,7 @@ impl<G: Guest> Plugin<G> {
     fn data_step(&self, id: u32, direction: Direction, source: Source, end: bool) {
         let (size, had_trailers) = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             stream.end_of_stream = end;
             let message = stream.message(direction);
             message.end_shown = end && message.trailers.is_none();
@@ -179,7 +179,7 @@ impl<G: Guest> Plugin<G> {
         let status = data_status(returned.as_ref());
         {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             let message = stream.message(direction);
             message.buffering = status == DataStatus::Buffer;
             if status != DataStatus::Buffer {
@@ -190,7 +190,7 @@ impl<G: Guest> Plugin<G> {
             self.act(returned.actions);
         }
         let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(&id) else { return };
+        let Some(stream) = vm.streams.get_mut(id) else { return };
         if stream.stopped(direction) {
             return;
         }
@@ -243,7 +243,7 @@ impl<G: Guest> Plugin<G> {
         {
             let mut vm = self.vm.borrow_mut();
             let now = vm.host.monotonic_clock();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -261,7 +261,7 @@ impl<G: Guest> Plugin<G> {
     fn trailers_step(&self, id: u32, direction: Direction) {
         let count = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             let message = stream.message(direction);
             message.trailers_live = true;
             message.trailers.as_ref().map_or(0, HeaderMap::len) as u32
@@ -270,7 +270,7 @@ impl<G: Guest> Plugin<G> {
         let pass = returned.as_ref().is_none_or(|returned| returned.value == 0 && !returned.stop);
         {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             let message = stream.message(direction);
             message.end_shown = true;
             if pass {
@@ -282,7 +282,7 @@ impl<G: Guest> Plugin<G> {
         }
         let held = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -306,7 +306,7 @@ impl<G: Guest> Plugin<G> {
     pub(crate) fn resume(&self, id: u32, direction: Direction) {
         let (from_filter, head) = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -326,7 +326,7 @@ impl<G: Guest> Plugin<G> {
         }
         let (bytes, had_trailers, complete) = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
@@ -352,12 +352,12 @@ impl<G: Guest> Plugin<G> {
 
     fn has_held(&self, id: u32, direction: Direction) -> bool {
         let mut vm = self.vm.borrow_mut();
-        vm.streams.get_mut(&id).is_some_and(|stream| stream.message(direction).held.is_some())
+        vm.streams.get_mut(id).is_some_and(|stream| stream.message(direction).held.is_some())
     }
 
     fn is_stopped_all(&self, id: u32, direction: Direction) -> bool {
         let mut vm = self.vm.borrow_mut();
-        vm.streams.get_mut(&id).is_none_or(|stream| stream.message(direction).stopped_all())
+        vm.streams.get_mut(id).is_none_or(|stream| stream.message(direction).stopped_all())
     }
 
     /// Answers 413 or 500 where more is held than the settings allow; tells whether the message goes on.
@@ -365,7 +365,7 @@ impl<G: Guest> Plugin<G> {
         {
             let mut vm = self.vm.borrow_mut();
             let limit = vm.settings.connection.buffer_limit as usize;
-            let Some(stream) = vm.streams.get_mut(&id) else { return false };
+            let Some(stream) = vm.streams.get_mut(id) else { return false };
             let message = stream.message(direction);
             if message.held_len() <= limit || message.streaming {
                 return true;
@@ -381,7 +381,7 @@ impl<G: Guest> Plugin<G> {
             Direction::Request => self.route(id, end),
             Direction::Response => {
                 let mut vm = self.vm.borrow_mut();
-                let Some(stream) = vm.streams.get_mut(&id) else { return };
+                let Some(stream) = vm.streams.get_mut(id) else { return };
                 let Some(headers) = stream.response.headers.clone() else { return };
                 if let Err(reply) = router::check_response(&headers) {
                     drop(vm);
@@ -398,7 +398,7 @@ impl<G: Guest> Plugin<G> {
     /// Body bytes leave the filter.
     fn pass_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
         let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(&id) else { return };
+        let Some(stream) = vm.streams.get_mut(id) else { return };
         if stream.stopped(direction) {
             return;
         }
@@ -413,7 +413,7 @@ impl<G: Guest> Plugin<G> {
     /// The trailers leave the filter.
     fn pass_trailers(&self, id: u32, direction: Direction) {
         let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(&id) else { return };
+        let Some(stream) = vm.streams.get_mut(id) else { return };
         if stream.stopped(direction) {
             return;
         }

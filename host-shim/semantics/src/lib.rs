@@ -23,6 +23,7 @@ mod plugin;
 mod properties;
 mod router;
 mod stream;
+mod streams;
 mod vm;
 
 pub use body::Body;

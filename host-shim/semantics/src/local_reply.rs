@@ -70,7 +70,7 @@ impl<G: Guest> Plugin<G> {
     pub(crate) fn local_reply(&self, id: u32, reply: LocalReply) {
         let (headers, end) = {
             let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.response_ended || stream.destroyed {
                 return;
             }

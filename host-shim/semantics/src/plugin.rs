@@ -117,7 +117,7 @@ impl<G: Guest> Plugin<G> {
     pub fn wants(&self, id: u32, direction: Direction) -> bool {
         let mut vm = self.vm.borrow_mut();
         let limit = vm.settings.connection.buffer_limit as usize;
-        let Some(stream) = vm.streams.get_mut(&id) else { return false };
+        let Some(stream) = vm.streams.get_mut(id) else { return false };
         if stream.stopped(direction) {
             return false;
         }
@@ -127,23 +127,23 @@ impl<G: Guest> Plugin<G> {
 
     /// The next thing for the edge to do.
     pub fn next_effect(&self, id: u32) -> Option<Effect> {
-        self.vm.borrow_mut().streams.get_mut(&id)?.effects.pop_front()
+        self.vm.borrow_mut().streams.get_mut(id)?.effects.pop_front()
     }
 
     /// Whether there is something for the edge to do.
     pub fn has_effects(&self, id: u32) -> bool {
-        self.vm.borrow().streams.get(&id).is_some_and(|stream| !stream.effects.is_empty())
+        self.vm.borrow().streams.get(id).is_some_and(|stream| !stream.effects.is_empty())
     }
 
     /// Whether the response has left the filter, or the exchange was broken off.
     pub fn ended(&self, id: u32) -> bool {
-        self.vm.borrow().streams.get(&id).is_none_or(|stream| stream.response_ended)
+        self.vm.borrow().streams.get(id).is_none_or(|stream| stream.response_ended)
     }
 
     /// The upstream's response can't be had, or not all of it.
     pub fn upstream_failed(&self, id: u32, failure: UpstreamFailure) {
         let mut reply = failure.reply();
-        if self.vm.borrow().streams.get(&id).is_some_and(|stream| stream.response.headers.is_some()) {
+        if self.vm.borrow().streams.get(id).is_some_and(|stream| stream.response.headers.is_some()) {
             reply.details = failure.details_after_headers();
         }
         self.local_reply(id, reply);
@@ -153,7 +153,7 @@ impl<G: Guest> Plugin<G> {
     pub fn idle_timeout(&self, id: u32) {
         let reply = {
             let vm = self.vm.borrow();
-            let Some(stream) = vm.streams.get(&id) else { return };
+            let Some(stream) = vm.streams.get(id) else { return };
             router::idle_timeout_reply(stream.request.complete)
         };
         self.local_reply(id, reply);
@@ -161,7 +161,7 @@ impl<G: Guest> Plugin<G> {
 
     /// The client is gone.
     pub fn client_gone(&self, id: u32) {
-        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
             stream.facts.response_flags |= router::flags::DOWNSTREAM_CONNECTION_TERMINATION;
             stream.facts.response_code_details.get_or_insert_with(|| "downstream_remote_disconnect".into());
             stream.response_ended = true;
@@ -173,7 +173,7 @@ impl<G: Guest> Plugin<G> {
         {
             let mut vm = self.vm.borrow_mut();
             let now = vm.host.monotonic_clock();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             if let Some(status) = stream.response.headers.as_ref().and_then(router::status) {
                 stream.facts.response_code = Some(status);
             }
@@ -183,13 +183,13 @@ impl<G: Guest> Plugin<G> {
         }
         // What they ask for that acts on the stream comes too late: there is none any more.
         self.call(id, Id::Log, &[id]);
-        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
             stream.logging = false;
             stream.destroyed = true;
         }
         self.call(id, Id::Done, &[id]);
         self.call(id, Id::Delete, &[id]);
-        self.vm.borrow_mut().streams.remove(&id);
+        self.vm.borrow_mut().streams.remove(id);
     }
 
     /// Does what host calls asked for during a callback.
@@ -199,7 +199,7 @@ impl<G: Guest> Plugin<G> {
             match action {
                 Action::Continue(id, direction) => self.resume(id, direction),
                 Action::Close(id) => {
-                    if let Some(stream) = self.vm.borrow_mut().streams.get_mut(&id) {
+                    if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
                         stream.facts.response_code_details.get_or_insert_with(|| "wasm_close_stream".into());
                         stream.reset(ResetReason::ClosedByFilter);
                     }

@@ -26,7 +26,8 @@ pub enum UpstreamFailure {
 }
 
 impl UpstreamFailure {
-    fn reason(self) -> &'static str {
+    /// Envoy's word for it.
+    pub fn reason(self) -> &'static str {
         match self {
             Self::ConnectionFailed => "remote connection failure",
             Self::ConnectionTerminated => "connection termination",
@@ -155,7 +156,7 @@ impl<G: Guest> Plugin<G> {
                 }
             };
             let now = vm.host.monotonic_clock();
-            let Some(stream) = vm.streams.get_mut(&id) else { return };
+            let Some(stream) = vm.streams.get_mut(id) else { return };
             let Some(mut headers) = stream.request.headers.clone() else { return };
             if !has_route(&headers, forwarded_proto) {
                 let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
@@ -183,7 +184,7 @@ impl<G: Guest> Plugin<G> {
     /// Milliseconds that the upstream has from the end of the request to the end of its response, once the request is
     /// on its way; 0 is no limit.
     pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {
-        self.vm.borrow().streams.get(&id)?.upstream_timeout_ms
+        self.vm.borrow().streams.get(id)?.upstream_timeout_ms
     }
 }
 

@@ -1,13 +1,12 @@
 //! The virtual machine: its contexts, and which of them a host call acts on.
 
-use std::collections::BTreeMap;
-
 use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, settings::Settings};
 
 use crate::{
     environment::Host,
     local_reply::LocalReply,
     stream::{Direction, Stream},
+    streams::Streams,
 };
 
 /// The context id of the VM itself.
@@ -40,7 +39,7 @@ pub struct Vm {
     pub(crate) settings: Settings,
     pub(crate) version: AbiVersion,
     pub(crate) host: Box<dyn Host>,
-    pub(crate) streams: BTreeMap<u32, Stream>,
+    pub(crate) streams: Streams,
     pub(crate) phase: Phase,
     next_context: u32,
     /// The context whose callback runs.
@@ -60,7 +59,7 @@ impl Vm {
             settings,
             version,
             host,
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             phase: Phase::Running,
             next_context: ROOT_CONTEXT + 1,
             current: VM_CONTEXT,
@@ -81,7 +80,7 @@ impl Vm {
         // After four thousand million streams the ids start over; a live one is never given twice.
         loop {
             self.next_context = self.next_context.checked_add(1).unwrap_or(ROOT_CONTEXT + 1);
-            if !self.streams.contains_key(&self.next_context) {
+            if !self.streams.contains(self.next_context) {
                 return id;
             }
         }
@@ -100,7 +99,7 @@ impl Vm {
     }
 
     fn exists(&self, context: u32) -> bool {
-        context <= ROOT_CONTEXT || self.streams.contains_key(&context)
+        context <= ROOT_CONTEXT || self.streams.contains(context)
     }
 
     /// The context that a host call acts on.
@@ -110,12 +109,12 @@ impl Vm {
 
     /// The stream that a host call acts on, unless it acts on the root or the VM.
     pub(crate) fn stream(&self) -> Option<&Stream> {
-        self.streams.get(&self.context())
+        self.streams.get(self.context())
     }
 
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
         let context = self.context();
-        self.streams.get_mut(&context)
+        self.streams.get_mut(context)
     }
 
     /// `proxy_set_effective_context`

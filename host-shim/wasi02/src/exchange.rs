@@ -13,7 +13,7 @@ use crate::{
         http::types::{FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam},
         io::poll::{Pollable, poll},
     },
-    failure::upstream_failure,
+    failure::{refusal, upstream_failure},
     host::WasiHost,
     reader::{Arrival, Reader},
     request, response, upstream,
@@ -135,7 +135,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
                         self.response_future = Some(future);
                         self.request_writer = writer;
                     }
-                    Err(code) => self.fail_upstream(upstream_failure(&code), &format!("{code:?}")),
+                    Err(code) => self.fail_upstream(upstream_failure(&code), refusal(&code)),
                 }
                 if end {
                     self.start_upstream_timer();
@@ -155,7 +155,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             Frame::LengthMismatch { declared, actual } => {
                 self.request_writer = None;
                 let reason = format!("the filter made a request body of {actual} bytes of one declared as {declared}");
-                self.fail_upstream(UpstreamFailure::ProtocolError, &reason);
+                self.fail_upstream(UpstreamFailure::ProtocolError, Some(&reason));
             }
         }
     }
@@ -234,7 +234,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             Arrival::Data(bytes) => self.plugin.data(self.id, Direction::Request, bytes, false),
             Arrival::End(None) => self.plugin.data(self.id, Direction::Request, Vec::new(), true),
             Arrival::End(Some(trailers)) => self.plugin.trailers(self.id, Direction::Request, trailers),
-            Arrival::Failed(_) => {
+            Arrival::Failed => {
                 self.plugin.client_gone(self.id);
                 self.abort();
             }
@@ -249,8 +249,8 @@ impl<'a, G: Guest> Exchange<'a, G> {
             self.response_future = None;
             match arrived {
                 Ok(Ok(response)) => self.receive_response(response),
-                Ok(Err(code)) => self.fail_upstream(upstream_failure(&code), &format!("{code:?}")),
-                Err(()) => self.fail_upstream(UpstreamFailure::ConnectionTerminated, "no response"),
+                Ok(Err(code)) => self.fail_upstream(upstream_failure(&code), refusal(&code)),
+                Err(()) => self.fail_upstream(UpstreamFailure::ConnectionTerminated, None),
             }
             return true;
         }
@@ -269,9 +269,9 @@ impl<'a, G: Guest> Exchange<'a, G> {
                     Some(trailers) => self.plugin.trailers(self.id, Direction::Response, trailers),
                 }
             }
-            Arrival::Failed(code) => {
+            Arrival::Failed => {
                 self.response_body = None;
-                self.fail_upstream(UpstreamFailure::ProtocolError, &format!("{code:?}"));
+                self.fail_upstream(UpstreamFailure::ProtocolError, None);
             }
         }
         true
@@ -296,9 +296,9 @@ impl<'a, G: Guest> Exchange<'a, G> {
         self.plugin.headers(self.id, Direction::Response, headers, bodiless);
     }
 
-    fn fail_upstream(&mut self, failure: UpstreamFailure, reason: &str) {
+    fn fail_upstream(&mut self, failure: UpstreamFailure, reason: Option<&str>) {
         self.upstream_deadline = None;
-        WasiHost.log(&format!("[warn] upstream: {reason}"));
+        WasiHost.log(&format!("[warn] upstream: {}", reason.unwrap_or(failure.reason())));
         self.plugin.upstream_failed(self.id, failure);
     }
 

@@ -24,3 +24,18 @@ pub(crate) fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
         _ => UpstreamFailure::ConnectionFailed,
     }
 }
+
+/// What to tell the operator where Envoy's name for it says too little.
+pub(crate) fn refusal(code: &ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::HttpRequestDenied => Some("the host does not allow requests there"),
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => Some("its name can't be resolved"),
+        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
+            Some("no TLS connection can be made")
+        }
+        ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestMethodInvalid => {
+            Some("the host refuses the request's method or path")
+        }
+        _ => None,
+    }
+}

@@ -30,5 +30,5 @@ pub(crate) fn to_fields(map: &HeaderMap) -> Fields {
 }
 
 fn warn(name: &str) {
-    WasiHost.log(&format!("[warn] header `{}` is left out: the host refuses it", name.escape_debug()));
+    WasiHost.log(&format!("[warn] header `{}` is left out: the host refuses it", name.escape_default()));
 }

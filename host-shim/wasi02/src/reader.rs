@@ -3,7 +3,7 @@
 use proxy_wasm_semantics::{HeaderMap, Kind};
 
 use crate::bindings::wasi::{
-    http::types::{ErrorCode, FutureTrailers, IncomingBody, http_error_code},
+    http::types::{FutureTrailers, IncomingBody},
     io::{
         poll::Pollable,
         streams::{InputStream, StreamError},
@@ -22,7 +22,7 @@ pub(crate) enum Arrival {
     /// Nothing yet.
     Pending,
     /// The peer broke it off.
-    Failed(ErrorCode),
+    Failed,
 }
 
 /// An incoming body.
@@ -67,10 +67,7 @@ impl Reader {
                     Ok(bytes) if bytes.is_empty() => return Arrival::Pending,
                     Ok(bytes) => return Arrival::Data(bytes),
                     Err(StreamError::Closed) => self.finish(),
-                    Err(StreamError::LastOperationFailed(error)) => {
-                        let code = http_error_code(&error).unwrap_or(ErrorCode::ConnectionTerminated);
-                        return Arrival::Failed(code);
-                    }
+                    Err(StreamError::LastOperationFailed(_)) => return Arrival::Failed,
                 },
                 State::Trailers(future) => {
                     let trailers = match future.get() {
@@ -79,7 +76,7 @@ impl Reader {
                             let entries = fields.entries();
                             (!entries.is_empty()).then(|| HeaderMap::from_pairs(Kind::Trailers, entries))
                         }
-                        Some(Ok(Err(code))) => return Arrival::Failed(code),
+                        Some(Ok(Err(_))) => return Arrival::Failed,
                         Some(Ok(Ok(None)) | Err(())) => None,
                     };
                     self.pollable = None;

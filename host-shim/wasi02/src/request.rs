@@ -58,7 +58,7 @@ pub(crate) fn receive(request: IncomingRequest) -> Incoming {
                     body.put_back(trailers);
                     false
                 }
-                Arrival::Failed(_) => false,
+                Arrival::Failed => false,
             }
         }
     };

@@ -1,0 +1,236 @@
+//! The test bed: a started plugin, its machine, and what arrives from both sides.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use proxy_wasm_abi::{
+    bridge::AbiVersion,
+    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings},
+};
+use proxy_wasm_semantics::{Direction, Effect, HeaderMap, Host, Kind, Plugin, Request, Vm};
+
+use super::{
+    filter::{Call, Filter, Id},
+    show,
+};
+
+pub(crate) const REQUEST: Direction = Direction::Request;
+pub(crate) const RESPONSE: Direction = Direction::Response;
+
+/// What the test sets and sees of the machine.
+#[derive(Default)]
+struct Clocks {
+    wall: Cell<u64>,
+    monotonic: Cell<u64>,
+    seed: Cell<u8>,
+    log: RefCell<Vec<String>>,
+}
+
+struct Machine(Rc<Clocks>);
+
+impl Host for Machine {
+    fn wall_clock(&self) -> u64 {
+        self.0.wall.get()
+    }
+
+    fn monotonic_clock(&self) -> u64 {
+        self.0.monotonic.get()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = self.0.seed.get();
+            self.0.seed.set(self.0.seed.get().wrapping_add(1));
+        }
+    }
+
+    fn log(&self, line: &str) {
+        assert!(!line.contains('\n'), "a record is one line: {line:?}");
+        self.0.log.borrow_mut().push(line.into());
+    }
+}
+
+/// A plugin under test.
+pub(crate) struct Bed {
+    pub(crate) plugin: Rc<Plugin<Filter>>,
+    clocks: Rc<Clocks>,
+}
+
+impl Bed {
+    /// A started plugin with Envoy's defaults, except that nothing is added to the requests.
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of(AbiVersion::V0_2_1, change)
+    }
+
+    /// The same with another version of the ABI.
+    pub(crate) fn of(version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
+        let bed = Self::unstarted(version, change);
+        bed.plugin.start().expect("it starts");
+        bed.trace();
+        bed
+    }
+
+    /// A plugin that has not started.
+    pub(crate) fn unstarted(version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            plugin: PluginSettings { name: "p".into(), log_level: 2, ..PluginSettings::default() },
+            route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 15_000 },
+            clusters: Vec::new(),
+            properties: Vec::new(),
+            property_headers: Vec::new(),
+            connection: Connection { forwarded_proto: false, request_id: false, ..Connection::default() },
+        };
+        change(&mut settings);
+        let clocks = Rc::new(Clocks::default());
+        let machine = Box::new(Machine(clocks.clone()));
+        let plugin = Rc::new_cyclic(|plugin| Plugin::new(settings, version, machine, Filter::new(plugin.clone())));
+        Self { plugin, clocks }
+    }
+
+    // The script.
+
+    /// What the filter does in this callback, and returns.
+    pub(crate) fn on(&self, callback: Id, script: impl Fn(&Call<'_>) -> u32 + 'static) {
+        self.filter().scripts.borrow_mut().insert(callback as usize, Rc::new(script));
+    }
+
+    /// What this callback returns: each value once, the last one from then on.
+    pub(crate) fn returns<const N: usize>(&self, callback: Id, values: [u32; N]) {
+        let next = Cell::new(0);
+        self.on(callback, move |_| {
+            let value = values[next.get()];
+            next.set((next.get() + 1).min(N - 1));
+            value
+        });
+    }
+
+    /// The filter does not export this callback.
+    pub(crate) fn lacks(&self, callback: Id) {
+        self.filter().missing.borrow_mut().push(callback);
+    }
+
+    /// What the module's start function does.
+    pub(crate) fn at_start(&self, script: impl Fn(&mut Vm) + 'static) {
+        *self.filter().start.borrow_mut() = Some(Box::new(script));
+    }
+
+    /// Runs this as the filter, for another stream: what a timer or a callout's answer would do. The other stream is
+    /// opened and closed for it, and does not show in the trace.
+    pub(crate) fn elsewhere(&self, script: impl Fn(&Call<'_>) + 'static) {
+        let before = self.trace();
+        let noted = Rc::new(Cell::new(0));
+        let end = noted.clone();
+        self.filter().scripts.borrow_mut().insert(
+            Id::ContextCreate as usize,
+            Rc::new(move |call| {
+                script(call);
+                end.set(call.trace_len());
+                0
+            }),
+        );
+        let muted = [Id::RequestHeaders, Id::Log, Id::Done, Id::Delete];
+        self.filter().missing.borrow_mut().extend(muted);
+        let other = self.plugin.open(Request { path: b"/".into(), ..Request::default() }, false);
+        self.plugin.close(other);
+        self.filter().scripts.borrow_mut().remove(&(Id::ContextCreate as usize));
+        let kept = self.filter().missing.borrow().len() - muted.len();
+        self.filter().missing.borrow_mut().truncate(kept);
+        let after = self.trace();
+        *self.filter().trace.borrow_mut() = before.into_iter().chain(after.into_iter().skip(1)).collect();
+    }
+
+    // What arrives.
+
+    /// A request of these header lines.
+    pub(crate) fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], end: bool) -> u32 {
+        let request = Request {
+            method: method.into(),
+            path: path.into(),
+            authority: b"h".into(),
+            scheme: b"http".into(),
+            headers: headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+        };
+        self.plugin.open(request, end)
+    }
+
+    /// `GET /p`
+    pub(crate) fn get(&self) -> u32 {
+        self.open("GET", "/p", &[], true)
+    }
+
+    /// `POST /p`, its body to come.
+    pub(crate) fn post(&self) -> u32 {
+        self.open("POST", "/p", &[], false)
+    }
+
+    /// The head of a 200 response.
+    pub(crate) fn respond(&self, id: u32, headers: &[(&str, &str)], end: bool) {
+        let pairs = [(":status", "200")].into_iter().chain(headers.iter().copied());
+        self.plugin.headers(id, RESPONSE, HeaderMap::from_pairs(Kind::Response, pairs), end);
+    }
+
+    pub(crate) fn data(&self, id: u32, direction: Direction, bytes: &str, end: bool) {
+        self.plugin.data(id, direction, bytes.into(), end);
+    }
+
+    /// The body as HTTP/1.1 brings it: these pieces, then the end.
+    pub(crate) fn body(&self, id: u32, direction: Direction, pieces: &[&str]) {
+        for piece in pieces {
+            self.data(id, direction, piece, false);
+        }
+        self.data(id, direction, "", true);
+    }
+
+    pub(crate) fn trailers(&self, id: u32, direction: Direction, trailers: &[(&str, &str)]) {
+        let trailers = HeaderMap::from_pairs(Kind::Trailers, trailers.iter().copied());
+        self.plugin.trailers(id, direction, trailers);
+    }
+
+    pub(crate) fn set_clocks(&self, wall: u64, monotonic: u64) {
+        self.clocks.wall.set(wall);
+        self.clocks.monotonic.set(monotonic);
+    }
+
+    // What comes of it.
+
+    /// The callbacks and notes since the last look.
+    pub(crate) fn trace(&self) -> Vec<String> {
+        self.filter().trace.take()
+    }
+
+    /// The same without the callbacks.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.trace().iter().filter_map(|line| line.strip_prefix("  ").map(str::to_string)).collect()
+    }
+
+    /// The same without the notes.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.trace().into_iter().filter(|line| !line.starts_with(' ')).collect()
+    }
+
+    /// What the edge is to do, since the last look.
+    pub(crate) fn effects(&self, id: u32) -> Vec<String> {
+        std::iter::from_fn(|| self.plugin.next_effect(id)).map(|effect| show::effect(&effect)).collect()
+    }
+
+    /// The same as values.
+    pub(crate) fn raw_effects(&self, id: u32) -> Vec<Effect> {
+        std::iter::from_fn(|| self.plugin.next_effect(id)).collect()
+    }
+
+    /// The filter's log.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.clocks.log.take()
+    }
+
+    fn filter(&self) -> &Filter {
+        self.plugin.guest()
+    }
+}
