@@ -14,6 +14,13 @@ use crate::provenance::Provenance;
 
 /// What stands in a module that validates, or the one reason why it does not.
 pub(crate) fn read(filter: &[u8]) -> Result<Facts, Problem> {
+    let facts = open(filter)?;
+    validate(filter)?;
+    Ok(facts)
+}
+
+/// What stands in a module, valid or not, or why the file is none.
+pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
     if filter.is_empty() {
         return Err(Problem::Empty);
     }
@@ -26,8 +33,10 @@ pub(crate) fn read(filter: &[u8]) -> Result<Facts, Problem> {
             _ => Problem::Component,
         });
     }
-    validate(filter)?;
-    Facts::read(filter).map_err(|error| Problem::Invalid { message: error.message().into(), offset: error.offset() })
+    Facts::read(filter).map_err(|error| {
+        // The validator looks closer, so it has the first word.
+        validate(filter).err().unwrap_or(Problem::Invalid { message: error.message().into(), offset: error.offset() })
+    })
 }
 
 /// What is wrong with a module that validates, in the order in which a user would want to know.
@@ -40,7 +49,8 @@ pub(crate) fn check(facts: &Facts, abi: &Abi, stub_unknown_imports: bool) -> Vec
     problems
 }
 
-fn validate(filter: &[u8]) -> Result<(), Problem> {
+/// The one reason why a module does not validate.
+pub(crate) fn validate(filter: &[u8]) -> Result<(), Problem> {
     // What the hosts at hand enable, and memory64 and threads for a message of their own.
     let Err(error) = Validator::new_with_features(WasmFeatures::WASM3).validate_all(filter) else { return Ok(()) };
     let (message, offset) = (error.message().to_owned(), error.offset());

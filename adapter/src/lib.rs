@@ -49,6 +49,7 @@ pub use inspect::inspect;
 pub use text::assemble;
 
 use error::{Internal, Severity};
+use facts::Facts;
 use link::Part;
 use provenance::Provenance;
 use shim::Shim;
@@ -97,7 +98,15 @@ pub fn check(filter: &[u8], stub_unknown_imports: bool) -> Vec<Problem> {
 /// # Errors
 /// [`Error::Filter`] with every problem of the filter, or [`Error::Internal`].
 pub fn adapt(filter: &[u8], options: &Options) -> Result<Adapted, Error> {
-    let facts = check::read(filter).map_err(|problem| Error::Filter(vec![problem]))?;
+    let invalid = |problem| Error::Filter(vec![problem]);
+    let facts = check::open(filter).map_err(invalid)?;
+    // Validating takes longest. A filter that passes is validated once, within its component; one that does not, here,
+    // so that nothing else is said of a filter that is invalid.
+    build(filter, facts, options).map_err(|error| check::validate(filter).map_err(invalid).err().unwrap_or(error))
+}
+
+/// The recipe.
+fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Error> {
     let abi = abi::Abi::of(&facts);
     let problems = check::check(&facts, &abi, options.stub_unknown_imports);
     let (errors, warnings): (Vec<_>, _) =

@@ -1,10 +1,9 @@
 //! The settings file.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::{DirectResponse, Input, Problem, Source, Value, json};
@@ -46,9 +45,9 @@ struct File {
     allow_on_headers_stop_iteration: Option<bool>,
     log_level: Option<String>,
     #[serde(default)]
-    properties: Properties,
+    properties: ByPath<Leaf>,
     #[serde(default)]
-    property_headers: BTreeMap<String, String>,
+    property_headers: ByPath<String>,
     upstream: Option<String>,
     upstream_timeout: Option<u64>,
     direct_response: Option<Direct>,
@@ -76,8 +75,8 @@ impl From<File> for Input {
             environment: file.environment.into_iter().collect(),
             allow_on_headers_stop_iteration: file.allow_on_headers_stop_iteration,
             log_level: file.log_level,
-            properties: file.properties.0,
-            property_headers: file.property_headers.into_iter().collect(),
+            properties: file.properties.0.into_iter().map(|(path, leaf)| (path, leaf.into())).collect(),
+            property_headers: file.property_headers.0,
             upstream: file.upstream,
             upstream_timeout: file.upstream_timeout,
             direct_response: file.direct_response.map(Into::into),
@@ -134,67 +133,57 @@ impl From<Direct> for DirectResponse {
     }
 }
 
-/// Values by path. A table within is a longer path, so that `source.address = "…"` and `"source.address" = "…"` are the
+/// Entries by path. A table within is a longer path, so that `source.address = "…"` and `"source.address" = "…"` are the
 /// same.
-#[derive(Default)]
-struct Properties(Vec<(String, Value)>);
+struct ByPath<T>(Vec<(String, T)>);
 
-impl<'de> Deserialize<'de> for Properties {
+impl<T> Default for ByPath<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByPath<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Paths;
-        impl<'de> Visitor<'de> for Paths {
-            type Value = Vec<(String, Value)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table of properties")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    match map.next_value()? {
-                        Node::Value(value) => all.push((key, value)),
-                        Node::Table(inner) => {
-                            all.extend(inner.0.into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
-                        }
-                    }
+        let nodes: BTreeMap<String, Node<T>> = BTreeMap::deserialize(deserializer)?;
+        let mut all = Vec::new();
+        for (key, node) in nodes {
+            match node {
+                Node::Leaf(leaf) => all.push((key, leaf)),
+                Node::Table(inner) => {
+                    all.extend(inner.0.into_iter().map(|(rest, leaf)| (format!("{key}.{rest}"), leaf)))
                 }
-                Ok(all)
             }
         }
-        deserializer.deserialize_map(Paths).map(Self)
+        Ok(Self(all))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a string, a number, a boolean or a table of such")]
-enum Node {
-    #[serde(with = "value")]
-    Value(Value),
-    Table(Properties),
+enum Node<T> {
+    Leaf(T),
+    Table(ByPath<T>),
 }
 
-mod value {
-    use serde::{Deserialize, Deserializer};
+/// A property's value as TOML has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Leaf {
+    Text(String),
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+}
 
-    use super::Value;
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Known {
-        Text(String),
-        Bool(bool),
-        Int(i64),
-        Float(f64),
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        Ok(match Known::deserialize(deserializer)? {
-            Known::Text(text) => Value::Text(text),
-            Known::Bool(value) => Value::Bool(value),
-            Known::Int(number) => Value::Int(number),
-            Known::Float(number) => Value::Float(number),
-        })
+impl From<Leaf> for Value {
+    fn from(leaf: Leaf) -> Self {
+        match leaf {
+            Leaf::Text(text) => Self::Text(text),
+            Leaf::Bool(value) => Self::Bool(value),
+            Leaf::Int(number) => Self::Int(number),
+            Leaf::Float(number) => Self::Float(number),
+        }
     }
 }
 

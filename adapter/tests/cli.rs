@@ -1,0 +1,254 @@
+//! The command line's contract: what goes where, and what is there afterwards.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::{filter, filter_text, stand_in};
+use tempfile::TempDir;
+
+/// A directory with `filter.wasm` and the stand-in shim.
+fn directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("filter.wasm"), filter("")).unwrap();
+    fs::write(directory.path().join("shim.wasm"), stand_in()).unwrap();
+    directory
+}
+
+fn command(directory: &TempDir, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter"));
+    command.args(args).current_dir(directory).env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+fn adapt(directory: &TempDir, args: &[&str]) -> Output {
+    let options = ["--shim", "shim.wasm", "--direct-response", "200"];
+    command(directory, &[&["adapt"], args, &options].concat()).output().unwrap()
+}
+
+#[track_caller]
+fn done(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn read(directory: &TempDir, name: &str) -> Vec<u8> {
+    fs::read(directory.path().join(name)).unwrap()
+}
+
+#[test]
+fn there_and_back() {
+    let directory = directory();
+    let output = adapt(&directory, &["filter.wasm", "-o", "out.wasm"]);
+    done(&output);
+    assert_eq!((output.stdout, output.stderr), (Vec::new(), Vec::new()), "nothing to say");
+    done(&command(&directory, &["extract", "out.wasm", "-o", "back.wasm"]).output().unwrap());
+    assert_eq!(read(&directory, "back.wasm"), read(&directory, "filter.wasm"));
+}
+
+#[test]
+fn stdin_and_stdout() {
+    let directory = directory();
+    done(&adapt(&directory, &["filter.wasm", "-o", "out.wasm"]));
+    let mut child = command(&directory, &["adapt", "-", "-o", "-", "--shim", "shim.wasm", "--direct-response", "200"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&read(&directory, "filter.wasm")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    done(&output);
+    assert_eq!(output.stdout, read(&directory, "out.wasm"), "the same component");
+}
+
+#[test]
+fn text_is_taken() {
+    let directory = directory();
+    fs::write(directory.path().join("filter.wat"), filter_text("")).unwrap();
+    done(&adapt(&directory, &["filter.wat", "-o", "text.wasm"]));
+    done(&adapt(&directory, &["filter.wasm", "-o", "binary.wasm"]));
+    assert_eq!(read(&directory, "text.wasm"), read(&directory, "binary.wasm"));
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let directory = directory();
+    let mut child = command(&directory, &["inspect", "filter.wasm"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_earlier_output_is_replaced() {
+    let directory = directory();
+    fs::write(directory.path().join("out.wasm"), "earlier").unwrap();
+    done(&adapt(&directory, &["filter.wasm", "-o", "out.wasm"]));
+    assert!(read(&directory, "out.wasm").starts_with(b"\0asm"));
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 3, "nothing else is left");
+}
+
+#[test]
+fn an_earlier_output_stays_where_there_is_no_new_one() {
+    let directory = directory();
+    fs::write(directory.path().join("out.wasm"), "earlier").unwrap();
+    fs::write(directory.path().join("filter.wasm"), "no filter").unwrap();
+    assert_eq!(adapt(&directory, &["filter.wasm", "-o", "out.wasm"]).status.code(), Some(3));
+    assert_eq!(read(&directory, "out.wasm"), b"earlier");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_modes_stay() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("target.wasm"), "earlier").unwrap();
+    fs::set_permissions(path("target.wasm"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("target.wasm", path("link.wasm")).unwrap();
+    done(&adapt(&directory, &["filter.wasm", "-o", "link.wasm"]));
+    assert!(fs::symlink_metadata(path("link.wasm")).unwrap().is_symlink());
+    assert!(read(&directory, "target.wasm").starts_with(b"\0asm"));
+    assert_eq!(fs::metadata(path("target.wasm")).unwrap().permissions().mode() & 0o777, 0o640);
+
+    symlink("filter.wasm", path("input.wasm")).unwrap();
+    let output = adapt(&directory, &["filter.wasm", "-o", "input.wasm"]);
+    assert_eq!(output.status.code(), Some(2), "a link to the input is the input");
+}
+
+#[test]
+fn color_is_by_option() {
+    let directory = directory();
+    let stderr = |args: &[&str]| {
+        let output = command(&directory, args).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let wrong = ["extract", "filter.wasm", "-o", "out.wasm"];
+    assert!(stderr(&wrong).starts_with("error: "), "not to a pipe");
+    assert!(stderr(&[&wrong[..], &["--color", "always"]].concat()).starts_with("\x1b[1;31merror\x1b[0m: "));
+}
+
+#[test]
+fn verbose_says_what_was_done() {
+    let directory = directory();
+    let output = adapt(&directory, &["-v", "filter.wasm", "-o", "out.wasm"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("adapted `filter.wasm` ("), "{stderr}");
+}
+
+/// A settings file says all that options say, and the component is the same.
+#[test]
+fn a_settings_file_says_what_options_say() {
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name);
+    fs::create_dir(path("conf")).unwrap();
+    fs::write(path("conf/plugin.json"), r#"{"a":1}"#).unwrap();
+    fs::write(
+        path("conf/plugin.toml"),
+        r#"
+            plugin_name = "name"
+            root_id = "root"
+            vm_id = "vm"
+            configuration_file = "plugin.json"
+            vm_configuration = "vm text"
+            environment = { A = "1", B = "2" }
+            allow_on_headers_stop_iteration = true
+            log_level = "debug"
+            upstream = "https://example.org"
+            upstream_timeout = 0
+            x_forwarded_proto = false
+            x_request_id = false
+            buffer_limit = 1024
+            stream_idle_timeout = 5000
+            bridge = "portable"
+            stub_unknown_imports = true
+
+            [properties]
+            source.address = "192.0.2.1:4711"
+            source.port = 4711
+            connection.mtls = true
+
+            [property_headers]
+            xds.cluster_name = "X-Cluster"
+
+            [clusters]
+            auth = "http://127.0.0.1:9000"
+        "#,
+    )
+    .unwrap();
+    let run = |args: &[&str]| {
+        let adapt = ["adapt", "filter.wasm", "-o", "out.wasm", "--shim", "shim.wasm"];
+        done(&command(&directory, &[&adapt, args].concat()).output().unwrap());
+        read(&directory, "out.wasm")
+    };
+    let by_file = run(&["--settings", "conf/plugin.toml"]);
+    let options = "--plugin-name name --root-id root --vm-id vm --config conf/plugin.json --env A=1 --env B=2 \
+        --allow-on-headers-stop-iteration --log-level debug --upstream https://example.org --upstream-timeout 0 \
+        --no-x-forwarded-proto --no-x-request-id --buffer-limit 1024 --stream-idle-timeout 5000 --bridge portable \
+        --stub-unknown-imports --property connection.mtls=true --property source.address=192.0.2.1:4711 \
+        --property source.port=4711 --property-header xds.cluster_name=x-cluster --cluster auth=http://127.0.0.1:9000";
+    let options: Vec<&str> = options.split_whitespace().chain(["--vm-config-text", "vm text"]).collect();
+    assert!(by_file == run(&options), "another component");
+    assert!(by_file != run(&["--settings", "conf/plugin.toml", "--root-id", "other"]), "options count over the file");
+}
+
+/// `BLESS=1` writes them.
+#[test]
+fn inspect_reports_are_as_written_down() {
+    let directory = directory();
+    let text = filter_text(
+        r#"(import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+           (import "env" "proxy_clear_route_cache" (func (result i32)))
+           (import "env" "proxy_magic" (func))
+           (func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0)
+           (func (export "proxy_on_new_connection") (param i32) (result i32) i32.const 0)
+           (func $begin) (start $begin) (func (export "_start"))
+           (table 30000 funcref)"#,
+    );
+    fs::write(directory.path().join("filter.wat"), text).unwrap();
+    let component = adapt(
+        &directory,
+        &[
+            "filter.wat",
+            "-o",
+            "component.wasm",
+            "--stub-unknown-imports",
+            "--property",
+            "a.b=c",
+            "--env",
+            "K=V",
+            "--config-text",
+            "{\"a\": 1}\n",
+        ],
+    );
+    done(&component);
+    fs::write(directory.path().join("not-wasm"), "hello").unwrap();
+    let run = |args: &[&str]| {
+        let output = command(&directory, &[&["inspect"], args].concat()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
+    // What depends on the shim, and so on the table of host calls.
+    let json: serde_json::Value = serde_json::from_str(&run(&["component.wasm", "--json"]).0).unwrap();
+    let masked = [("SIZE", &json["size"]), ("SHA256", &json["sha256"]), ("SHIM", &json["adapted"]["shim_sha256"])];
+    for (name, args, code) in [
+        ("filter.txt", &["filter.wat"][..], 3),
+        ("filter.json", &["filter.wat", "--json"], 3),
+        ("component.txt", &["component.wasm"], 0),
+        ("component.json", &["component.wasm", "--json"], 0),
+        ("not-wasm.txt", &["not-wasm"], 3),
+    ] {
+        let (mut found, status) = run(args);
+        assert_eq!(status, Some(code), "{name}");
+        for (mask, value) in masked {
+            found = found.replace(value.to_string().trim_matches('"'), mask);
+        }
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inspect").join(name);
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&file, &found).unwrap();
+        }
+        assert!(fs::read_to_string(&file).unwrap() == found, "{name} is otherwise:\n{found}");
+    }
+}
