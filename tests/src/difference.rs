@@ -12,7 +12,8 @@ use crate::hosts::Host;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// The cases, as `family/name`.
+    /// The cases, as `family/name`; without any, it is so wherever Envoy's part stands.
+    #[serde(default)]
     pub cases: BTreeSet<String>,
     /// The hosts, if not all but Envoy.
     #[serde(default)]
@@ -77,7 +78,7 @@ impl Differences {
         }
         for difference in self.difference.iter().filter(|difference| difference.concerns(case, host)) {
             ensure!(difference.envoy != difference.here, "an entry for `{case}` says nothing");
-            if !expected.contains(&difference.envoy) {
+            if !expected.contains(&difference.envoy) && !difference.cases.is_empty() {
                 bail!("an entry for `{case}` speaks of what Envoy does not do:\n{}", difference.envoy);
             }
             expected = expected.replace(&difference.envoy, &difference.here);
@@ -88,6 +89,7 @@ impl Differences {
 
 impl Difference {
     fn concerns(&self, case: &str, host: Host) -> bool {
-        self.cases.contains(case) && (self.hosts.is_empty() || self.hosts.iter().any(|name| name == host.name()))
+        (self.cases.is_empty() || self.cases.contains(case))
+            && (self.hosts.is_empty() || self.hosts.iter().any(|name| name == host.name()))
     }
 }

@@ -32,7 +32,7 @@ impl<K: Clone + Eq + Hash, V> Pool<K, V> {
         slots.entry(key.clone()).or_insert_with(|| Slot { users: 0, value: Arc::default() }).users += 1;
     }
 
-    /// Uses it, and drops it if nobody else announced to use it.
+    /// Uses it, and drops it if nobody else announced to use it, or if this went wrong: the next one gets a new one.
     ///
     /// # Errors
     /// It could not be made, now or before; or what `with` returns.
@@ -46,10 +46,14 @@ impl<K: Clone + Eq + Hash, V> Pool<K, V> {
         };
         let result = {
             let mut value = value.lock().unwrap_or_else(PoisonError::into_inner);
-            match value.get_or_insert_with(|| make().map_err(|error| format!("{error:?}"))) {
+            let result = match value.get_or_insert_with(|| make().map_err(|error| format!("{error:#}"))) {
                 Ok(value) => with(value),
-                Err(error) => Err(anyhow::anyhow!("{error}")),
+                Err(error) => bail!("{error}"),
+            };
+            if result.is_err() {
+                *value = None;
             }
+            result
         };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get_mut(key) {
