@@ -91,7 +91,8 @@ mod tests {
                 help.lines().map(str::trim).filter(|line| line.starts_with("proxy-wasm-adapter")).collect();
             assert!(!examples.is_empty(), "`{}` has no example", command.get_name());
             for example in examples {
-                if let Err(error) = Cli::try_parse_from(example.split(" | ").next().unwrap().split_whitespace()) {
+                let words = example.split_whitespace().take_while(|word| !matches!(*word, "|" | ">"));
+                if let Err(error) = Cli::try_parse_from(words) {
                     panic!("{example}: {error}");
                 }
             }

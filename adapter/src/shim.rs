@@ -31,3 +31,43 @@ impl Default for Shim {
 
 /// What the committed build was made from, as TOML.
 pub const PROVENANCE: &str = include_str!("../shim/wasi02.toml");
+
+#[cfg(test)]
+mod tests {
+    use proxy_wasm_abi::bridge::{FUNCTIONS, MODULE};
+    use proxy_wasm_abi::callbacks::CALLBACKS;
+    use proxy_wasm_abi::host_calls::HOST_CALLS;
+
+    use super::*;
+    use crate::abi::signatures;
+    use crate::digest::sha256;
+    use crate::facts::{Facts, Item, Signature};
+
+    #[test]
+    fn record_is_of_this_build() {
+        let record: toml::Table = PROVENANCE.parse().unwrap();
+        assert_eq!(record["artifact"].as_str(), Some(sha256(Shim::built_in().bytes()).as_str()));
+    }
+
+    #[test]
+    fn exports_every_host_call() {
+        let facts = Facts::read(Shim::built_in().bytes()).unwrap();
+        for call in HOST_CALLS {
+            assert_eq!(facts.exported_function(call.name), Some(&Signature::of_host_call(call)), "{}", call.name);
+        }
+    }
+
+    #[test]
+    fn imports_of_the_bridge_what_the_bridge_has() {
+        let facts = Facts::read(Shim::built_in().bytes()).unwrap();
+        let own = FUNCTIONS
+            .iter()
+            .map(|(name, params, results)| (*name, Signature::of(params.iter().copied(), results.iter().copied())));
+        let callbacks = CALLBACKS.iter().map(|callback| (callback.name, signatures(callback).swap_remove(0)));
+        let contract: Vec<(&str, Signature)> = own.chain(callbacks).collect();
+        for import in facts.imports.iter().filter(|import| import.module == MODULE) {
+            let Item::Function(signature) = &import.item else { panic!("`{}` is no function", import.name) };
+            assert!(contract.contains(&(import.name.as_str(), signature.clone())), "{} {signature}", import.name);
+        }
+    }
+}

@@ -4,17 +4,13 @@ use std::path::PathBuf;
 
 use super::exit::Code;
 use super::failure::{Failure, Message};
-use super::plugin::Plugin;
+use super::plugin::{Plugin, SETTINGS_FILE};
 use super::report::Reporter;
 use super::{input, output};
 
 /// Turn a filter into a component
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --upstream http://127.0.0.1:9000
-  proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello | wasmtime serve /dev/stdin
-  proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable")]
+#[command(after_help = help())]
 pub(super) struct Args {
     /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin
     filter: PathBuf,
@@ -25,6 +21,16 @@ pub(super) struct Args {
 
     #[command(flatten)]
     plugin: Plugin,
+}
+
+fn help() -> String {
+    format!(
+        "{SETTINGS_FILE}
+Examples:
+  proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --upstream http://127.0.0.1:9000
+  proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello > hello.wasm
+  proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable"
+    )
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {

@@ -13,11 +13,36 @@ use proxy_wasm_adapter::shim::Shim;
 use super::failure::{Failure, reason};
 use super::input;
 
+/// A settings file, for the help.
+pub(super) const SETTINGS_FILE: &str = r#"Settings file:
+  plugin_name = "auth"
+  root_id = ""
+  vm_id = ""
+  configuration = "text"                    # a table or an array becomes JSON
+  # configuration_file = "plugin.json"      # relative to the settings file
+  vm_configuration = ""
+  # vm_configuration_file = "vm.json"
+  environment = { NAME = "VALUE" }
+  log_level = "info"
+  allow_on_headers_stop_iteration = false
+  properties = { source.address = "192.0.2.1:4711", source.port = 4711, connection.mtls = true }
+  property_headers = { source.address = "x-forwarded-for" }
+  upstream = "http://127.0.0.1:9000"        # or direct_response = "200:body"
+  upstream_timeout = 15000
+  clusters = { auth = "http://127.0.0.1:9001" }
+  x_forwarded_proto = true
+  x_request_id = true
+  buffer_limit = 1048576
+  stream_idle_timeout = 300000
+  bridge = "memory-copy"
+  stub_unknown_imports = false
+"#;
+
 /// How to adapt a filter.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 #[group(skip)]
 pub(super) struct Plugin {
-    /// Settings in TOML: all that the options below say, by the same names; options count over them
+    /// Settings in TOML, all that the options below say and with the keys shown at the end; options count over them
     #[arg(long, value_name = "FILE", help_heading = "Plugin")]
     settings: Option<PathBuf>,
 
@@ -189,4 +214,16 @@ fn settings_file(file: &Path) -> Result<Input, Failure> {
     let input =
         settings::parse(&file.display().to_string(), &text).map_err(|problem| Failure::settings(vec![problem]))?;
     Ok(input.relative_to(file.parent().unwrap_or(Path::new(""))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_file_of_the_help_is_right() {
+        let (_, text) = SETTINGS_FILE.split_once('\n').unwrap();
+        let input = settings::parse("help", text).unwrap();
+        input.resolve(&|_| Ok(Vec::new())).unwrap();
+    }
 }

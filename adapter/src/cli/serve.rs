@@ -7,15 +7,12 @@ use proxy_wasm_adapter::{adapt, inspect, serve};
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input;
-use super::plugin::Plugin;
+use super::plugin::{Plugin, SETTINGS_FILE};
 use super::report::Reporter;
 
 /// Serve a filter, or a component that `adapt` made: for development and small deployments
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  proxy-wasm-adapter serve filter.wasm --upstream http://127.0.0.1:9000
-  proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0")]
+#[command(after_help = help())]
 pub(super) struct Args {
     /// A filter, or a component that `adapt` made; `-` is stdin
     file: PathBuf,
@@ -25,6 +22,15 @@ pub(super) struct Args {
 
     #[command(flatten)]
     host: serve::Options,
+}
+
+fn help() -> String {
+    format!(
+        "{SETTINGS_FILE}
+Examples:
+  proxy-wasm-adapter serve filter.wasm --upstream http://127.0.0.1:9000
+  proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0"
+    )
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
