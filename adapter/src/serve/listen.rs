@@ -16,16 +16,13 @@ use super::exchange::Host;
 use super::gate::Gate;
 use super::instance::Recipe;
 use super::logs::Output;
-use super::options::Options;
+use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::Client;
 use super::pool::Pool;
 use super::program::Program;
 
 /// How long a client may take to send the head of an HTTP/1.1 request, and how long an idle connection stays open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The largest head of a request: Envoy's default is 60 KiB.
-const HEAD_LIMIT_BYTES: u32 = 60 * 1024;
 
 /// How often idle instances are looked through.
 const TRIM: Duration = Duration::from_secs(10);
@@ -119,7 +116,7 @@ impl Server {
 /// HTTP/1.1, and HTTP/2 by prior knowledge.
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT_BYTES as usize);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_LIMIT_BYTES);
     builder
 }

@@ -4,6 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The largest head of a request or a response: Envoy's default. Larger ones are answered 431, or fail the upstream.
+pub(super) const HEAD_LIMIT_BYTES: u32 = 60 * 1024;
+
+/// What one `fields` of a component may cost: no head that was let in, however it is cut, costs as much.
+pub(super) const FIELDS_LIMIT_BYTES: usize = 256 * 1024;
+
 /// How to serve. A development and small-deployment host: plain HTTP in, one component, no reload.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]

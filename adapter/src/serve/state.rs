@@ -12,6 +12,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::logs::Lines;
+use super::options::FIELDS_LIMIT_BYTES;
 use super::outgoing::Client;
 
 /// The data of one store.
@@ -31,10 +32,12 @@ impl State {
         memory: Option<usize>,
     ) -> Self {
         let [stdout, stderr] = logs;
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_LIMIT_BYTES);
         Self {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
-            http: WasiHttpCtx::new(),
+            http,
             hooks: Hooks { client, abandoned },
             memory: MemoryLimit { used: 0, limit: memory.unwrap_or(usize::MAX) },
         }

@@ -94,6 +94,21 @@ async fn a_request_without_a_host_is_bad() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = Running::start(Options::default()).await;
+    for client in [client(), h2_client()] {
+        // As much as fits passes, there and back.
+        let send = |size| {
+            let post = request(Method::POST, server.address, "/echo").header("x-large", "x".repeat(size));
+            exchange(&client, post.body(Full::from("")).unwrap())
+        };
+        let answer = send(50 << 10).await;
+        assert_eq!((answer.status, answer.headers["x-large"].len()), (StatusCode::OK, 50 << 10));
+        assert_eq!(send(70 << 10).await.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+}
+
+#[tokio::test]
 async fn logs_come_line_by_line() {
     let server = Running::start(Options::default()).await;
     assert_eq!(get(server.address, "/print").await.body, b"ok");

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Frame, Incoming};
 use proxy_wasm_adapter::serve::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 
-use crate::support::{Answer, Fed, Running, Upstream, client, collect, exchange, h2_client, raw, request};
+use crate::support::{Answer, Fed, Running, Upstream, Watched, client, collect, exchange, h2_client, raw, request};
 
 /// Error numbers of `wasi:http`, as `/forward` writes them.
 const DNS_ERROR: &str = "01";
@@ -65,11 +65,7 @@ async fn a_get_is_framed_by_whether_it_has_a_body() {
     let text = String::from_utf8(answer.body).unwrap();
     assert!(text.contains("length=None te=None body= "), "{text}");
 
-    let (sender, body) = Fed::new();
-    sender.send(Frame::data(Bytes::from_static(b"asked"))).await.unwrap();
-    drop(sender);
     // hyper's client would not send it, so by hand.
-    drop(body);
     let chunked = format!(
         "GET /forward HTTP/1.1\r\nhost: h\r\nx-to: {to}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
          5\r\nasked\r\n0\r\n\r\n"
@@ -218,42 +214,77 @@ async fn a_client_that_leaves_cancels_the_upstream() {
     assert_eq!(forward(&server, &upstream.address.to_string(), Method::POST, "x").await.status, StatusCode::OK);
 }
 
+/// A client that leaves while it reads.
+#[tokio::test]
+async fn a_reader_that_leaves_cancels_the_upstream() {
+    let (body, watch) = Watched::new(u64::MAX);
+    let upstream = once(body).await;
+    let mut options = Options::default();
+    options.max_concurrency = 1;
+    let server = Running::start(options).await;
+    let get = request(Method::GET, server.address, "/forward").header("x-to", upstream.address.to_string());
+    let mut response = client().request(get.body(Empty::new().boxed()).unwrap()).await.unwrap();
+    response.frame().await.unwrap().unwrap();
+    drop(response);
+    watch.dropped.await.unwrap();
+    // The one turn that there is became free.
+    assert_eq!(get_ok(&server).await, b"ok");
+}
+
+async fn get_ok(server: &Running) -> Vec<u8> {
+    exchange(&client(), request(Method::GET, server.address, "/ok").body(Empty::new()).unwrap()).await.body
+}
+
+/// More than all buffers on the way can hold.
+const ENOUGH: u64 = 256 << 20;
+
 /// A client that does not read must stop the upstream, not fill memory.
 #[tokio::test]
 async fn a_slow_client_stops_the_upstream() {
-    /// More than all buffers on the way can hold.
-    const ENOUGH: u64 = 256 << 20;
-    struct Counting(crate::support::Repeated, Arc<std::sync::atomic::AtomicU64>, Arc<Notify>);
-    impl Body for Counting {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-        fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-            let poll = std::pin::Pin::new(&mut self.0).poll_frame(cx);
-            self.1.fetch_add(64 << 10, std::sync::atomic::Ordering::SeqCst);
-            self.2.notify_one();
-            poll
-        }
-    }
-    let sent = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let moved = Arc::new(Notify::new());
-    let (counter, notify) = (sent.clone(), moved.clone());
-    let upstream = Upstream::start(move |_| {
-        let body = Counting(crate::support::Repeated { remaining: ENOUGH }, counter.clone(), notify.clone());
-        async move { Response::new(body) }
-    })
-    .await;
+    let (body, watch) = Watched::new(ENOUGH);
+    let upstream = once(body).await;
     let server = Running::start(Options::default()).await;
     let get = request(Method::GET, server.address, "/forward").header("x-to", upstream.address.to_string());
     let response = client().request(get.body(Empty::new().boxed()).unwrap()).await.unwrap();
-    // Wait until nothing moves any more.
-    let quiet = std::time::Duration::from_millis(500);
-    while tokio::time::timeout(quiet, moved.notified()).await.is_ok() {}
-    let stopped_at = sent.load(std::sync::atomic::Ordering::SeqCst);
-    assert!(stopped_at < ENOUGH / 4, "{stopped_at} bytes were taken from the upstream for a client that read none");
+    let taken = watch.stalls().await;
+    assert!(taken < ENOUGH / 4, "{taken} bytes were taken from the upstream for a client that read none");
     let (body, _, error) = collect(response.into_body()).await;
     assert!(error.is_none());
     assert_eq!(body.len() as u64, ENOUGH);
+}
+
+/// The same the other way round.
+#[tokio::test]
+async fn a_slow_upstream_stops_the_client() {
+    let go_on = Arc::new(Notify::new());
+    let permission = go_on.clone();
+    let upstream = Upstream::start(move |request: Request<Incoming>| {
+        let permission = permission.clone();
+        async move {
+            permission.notified().await;
+            let (body, _, error) = collect(request.into_body()).await;
+            assert!(error.is_none());
+            Response::new(Full::from(body.len().to_string()))
+        }
+    })
+    .await;
+    let server = Running::start(Options::default()).await;
+    let (body, watch) = Watched::new(ENOUGH);
+    let post = request(Method::POST, server.address, "/forward").header("x-to", upstream.address.to_string());
+    let client = client();
+    let answer = tokio::spawn(async move { exchange(&client, post.body(body).unwrap()).await });
+    let taken = watch.stalls().await;
+    assert!(taken < ENOUGH / 4, "{taken} bytes were taken from the client for an upstream that read none");
+    go_on.notify_one();
+    assert_eq!(answer.await.unwrap().body, ENOUGH.to_string().into_bytes());
+}
+
+/// An upstream that answers once, with this body.
+async fn once(body: Watched) -> Upstream {
+    let body = Arc::new(std::sync::Mutex::new(Some(body)));
+    Upstream::start(move |_| {
+        let body = body.lock().unwrap().take().unwrap();
+        async move { Response::new(body) }
+    })
+    .await
 }

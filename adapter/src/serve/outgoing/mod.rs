@@ -26,6 +26,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use self::body::{RequestBody, ResponseBody};
 use self::connect::{Connector, Use};
 use super::error::Error as SetupError;
+use super::options::HEAD_LIMIT_BYTES;
 
 /// How long an unused connection is kept: shorter than what common servers do, so that they seldom close it first.
 const POOL_IDLE: Duration = Duration::from_secs(20);
@@ -54,9 +55,10 @@ impl Client {
         let connector = Connector::new(tls::config(authorities)?);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE);
+        builder.http1_max_buf_size(HEAD_LIMIT_BYTES as usize).http2_max_header_list_size(HEAD_LIMIT_BYTES);
         let negotiated = builder.build(connector.clone());
         let http2 = builder.http2_only(true).build(connector);
-        Ok(Self { negotiated, http2, h2c: h2c.iter().map(|authority| authority.to_ascii_lowercase()).collect() })
+        Ok(Self { negotiated, http2, h2c: h2c.iter().map(|authority| with_port(authority)).collect() })
     }
 
     /// Sends a request and waits for the head of its response.
@@ -68,7 +70,8 @@ impl Client {
     ) -> Result<Response<WasiBody>, Error> {
         let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
         let h2c = request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
-            && self.h2c.contains(&authority.as_str().to_ascii_lowercase());
+            && !self.h2c.is_empty()
+            && self.h2c.contains(&with_port(authority.as_str()));
         let client = if h2c { &self.http2 } else { &self.negotiated };
 
         let mut request = frame(request, abandoned).await?;
@@ -85,6 +88,13 @@ impl Client {
         let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
         Ok(response.map(|body| ResponseBody::new(body, between).boxed_unsync()))
     }
+}
+
+/// An authority in the one way to spell it.
+fn with_port(authority: &str) -> String {
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = if has_port { "" } else { ":80" };
+    format!("{}{port}", authority.to_ascii_lowercase())
 }
 
 /// Why a request got no response.
@@ -173,4 +183,17 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *again.version_mut() = request.version();
     *again.headers_mut() = request.headers().clone();
     Some(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_compared_with_their_ports() {
+        assert_eq!(with_port("Example.com"), "example.com:80");
+        assert_eq!(with_port("example.com:80"), "example.com:80");
+        assert_eq!(with_port("[::1]"), "[::1]:80");
+        assert_eq!(with_port("[::1]:8080"), "[::1]:8080");
+    }
 }

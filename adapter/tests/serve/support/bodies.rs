@@ -2,13 +2,16 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A body that the test feeds frame by frame.
 pub(crate) struct Fed(mpsc::Receiver<Frame<Bytes>>);
@@ -45,6 +48,59 @@ impl Body for Repeated {
         self.remaining -= size;
         let chunk = &CHUNK[..usize::try_from(size).unwrap()];
         Poll::Ready((size > 0).then(|| Ok(Frame::data(Bytes::from_static(chunk)))))
+    }
+}
+
+/// A body that counts what is taken of it, and tells when it is dropped.
+pub(crate) struct Watched {
+    body: Repeated,
+    taken: Arc<AtomicU64>,
+    moved: Arc<Notify>,
+    dropped: Option<oneshot::Sender<()>>,
+}
+
+/// The other side of a [`Watched`] body.
+pub(crate) struct Watch {
+    taken: Arc<AtomicU64>,
+    moved: Arc<Notify>,
+    pub(crate) dropped: oneshot::Receiver<()>,
+}
+
+impl Watched {
+    pub(crate) fn new(size: u64) -> (Self, Watch) {
+        let (taken, moved) = (Arc::<AtomicU64>::default(), Arc::<Notify>::default());
+        let (sender, dropped) = oneshot::channel();
+        let watch = Watch { taken: taken.clone(), moved: moved.clone(), dropped };
+        (Self { body: Repeated { remaining: size }, taken, moved, dropped: Some(sender) }, watch)
+    }
+}
+
+impl Watch {
+    /// Waits until nothing is taken any more, and says how many bytes were.
+    pub(crate) async fn stalls(&self) -> u64 {
+        while tokio::time::timeout(Duration::from_millis(500), self.moved.notified()).await.is_ok() {}
+        self.taken.load(Ordering::SeqCst)
+    }
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let poll = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &poll {
+            self.taken.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::SeqCst);
+        }
+        self.moved.notify_one();
+        poll
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Whether anyone listens is the case's business.
+        let _ = self.dropped.take().map(|dropped| dropped.send(()));
     }
 }
 

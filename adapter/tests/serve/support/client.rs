@@ -35,7 +35,7 @@ pub(crate) fn client() -> AnyClient {
 
 /// An HTTP/2 client by prior knowledge.
 pub(crate) fn h2_client() -> AnyClient {
-    Client::builder(TokioExecutor::new()).http2_only(true).build_http()
+    Client::builder(TokioExecutor::new()).http2_only(true).http2_max_header_list_size(1 << 20).build_http()
 }
 
 /// The beginning of a request.

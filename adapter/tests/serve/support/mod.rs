@@ -5,7 +5,7 @@ mod client;
 mod guest;
 mod upstream;
 
-pub(crate) use bodies::{Fed, Repeated, collect};
+pub(crate) use bodies::{Fed, Repeated, Watched, collect};
 pub(crate) use client::{Answer, client, exchange, get, h2_client, raw, request};
 pub(crate) use guest::{StartMode, guest};
 pub(crate) use upstream::Upstream;
