@@ -119,3 +119,57 @@ fn shape(facts: &Facts, callback: &Callback) -> Option<Shape> {
     let old = callback.params_0_1_0.is_some_and(|params| params == found.params.len());
     Some(if old { Shape::Old } else { Shape::Current })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn abi(exports: &str) -> Abi {
+        let module = wat::parse_str(format!("(module {exports})")).unwrap();
+        Abi::of(&Facts::read(&module).unwrap())
+    }
+
+    #[test]
+    fn start_functions() {
+        let export = |name: &str| format!("(func (export \"{name}\"))");
+        for (exports, functions) in [
+            (&["_start"][..], &["_start"][..]),
+            (&["_initialize"], &["_initialize"]),
+            (&["_start", "_initialize"], &["_initialize"]),
+            (&["main", "__main_void", "_initialize"], &["_initialize", "main"]),
+            (&["__main_void", "_initialize"], &["_initialize", "__main_void"]),
+            (&["main"], &[]),
+        ] {
+            let text: String = exports.iter().copied().map(export).collect();
+            assert_eq!(abi(&text).start.functions(), functions, "{exports:?}");
+        }
+    }
+
+    #[test]
+    fn malloc_comes_before_the_abi_s_own_allocator() {
+        let both = abi(r#"(func (export "proxy_on_memory_allocate")) (func (export "malloc"))"#);
+        assert_eq!(both.allocator, Some("malloc"));
+        assert_eq!(abi(r#"(memory (export "malloc") 1)"#).allocator, None, "a memory is no function");
+    }
+
+    #[test]
+    fn the_first_known_marker_counts() {
+        let markers = ["proxy_abi_version_9", "proxy_abi_version_0_2_0", "proxy_abi_version_0_1_0"];
+        let text: String = markers.iter().map(|name| format!("(func (export \"{name}\"))")).collect();
+        assert_eq!(abi(&text).version, Some(AbiVersion::V0_2_0));
+    }
+
+    #[test]
+    fn shapes_are_of_the_signature_not_of_the_marker() {
+        let found = abi(r#"(func (export "proxy_abi_version_0_2_1"))
+               (func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0)
+               (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) i32.const 0)"#);
+        let shape = |name: &str| {
+            let at = CALLBACKS.iter().position(|callback| callback.name == name).unwrap();
+            found.callbacks[at]
+        };
+        assert_eq!(shape("proxy_on_request_headers"), Some(Shape::Old));
+        assert_eq!(shape("proxy_on_response_headers"), Some(Shape::Current));
+        assert_eq!(shape("proxy_on_log"), None);
+    }
+}

@@ -10,7 +10,7 @@ use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 use crate::abi::{Abi, signatures};
 use crate::error::{ImportedFunction, Problem};
 use crate::facts::{Facts, Item, Signature};
-use crate::provenance::Provenance;
+use crate::provenance::{Provenance, Unreadable};
 
 /// What stands in a module that validates, or the one reason why it does not.
 pub(crate) fn read(filter: &[u8]) -> Result<Facts, Problem> {
@@ -29,7 +29,9 @@ pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
     }
     if is_component(filter) {
         return Err(match Provenance::find(filter) {
-            Ok(Some(provenance)) => Problem::AlreadyAdapted { version: provenance.version },
+            Ok(Some(Provenance { version, .. })) | Err(Unreadable { version: Some(version) }) => {
+                Problem::AlreadyAdapted { version }
+            }
             _ => Problem::Component,
         });
     }
@@ -61,7 +63,7 @@ pub(crate) fn validate(filter: &[u8]) -> Result<(), Problem> {
 }
 
 /// Whether the bytes begin as a component does.
-pub(crate) fn is_component(bytes: &[u8]) -> bool {
+pub fn is_component(bytes: &[u8]) -> bool {
     matches!(Parser::new(0).parse_all(bytes).next(), Some(Ok(Payload::Version { encoding: Encoding::Component, .. })))
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::abi::{Abi, Shape, Start};
 use crate::check;
 use crate::digest::sha256;
-use crate::error::{Problem, Severity};
+use crate::error::{NotExtractable, Problem, Severity};
 use crate::extract;
 use crate::facts::{Facts, Item};
 use crate::provenance::Provenance;
@@ -53,6 +53,17 @@ impl From<&Problem> for Finding {
             code: problem.code(),
             message: problem.to_string(),
             remedy: problem.remedy(),
+        }
+    }
+}
+
+impl From<&NotExtractable> for Finding {
+    fn from(problem: &NotExtractable) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: "not-extractable",
+            message: problem.to_string(),
+            remedy: problem.remedy().into(),
         }
     }
 }
@@ -135,12 +146,16 @@ pub struct MemoryFacts {
 pub fn inspect(file: &[u8]) -> Inspection {
     let mut inspection =
         Inspection { size: file.len(), sha256: sha256(file), adapted: None, filter: None, problems: Vec::new() };
+    inspection.adapted = Provenance::read(file);
     let extracted;
     let module = match extract::open(file) {
-        Ok((provenance, filter)) => {
-            inspection.adapted = Some(provenance);
+        Ok((_, filter)) => {
             extracted = filter;
             extracted.as_slice()
+        }
+        Err(problem @ (NotExtractable::Newer { .. } | NotExtractable::Changed { .. })) => {
+            inspection.problems.push(Finding::from(&problem));
+            return inspection;
         }
         Err(_) => file,
     };

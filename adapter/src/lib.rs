@@ -42,6 +42,7 @@ mod text;
 use proxy_wasm_abi::bridge::FILTER;
 use proxy_wasm_abi::settings::Settings;
 
+pub use check::is_component;
 pub use error::{Error, Problem};
 pub use extract::extract;
 pub use facts::Signature;

@@ -91,6 +91,11 @@ impl Provenance {
         Ok(component.finish())
     }
 
+    /// The provenance that stands in a component, if there is one that can be read.
+    pub fn read(component: &[u8]) -> Option<Self> {
+        Self::find(component).ok().flatten()
+    }
+
     /// The provenance that stands in a component, if any does.
     pub(crate) fn find(component: &[u8]) -> Result<Option<Self>, Unreadable> {
         let mut depth = 0_u32;

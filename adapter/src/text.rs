@@ -12,7 +12,7 @@ pub fn assemble(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if bytes.starts_with(b"\0asm") || !looks_like_text(bytes) {
         return Ok(Cow::Borrowed(bytes));
     }
-    wat::parse_bytes(bytes).map_err(|error| Problem::Text { message: error.to_string() })
+    wat::parse_bytes(bytes).map_err(|error| Problem::Text { message: error.to_string().replace("<anon>:", "") })
 }
 
 /// Whether the first thing after blanks and comments is an opening parenthesis.

@@ -194,6 +194,9 @@ fn a_changed_component_is_told() {
     component[at] = b'S';
     let Err(Error::Extract(problem)) = extract(&component) else { panic!("no error") };
     assert!(problem.to_string().starts_with("no longer holds the filter that went in (sha256 "), "{problem}");
+    let inspection = inspect(&component);
+    assert!(inspection.adapted.is_some());
+    assert_eq!(inspection.problems[0].code, "not-extractable");
 }
 
 #[test]

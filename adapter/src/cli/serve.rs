@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use proxy_wasm_adapter::{adapt, inspect, serve};
+use proxy_wasm_adapter::provenance::Provenance;
+use proxy_wasm_adapter::{adapt, is_component, serve};
 
 use super::exit::Code;
 use super::failure::{Failure, Message};
@@ -37,26 +38,26 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     let file = input::shown(&args.file);
     let bytes = input::read_module(&args.file)?;
     let mut host = args.host;
-    let adapted = inspect(&bytes).adapted;
-    let (component, settings) = match adapted {
-        Some(_) if args.plugin.is_given() => {
+    let (component, provenance) = if is_component(&bytes) {
+        if args.plugin.is_given() {
             return Err(Failure::Usage {
-                message: format!("`{file}` is adapted already, so the options for adapting it come too late"),
+                message: format!("`{file}` is a component, so the options for adapting a filter come too late"),
                 help: "Leave them out, or serve the filter itself.".into(),
             });
         }
-        Some(provenance) => (bytes, provenance.settings),
-        None => {
-            let options = input::options(&args.file, &bytes, args.plugin)?;
-            let adapted = adapt(&bytes, &options).map_err(|error| Failure::Library { file: file.clone(), error })?;
-            for warning in &adapted.warnings {
-                reporter.message(&Message::of(&file, warning));
-            }
-            (adapted.component, adapted.provenance.settings)
+        let provenance = Provenance::read(&bytes);
+        (bytes, provenance)
+    } else {
+        let options = input::options(&args.file, &bytes, args.plugin)?;
+        let adapted = adapt(&bytes, &options).map_err(|error| Failure::Library { file: file.clone(), error })?;
+        for warning in &adapted.warnings {
+            reporter.message(&Message::of(&file, warning));
         }
+        (adapted.component, Some(adapted.provenance))
     };
-    if !settings.plugin_name.is_empty() {
-        host.plugin_name = settings.plugin_name;
+    let name = provenance.map(|provenance| provenance.settings.plugin_name).filter(|name| !name.is_empty());
+    if let Some(name) = name {
+        host.plugin_name = name;
     }
     serve::run(component, host).map_err(Failure::Serve)?;
     Ok(Code::Done)
