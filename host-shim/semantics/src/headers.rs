@@ -44,14 +44,12 @@ impl HeaderMap {
 
     /// The first value of this header.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let name = canonical(name);
-        self.entries.iter().find(|(entry, _)| *entry == *name).map(|(_, value)| value.as_slice())
+        self.entries.iter().find(|(entry, _)| self.is(entry, name)).map(|(_, value)| value.as_slice())
     }
 
     /// All values of this header, joined by commas.
     pub fn get_joined(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let name = canonical(name);
-        let mut values = self.entries.iter().filter(|(entry, _)| *entry == *name).map(|(_, value)| value);
+        let mut values = self.entries.iter().filter(|(entry, _)| self.is(entry, name)).map(|(_, value)| value);
         let mut joined = values.next()?.clone();
         for value in values {
             joined.push(b',');
@@ -67,7 +65,11 @@ impl HeaderMap {
 
     /// Adds a value: joined to the one that is there for a header that holds one, else as one more entry.
     pub fn add(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        let (name, value) = (canonical(name), value.into());
+        let mut name = name.to_ascii_lowercase();
+        if self.kind == Kind::Request && name == b"host" {
+            name = b":authority".to_vec();
+        }
+        let value = value.into();
         if let Some((_, present)) = self.entries.iter_mut().find(|(entry, _)| *entry == *name)
             && inline_headers::holds_one_value(self.kind, &name)
         {
@@ -93,13 +95,17 @@ impl HeaderMap {
 
     /// Removes all entries of this header.
     pub fn remove(&mut self, name: &[u8]) {
-        let name = canonical(name);
-        self.entries.retain(|(entry, _)| *entry != *name);
+        let kind = self.kind;
+        self.entries.retain(|(entry, _)| !is(kind, entry, name));
     }
 
     /// Removes everything.
     pub fn clear(&mut self) {
         self.entries.clear();
+    }
+
+    fn is(&self, entry: &[u8], name: &[u8]) -> bool {
+        is(self.kind, entry, name)
     }
 
     /// The entries in order.
@@ -128,10 +134,13 @@ impl HeaderMap {
     }
 }
 
-/// The name in lower case; `host` is `:authority`.
-fn canonical(name: &[u8]) -> Vec<u8> {
-    let name = name.to_ascii_lowercase();
-    if name == b"host" { b":authority".to_vec() } else { name }
+/// Whether an entry's name is this one, in whatever case. In a request `host` is `:authority`.
+fn is(kind: Kind, entry: &[u8], name: &[u8]) -> bool {
+    if kind == Kind::Request && name.eq_ignore_ascii_case(b"host") {
+        entry == b":authority"
+    } else {
+        entry.eq_ignore_ascii_case(name)
+    }
 }
 
 #[cfg(test)]
