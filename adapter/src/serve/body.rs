@@ -17,18 +17,27 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::WasiBody;
 
+use super::gate::Turn;
 use super::instance::Instance;
 
 /// How a component's work on a request ended.
 pub(super) enum End {
     /// It returned.
     Returned,
-    /// It trapped. While its remains are kept, a body that it had ended before can be told from one that it had not.
-    Trapped(#[expect(dead_code, reason = "kept, not used")] Box<Instance>),
+    /// It trapped.
+    Trapped(#[expect(dead_code, reason = "kept, not used")] Remains),
     /// It never began: there was no instance for it.
     Unavailable,
     /// It was cut short by the host itself.
     TornDown,
+}
+
+/// What is left of a request whose component trapped. While it is kept, a body that the component had ended before can
+/// be told from one that it had not.
+pub(super) struct Remains {
+    pub(super) _instance: Instance,
+    /// It takes memory like one that runs.
+    pub(super) _turn: Turn,
 }
 
 /// The response cannot be finished.

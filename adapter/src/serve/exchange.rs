@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-use super::body::{End, Ending, GuestBody, Reset, Work};
+use super::body::{End, Ending, GuestBody, Remains, Reset, Work};
 use super::gate::{Full, Gate, Turn};
 use super::instance::{Answer, Failure};
 use super::pool::Pool;
@@ -75,7 +75,7 @@ impl Host {
     ) {
         // Whoever waits for the end may have left with the client.
         let mut instance = match self.pool.take().await {
-            Ok(instance) => Box::new(instance),
+            Ok(instance) => instance,
             Err(failure) => {
                 self.unavailable(&failure);
                 let _ = end.send(End::Unavailable);
@@ -84,15 +84,14 @@ impl Host {
         };
         match instance.handle(request, answer).await {
             Ok(()) => {
-                self.pool.put_back(*instance);
+                self.pool.put_back(instance);
                 let _ = end.send(End::Returned);
             }
             Err(error) => {
                 tracing::error!("{}", self.pool.report(&error));
-                let _ = end.send(End::Trapped(instance));
+                let _ = end.send(End::Trapped(Remains { _instance: instance, _turn: turn }));
             }
         }
-        drop(turn);
     }
 
     /// Logs why there was no instance for a request.

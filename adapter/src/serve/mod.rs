@@ -27,6 +27,9 @@
 //! | `listen` | connections, and the end of them |
 //! | `shutdown` | the signals that end the host |
 //!
+//! Unlike Envoy's default, a trap fails the requests of its own instance only: the next request gets another instance,
+//! as with Envoy's `FAIL_RELOAD`, but at once.
+//!
 //! Architecture invariant: an instance serves one request at a time, and an instance that did not come back from a
 //! request in good order never serves another.
 

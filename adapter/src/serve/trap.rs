@@ -50,10 +50,9 @@ impl Callbacks {
                 exports.push(functions.map(|export| (export.name, export.index)).collect());
             }
         }
-        let is_filter = |exports: &&Vec<(&str, u32)>| {
-            exports.iter().any(|(name, _)| callback(name).is_some())
-                && !exports.iter().any(|(name, _)| *name == BRIDGE_EXPORT)
-        };
+        let has = |exports: &[(&str, u32)], is: fn(&str) -> bool| exports.iter().any(|(name, _)| is(name));
+        let is_filter =
+            |exports: &&Vec<(&str, u32)>| has(exports, is_of_plugin) && !has(exports, |name| name == BRIDGE_EXPORT);
         let filter = exports.iter().find(is_filter);
         let functions = filter.into_iter().flatten();
         Self(functions.filter_map(|(name, index)| Some((*index, callback(name)?))).collect())
@@ -61,11 +60,17 @@ impl Callbacks {
 
     /// Whether a module is the filter.
     fn of_filter(&self, module: &Module) -> bool {
-        self.0.values().any(|name| module.get_export(name).is_some()) && module.get_export(BRIDGE_EXPORT).is_none()
+        let exports = |name: &str| module.get_export(name).is_some();
+        !self.0.is_empty() && self.0.values().all(|name| exports(name)) && !exports(BRIDGE_EXPORT)
     }
 }
 
-/// The callback of this name.
+/// Whether only a filter, or the bridge to one, exports this.
+fn is_of_plugin(name: &str) -> bool {
+    CALLBACKS.iter().any(|callback| callback.name == name)
+}
+
+/// The callback of this name, or the part of the start function.
 fn callback(name: &str) -> Option<&'static str> {
     let callbacks = CALLBACKS.iter().map(|callback| callback.name);
     callbacks.chain(START).find(|known| *known == name)
@@ -272,6 +277,7 @@ mod tests {
         let component = wat::parse_str(
             r#"(component
               (core module (func $f) (export "proxy_on_log" (func $f)) (export "settings_size" (func $f)))
+              (core module (func $i) (export "_initialize" (func $i)))
               (core module (func) (func $g) (export "proxy_on_log" (func $g)) (export "x" (func 0))))"#,
         );
         let callbacks = Callbacks::of(&component.unwrap());
