@@ -18,95 +18,91 @@ pub struct Toolchain {
     pub compilers: Vec<String>,
 }
 
-/// Text in the module, the language and the SDK that it gives away. The first that is found counts.
-const TRACES: &[(&str, &str, Option<&str>)] = &[
-    ("github.com/proxy-wasm/proxy-wasm-go-sdk", "Go", Some("proxy-wasm Go SDK")),
-    ("github.com/tetratelabs/proxy-wasm-go-sdk", "Go", Some("Tetrate Go SDK")),
-    ("github.com/higress-group/proxy-wasm-go-sdk", "Go", Some("Higress Go SDK")),
-    ("/proxy-wasm-", "Rust", Some("proxy-wasm Rust SDK")),
-    ("10proxy_wasm", "Rust", Some("proxy-wasm Rust SDK")),
-    ("proxy_wasm::", "Rust", Some("proxy-wasm Rust SDK")),
-    ("~lib/rt/", "AssemblyScript", None),
-    ("/rustc/", "Rust", None),
+/// Text in a module that gives its SDK away, with the SDK's language.
+const SDK_TRACES: &[(&str, &str, &str)] = &[
+    ("github.com/proxy-wasm/proxy-wasm-go-sdk", "Go", "proxy-wasm Go SDK"),
+    ("github.com/tetratelabs/proxy-wasm-go-sdk", "Go", "Tetrate Go SDK"),
+    ("github.com/higress-group/proxy-wasm-go-sdk", "Go", "Higress Go SDK"),
+    (RUST_CRATE, "Rust", "proxy-wasm Rust SDK"),
+    // In the names of functions, as the compiler mangles them or not.
+    ("10proxy_wasm", "Rust", "proxy-wasm Rust SDK"),
+    ("proxy_wasm::", "Rust", "proxy-wasm Rust SDK"),
 ];
+
+/// Text in a module that gives its language away.
+const LANGUAGE_TRACES: &[(&str, &str)] = &[("/rustc/", "Rust"), ("~lib/rt/", "AssemblyScript"), ("_ZTV", "C++")];
+
+/// Where the Rust SDK's version stands in a path.
+const RUST_CRATE: &str = "/proxy-wasm-";
 
 impl Toolchain {
     pub(super) fn of(module: &[u8], facts: &Facts) -> Self {
-        let mut found = Self {
+        let language = declared_language(facts)
+            .or_else(|| SDK_TRACES.iter().find(|(text, ..)| contains(module, text)).map(|(_, language, _)| *language))
+            .or_else(|| language_by_names(facts))
+            .or_else(|| LANGUAGE_TRACES.iter().find(|(text, _)| contains(module, text)).map(|(_, language)| *language));
+        let sdk = language.and_then(|language| sdk(module, facts, language));
+        Self {
+            language,
+            sdk,
+            sdk_version: sdk.filter(|_| language == Some("Rust")).and_then(|_| crate_version(module)),
             compilers: producers(facts, "processed-by")
                 .map(|(name, version)| format!("{name} {version}").trim().to_owned())
                 .collect(),
-            ..Self::default()
-        };
-        for (text, language, sdk) in TRACES {
-            if !contains(module, text) {
-                continue;
-            }
-            found.language = found.language.or(Some(language));
-            if found.sdk.is_none() && found.language == Some(language) {
-                found.sdk = *sdk;
-            }
         }
-        if found.sdk == Some("proxy-wasm Rust SDK") {
-            found.sdk_version = crate_version(module, b"/proxy-wasm-");
-        }
-        if let Some(language) = declared_language(facts) {
-            if found.language != Some(language) {
-                (found.sdk, found.sdk_version) = (None, None);
-            }
-            found.language = Some(language);
-        }
-        let imports = |name: &str| facts.imports.iter().any(|import| import.name == name);
-        let exports = |name: &str| facts.exported_function(name).is_some();
-        if found.language.is_none() {
-            found.language = if exports("__new") && exports("__pin") || exports("__alloc") && exports("__retain") {
-                Some("AssemblyScript")
-            } else if facts.custom_sections.iter().any(|name| name == "go:buildid" || name == "go.buildid") {
-                Some("Go")
-            } else if imports("emscripten_notify_memory_growth") || contains(module, "_ZTV") {
-                Some("C++")
-            } else {
-                None
-            };
-        }
-        if found.sdk.is_none()
-            && found.language == Some("C++")
-            && exports("malloc")
-            && exports("proxy_on_context_create")
-        {
-            found.sdk = Some("proxy-wasm C++ SDK");
-        }
-        if found.sdk.is_none() && found.language == Some("AssemblyScript") && exports("proxy_on_context_create") {
-            found.sdk = Some("proxy-wasm AssemblyScript SDK");
-        }
-        found
     }
 }
 
-/// The language that the `producers` section states.
+/// The language that the `producers` section states or implies.
 fn declared_language(facts: &Facts) -> Option<&'static str> {
-    if producers(facts, "processed-by").any(|(name, _)| name == "TinyGo") {
-        return Some("Go (TinyGo)");
+    const COMPILERS: &[(&str, &str)] = &[("rustc", "Rust"), ("TinyGo", "Go"), ("Go cmd/compile", "Go")];
+    let compiled = |compiler: &str| producers(facts, "processed-by").any(|(name, _)| name == compiler);
+    if let Some((_, language)) = COMPILERS.iter().find(|(compiler, _)| compiled(compiler)) {
+        return Some(language);
     }
-    const KNOWN: &[(&str, &str)] = &[
-        ("Rust", "Rust"),
-        ("Go", "Go"),
-        ("C++", "C++"),
-        ("C_plus_plus", "C++"),
-        ("C", "C"),
-        ("Zig", "Zig"),
-        ("AssemblyScript", "AssemblyScript"),
+    // A program in one of the first may carry C objects of its libc; the language is not theirs. Clang writes a C or C++
+    // with its year.
+    const KNOWN: &[(&str, &[&str])] = &[
+        ("Rust", &["Rust"]),
+        ("Go", &["Go"]),
+        ("Zig", &["Zig"]),
+        ("AssemblyScript", &["AssemblyScript"]),
+        ("C++", &["C++", "C_plus_plus"]),
+        ("C", &["C", "C89", "C99", "C11", "C17", "C23"]),
     ];
-    // A Rust or Go program may carry C objects of its libc; the other language is the filter's.
-    KNOWN
-        .iter()
-        .find(|(_, language)| {
-            producers(facts, "language").any(|(name, _)| {
-                name == *language
-                    || KNOWN.iter().any(|(prefix, known)| known == language && name.starts_with(&format!("{prefix}_")))
-            })
+    let stated = |names: &[&str]| {
+        producers(facts, "language").any(|(stated, _)| {
+            names.iter().any(|name| stated == *name || *name == "C_plus_plus" && stated.starts_with(name))
         })
-        .map(|(_, language)| *language)
+    };
+    KNOWN.iter().find(|(_, names)| stated(names)).map(|(language, _)| *language)
+}
+
+/// The language that exports, imports and custom sections suggest.
+fn language_by_names(facts: &Facts) -> Option<&'static str> {
+    let exports = |name: &str| facts.exported_function(name).is_some();
+    if exports("__new") && exports("__pin") || exports("__alloc") && exports("__retain") {
+        Some("AssemblyScript")
+    } else if facts.custom_sections.iter().any(|name| name == "go:buildid" || name == "go.buildid") {
+        Some("Go")
+    } else if facts.imports.iter().any(|import| import.name == "emscripten_notify_memory_growth") {
+        Some("C++")
+    } else {
+        None
+    }
+}
+
+/// The SDK of this language that a module was made with.
+fn sdk(module: &[u8], facts: &Facts, language: &str) -> Option<&'static str> {
+    let traced = SDK_TRACES.iter().find(|(text, of, _)| *of == language && contains(module, text));
+    // These two leave no trace but what they export.
+    let exports = |name: &str| facts.exported_function(name).is_some();
+    let both = exports("proxy_on_context_create") && exports("malloc");
+    traced.map(|(_, _, sdk)| *sdk).or(match language {
+        "C++" if both => Some("proxy-wasm C++ SDK"),
+        "AssemblyScript" if both => Some("proxy-wasm AssemblyScript SDK"),
+        _ => None,
+    })
 }
 
 fn producers<'a>(facts: &'a Facts, field: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -131,7 +127,8 @@ fn find(module: &[u8], text: &[u8], from: usize) -> Option<usize> {
 }
 
 /// The version in the first path like `…/proxy-wasm-0.2.2/…`.
-fn crate_version(module: &[u8], prefix: &[u8]) -> Option<String> {
+fn crate_version(module: &[u8]) -> Option<String> {
+    let prefix = RUST_CRATE.as_bytes();
     let mut from = 0;
     while let Some(at) = find(module, prefix, from) {
         from = at + prefix.len();
@@ -147,10 +144,46 @@ fn crate_version(module: &[u8], prefix: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn toolchain(text: &str) -> (Option<&'static str>, Option<&'static str>) {
+        let module = wat::parse_str(text).unwrap();
+        let found = Toolchain::of(&module, &Facts::read(&module).unwrap());
+        (found.language, found.sdk)
+    }
+
     #[test]
     fn version_in_a_path() {
         let module = b"x/proxy-wasm-cpp/ /index/proxy-wasm-0.2.2/src/dispatcher.rs";
-        assert_eq!(crate_version(module, b"/proxy-wasm-").as_deref(), Some("0.2.2"));
-        assert_eq!(crate_version(b"/proxy-wasm-", b"/proxy-wasm-"), None);
+        assert_eq!(crate_version(module).as_deref(), Some("0.2.2"));
+        assert_eq!(crate_version(b"/proxy-wasm-"), None);
+    }
+
+    #[test]
+    fn toolchains() {
+        let exports = r#"(func (export "malloc")) (func (export "proxy_on_context_create"))"#;
+        let memory = r#"(memory 1) (data "/root/proxy-wasm-0.2.2/src/lib.rs")"#;
+        let go = r#"(memory 1) (data "github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm")"#;
+        for (text, expected) in [
+            (String::from("(module)"), (None, None)),
+            (format!("(module {memory})"), (Some("Rust"), Some("proxy-wasm Rust SDK"))),
+            (
+                format!(r#"(module {go} (@producers (processed-by "TinyGo" "0.34")))"#),
+                (Some("Go"), Some("proxy-wasm Go SDK")),
+            ),
+            (String::from(r#"(module (@producers (language "C11" "") (language "Rust" "")))"#), (Some("Rust"), None)),
+            (
+                String::from(r#"(module (@producers (language "C11" "") (processed-by "rustc" "1")))"#),
+                (Some("Rust"), None),
+            ),
+            (
+                format!(r#"(module {exports} (@producers (language "C_plus_plus_14" "")))"#),
+                (Some("C++"), Some("proxy-wasm C++ SDK")),
+            ),
+            (
+                format!(r#"(module {exports} (func (export "__new")) (func (export "__pin")))"#),
+                (Some("AssemblyScript"), Some("proxy-wasm AssemblyScript SDK")),
+            ),
+        ] {
+            assert_eq!(toolchain(&text), expected, "{text}");
+        }
     }
 }
