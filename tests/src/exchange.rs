@@ -3,6 +3,7 @@
 //! ```toml
 //! about = "what the case shows"
 //! abi = "0.2.0"                       # by default 0.2.1
+//! alone = true                        # a host of its own, with no connection left over from another case
 //! trailers = true                     # let Envoy pass on the trailers of HTTP/1
 //!
 //! [plugin]                            # optional, as is every key in it
@@ -76,6 +77,9 @@ pub struct Case {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub struct Profile {
     abi: Option<String>,
+    /// No other case shares the host.
+    #[serde(default)]
+    pub alone: bool,
     #[serde(default)]
     trailers: bool,
     #[serde(default)]

@@ -18,7 +18,10 @@ use proxy_wasm_adapter_tests::trial::{compare, trial};
 
 const HOSTS: [Host; 3] = [Host::Envoy, Host::Serve, Host::WasmtimeServe];
 
-static STAGES: LazyLock<Pool<(Host, Profile), Stage>> = LazyLock::new(Pool::default);
+/// A host, what it is started with, and the case that has it for itself.
+type Key = (Host, Profile, Option<String>);
+
+static STAGES: LazyLock<Pool<Key, Stage>> = LazyLock::new(Pool::default);
 
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
@@ -28,7 +31,7 @@ fn main() -> Result<()> {
     let mut trials = Vec::new();
     for (name, path, case) in cases {
         for host in HOSTS {
-            STAGES.announce(&(host, case.profile.clone()));
+            STAGES.announce(&key(&name, &case, host));
             let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
             trials.push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
         }
@@ -39,8 +42,7 @@ fn main() -> Result<()> {
 }
 
 fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differences) -> Result<()> {
-    let key = (host, case.profile.clone());
-    let transcript = STAGES.with(&key, || case.profile.start(host), |stage| case.run(stage))?;
+    let transcript = STAGES.with(&key(name, case, host), || case.profile.start(host), |stage| case.run(stage))?;
     let golden = path.with_extension("txt");
     if host == Host::Envoy && std::env::var_os("BLESS").is_some() {
         return std::fs::write(&golden, transcript).context("writes what Envoy does");
@@ -52,6 +54,10 @@ fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differenc
         bail!("{}\n{difference}", case.about);
     }
     Ok(())
+}
+
+fn key(name: &str, case: &Case, host: Host) -> Key {
+    (host, case.profile.clone(), case.profile.alone.then(|| name.to_string()))
 }
 
 /// Each case with its name and file.
