@@ -20,6 +20,13 @@ pub const STREAM_IDLE_TIMEOUT_MS: u64 = 300_000;
 /// Milliseconds from the end of the request to the end of the upstream's response. Source: Envoy's route `timeout`.
 pub const UPSTREAM_TIMEOUT_MS: u64 = 15_000;
 
+/// Bytes of a head that a filter sends on; past it the answer is 500. Reason: Wasmtime traps a component whose `fields`
+/// pass 128 KiB by its count, which is that of [`HEADER_ENTRY_BYTES`].
+pub const HEADERS_MAX_BYTES: usize = 120 * 1024;
+
+/// What each header counts on top of its name and value.
+pub const HEADER_ENTRY_BYTES: usize = 80;
+
 /// Entries of a filter's function table that Wasmtime's pooling allocator takes at its defaults.
 pub const POOLED_TABLE_ELEMENTS: u64 = 20_000;
 

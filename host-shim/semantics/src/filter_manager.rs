@@ -418,6 +418,11 @@ impl<G: Guest> Plugin<G> {
             return;
         }
         let Some(trailers) = stream.message(direction).trailers.clone() else { return };
+        if let Err(reply) = router::check_size(&trailers) {
+            drop(vm);
+            self.local_reply(id, reply);
+            return;
+        }
         if direction == Direction::Response {
             stream.response_ended = true;
         }

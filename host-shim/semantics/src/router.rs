@@ -1,6 +1,9 @@
 //! The hop behind the filter: Envoy's router.
 
-use proxy_wasm_abi::settings::Route;
+use proxy_wasm_abi::{
+    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
+    settings::Route,
+};
 
 use crate::{
     environment::Guest,
@@ -86,8 +89,18 @@ pub(crate) fn status(headers: &HeaderMap) -> Option<u16> {
     text.trim().parse().ok().filter(|status| (200..1000).contains(status))
 }
 
-/// Refuses a response that the filter left without a valid status.
+/// Refuses a head that is larger than what hosts take.
+pub(crate) fn check_size(headers: &HeaderMap) -> Result<(), LocalReply> {
+    if headers.byte_size() + headers.len() * HEADER_ENTRY_BYTES <= HEADERS_MAX_BYTES {
+        return Ok(());
+    }
+    let (body, details) = (b"headers too large".to_vec(), "filter_made_headers_too_large".into());
+    Err(LocalReply { status: 500, body, details, ..LocalReply::default() })
+}
+
+/// Refuses a response that the filter left without a valid status, or that is too large.
 pub(crate) fn check_response(headers: &HeaderMap) -> Result<(), LocalReply> {
+    check_size(headers)?;
     if status(headers).is_some() {
         return Ok(());
     }
@@ -118,6 +131,7 @@ fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
         let details = "filter_removed_required_request_headers{missing_required_header:_:method}";
         return Err(refusal(b"missing required header: :method".to_vec(), details));
     }
+    check_size(headers)?;
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
         let details = "filter_added_invalid_request_header";
         if !is_token(name) {

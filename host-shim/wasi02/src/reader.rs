@@ -37,6 +37,7 @@ enum State {
     Body(InputStream, IncomingBody),
     Trailers(FutureTrailers),
     PutBack(HeaderMap),
+    Failed,
     Done,
 }
 
@@ -67,7 +68,7 @@ impl Reader {
                     Ok(bytes) if bytes.is_empty() => return Arrival::Pending,
                     Ok(bytes) => return Arrival::Data(bytes),
                     Err(StreamError::Closed) => self.finish(),
-                    Err(StreamError::LastOperationFailed(_)) => return Arrival::Failed,
+                    Err(StreamError::LastOperationFailed(_)) => self.fail(),
                 },
                 State::Trailers(future) => {
                     let trailers = match future.get() {
@@ -76,7 +77,10 @@ impl Reader {
                             let entries = fields.entries();
                             (!entries.is_empty()).then(|| HeaderMap::from_pairs(Kind::Trailers, entries))
                         }
-                        Some(Ok(Err(_))) => return Arrival::Failed,
+                        Some(Ok(Err(_))) => {
+                            self.fail();
+                            continue;
+                        }
                         Some(Ok(Ok(None)) | Err(())) => None,
                     };
                     self.pollable = None;
@@ -87,6 +91,7 @@ impl Reader {
                     let State::PutBack(trailers) = std::mem::replace(&mut self.state, State::Done) else { continue };
                     return Arrival::End(Some(trailers));
                 }
+                State::Failed => return Arrival::Failed,
                 State::Done => return Arrival::End(None),
             }
         }
@@ -100,6 +105,12 @@ impl Reader {
         }
     }
 
+    /// What comes after a failure would look like the body's end.
+    fn fail(&mut self) {
+        self.pollable = None;
+        self.state = State::Failed;
+    }
+
     /// Ready when [`read`](Self::read) has news.
     ///
     /// # Panics
@@ -108,7 +119,7 @@ impl Reader {
         self.pollable.get_or_insert_with(|| match &self.state {
             State::Body(stream, _) => stream.subscribe(),
             State::Trailers(future) => future.subscribe(),
-            State::PutBack(_) | State::Done => panic!("nothing is pending on a body that is over"),
+            State::PutBack(_) | State::Failed | State::Done => panic!("nothing is pending on a body that is over"),
         })
     }
 }

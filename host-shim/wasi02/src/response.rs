@@ -3,7 +3,7 @@
 use proxy_wasm_semantics::{HeaderMap, Host};
 
 use crate::{
-    bindings::wasi::http::types::{ErrorCode, Fields, OutgoingBody, OutgoingResponse, ResponseOutparam},
+    bindings::wasi::http::types::{ErrorCode, Fields, OutgoingResponse, ResponseOutparam},
     fields::to_fields,
     host::WasiHost,
     writer::Writer,
@@ -18,25 +18,17 @@ pub(crate) fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool) -> Opt
         WasiHost.log("[warn] the host refuses the response's status: 502 is sent");
         let _ = response.set_status_code(502);
     }
-    let body = response.body().ok()?;
+    // A body that is never opened is empty, and hosts do not hold it against `content-length`: HEAD and 304 have one.
+    let writer = if end { None } else { response.body().ok().map(Writer::new) };
     ResponseOutparam::set(out, Ok(response));
-    if end {
-        // The client sees it where this fails.
-        let _ = OutgoingBody::finish(body, None);
-        None
-    } else {
-        Some(Writer::new(body))
-    }
+    writer
 }
 
 /// Answers 503 with nothing in it: the plugin did not start.
 pub(crate) fn unavailable(out: ResponseOutparam) {
     let response = OutgoingResponse::new(Fields::new());
     let _ = response.set_status_code(503);
-    if let Ok(body) = response.body() {
-        ResponseOutparam::set(out, Ok(response));
-        let _ = OutgoingBody::finish(body, None);
-    }
+    ResponseOutparam::set(out, Ok(response));
 }
 
 /// Answers nothing: the exchange was broken off.

@@ -6,7 +6,7 @@ use proxy_wasm_semantics::HeaderMap;
 use crate::{
     bindings::wasi::http::{
         outgoing_handler,
-        types::{ErrorCode, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme},
+        types::{ErrorCode, FutureIncomingResponse, Method, OutgoingRequest, Scheme},
     },
     fields::to_fields,
     writer::Writer,
@@ -28,14 +28,8 @@ pub(crate) fn send(
     request
         .set_method(&method(text(b":method").unwrap_or_default()))
         .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
-    let body = request.body().map_err(|()| ErrorCode::InternalError(None))?;
-    let future = outgoing_handler::handle(request, None)?;
-    if end {
-        OutgoingBody::finish(body, None)?;
-        Ok((future, None))
-    } else {
-        Ok((future, Some(Writer::new(body))))
-    }
+    let writer = if end { None } else { request.body().ok().map(Writer::new) };
+    Ok((outgoing_handler::handle(request, None)?, writer))
 }
 
 fn method(name: String) -> Method {
