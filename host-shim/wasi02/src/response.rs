@@ -3,7 +3,7 @@
 use proxy_wasm_semantics::{HeaderMap, Host};
 
 use crate::{
-    bindings::wasi::http::types::{ErrorCode, Fields, OutgoingResponse, ResponseOutparam},
+    bindings::wasi::http::types::{ErrorCode, Fields, OutgoingBody, OutgoingResponse, ResponseOutparam},
     fields::to_fields,
     host::WasiHost,
     writer::Writer,
@@ -18,17 +18,27 @@ pub(crate) fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool) -> Opt
         WasiHost.log("[warn] the host refuses the response's status: 502 is sent");
         let _ = response.set_status_code(502);
     }
-    // A body that is never opened is empty, and hosts do not hold it against `content-length`: HEAD and 304 have one.
-    let writer = if end { None } else { response.body().ok().map(Writer::new) };
+    respond(out, response, end)
+}
+
+/// Hands the response over. A body is opened even where none follows: jco waits for its end.
+fn respond(out: ResponseOutparam, response: OutgoingResponse, end: bool) -> Option<Writer> {
+    let body = response.body();
     ResponseOutparam::set(out, Ok(response));
-    writer
+    let body = body.ok()?;
+    if !end {
+        return Some(Writer::new(body));
+    }
+    // Wasmtime reports that a response to HEAD is shorter than its `content-length`, and sends it right.
+    let _ = OutgoingBody::finish(body, None);
+    None
 }
 
 /// Answers 503 with nothing in it: the plugin did not start.
 pub(crate) fn unavailable(out: ResponseOutparam) {
     let response = OutgoingResponse::new(Fields::new());
     let _ = response.set_status_code(503);
-    ResponseOutparam::set(out, Ok(response));
+    respond(out, response, true);
 }
 
 /// Answers nothing: the exchange was broken off.
