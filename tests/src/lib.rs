@@ -12,7 +12,9 @@
 //! Envoy is what the others are measured by: a case cannot be run on ours alone.
 
 pub mod client;
+pub mod component;
 pub mod difference;
+pub mod examples;
 pub mod exchange;
 pub mod fixtures;
 pub mod hosts;
