@@ -10,6 +10,11 @@
 //! [`Caller`] is generic over [`Memory`], so all of it is tested natively; only the `bridge` module, compiled for
 //! WebAssembly alone, reaches the real filter.
 
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "the exports that call it are compiled for WebAssembly")
+)]
+
 mod caller;
 mod calls;
 mod wasi;

@@ -56,12 +56,21 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) ->
             (":scheme", request.scheme),
         ],
     );
+    let named_by_connection: Vec<Vec<u8>> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .flat_map(|(_, value)| value.split(|byte| *byte == b','))
+        .map(|token| token.trim_ascii().to_vec())
+        .collect();
     for (name, value) in request.headers {
         if name.eq_ignore_ascii_case("te") {
             if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
                 headers.add(b"te", "trailers");
             }
-        } else if !is_dropped(&name) {
+        } else if !is_dropped(&name)
+            && !named_by_connection.iter().any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
+        {
             headers.add(name.as_bytes(), value);
         }
     }
@@ -103,8 +112,7 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) ->
 }
 
 fn is_dropped(name: &str) -> bool {
-    let same = |other: &&str| name.eq_ignore_ascii_case(other);
-    HOP_BY_HOP.iter().any(|other| same(other)) || ROUTER_HEADERS.iter().any(|other| same(other))
+    HOP_BY_HOP.iter().chain(ROUTER_HEADERS).any(|other| name.eq_ignore_ascii_case(other))
 }
 
 fn set_scheme(headers: &mut HeaderMap, scheme: &str) {

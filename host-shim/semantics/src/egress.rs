@@ -65,7 +65,8 @@ impl Egress {
             Effect::Headers { headers, end, .. } => self.headers(headers, end, may_change, &mut frames),
             Effect::Data { bytes, end, changed, .. } => self.data(bytes, end, changed, &mut frames),
             Effect::Trailers { trailers, .. } => {
-                self.release(None, false, &mut frames);
+                // A head that still waits has a body of which the filter let nothing through.
+                self.release(Some(0), false, &mut frames);
                 self.end(Some(trailers), &mut frames);
             }
             Effect::Reset(_) => {}
@@ -87,7 +88,7 @@ impl Egress {
         }
         if end {
             if !bodiless && declared.is_some_and(|declared| declared > 0) {
-                headers.replace(b"content-length", "0");
+                headers.set(b"content-length", "0");
             }
             self.length_is_free = true;
             frames.push(Frame::Headers { headers, end: true });
@@ -119,7 +120,7 @@ impl Egress {
         let Some(mut headers) = self.waiting.take() else { return };
         match all {
             Some(len) if content_length(&headers) != Some(len as u64) => {
-                headers.replace(b"content-length", len.to_string());
+                headers.set(b"content-length", len.to_string());
                 self.declared = Some(len as u64);
             }
             None if changed => headers.remove(b"content-length"),
@@ -143,7 +144,11 @@ impl Egress {
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    std::str::from_utf8(headers.get(b"content-length")?).ok()?.parse().ok()
+    let text = headers.get(b"content-length")?;
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]

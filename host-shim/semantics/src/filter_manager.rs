@@ -59,6 +59,17 @@ impl Direction {
 impl<G: Guest> Plugin<G> {
     /// A head arrived.
     pub fn headers(&self, id: u32, direction: Direction, headers: HeaderMap, end: bool) {
+        if !self.answered(id, direction) {
+            self.receive_headers(id, direction, headers, end);
+        }
+    }
+
+    fn answered(&self, id: u32, direction: Direction) -> bool {
+        self.vm.borrow().streams.get(id).is_some_and(|stream| stream.answered(direction))
+    }
+
+    /// A head arrived, or the head of a local response.
+    pub(crate) fn receive_headers(&self, id: u32, direction: Direction, headers: HeaderMap, end: bool) {
         let count = headers.len() as u32;
         {
             let mut vm = self.vm.borrow_mut();
@@ -127,6 +138,13 @@ impl<G: Guest> Plugin<G> {
 
     /// Body bytes arrived, or the end of a body without trailers (then there may be none).
     pub fn data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
+        if !self.answered(id, direction) {
+            self.receive_data(id, direction, bytes, end);
+        }
+    }
+
+    /// Body bytes arrived, or those of a local response.
+    pub(crate) fn receive_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
         {
             let mut vm = self.vm.borrow_mut();
             let now = if end { vm.host.monotonic_clock() } else { 0 };
@@ -175,17 +193,21 @@ impl<G: Guest> Plugin<G> {
             };
             (message.body().map_or(0, |body| body.len()) as u32, message.trailers.is_some())
         };
-        let returned = self.call(id, direction.body_callback(), &[id, size, end.into()]);
+        let mut returned = self.call(id, direction.body_callback(), &[id, size, end.into()]);
         let status = data_status(returned.as_ref());
-        {
+        // Continuing before the last bytes are held would leave them behind: that comes after.
+        let continued = end && returned.as_mut().is_some_and(|returned| returned.take_continue(id, direction));
+        let was_buffering = {
             let mut vm = self.vm.borrow_mut();
             let Some(stream) = vm.streams.get_mut(id) else { return };
             let message = stream.message(direction);
+            let was_buffering = message.buffering;
             message.buffering = status == DataStatus::Buffer;
             if status != DataStatus::Buffer {
                 message.view = BodyView::Absent;
             }
-        }
+            was_buffering
+        };
         if let Some(returned) = returned {
             self.act(returned.actions);
         }
@@ -202,13 +224,18 @@ impl<G: Guest> Plugin<G> {
                     message.hold(chunk);
                 }
                 drop(vm);
-                self.resume(id, direction);
+                // The filter may have made what it buffered larger.
+                if !was_buffering || self.check_limit(id, direction) {
+                    self.resume(id, direction);
+                }
                 return;
             }
-            let bytes = match source {
-                Source::Chunk => message.chunk.take(),
-                Source::Held => message.held.as_mut().map(|held| held.take()).unwrap_or_default(),
-            };
+            let mut bytes = message.held.as_mut().map(|held| held.take()).unwrap_or_default();
+            if bytes.is_empty() {
+                bytes = message.chunk.take();
+            } else {
+                bytes.extend(message.chunk.take());
+            }
             let added_trailers = !had_trailers && message.trailers.is_some();
             drop(vm);
             self.pass_data(id, direction, bytes, end && !added_trailers);
@@ -220,7 +247,7 @@ impl<G: Guest> Plugin<G> {
         message.iteration = Iteration::StopSingle;
         let added_trailers = !had_trailers && message.trailers.is_some();
         if status == DataStatus::NoBuffer {
-            message.chunk.take();
+            message.changed |= !message.chunk.take().is_empty();
             if message.complete && message.trailers.is_none() {
                 message.held.get_or_insert_default();
             }
@@ -232,8 +259,8 @@ impl<G: Guest> Plugin<G> {
             }
         }
         drop(vm);
-        if self.check_limit(id, direction) && added_trailers {
-            // A body that got trailers is not held.
+        // A body that got trailers is not held either.
+        if self.check_limit(id, direction) && (added_trailers || continued) {
             self.resume(id, direction);
         }
     }
@@ -244,7 +271,7 @@ impl<G: Guest> Plugin<G> {
             let mut vm = self.vm.borrow_mut();
             let now = vm.host.monotonic_clock();
             let Some(stream) = vm.streams.get_mut(id) else { return };
-            if stream.stopped(direction) {
+            if stream.stopped(direction) || stream.answered(direction) {
                 return;
             }
             stream.arrived(direction, true, now);
@@ -266,8 +293,9 @@ impl<G: Guest> Plugin<G> {
             message.trailers_live = true;
             message.trailers.as_ref().map_or(0, HeaderMap::len) as u32
         };
-        let returned = self.call(id, direction.trailers_callback(), &[id, count]);
-        let pass = returned.as_ref().is_none_or(|returned| returned.value == 0 && !returned.stop);
+        let mut returned = self.call(id, direction.trailers_callback(), &[id, count]);
+        let continued = returned.as_mut().is_some_and(|returned| returned.take_continue(id, direction));
+        let pass = returned.as_ref().is_none_or(|returned| (returned.value == 0 || continued) && !returned.stop);
         {
             let mut vm = self.vm.borrow_mut();
             let Some(stream) = vm.streams.get_mut(id) else { return };
@@ -311,7 +339,10 @@ impl<G: Guest> Plugin<G> {
                 return;
             }
             let message = stream.message(direction);
-            if message.headers.is_none() || (message.iteration == Iteration::Continue && message.headers_continued) {
+            if message.passed
+                || message.headers.is_none()
+                || (message.iteration == Iteration::Continue && message.headers_continued)
+            {
                 return;
             }
             let from_filter = message.stopped_all();
@@ -377,6 +408,9 @@ impl<G: Guest> Plugin<G> {
 
     /// The head leaves the filter.
     fn pass_headers(&self, id: u32, direction: Direction, end: bool) {
+        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
+            stream.message(direction).passed = end;
+        }
         match direction {
             Direction::Request => self.route(id, end),
             Direction::Response => {
@@ -399,9 +433,11 @@ impl<G: Guest> Plugin<G> {
     fn pass_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
         let mut vm = self.vm.borrow_mut();
         let Some(stream) = vm.streams.get_mut(id) else { return };
-        if stream.stopped(direction) {
+        // Bytes that the filter took away leave nothing to send.
+        if stream.stopped(direction) || (bytes.is_empty() && !end) {
             return;
         }
+        stream.message(direction).passed |= end;
         if direction == Direction::Response {
             stream.response.body_bytes += bytes.len() as u64;
             stream.response_ended = end;
@@ -423,6 +459,7 @@ impl<G: Guest> Plugin<G> {
             self.local_reply(id, reply);
             return;
         }
+        stream.message(direction).passed = true;
         if direction == Direction::Response {
             stream.response_ended = true;
         }

@@ -93,6 +93,15 @@ impl HeaderMap {
         self.add(name, value);
     }
 
+    /// Gives the first entry of this header this value, where it stands, or adds one.
+    pub(crate) fn set(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        let kind = self.kind;
+        match self.entries.iter_mut().find(|(entry, _)| is(kind, entry, name)) {
+            Some((_, present)) => *present = value.into(),
+            None => self.add(name, value),
+        }
+    }
+
     /// Removes all entries of this header.
     pub fn remove(&mut self, name: &[u8]) {
         let kind = self.kind;

@@ -41,21 +41,21 @@ impl LocalReply {
             }
         }
         if is_grpc {
-            headers.replace(b":status", "200");
-            headers.replace(b"content-type", "application/grpc");
+            headers.set(b":status", "200");
+            headers.set(b"content-type", "application/grpc");
             if !headers.contains(b"grpc-status") {
                 let status = self.grpc_status.unwrap_or_else(|| grpc_status_of_http(self.status));
                 headers.add(b"grpc-status", status.to_string());
             }
             if !self.body.is_empty() && !is_head {
-                headers.replace(b"grpc-message", percent_encode(&self.body));
+                headers.set(b"grpc-message", percent_encode(&self.body));
             }
             headers.remove(b"content-length");
         } else if self.body.is_empty() {
             headers.remove(b"content-length");
             headers.remove(b"content-type");
         } else {
-            headers.replace(b"content-length", self.body.len().to_string());
+            headers.set(b"content-length", self.body.len().to_string());
             if !headers.contains(b"content-type") {
                 headers.add(b"content-type", "text/plain");
             }
@@ -98,9 +98,9 @@ impl<G: Guest> Plugin<G> {
             }
             (headers, end)
         };
-        self.headers(id, Direction::Response, headers, end);
+        self.receive_headers(id, Direction::Response, headers, end);
         if !end {
-            self.data(id, Direction::Response, reply.body, true);
+            self.receive_data(id, Direction::Response, reply.body, true);
         }
     }
 }
@@ -120,7 +120,7 @@ pub(crate) fn grpc_status_of_http(status: u32) -> u32 {
 /// Percent-encoding of a gRPC message: printable ASCII but `%` stays.
 fn percent_encode(bytes: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(bytes.len());
-    for &byte in bytes.strip_suffix(b"\n").unwrap_or(bytes) {
+    for &byte in bytes {
         if (b' '..=b'~').contains(&byte) && byte != b'%' {
             encoded.push(byte);
         } else {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn grpc_messages_are_percent_encoded() {
-        assert_eq!(percent_encode("a b%ü\n".as_bytes()), b"a b%25%C3%BC");
+        assert_eq!(percent_encode("a b%ü\n".as_bytes()), b"a b%25%C3%BC%0A");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A plugin: its VM, the filter in it, and how the edge drives them.
 
-use std::cell::{OnceCell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 
 use proxy_wasm_abi::{bridge::AbiVersion, callbacks::Id, settings::Settings};
 
@@ -17,6 +17,8 @@ pub struct Plugin<G> {
     pub(crate) vm: RefCell<Vm>,
     pub(crate) guest: G,
     started: OnceCell<Result<(), String>>,
+    /// The filter is being called: what finds it so at the next entry is what a trap left behind.
+    called: Cell<bool>,
 }
 
 /// What a callback came to.
@@ -27,10 +29,24 @@ pub(crate) struct Returned {
     pub(crate) actions: Vec<Action>,
 }
 
+impl Returned {
+    /// Takes out what asks to continue this message, and tells whether it was there.
+    pub(crate) fn take_continue(&mut self, id: u32, direction: Direction) -> bool {
+        let before = self.actions.len();
+        self.actions.retain(|action| !matches!(action, Action::Continue(i, d) if *i == id && *d == direction));
+        self.actions.len() < before
+    }
+}
+
 impl<G: Guest> Plugin<G> {
     /// A plugin that has not started.
     pub fn new(settings: Settings, version: AbiVersion, host: Box<dyn Host>, guest: G) -> Self {
-        Self { vm: RefCell::new(Vm::new(settings, version, host)), guest, started: OnceCell::new() }
+        Self {
+            vm: RefCell::new(Vm::new(settings, version, host)),
+            guest,
+            started: OnceCell::new(),
+            called: Cell::new(false),
+        }
     }
 
     /// The state that host calls act on.
@@ -49,15 +65,21 @@ impl<G: Guest> Plugin<G> {
     /// Starts the plugin, once; later calls return what the first did.
     ///
     /// # Errors
-    /// Says which callback refused.
+    /// Says which callback refused. After a trap, on hosts that go on using the instance, the plugin has failed for
+    /// good, as in Envoy.
     pub fn start(&self) -> Result<(), &str> {
+        if self.called.get() {
+            return Err("the filter trapped earlier");
+        }
         self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
     }
 
     fn start_now(&self) -> Result<(), String> {
         self.enter_phase(Phase::Starting);
         self.vm.borrow_mut().enter(VM_CONTEXT);
+        self.called.set(true);
         self.guest.start();
+        self.called.set(false);
         self.vm.borrow_mut().leave();
         self.enter_phase(Phase::Running);
         if let Some(failure) = self.vm.borrow_mut().start_failure.take() {
@@ -92,7 +114,9 @@ impl<G: Guest> Plugin<G> {
             return None;
         }
         self.vm.borrow_mut().enter(context);
+        self.called.set(true);
         let value = self.guest.call(callback, arguments);
+        self.called.set(false);
         let (stop, actions) = self.vm.borrow_mut().leave();
         Some(Returned { value, stop, actions })
     }
@@ -118,7 +142,7 @@ impl<G: Guest> Plugin<G> {
         let mut vm = self.vm.borrow_mut();
         let limit = vm.settings.connection.buffer_limit as usize;
         let Some(stream) = vm.streams.get_mut(id) else { return false };
-        if stream.stopped(direction) {
+        if stream.stopped(direction) || stream.answered(direction) {
             return false;
         }
         let message = stream.message(direction);
@@ -143,8 +167,15 @@ impl<G: Guest> Plugin<G> {
     /// The upstream's response can't be had, or not all of it.
     pub fn upstream_failed(&self, id: u32, failure: UpstreamFailure) {
         let mut reply = failure.reply();
-        if self.vm.borrow().streams.get(id).is_some_and(|stream| stream.response.headers.is_some()) {
-            reply.details = failure.details_after_headers();
+        {
+            let vm = self.vm.borrow();
+            let Some(stream) = vm.streams.get(id) else { return };
+            if stream.answered(Direction::Response) {
+                return;
+            }
+            if stream.response.headers.is_some() {
+                reply.details = failure.details_after_headers();
+            }
         }
         self.local_reply(id, reply);
     }
@@ -161,9 +192,12 @@ impl<G: Guest> Plugin<G> {
 
     /// The client is gone.
     pub fn client_gone(&self, id: u32) {
-        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
+        let mut vm = self.vm.borrow_mut();
+        let Some(stream) = vm.streams.get_mut(id) else { return };
+        // For the filter an exchange is over when its response has left it, whether or not the client took all of it.
+        if !stream.response_ended {
             stream.facts.response_flags |= router::flags::DOWNSTREAM_CONNECTION_TERMINATION;
-            stream.facts.response_code_details.get_or_insert_with(|| "downstream_remote_disconnect".into());
+            stream.facts.response_code_details = Some("downstream_remote_disconnect".into());
             stream.response_ended = true;
         }
     }
@@ -181,35 +215,38 @@ impl<G: Guest> Plugin<G> {
             stream.response_ended = true;
             stream.logging = true;
         }
-        // What they ask for that acts on the stream comes too late: there is none any more.
-        self.call(id, Id::Log, &[id]);
+        self.call_last(id, Id::Log);
         if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
             stream.logging = false;
             stream.destroyed = true;
         }
-        self.call(id, Id::Done, &[id]);
-        self.call(id, Id::Delete, &[id]);
+        self.call_last(id, Id::Done);
+        self.call_last(id, Id::Delete);
         self.vm.borrow_mut().streams.remove(id);
+    }
+
+    /// Calls one of the last callbacks. What it asks for its own stream comes too late, as the response has ended; what
+    /// it asks for another one is done.
+    fn call_last(&self, id: u32, callback: Id) {
+        if let Some(returned) = self.call(id, callback, &[id]) {
+            self.act(returned.actions);
+        }
     }
 
     /// Does what host calls asked for during a callback.
     pub(crate) fn act(&self, actions: Vec<Action>) {
-        let mut replied = false;
         for action in actions {
             match action {
                 Action::Continue(id, direction) => self.resume(id, direction),
                 Action::Close(id) => {
-                    if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
+                    if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id)
+                        && !stream.response_ended
+                    {
                         stream.facts.response_code_details.get_or_insert_with(|| "wasm_close_stream".into());
                         stream.reset(ResetReason::ClosedByFilter);
                     }
                 }
-                // The first of several in one callback wins.
-                Action::LocalReply(..) if replied => {}
-                Action::LocalReply(id, reply) => {
-                    replied = true;
-                    self.local_reply(id, reply);
-                }
+                Action::LocalReply(id, reply) => self.local_reply(id, reply),
             }
         }
     }

@@ -67,7 +67,10 @@ impl UpstreamFailure {
     }
 
     pub(crate) fn details_after_headers(self) -> String {
-        format!("upstream_reset_after_response_started{{{}}}", self.reason().replace(' ', "_"))
+        match self {
+            Self::Timeout => self.reply().details,
+            _ => format!("upstream_reset_after_response_started{{{}}}", self.reason().replace(' ', "_")),
+        }
     }
 }
 
@@ -135,8 +138,7 @@ fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
         let details = "filter_added_invalid_request_header";
         if !is_token(name) {
-            let shown = String::from_utf8_lossy(name).escape_default().to_string();
-            return Err(refusal(format!("invalid header name: {shown}").into(), details));
+            return Err(refusal([b"invalid header name: ".as_slice(), &escaped(name)].concat(), details));
         }
         if !is_field_value(value) {
             let shown = String::from_utf8_lossy(name);
@@ -144,6 +146,21 @@ fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
         }
     }
     Ok(())
+}
+
+/// A name as Envoy shows it: control characters escaped as in JSON, other bytes as they are.
+fn escaped(name: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(name.len());
+    for &byte in name {
+        match byte {
+            b'\n' => shown.extend_from_slice(b"\\n"),
+            b'\r' => shown.extend_from_slice(b"\\r"),
+            b'\t' => shown.extend_from_slice(b"\\t"),
+            0..b' ' => shown.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => shown.push(byte),
+        }
+    }
+    shown
 }
 
 /// Whether these bytes can be a header's name. An empty one is let through here and dropped at the edge.

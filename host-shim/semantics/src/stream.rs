@@ -97,6 +97,8 @@ pub(crate) struct Message {
     pub(crate) complete: bool,
     /// The filter has seen its end.
     pub(crate) end_shown: bool,
+    /// Its end left the filter.
+    pub(crate) passed: bool,
     /// Past the buffer limit reading stops; otherwise the exchange fails.
     pub(crate) streaming: bool,
     /// The last body callback asked to buffer, so the next one sees everything.
@@ -124,6 +126,7 @@ impl Message {
             headers_continued: false,
             complete: false,
             end_shown: false,
+            passed: false,
             streaming: false,
             buffering: false,
             headers_live: false,
@@ -238,6 +241,11 @@ impl Stream {
             Direction::Request => self.local_reply || self.response_ended || self.destroyed,
             Direction::Response => self.response_ended || self.destroyed,
         }
+    }
+
+    /// Whether what the upstream sends in this direction counts no more, as the response is ours.
+    pub(crate) fn answered(&self, direction: Direction) -> bool {
+        direction == Direction::Response && self.local_reply
     }
 
     /// Notes that a piece of a message arrived, at this time of the monotonic clock.

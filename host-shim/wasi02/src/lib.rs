@@ -2,6 +2,11 @@
 //!
 //! It imports nothing outside the `wasi:http/proxy@0.2.0` world, and no function that came after 0.2.0.
 
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "the exports that call it are compiled for WebAssembly")
+)]
+
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 mod bindings {
     wit_bindgen::generate!({

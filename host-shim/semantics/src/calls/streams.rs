@@ -27,7 +27,9 @@ impl Vm {
             stream.request.headers_live = false;
             stream.request.trailers_live = false;
             stream.request.view = BodyView::Absent;
-            self.actions.push(Action::Continue(context, direction));
+            if !self.replies_to(context) {
+                self.actions.push(Action::Continue(context, direction));
+            }
         }
         Ok(())
     }
@@ -54,7 +56,10 @@ impl Vm {
     ) -> CallResult {
         let context = self.context();
         self.stop = true;
-        if context > ROOT_CONTEXT {
+        // The first of several in one callback wins.
+        if context > ROOT_CONTEXT && !self.replies_to(context) {
+            // It also wins over continuing the stream, whichever was asked for first.
+            self.actions.retain(|action| !matches!(action, Action::Continue(id, _) if *id == context));
             let headers = pairs::decode(headers).unwrap_or_default();
             self.actions.push(Action::LocalReply(
                 context,
@@ -72,5 +77,10 @@ impl Vm {
             ));
         }
         Ok(())
+    }
+
+    /// Whether this callback asked for a local response on this stream.
+    fn replies_to(&self, context: u32) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::LocalReply(id, _) if *id == context))
     }
 }
