@@ -1,28 +1,27 @@
 //! The filter: what each callback does is a closure.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{RefCell, RefMut},
     collections::HashMap,
     rc::{Rc, Weak},
 };
 
-use proxy_wasm_abi::enums::Status;
 pub(crate) use proxy_wasm_abi::callbacks::Id;
-use proxy_wasm_abi::{callbacks::CALLBACKS, pairs};
+use proxy_wasm_abi::{callbacks::CALLBACKS, enums::Status, pairs};
 use proxy_wasm_semantics::{Guest, Plugin, Vm};
 
 use super::text;
 
 type Script = Rc<dyn Fn(&Call<'_>) -> u32>;
+type StartScript = Box<dyn Fn(&mut Vm)>;
 
 /// A filter that records its callbacks and does what the test scripted.
 pub(crate) struct Filter {
     pub(super) plugin: Weak<Plugin<Self>>,
     pub(super) trace: RefCell<Vec<String>>,
     pub(super) scripts: RefCell<HashMap<usize, Script>>,
-    pub(super) start: RefCell<Option<Box<dyn Fn(&mut Vm)>>>,
+    pub(super) start: RefCell<Option<StartScript>>,
     pub(super) missing: RefCell<Vec<Id>>,
-    pub(super) count: Cell<u32>,
 }
 
 impl Filter {
@@ -33,7 +32,6 @@ impl Filter {
             scripts: RefCell::default(),
             start: RefCell::default(),
             missing: RefCell::default(),
-            count: Cell::new(0),
         }
     }
 }
@@ -49,7 +47,6 @@ impl Guest for Filter {
         let name = declared.name.trim_start_matches("proxy_on_");
         let shown: Vec<String> = arguments.iter().map(u32::to_string).collect();
         self.trace.borrow_mut().push(format!("{name}({})", shown.join(",")));
-        self.count.set(self.count.get() + 1);
         let plugin = self.plugin.upgrade().expect("the plugin calls");
         // The state must not be borrowed while the filter runs.
         drop(plugin.vm());
@@ -77,7 +74,7 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// The state, for host calls that have no helper here.
-    pub(crate) fn vm(&self) -> std::cell::RefMut<'_, Vm> {
+    pub(crate) fn vm(&self) -> RefMut<'_, Vm> {
         self.plugin.vm()
     }
 

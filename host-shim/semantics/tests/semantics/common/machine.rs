@@ -124,23 +124,17 @@ impl Bed {
     /// Runs this as the filter, for another stream: what a timer or a callout's answer would do. The other stream is
     /// opened and closed for it, and does not show in the trace.
     pub(crate) fn elsewhere(&self, script: impl Fn(&Call<'_>) + 'static) {
+        const MUTED: [Id; 4] = [Id::RequestHeaders, Id::Log, Id::Done, Id::Delete];
         let before = self.trace();
-        let noted = Rc::new(Cell::new(0));
-        let end = noted.clone();
-        self.filter().scripts.borrow_mut().insert(
-            Id::ContextCreate as usize,
-            Rc::new(move |call| {
-                script(call);
-                end.set(call.trace_len());
-                0
-            }),
-        );
-        let muted = [Id::RequestHeaders, Id::Log, Id::Done, Id::Delete];
-        self.filter().missing.borrow_mut().extend(muted);
+        self.on(Id::ContextCreate, move |call| {
+            script(call);
+            0
+        });
+        self.filter().missing.borrow_mut().extend(MUTED);
         let other = self.plugin.open(Request { path: b"/".into(), ..Request::default() }, false);
         self.plugin.close(other);
         self.filter().scripts.borrow_mut().remove(&(Id::ContextCreate as usize));
-        let kept = self.filter().missing.borrow().len() - muted.len();
+        let kept = self.filter().missing.borrow().len() - MUTED.len();
         self.filter().missing.borrow_mut().truncate(kept);
         let after = self.trace();
         *self.filter().trace.borrow_mut() = before.into_iter().chain(after.into_iter().skip(1)).collect();

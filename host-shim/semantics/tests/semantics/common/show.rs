@@ -22,8 +22,12 @@ fn way(direction: Direction) -> &'static str {
 pub(super) fn effect(effect: &Effect) -> String {
     let ended = |end: bool| if end { " end" } else { "" };
     match effect {
-        Effect::Headers { direction, headers, end } => format!("{} headers{}{}", way(*direction), map(headers), ended(*end)),
-        Effect::Data { direction, bytes, end, .. } => format!("{} data {:?}{}", way(*direction), text(bytes), ended(*end)),
+        Effect::Headers { direction, headers, end } => {
+            format!("{} headers{}{}", way(*direction), map(headers), ended(*end))
+        }
+        Effect::Data { direction, bytes, end, .. } => {
+            format!("{} data {:?}{}", way(*direction), text(bytes), ended(*end))
+        }
         Effect::Trailers { direction, trailers } => format!("{} trailers{}", way(*direction), map(trailers)),
         Effect::Reset(reason) => format!("reset {reason:?}"),
     }

@@ -1,0 +1,18 @@
+//! What the semantics do, as a host and a filter see it: each test is a sentence about Envoy 1.40 that was measured.
+
+mod bodies;
+mod buffers;
+mod callbacks;
+mod common;
+mod contexts;
+mod egress;
+mod endings;
+mod local_replies;
+mod maps;
+mod pauses;
+mod properties;
+mod requests;
+mod router;
+mod sequences;
+mod start;
+mod trailers;

@@ -1,0 +1,143 @@
+//! How a plugin starts, and how it fails to.
+
+use proxy_wasm_abi::bridge::AbiVersion;
+
+use crate::common::{Bed, Id};
+
+fn unstarted() -> Bed {
+    Bed::unstarted(AbiVersion::V0_2_1, |settings| {
+        settings.plugin.vm_configuration = b"vm".to_vec();
+        settings.plugin.configuration = b"plugin".to_vec();
+    })
+}
+
+#[test]
+fn the_order_is_start_context_create_vm_start_configure() {
+    let bed = unstarted();
+    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.trace(), ["start", "context_create(1,0)", "vm_start(1,2)", "configure(1,6)"]);
+    assert_eq!(bed.get(), 2, "the first stream's context");
+}
+
+#[test]
+fn it_starts_once() {
+    let bed = unstarted();
+    bed.plugin.start().unwrap();
+    bed.trace();
+    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.trace(), [""; 0]);
+}
+
+#[test]
+fn a_filter_without_these_callbacks_starts() {
+    let bed = unstarted();
+    for callback in [Id::ContextCreate, Id::VmStart, Id::Configure] {
+        bed.lacks(callback);
+    }
+    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.trace(), ["start"]);
+}
+
+#[test]
+fn vm_start_returning_false_fails_it_before_configure() {
+    let bed = unstarted();
+    bed.returns(Id::VmStart, [0]);
+    assert_eq!(bed.plugin.start(), Err("`proxy_on_vm_start` returned false"));
+    assert_eq!(bed.trace(), ["start", "context_create(1,0)", "vm_start(1,2)"]);
+    assert_eq!(bed.plugin.start(), Err("`proxy_on_vm_start` returned false"), "it stays so");
+    assert_eq!(bed.trace(), [""; 0]);
+}
+
+#[test]
+fn configure_returning_false_fails_it() {
+    let bed = unstarted();
+    bed.returns(Id::Configure, [0]);
+    assert_eq!(bed.plugin.start(), Err("`proxy_on_configure` returned false"));
+}
+
+#[test]
+fn any_other_value_is_true() {
+    let bed = unstarted();
+    bed.returns(Id::VmStart, [2]);
+    bed.returns(Id::Configure, [u32::MAX]);
+    assert_eq!(bed.plugin.start(), Ok(()));
+}
+
+#[test]
+fn a_start_function_may_log_and_use_wasi() {
+    let bed = unstarted();
+    bed.at_start(|vm| {
+        for call in
+            ["proxy_log", "fd_write", "environ_get", "random_get", "clock_time_get", "emscripten_notify_memory_growth"]
+        {
+            assert!(vm.allows(call), "{call}");
+        }
+        vm.log(2, b"hello").unwrap();
+    });
+    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.log(), ["[info] p: hello"]);
+}
+
+#[test]
+fn a_start_function_that_makes_any_other_call_fails_it_before_any_callback() {
+    for call in [
+        "proxy_get_property",
+        "proxy_get_log_level",
+        "proxy_get_header_map_pairs",
+        "proxy_set_tick_period_milliseconds",
+        "fd_read",
+        "fd_seek",
+        "fd_close",
+        "path_open",
+        "proc_exit",
+        "sched_yield",
+    ] {
+        let bed = unstarted();
+        bed.at_start(move |vm| {
+            assert!(!vm.allows(call));
+            assert!(vm.allows("proxy_log"), "it goes on");
+        });
+        let failure = format!("the module's start function called `{call}`");
+        assert_eq!(bed.plugin.start(), Err(failure.as_str()));
+        assert_eq!(bed.trace(), ["start"]);
+    }
+}
+
+#[test]
+fn after_the_start_function_every_call_is_allowed() {
+    let bed = unstarted();
+    for callback in [Id::ContextCreate, Id::VmStart, Id::Configure] {
+        bed.on(callback, |f| {
+            assert!(f.vm().allows("proxy_get_property") && f.vm().allows("proc_exit"));
+            1
+        });
+    }
+    assert_eq!(bed.plugin.start(), Ok(()));
+}
+
+#[test]
+fn get_configuration_is_the_plugins_while_it_is_configured_and_the_vms_elsewhere() {
+    let bed = Bed::unstarted(AbiVersion::V0_1_0, |settings| {
+        settings.plugin.vm_configuration = b"vm".to_vec();
+        settings.plugin.configuration = b"plugin".to_vec();
+    });
+    for callback in [Id::VmStart, Id::Configure, Id::RequestHeaders, Id::Log] {
+        bed.on(callback, |f| {
+            let configuration = String::from_utf8(f.vm().get_configuration().to_vec()).unwrap();
+            f.note(configuration);
+            u32::from(f.context() == 1)
+        });
+    }
+    bed.plugin.start().unwrap();
+    let id = bed.get();
+    bed.plugin.close(id);
+    assert_eq!(bed.notes(), ["vm", "plugin", "vm", "vm"]);
+}
+
+#[test]
+fn the_environment_is_the_settings() {
+    let bed =
+        Bed::with(|settings| settings.plugin.environment = vec![("A".into(), "1".into()), ("B".into(), "".into())]);
+    let vm = bed.plugin.vm();
+    assert_eq!(vm.environment().collect::<Vec<_>>(), [("A", "1"), ("B", "")]);
+}
