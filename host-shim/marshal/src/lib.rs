@@ -17,6 +17,8 @@
 
 mod caller;
 mod calls;
+#[cfg(test)]
+mod tests;
 mod wasi;
 
 #[cfg(target_arch = "wasm32")]
