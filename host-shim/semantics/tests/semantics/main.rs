@@ -16,3 +16,4 @@ mod router;
 mod sequences;
 mod start;
 mod trailers;
+mod wire;

@@ -141,3 +141,18 @@ fn the_environment_is_the_settings() {
     let vm = bed.plugin.vm();
     assert_eq!(vm.environment().collect::<Vec<_>>(), [("A", "1"), ("B", "")]);
 }
+
+#[test]
+fn after_a_trap_the_plugin_has_failed_for_good() {
+    // In a host that goes on using the instance: here a panic stands for the trap.
+    for callback in [Id::Configure, Id::RequestHeaders] {
+        let bed = unstarted();
+        bed.on(callback, |_| panic!("a trap"));
+        let trapped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            bed.plugin.start().unwrap();
+            bed.get();
+        }));
+        assert!(trapped.is_err());
+        assert_eq!(bed.plugin.start(), Err("the filter trapped earlier"));
+    }
+}
