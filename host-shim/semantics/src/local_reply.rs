@@ -117,11 +117,11 @@ pub(crate) fn grpc_status_of_http(status: u32) -> u32 {
     }
 }
 
-/// Percent-encoding of a gRPC message: printable ASCII but `%` stays.
+/// Percent-encoding of a gRPC message: printable ASCII but `%` and `~` stays. Source: Envoy.
 fn percent_encode(bytes: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(bytes.len());
     for &byte in bytes {
-        if (b' '..=b'~').contains(&byte) && byte != b'%' {
+        if (b' '..b'~').contains(&byte) && byte != b'%' {
             encoded.push(byte);
         } else {
             encoded.extend_from_slice(format!("%{byte:02X}").as_bytes());
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn grpc_messages_are_percent_encoded() {
-        assert_eq!(percent_encode("a b%ü\n".as_bytes()), b"a b%25%C3%BC%0A");
+        assert_eq!(percent_encode("a b%ü~\n".as_bytes()), b"a b%25%C3%BC%7E%0A");
     }
 
     #[test]

@@ -85,6 +85,11 @@ fn invalid_names_are_answered_503_with_the_name_escaped() {
         (b"a:b", "a:b"),
         (b"a\0b", "a\\\\u0000b"),
         (b"a\nb", "a\\\\nb"),
+        (b"a\x1bb", "a\\\\u001bb"),
+        (b"a\tb\r", "a\\\\tb\\\\r"),
+        (b"a\"b", "a\\\\\\\"b"),
+        (b"a\\b", "a\\\\\\\\b"),
+        (b"a\x7f", "a\\x7f"),
         (b"a\xff", "a\\xff"),
     ] {
         let (effects, calls, _) =
