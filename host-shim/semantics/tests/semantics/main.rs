@@ -8,6 +8,7 @@ mod contexts;
 mod egress;
 mod endings;
 mod local_replies;
+mod local_reply_heads;
 mod maps;
 mod pauses;
 mod properties;

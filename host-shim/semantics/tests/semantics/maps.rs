@@ -195,6 +195,23 @@ fn a_map_stays_until_the_end_while_it_is_held() {
 }
 
 #[test]
+fn the_requests_map_stays_until_the_end_when_it_was_answered_in_its_callback() {
+    let bed = Bed::new();
+    bed.on(Id::RequestHeaders, |f| {
+        f.reply(403, "no");
+        0
+    });
+    bed.on(Id::Delete, |f| {
+        f.get(0, ":path");
+        f.get(2, ":status");
+        0
+    });
+    let id = bed.get();
+    bed.plugin.close(id);
+    assert_eq!(bed.notes(), ["get 0 :path: 0 \"/p\"", "get 2 :status: 2"]);
+}
+
+#[test]
 fn a_missing_key_is_empty_in_abi_0_1_0_and_not_found_later() {
     for (version, missing) in [(AbiVersion::V0_1_0, "0 \"\""), (AbiVersion::V0_2_0, "1"), (AbiVersion::V0_2_1, "1")] {
         let bed = Bed::of(version, |_| {});
