@@ -1,0 +1,27 @@
+//! How much memory a process takes.
+
+use anyhow::{Context, Result};
+
+/// The most that was in memory at once, in bytes.
+///
+/// # Errors
+/// There is no such process, or no `/proc`.
+pub fn peak(process: u32) -> Result<u64> {
+    read(process, "VmHWM:")
+}
+
+/// What is in memory now, in bytes.
+///
+/// # Errors
+/// There is no such process, or no `/proc`.
+pub fn now(process: u32) -> Result<u64> {
+    read(process, "VmRSS:")
+}
+
+fn read(process: u32, name: &str) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reads {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in {path}"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes * 1024)
+}
