@@ -46,7 +46,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 
 fn build_adapter() -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "proxy-wasm-adapter"]).current_dir(root());
+    // Both packages, so that the dependencies have the features that they already were built with.
+    command.args(["build", "--quiet", "--bins", "--package", "proxy-wasm-adapter"]).current_dir(root());
+    command.args(["--package", "proxy-wasm-adapter-tests"]);
     command.arg("--target-dir").arg(target());
     if profile().ends_with("release") {
         command.arg("--release");

@@ -22,7 +22,8 @@ impl Head {
         self.get("transfer-encoding").is_some_and(|value| value.to_ascii_lowercase().ends_with(b"chunked"))
     }
 
-    fn length(&self) -> Option<usize> {
+    /// The number in `content-length`.
+    pub fn length(&self) -> Option<usize> {
         std::str::from_utf8(self.get("content-length")?).ok()?.parse().ok()
     }
 
@@ -97,6 +98,24 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Passes on as much of what follows as comes, up to this many bytes; how many there were.
+    ///
+    /// # Errors
+    /// The connection's, or what `take` returns.
+    pub fn pass(&mut self, length: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
+        let mut passed = 0;
+        while passed < length {
+            if self.buffer.is_empty() && !self.fill()? {
+                break;
+            }
+            let size = usize::try_from(length - passed).unwrap_or(usize::MAX).min(self.buffer.len());
+            take(&self.buffer[..size])?;
+            self.buffer.drain(..size);
+            passed += size as u64;
+        }
+        Ok(passed)
+    }
+
     /// What came and was not read as a message.
     pub fn rest(&self) -> &[u8] {
         &self.buffer
@@ -151,7 +170,7 @@ impl<R: Read> Reader<R> {
 
     /// Whether there was more.
     fn fill(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = [0; 64 * 1024];
         let size = self.inner.read(&mut bytes)?;
         self.buffer.extend_from_slice(&bytes[..size]);
         Ok(size > 0)
