@@ -26,29 +26,24 @@ fn profile() -> PathBuf {
     if directory.ends_with("deps") { directory.parent().unwrap_or(directory).into() } else { directory.into() }
 }
 
-/// A program of this workspace, built now if it stands in another package than the tests.
+/// A program of this workspace, built now: Cargo builds the programs of the tested package only, and of a program that it
+/// runs not even those.
 ///
 /// # Errors
 /// It can't be built.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    static ADAPTER: OnceLock<Result<(), String>> = OnceLock::new();
-    let path = profile().join(name);
-    if name == "proxy-wasm-adapter" {
-        // Cargo builds the binaries of the tested package only.
-        let built = ADAPTER.get_or_init(|| build_adapter().map_err(|error| format!("{error:#}")));
-        if let Err(error) = built {
-            bail!("{error}");
-        }
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    if let Err(error) = BUILT.get_or_init(|| build_binaries().map_err(|error| format!("{error:#}"))) {
+        bail!("{error}");
     }
-    ensure!(path.exists(), "`{}` is missing: run `cargo build`", path.display());
-    Ok(path)
+    Ok(profile().join(name))
 }
 
-fn build_adapter() -> Result<()> {
+fn build_binaries() -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--bins"]).current_dir(root());
     // Both packages, so that the dependencies have the features that they already were built with.
-    command.args(["build", "--quiet", "--bins", "--package", "proxy-wasm-adapter"]).current_dir(root());
-    command.args(["--package", "proxy-wasm-adapter-tests"]);
+    command.args(["--package", "proxy-wasm-adapter", "--package", "proxy-wasm-adapter-tests"]);
     command.arg("--target-dir").arg(target());
     if profile().ends_with("release") {
         command.arg("--release");

@@ -1,0 +1,167 @@
+//! What the adaptation costs, in bytes and in time. Prints a table; asserts nothing.
+//!
+//! ```sh
+//! cargo run --release -p proxy-wasm-adapter-tests --bin bench
+//! ```
+//!
+//! Requests are compared pair by pair, one after the other on the same machine: an adapted filter and a component that
+//! does nothing, both on the stock `wasmtime serve`. Figures hold for the machine and the hour; the ratio is what counts.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use proxy_wasm_adapter::shim::Shim;
+use proxy_wasm_adapter::{Options, adapt};
+use proxy_wasm_adapter_tests::examples::Example;
+use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
+use proxy_wasm_adapter_tests::http1::Reader;
+use proxy_wasm_adapter_tests::{fixtures, settings};
+
+/// Measures what the adaptation costs.
+#[derive(Parser)]
+struct Arguments {
+    /// Rounds of each measurement; the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds that each round of requests takes.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Connections, each with one request at a time.
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if cfg!(debug_assertions) {
+        eprintln!("warning: not a release build");
+    }
+    let filter = rust_filter()?;
+    size(&filter)?;
+    adapting(&arguments)?;
+    println!("\nrequests/s: the example `rust-headers` with a direct response, over a component that does nothing");
+    println!("| instances | do nothing | adapted | ratio |");
+    println!("|---|---|---|---|");
+    for (name, host) in [("one per request", Host::WasmtimeServe), ("reused", Host::WasmtimeServeReuse)] {
+        requests(&arguments, name, host, &filter)?;
+    }
+    Ok(())
+}
+
+fn rust_filter() -> Result<Vec<u8>> {
+    let examples = Example::all()?;
+    examples.iter().find(|example| example.name == "rust-headers").context("the example `rust-headers`")?.filter()
+}
+
+fn size(filter: &[u8]) -> Result<()> {
+    let component = adapt(filter, &Options::new(settings::direct()))?.component;
+    println!("size: the shim has {} bytes", Shim::built_in().bytes().len());
+    println!("size: a component has {} bytes more than its filter", component.len() - filter.len());
+    Ok(())
+}
+
+fn adapting(arguments: &Arguments) -> Result<()> {
+    let filter = large_filter()?;
+    let options = Options::new(settings::direct());
+    let mut times = Vec::new();
+    for _ in 0..arguments.rounds.max(1) * 4 {
+        let began = Instant::now();
+        adapt(&filter, &options)?;
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    println!("adapt: {:.1} ms for a filter of {} bytes", median(&mut times), filter.len());
+    Ok(())
+}
+
+/// About 1 MiB, most of it code.
+fn large_filter() -> Result<Vec<u8>> {
+    let mut functions = String::new();
+    for number in 0..20_000 {
+        writeln!(
+            functions,
+            "(func $f{number} (param i32 i32) (result i32)
+               (i32.store (local.get 0) (i32.add (i32.mul (local.get 1) (i32.const {number})) (i32.const 123456789)))
+               (if (result i32) (i32.lt_u (local.get 0) (i32.const {number}))
+                 (then (i32.load offset=8 (local.get 1))) (else (i32.xor (local.get 0) (i32.const 987654321)))))"
+        )?;
+    }
+    Ok(wat::parse_str(format!(
+        r#"(module
+             (import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+             (memory (export "memory") 1)
+             (func (export "proxy_abi_version_0_2_1"))
+             (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+             (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
+             {functions})"#
+    ))?)
+}
+
+fn requests(arguments: &Arguments, name: &str, host: Host, filter: &[u8]) -> Result<()> {
+    let nothing = do_nothing(host)?;
+    let mut settings = settings::direct();
+    // Its log would measure who reads it.
+    settings.plugin.log_level = 3;
+    settings.plugin.configuration = b"mark = seen\n".to_vec();
+    let adapted = host.start(&Plugin { filter: filter.to_vec(), settings, trailers: false })?;
+    let (mut floors, mut rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=arguments.rounds {
+        let floor = load(arguments, nothing.address)?;
+        let rate = load(arguments, adapted.address)?;
+        // The first round warms up.
+        if round > 0 {
+            floors.push(floor);
+            rates.push(rate);
+            ratios.push(rate / floor);
+        }
+    }
+    println!("| {name} | {:.0} | {:.0} | {:.2} |", median(&mut floors), median(&mut rates), median(&mut ratios));
+    Ok(())
+}
+
+fn do_nothing(host: Host) -> Result<Running> {
+    let directory = tempfile::tempdir()?;
+    let component = directory.path().join("do-nothing.wasm");
+    std::fs::write(&component, wat::parse_file(fixtures::root().join("tests/fixtures/do-nothing.wat"))?)?;
+    host.start_component(&component, directory)
+}
+
+/// Requests per second.
+fn load(arguments: &Arguments, address: SocketAddr) -> Result<f64> {
+    let over = AtomicBool::new(false);
+    let count = AtomicU64::new(0);
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..arguments.connections).map(|_| scope.spawn(|| ask(address, &over, &count))).collect();
+        thread::sleep(Duration::from_secs(arguments.seconds));
+        over.store(true, Ordering::Relaxed);
+        clients.into_iter().try_for_each(|client| client.join().expect("a client does not panic"))
+    })?;
+    Ok(count.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+}
+
+/// One request after the other until it is over.
+fn ask(address: SocketAddr, over: &AtomicBool, count: &AtomicU64) -> Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut reader = Reader::new(stream.try_clone()?);
+    while !over.load(Ordering::Relaxed) {
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: example.test\r\nuser-agent: bench\r\naccept: */*\r\n\r\n")?;
+        let head = reader.head()?.context("no response")?;
+        let body = reader.response_body(&head, false);
+        ensure!(head.status() == b"200" && !body.cut, "{head:?}");
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
