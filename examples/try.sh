@@ -5,7 +5,7 @@
 #
 # `--install` also installs the compiler that the filter needs, where it is missing; see examples/README.md.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1-} in
     '' | --install) ;;
@@ -16,7 +16,8 @@ server=''
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 examples/build.sh "$@" rust-headers >&2
-cargo build --quiet --package proxy-wasm-adapter
+# With the features of the whole workspace, so that the tests need not build the dependencies again.
+cargo build --quiet --workspace --bin proxy-wasm-adapter
 adapter=target/debug/proxy-wasm-adapter
 "$adapter" adapt target/examples/rust-headers.wasm -o "$work/component.wasm" --plugin-name rust-headers \
     --config-text $'mark = seen\nforbidden = /admin' --direct-response 200:hello

@@ -4,7 +4,7 @@
 # `install=1` it is installed: Debian packages through apt (as root), everything else below `target/tools`, at the
 # versions pinned in `tests/tools`. Nothing outside `target` changes except Debian packages and rustup's targets.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/target/tools
 install=${install:-}
 

@@ -1,0 +1,45 @@
+//! The examples of `--help`, run.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use proxy_wasm_adapter_tests::fixtures;
+use proxy_wasm_adapter_tests::trial::trial;
+
+use crate::commands::{run, serve};
+
+const COMMANDS: [&str; 4] = ["adapt", "inspect", "extract", "serve"];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    COMMANDS.into_iter().map(|command| trial(format!("help::{command}"), move || examples(command))).collect()
+}
+
+fn examples(command: &str) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    prepare(directory.path())?;
+    let help = run(directory.path(), &format!("proxy-wasm-adapter {command} --help"))?;
+    let (_, examples) = help.split_once("Examples:\n").context("there are no examples")?;
+    let examples: Vec<&str> = examples.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    ensure!(!examples.is_empty(), "there are no examples");
+    for example in examples {
+        if command == "serve" {
+            // The default port may be taken.
+            let listen = if example.contains(" --listen ") { "" } else { " --listen 127.0.0.1:0" };
+            serve(directory.path(), &format!("{example}{listen}"))?;
+        } else {
+            run(directory.path(), example)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files that the examples name.
+fn prepare(directory: &Path) -> Result<()> {
+    let filter = fixtures::root().join("examples/wat-minimal/filter.wat");
+    std::fs::copy(&filter, directory.join("filter.wat"))?;
+    std::fs::write(directory.join("filter.wasm"), wat::parse_file(&filter)?)?;
+    std::fs::write(directory.join("plugin.toml"), "direct_response = \"200:hello\"\n")?;
+    run(directory, "proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --settings plugin.toml")?;
+    Ok(())
+}
