@@ -91,7 +91,7 @@ macro_rules! unimplemented_calls {
     ($($name:ident($($type:ty),*);)*) => {
         $(#[unsafe(no_mangle)]
         extern "C" fn $name($(_: $type),*) -> u32 {
-            proxy(stringify!($name), |_| Err(Status::Unimplemented))
+            proxy(stringify!($name), |c| c.unimplemented(stringify!($name)))
         })*
     };
 }

@@ -1,5 +1,7 @@
 //! What Envoy's connection manager does to a request before the first filter sees it.
 
+use std::cell::Cell;
+
 use proxy_wasm_abi::{properties, settings::Settings};
 
 use crate::{
@@ -98,8 +100,8 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) ->
     let facts = Facts {
         is_head: headers.get(b":method") == Some(b"HEAD"),
         is_grpc: headers.get(b"content-type").is_some_and(is_grpc),
-        start: host.wall_clock(),
-        start_monotonic: host.monotonic_clock(),
+        start: Cell::new(None),
+        start_monotonic: host.now(),
         upstream_start: None,
         backend_latency: None,
         duration: None,
@@ -130,8 +132,7 @@ fn is_grpc(content_type: &[u8]) -> bool {
 
 /// A random UUID, version 4.
 fn uuid(host: &dyn Host) -> String {
-    let mut bytes = [0; 16];
-    host.random(&mut bytes);
+    let mut bytes = host.id_bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let mut text = String::with_capacity(36);

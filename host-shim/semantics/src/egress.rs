@@ -87,7 +87,9 @@ impl Egress {
             headers.remove(b"content-length");
         }
         if end {
-            if !bodiless && declared.is_some_and(|declared| declared > 0) {
+            // Without it a host would send an empty body in chunks.
+            let says_so = declared.is_some() || !is_bodiless_request(&headers);
+            if !bodiless && says_so && declared != Some(0) {
                 headers.set(b"content-length", "0");
             }
             self.length_is_free = true;
@@ -141,6 +143,11 @@ impl Egress {
         self.failed = true;
         frames.push(Frame::LengthMismatch { declared: self.declared.unwrap_or(0), actual: self.sent });
     }
+}
+
+/// Whether this is a request that says nothing of its length where it has no body. Source: measured on Envoy.
+fn is_bodiless_request(headers: &HeaderMap) -> bool {
+    headers.get(b":method").is_some_and(|method| matches!(method, b"CONNECT" | b"DELETE" | b"GET" | b"HEAD" | b"TRACE"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -204,6 +211,21 @@ mod tests {
             let bytes = second.as_bytes().to_vec();
             let frames = egress.frames(Effect::Data { direction: D, bytes, end: true, changed: true }, true);
             assert_eq!(matches!(frames.last(), Some(Frame::End(None))), ok, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_body_says_so() {
+        for (headers, length) in [
+            (vec![(":status", "200")], Some(b"0".as_slice())),
+            (vec![(":status", "204")], None),
+            (vec![(":method", "POST")], Some(b"0")),
+            (vec![(":method", "GET")], None),
+        ] {
+            let mut egress = Egress::new(D, false);
+            let headers = HeaderMap::from_pairs(Kind::Response, headers);
+            let frames = egress.frames(Effect::Headers { direction: D, headers, end: true }, true);
+            assert_eq!(lengths(&frames), [length]);
         }
     }
 

@@ -5,7 +5,12 @@
 
 use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
 
-use crate::{headers::HeaderMap, local_reply::grpc_status_of_http, stream::Stream, vm::Vm};
+use crate::{
+    headers::HeaderMap,
+    local_reply::grpc_status_of_http,
+    stream::{Facts, Stream},
+    vm::Vm,
+};
 
 /// Maps of attributes, which have no wire form as a whole.
 const WHOLE_MAPS: &[&[u8]] = &[
@@ -129,7 +134,7 @@ impl Vm {
             [b"headers"] => Ok(map(live)),
             [b"headers", name] => live.and_then(|headers| headers.get_joined(name)).map_or(NOT_FOUND, Ok),
             [b"headers_bytes"] => Ok(int(header_bytes)),
-            [b"time"] => Ok(int(facts.start)),
+            [b"time"] => Ok(int(self.request_time(facts))),
             [b"duration"] => facts.duration.map_or(NOT_FOUND, |duration| Ok(int(duration))),
             [b"protocol"] => Ok(b"HTTP/1.1".to_vec()),
             [b"size"] => {
@@ -139,6 +144,16 @@ impl Vm {
             [b"total_size"] => Ok(int(header_bytes + message.body_bytes)),
             _ => NOT_FOUND,
         }
+    }
+
+    /// When the request began. Computed when it is first asked for: few filters do.
+    fn request_time(&self, facts: &Facts) -> u64 {
+        facts.start.get().unwrap_or_else(|| {
+            let elapsed = self.host.monotonic_clock().saturating_sub(facts.start_monotonic);
+            let start = self.host.wall_clock().saturating_sub(elapsed);
+            facts.start.set(Some(start));
+            start
+        })
     }
 
     fn upstream_property(&self, stream: &Stream, segments: &[&[u8]]) -> Value {

@@ -1,6 +1,6 @@
 //! One HTTP exchange: what has arrived, what was let through, and what the filter may touch right now.
 
-use std::collections::VecDeque;
+use std::{cell::Cell, collections::VecDeque};
 
 use crate::{body::Body, headers::HeaderMap};
 
@@ -191,8 +191,8 @@ pub(crate) struct Stream {
 pub(crate) struct Facts {
     pub(crate) is_head: bool,
     pub(crate) is_grpc: bool,
-    /// Nanoseconds since 1970.
-    pub(crate) start: u64,
+    /// Nanoseconds since 1970, once a filter asked.
+    pub(crate) start: Cell<Option<u64>>,
     /// Nanoseconds of the monotonic clock.
     pub(crate) start_monotonic: u64,
     /// When the request went to the upstream, by the monotonic clock.

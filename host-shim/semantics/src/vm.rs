@@ -1,6 +1,10 @@
 //! The virtual machine: its contexts, and which of them a host call acts on.
 
-use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, settings::Settings};
+use proxy_wasm_abi::{
+    bridge::AbiVersion,
+    enums::{LogLevel, Status},
+    settings::Settings,
+};
 
 use crate::{
     environment::Host,
@@ -49,6 +53,8 @@ pub struct Vm {
     pub(crate) actions: Vec<Action>,
     /// A local response was asked for, so the callback's return value counts as a stop.
     pub(crate) stop: bool,
+    /// The unimplemented host calls that were made.
+    unimplemented: Vec<&'static str>,
     /// Why the plugin can't start, where a host call found out.
     pub(crate) start_failure: Option<String>,
 }
@@ -66,6 +72,7 @@ impl Vm {
             effective: VM_CONTEXT,
             actions: Vec::new(),
             stop: false,
+            unimplemented: Vec::new(),
             start_failure: None,
         }
     }
@@ -115,6 +122,17 @@ impl Vm {
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
         let context = self.context();
         self.streams.get_mut(context)
+    }
+
+    /// Tells the operator, once, that the filter asked for what is not there: some filters go on as if nothing had
+    /// happened.
+    pub fn note_unimplemented(&mut self, call: &'static str) {
+        if !self.unimplemented.contains(&call) {
+            self.unimplemented.push(call);
+            let text = format!("the filter called `{call}`, which is not implemented, and was told so (12)");
+            // The level is a valid one.
+            let _ = self.log(LogLevel::Warn as u32, text.as_bytes());
+        }
     }
 
     /// `proxy_set_effective_context`

@@ -14,7 +14,7 @@ use crate::{
         io::poll::{Pollable, poll},
     },
     failure::{refusal, upstream_failure},
-    host::WasiHost,
+    host::{WasiHost, time_passed},
     reader::{Arrival, Reader},
     request, response, upstream,
     writer::Writer,
@@ -50,6 +50,7 @@ pub(crate) struct Exchange<'a, G> {
 impl<'a, G: Guest> Exchange<'a, G> {
     /// Carries a request through to its end.
     pub(crate) fn run(plugin: &'a Plugin<G>, request: IncomingRequest, out: ResponseOutparam) {
+        time_passed();
         let incoming = request::receive(request);
         let to_head = incoming.head.method == b"HEAD";
         let id = plugin.open(incoming.head, incoming.end);
@@ -304,7 +305,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     fn start_upstream_timer(&mut self) {
         if let Some(timeout @ 1..) = self.plugin.upstream_timeout_ms(self.id) {
-            self.upstream_deadline = Some(monotonic_clock::now().saturating_add(timeout.saturating_mul(NANOS_PER_MS)));
+            self.upstream_deadline = Some(WasiHost.now().saturating_add(timeout.saturating_mul(NANOS_PER_MS)));
         }
     }
 
@@ -333,6 +334,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             return;
         }
         poll(&pollables);
+        time_passed();
         drop(pollables);
         self.check_deadlines();
     }
@@ -341,7 +343,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
     fn arm_timer(&mut self) {
         let idle_ms = self.plugin.vm().settings().connection.stream_idle_timeout_ms;
         if self.idle_deadline.is_none() && idle_ms > 0 {
-            self.idle_deadline = Some(monotonic_clock::now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
+            self.idle_deadline = Some(WasiHost.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
         }
         let Some(next) = self.idle_deadline.into_iter().chain(self.upstream_deadline).min() else {
             self.timer = None;
@@ -357,7 +359,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             return;
         }
         self.timer = None;
-        let now = monotonic_clock::now();
+        let now = WasiHost.now();
         if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {
             self.upstream_deadline = None;
             self.plugin.upstream_failed(self.id, UpstreamFailure::Timeout);

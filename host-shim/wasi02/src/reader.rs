@@ -10,8 +10,9 @@ use crate::bindings::wasi::{
     },
 };
 
-/// Bytes that one read asks for: what hosts hand over at a time, and the memory that a body takes while it passes.
-const READ_BYTES: u64 = 64 * 1024;
+/// Bytes that one read asks for, and the memory that a body takes while it passes. What is there is read as one piece,
+/// as Envoy does: a filter that looks at each piece by itself sees the same ones.
+const READ_BYTES: usize = 64 * 1024;
 
 /// What a read came to.
 pub(crate) enum Arrival {
@@ -35,6 +36,8 @@ pub(crate) struct Reader {
 enum State {
     // The stream is the body's child, so it is dropped before it.
     Body(InputStream, IncomingBody),
+    /// All bytes were read; what comes after them was not asked for.
+    Ended(IncomingBody),
     Trailers(FutureTrailers),
     PutBack(HeaderMap),
     Failed,
@@ -60,16 +63,29 @@ impl Reader {
         self.state = State::PutBack(trailers);
     }
 
+    /// Whether there is no body at all, as far as that can be told at once. A body of nothing but trailers counts as
+    /// none unless they are `announced`: waiting for them would cost every request without a body.
+    pub(crate) fn first(&mut self, announced: bool) -> Arrival {
+        if announced {
+            return self.read();
+        }
+        let arrival = self.read_body();
+        if matches!(self.state, State::Ended(..)) && matches!(arrival, Arrival::Pending) {
+            self.state = State::Done;
+            return Arrival::End(None);
+        }
+        arrival
+    }
+
     /// What has arrived, without waiting.
     pub(crate) fn read(&mut self) -> Arrival {
         loop {
             match &self.state {
-                State::Body(stream, _) => match stream.read(READ_BYTES) {
-                    Ok(bytes) if bytes.is_empty() => return Arrival::Pending,
-                    Ok(bytes) => return Arrival::Data(bytes),
-                    Err(StreamError::Closed) => self.finish(),
-                    Err(StreamError::LastOperationFailed(_)) => self.fail(),
+                State::Body(..) => match self.read_body() {
+                    Arrival::Pending if matches!(self.state, State::Ended(..)) => {}
+                    arrival => return arrival,
                 },
+                State::Ended(..) => self.finish(),
                 State::Trailers(future) => {
                     let trailers = match future.get() {
                         None => return Arrival::Pending,
@@ -97,10 +113,40 @@ impl Reader {
         }
     }
 
-    fn finish(&mut self) {
+    /// The body bytes that are there, up to a piece's size. Where the body is over, the state says so.
+    fn read_body(&mut self) -> Arrival {
+        let State::Body(stream, _) = &self.state else { return Arrival::Pending };
+        let mut piece = Vec::new();
+        while piece.len() < READ_BYTES {
+            match stream.read((READ_BYTES - piece.len()) as u64) {
+                Ok(bytes) if bytes.is_empty() => break,
+                Ok(bytes) if piece.is_empty() => piece = bytes,
+                Ok(bytes) => piece.extend_from_slice(&bytes),
+                Err(error) => {
+                    self.leave_body(matches!(error, StreamError::Closed));
+                    break;
+                }
+            }
+        }
+        match &self.state {
+            _ if !piece.is_empty() => Arrival::Data(piece),
+            State::Failed => Arrival::Failed,
+            _ => Arrival::Pending,
+        }
+    }
+
+    fn leave_body(&mut self, ended: bool) {
         self.pollable = None;
-        if let State::Body(stream, body) = std::mem::replace(&mut self.state, State::Done) {
+        if let State::Body(stream, body) = std::mem::replace(&mut self.state, State::Failed) {
             drop(stream);
+            if ended {
+                self.state = State::Ended(body);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let State::Ended(body) = std::mem::replace(&mut self.state, State::Done) {
             self.state = State::Trailers(IncomingBody::finish(body));
         }
     }
@@ -119,7 +165,9 @@ impl Reader {
         self.pollable.get_or_insert_with(|| match &self.state {
             State::Body(stream, _) => stream.subscribe(),
             State::Trailers(future) => future.subscribe(),
-            State::PutBack(_) | State::Failed | State::Done => panic!("nothing is pending on a body that is over"),
+            State::Ended(_) | State::PutBack(_) | State::Failed | State::Done => {
+                panic!("nothing is pending on a body that is over")
+            }
         })
     }
 }

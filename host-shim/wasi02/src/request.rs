@@ -40,12 +40,13 @@ pub(crate) fn receive(request: IncomingRequest) -> Incoming {
     let end = match content_length(&head) {
         Some(length) => length == 0,
         None => {
-            let mut arrival = body.read();
+            let announced = head.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("trailer"));
+            let mut arrival = body.first(announced);
             // Whether there is a body at all, the host may know only a moment later; these rarely have one.
             let rarely = matches!(head.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"DELETE" | b"TRACE");
             while rarely && matches!(arrival, Arrival::Pending) {
                 body.pollable().block();
-                arrival = body.read();
+                arrival = body.first(announced);
             }
             match arrival {
                 Arrival::Data(bytes) => {

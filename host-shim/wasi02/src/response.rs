@@ -13,8 +13,8 @@ use crate::{
 pub(crate) fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool) -> Option<Writer> {
     let status = headers.get(b":status").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
     let response = OutgoingResponse::new(to_fields(headers));
-    // The semantics let no status through that is none; a host may still know fewer.
-    if status.is_none_or(|status| response.set_status_code(status).is_err()) {
+    // The semantics let no status through that is none; a host may still know fewer. 200 is what it is anyway.
+    if status != Some(200) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
         WasiHost.log("[warn] the host refuses the response's status: 502 is sent");
         let _ = response.set_status_code(502);
     }

@@ -71,9 +71,7 @@ impl Writer {
             && let Some(trailers) = self.end.take()
         {
             self.pollable = None;
-            if let Some(stream) = self.stream.take() {
-                stream.flush().map_err(|_| Gone)?;
-            }
+            self.stream = None;
             if let Some(body) = self.body.take() {
                 let trailers = trailers.map(|trailers| to_fields(&trailers));
                 OutgoingBody::finish(body, trailers).map_err(|_| Gone)?;

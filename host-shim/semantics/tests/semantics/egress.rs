@@ -133,7 +133,7 @@ fn a_body_that_was_dropped_before_trailers_is_empty() {
 fn a_head_alone_has_no_length_but_0() {
     assert_eq!(run(true, vec![head(REQUEST, Some("5"), true)]), ["length 0 end"]);
     assert_eq!(run(true, vec![head(REQUEST, Some("0"), true)]), ["length 0 end"]);
-    assert_eq!(run(true, vec![head(REQUEST, None, true)]), ["chunked end"]);
+    assert_eq!(run(true, vec![head(REQUEST, None, true)]), ["length 0 end"]);
 }
 
 #[test]
