@@ -7,6 +7,7 @@
 //! - the body does not have the length that the component declared: more is cut off, less is reset;
 //! - the client leaves: the component's work on the request is cancelled.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -227,5 +228,29 @@ impl Body for GuestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// No body on the wire, whatever length the head declares.
+#[derive(Default)]
+pub(super) struct NoBody {
+    /// The declared length, where hyper is to believe that the body has it.
+    pub(super) declared: Option<u64>,
+}
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.declared.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.declared.unwrap_or(0))
     }
 }

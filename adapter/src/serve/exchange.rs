@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{Either, Empty};
-use hyper::body::{Body, Bytes, Incoming};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::Either;
+use hyper::body::{Body, Incoming};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-use super::body::{End, Ending, GuestBody, Remains, Reset, Work};
+use super::body::{End, Ending, GuestBody, NoBody, Remains, Reset, Work};
 use super::gate::{Full, Gate, Turn};
 use super::instance::{Answer, Failure};
 use super::pool::Pool;
+use super::request::{self, RequestBody};
 
 /// What hyper sends: what a component writes, or nothing.
-pub(super) type ResponseBody = Either<GuestBody, Empty<Bytes>>;
+pub(super) type ResponseBody = Either<GuestBody, NoBody>;
 
 /// Answers requests.
 pub(super) struct Host {
@@ -31,6 +32,8 @@ impl Host {
         if !has_authority(&request) {
             return Ok(empty(StatusCode::BAD_REQUEST));
         }
+        let (method, version) = (request.method().clone(), request.version());
+        let request = request::lingering(request);
         let Ok(turn) = self.gate.enter().await else {
             let Full = Full;
             tracing::warn!(
@@ -40,7 +43,6 @@ impl Host {
             return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
         };
 
-        let method = request.method().clone();
         let (answer_to, mut answer) = oneshot::channel();
         let (end_to, end) = oneshot::channel();
         let mut ending = Ending::new(end);
@@ -53,7 +55,7 @@ impl Host {
             () = ending.wait() => answer.try_recv().ok(),
         };
         match answered {
-            Some(Ok(response)) => Ok(respond(&method, response, work, ending)),
+            Some(Ok(response)) => Ok(respond(&method, version, response, work, ending)),
             Some(Err(code)) => failed(&code, work),
             None => {
                 ending.wait().await;
@@ -68,7 +70,7 @@ impl Host {
     /// The part that runs in a task of its own, in order to go on after the response began.
     async fn work(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         turn: Turn,
         answer: oneshot::Sender<Answer>,
         end: oneshot::Sender<End>,
@@ -114,7 +116,13 @@ fn has_authority(request: &Request<Incoming>) -> bool {
 }
 
 /// The response that a component gave.
-fn respond(method: &Method, response: Response<WasiBody>, work: Work, ending: Ending) -> Response<ResponseBody> {
+fn respond(
+    method: &Method,
+    version: Version,
+    response: Response<WasiBody>,
+    work: Work,
+    ending: Ending,
+) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     if parts.status.is_informational() {
         tracing::error!(status = %parts.status, "503: an informational status is no response");
@@ -131,7 +139,9 @@ fn respond(method: &Method, response: Response<WasiBody>, work: Work, ending: En
             parts.headers.remove(CONTENT_LENGTH);
         }
         tokio::spawn(body.discard());
-        return Response::from_parts(parts, Either::Right(Empty::new()));
+        // hyper's HTTP/1 takes the length that a HEAD's response declares as it is, but compares that of a 304.
+        let compared = parts.status == StatusCode::NOT_MODIFIED && version <= Version::HTTP_11;
+        return Response::from_parts(parts, Either::Right(NoBody { declared: length.filter(|_| compared) }));
     }
     if ended && length.is_some_and(|length| length > 0) {
         tracing::error!("503: the response declares a content-length but has no body");
@@ -160,7 +170,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 
 /// A response with nothing in it, as Envoy answers for a filter that failed.
 fn empty(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(Either::Right(Empty::new()));
+    let mut response = Response::new(Either::Right(NoBody::default()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     response

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Request;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use wasmtime::{Store, WasmBacktrace};
 use wasmtime_wasi_http::WasiHttpView;
@@ -13,10 +12,12 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use super::fields;
 use super::logs::{Lines, Output, Stream};
 use super::meter::Meter;
 use super::outgoing::Client;
 use super::program::Program;
+use super::request::RequestBody;
 use super::state::State;
 use super::trap::Report;
 
@@ -104,7 +105,7 @@ impl Instance {
     /// After an error the instance must not be used again.
     pub(super) async fn handle(
         &mut self,
-        request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         answer: oneshot::Sender<Answer>,
     ) -> wasmtime::Result<()> {
         self.served += 1;
@@ -112,6 +113,7 @@ impl Instance {
             Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
             _ => Scheme::Http,
         };
+        *request.headers_mut() = fields::visible(std::mem::take(request.headers_mut()));
         let mut http = self.store.data_mut().http();
         let request = http.new_incoming_request(scheme, request)?;
         let answer = http.new_response_outparam(answer)?;

@@ -20,6 +20,8 @@
 //! | `pool` | idle instances, ready for the next request |
 //! | `gate` | how many requests run and wait |
 //! | `exchange` | one request and its response |
+//! | `fields` | header fields, in the order of the wire |
+//! | `request` | the request's body, and one that is left unread |
 //! | `body` | the response's body: ended, cut off or reset |
 //! | `outgoing` | requests to upstreams, over pooled connections |
 //! | `trap` | what a trap says about the filter |
@@ -36,6 +38,7 @@
 mod body;
 mod error;
 mod exchange;
+mod fields;
 mod gate;
 mod instance;
 mod listen;
@@ -45,6 +48,7 @@ mod options;
 mod outgoing;
 mod pool;
 mod program;
+mod request;
 mod shutdown;
 mod state;
 mod trap;

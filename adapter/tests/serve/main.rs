@@ -5,6 +5,7 @@
 
 mod exchange;
 mod failures;
+mod heads;
 mod limits;
 mod outgoing;
 mod process;

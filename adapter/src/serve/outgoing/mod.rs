@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -26,6 +26,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use self::body::{RequestBody, ResponseBody};
 use self::connect::{Connector, Use};
 use super::error::Error as SetupError;
+use super::fields;
 use super::options::HEAD_LIMIT_BYTES;
 
 /// How long an unused connection is kept: shorter than what common servers do, so that they seldom close it first.
@@ -77,6 +78,8 @@ impl Client {
         let mut request = frame(request, abandoned).await?;
         if h2c {
             *request.version_mut() = Version::HTTP_2;
+        } else if request.uri().scheme() == Some(&http::uri::Scheme::HTTP) {
+            host_first(&mut request);
         }
         let again = repeatable(&request);
         let mut result = attempt(client, request, &options).await;
@@ -84,7 +87,8 @@ impl Client {
             tracing::debug!("an idle connection was closed by the upstream: trying again");
             result = attempt(client, again, &options).await;
         }
-        let response = result.map_err(Failure::into_wasi)?;
+        let mut response = result.map_err(Failure::into_wasi)?;
+        *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
         let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
         Ok(response.map(|body| ResponseBody::new(body, between).boxed_unsync()))
     }
@@ -155,6 +159,20 @@ async fn attempt(
             other => Failure::Other(other),
         }
     })
+}
+
+/// Puts `host` before all other fields, as Envoy does: hyper appends it. Over TLS that stays so, as the connection alone
+/// knows whether it is HTTP/1, which has one, or HTTP/2.
+fn host_first(request: &mut Request<RequestBody>) {
+    let uri = request.uri();
+    let Some(host) = uri.host() else { return };
+    let port = uri.port_u16().filter(|port| *port != 80).map(|port| format!(":{port}")).unwrap_or_default();
+    let Ok(host) = HeaderValue::try_from(format!("{host}{port}")) else { return };
+    let others = std::mem::take(request.headers_mut());
+    let headers = request.headers_mut();
+    headers.reserve(others.len() + 1);
+    headers.insert(HOST, host);
+    headers.extend(others);
 }
 
 /// Makes hyper's request of a component's.

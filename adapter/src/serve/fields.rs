@@ -1,0 +1,73 @@
+//! Header fields, in the order of the wire.
+//!
+//! `wasmtime-wasi-http` takes what a component must not see out of each `HeaderMap`, one name after another, and each
+//! time `HeaderMap` moves its last field into the gap: the component sees another order than was sent. So what must not
+//! be seen is left out before, and `host`, which `wasmtime-wasi-http` reads, goes last, where nothing moves into its gap.
+
+use http::HeaderMap;
+use http::header::HOST;
+use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
+
+/// The fields that a component may see, in their order, and after them `host`.
+pub(super) fn visible(fields: HeaderMap) -> HeaderMap {
+    if !DEFAULT_FORBIDDEN_HEADERS.iter().any(|name| fields.contains_key(name)) {
+        return fields;
+    }
+    let mut visible = HeaderMap::with_capacity(fields.keys_len());
+    let mut hosts = Vec::new();
+    let mut current = None;
+    for (name, value) in fields {
+        // Further values of a field come without its name.
+        current = name.or(current);
+        match &current {
+            Some(name) if *name == HOST => hosts.push(value),
+            Some(name) if !DEFAULT_FORBIDDEN_HEADERS.contains(name) => {
+                visible.append(name.clone(), value);
+            }
+            _ => {}
+        }
+    }
+    for host in hosts {
+        visible.append(HOST, host);
+    }
+    visible
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let fields = fields.iter();
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn list(map: &HeaderMap) -> Vec<(&str, &str)> {
+        map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn what_is_left_keeps_its_order() {
+        let sent = map(&[
+            ("host", "h"),
+            ("user-agent", "test"),
+            ("connection", "close"),
+            ("accept", "a"),
+            ("accept", "b"),
+            ("transfer-encoding", "chunked"),
+            ("x-a", "1"),
+        ]);
+        let mut seen = visible(sent);
+        let expected = [("user-agent", "test"), ("accept", "a"), ("accept", "b"), ("x-a", "1"), ("host", "h")];
+        assert_eq!(list(&seen), expected);
+        // What `wasmtime-wasi-http` does.
+        seen.remove(HOST);
+        assert_eq!(list(&seen), expected[..4]);
+    }
+}

@@ -1,0 +1,80 @@
+//! The request's body, and what is done with one that the component leaves unread.
+//!
+//! A client that still sends when the connection is closed may never see the response: what it sends is answered with a
+//! reset. So over HTTP/1 a body that is dropped unread is read on for a while. Over HTTP/2 the stream's reset says that
+//! the response is complete.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{Request, Version};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+/// How long an unread body is read on: as long as Envoy leaves the client after a response.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much of an unread body is read on.
+const LINGER_BYTES: usize = 16 << 20;
+
+/// A request's body.
+pub(super) struct RequestBody {
+    /// `None` where it has ended, or where what is left of it needs no reading.
+    incoming: Option<Incoming>,
+    lingers: bool,
+}
+
+/// The request with a body that lingers where that helps its client.
+pub(super) fn lingering(request: Request<Incoming>) -> Request<RequestBody> {
+    // Who waits for `100 Continue` sends nothing without it, and reading would bring it about.
+    let lingers = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
+    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers })
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let frame = Pin::new(incoming).poll_frame(context);
+        if let Poll::Ready(None | Some(Err(_))) = frame {
+            self.incoming = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let unread = self.incoming.take().filter(|incoming| self.lingers && !incoming.is_end_stream());
+        // Outside of the runtime there are no clients any more.
+        if let (Some(incoming), Ok(runtime)) = (unread, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(LINGER, read_on(incoming)));
+        }
+    }
+}
+
+async fn read_on(mut incoming: Incoming) {
+    let mut left = LINGER_BYTES;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            break;
+        }
+    }
+}
