@@ -86,6 +86,8 @@ pub(super) struct Report {
     frames: Vec<Frame>,
     /// How many more frames there are.
     omitted: usize,
+    /// How many frames have no name.
+    nameless: usize,
 }
 
 /// One frame of a backtrace.
@@ -124,7 +126,12 @@ impl Frame {
     fn is_plumbing(&self) -> bool {
         let of_bridge = self.module.as_deref() == Some(BRIDGE);
         of_bridge && bridge::FUNCTIONS.iter().any(|(name, ..)| self.is_named(name))
-            || !self.of_filter && self.function.is_none()
+            || !self.of_filter && self.name().is_none()
+    }
+
+    /// What it is called. In a filter that was stripped only callbacks have names.
+    fn name(&self) -> Option<&str> {
+        self.function.as_deref().or(self.callback)
     }
 }
 
@@ -135,7 +142,7 @@ impl fmt::Display for Frame {
             None if self.of_filter => "filter",
             None => "?",
         };
-        write!(f, "{module}!{}", self.function.as_deref().or(self.callback).unwrap_or("?"))
+        write!(f, "{module}!{}", self.name().unwrap_or("?"))
     }
 }
 
@@ -170,9 +177,10 @@ impl Report {
             .map(|(_, frame)| frame)
             .filter(|frame| !frame.is_plumbing())
             .collect();
-        let omitted = shown.len().saturating_sub(SHOWN_FRAMES);
-        let frames = shown.into_iter().take(SHOWN_FRAMES).cloned().collect();
-        Self { plugin: plugin.to_owned(), reason, callback, host_call, frames, omitted }
+        let (named, nameless): (Vec<_>, Vec<_>) = shown.into_iter().partition(|frame| frame.name().is_some());
+        let omitted = named.len().saturating_sub(SHOWN_FRAMES);
+        let frames = named.into_iter().take(SHOWN_FRAMES).cloned().collect();
+        Self { plugin: plugin.to_owned(), reason, callback, host_call, frames, omitted, nameless: nameless.len() }
     }
 }
 
@@ -194,6 +202,9 @@ impl fmt::Display for Report {
         }
         if self.omitted > 0 {
             write!(f, "\n    and {} more", self.omitted)?;
+        }
+        if self.nameless > 0 {
+            write!(f, "\n    and {} without a name", self.nameless)?;
         }
         Ok(())
     }
@@ -256,6 +267,15 @@ mod tests {
     fn the_callback_that_was_called_wins_over_what_it_calls() {
         let text = report(&[(FILTER, "proxy_on_delete"), (FILTER, "proxy_on_done")]);
         assert!(text.contains("in `proxy_on_done`"), "{text}");
+    }
+
+    #[test]
+    fn frames_without_a_name_are_counted() {
+        let nameless = Frame { of_filter: true, ..Frame::default() };
+        let callback = Frame { callback: Some("proxy_on_log"), ..nameless.clone() };
+        let text = Report::read("auth", String::from("out"), vec![nameless.clone(), nameless, callback]).to_string();
+        let expected = "`auth` trapped in `proxy_on_log`: out\n    at filter!proxy_on_log\n    and 2 without a name";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod exchange;
 mod failures;
 mod heads;
 mod limits;
+mod messages;
 mod outgoing;
 mod process;
 mod support;

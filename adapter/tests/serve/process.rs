@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -25,27 +26,36 @@ fn child() {
     }
 }
 
-struct Process {
+/// A server that is a process of its own.
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    stderr: Option<JoinHandle<String>>,
 }
 
 impl Process {
-    fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "process::child", "--nocapture"])
-            .env(CHILD, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// With the guest.
+    pub(crate) fn start() -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::spawn(command.args(["--exact", "process::child", "--nocapture"]).env(CHILD, "1"))
+    }
+
+    /// With this command, which says where it listens.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let address = lines
             .find_map(|line| line.strip_prefix("listening on http://").map(|address| address.parse().unwrap()))
             .expect("the child says where it listens");
         // A pipe that nobody reads would stop the child.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        let stderr = std::thread::spawn(move || lines.fold(String::new(), |text, line| text + &line + "\n"));
+        Self { child, address, stderr: Some(stderr) }
+    }
+
+    /// Ends it. Gives what it wrote to stderr since it listens.
+    pub(crate) fn end(mut self) -> String {
+        self.child.kill().unwrap();
+        self.stderr.take().unwrap().join().unwrap()
     }
 
     fn signal(&self, name: &str) {

@@ -1,0 +1,88 @@
+//! What `serve` says of requests that fail.
+
+use std::process::Command;
+
+use http::StatusCode;
+
+use crate::process::Process;
+use crate::support::get;
+
+/// Serves a filter in the text format with the command, sends one request, and gives the status and what was said.
+async fn serve(filter: &str) -> (StatusCode, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("filter.wat");
+    std::fs::write(&file, filter).unwrap();
+    let process = Process::spawn(Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter")).arg("serve").arg(file).args([
+        "--listen",
+        "127.0.0.1:0",
+        "--plugin-name",
+        "auth",
+        "--direct-response",
+        "200",
+    ]));
+    let answer = get(process.address, "/").await;
+    (answer.status, process.end())
+}
+
+/// The last message, without the time and what follows in further lines indented.
+#[track_caller]
+fn assert_said(stderr: &str, expected: &str) {
+    assert!(stderr.ends_with(&format!("Z ERROR {expected}\n")), "{stderr}");
+}
+
+/// A filter whose callback for requests has this body.
+fn filter(name: &str, get: &str, allocate: &str, read: &str, request: &str) -> String {
+    format!(
+        r#"(module {name}
+             (import "env" "proxy_get_header_map_pairs" (func {get} (param i32 i32 i32) (result i32)))
+             (memory (export "memory") 1)
+             (func (export "proxy_abi_version_0_2_1"))
+             (func {allocate} (export "malloc") (param i32) (result i32) unreachable)
+             (func {read} (drop (call 0 (i32.const 0) (i32.const 16) (i32.const 20))))
+             (func {request} (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+               (call 3)
+               (i32.const 0)))"#
+    )
+}
+
+#[tokio::test]
+async fn a_filter_that_traps() {
+    let (status, stderr) = serve(&filter("$broken", "$get", "$my_allocator", "$read_headers", "$on_request")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_said(
+        &stderr,
+        "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
+         wasm trap: wasm `unreachable` instruction executed\n    \
+         at broken!my_allocator\n    \
+         at proxy_wasm_shim_wasi02.wasm!proxy_get_header_map_pairs\n    \
+         at broken!read_headers\n    \
+         at broken!on_request",
+    );
+}
+
+#[tokio::test]
+async fn a_filter_without_names_that_traps() {
+    let (status, stderr) = serve(&filter("", "", "", "", "")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_said(
+        &stderr,
+        "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
+         wasm trap: wasm `unreachable` instruction executed\n    \
+         at proxy_wasm_shim_wasi02.wasm!proxy_get_header_map_pairs\n    \
+         at filter!proxy_on_request_headers\n    \
+         and 2 without a name",
+    );
+}
+
+#[tokio::test]
+async fn a_component_that_fails() {
+    for (path, expected) in [
+        ("/silent", "503: `plugin` returned without a response"),
+        ("/internal", "503: the component answered with an error: ErrorCode::InternalError(None)"),
+        ("/claim", "503: the response declares a content-length but has no body"),
+    ] {
+        let process = Process::start();
+        assert_eq!(get(process.address, path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_said(&process.end(), expected);
+    }
+}
