@@ -1,14 +1,53 @@
 //! Header maps, with the order and the joining rules of Envoy's.
 
+use std::rc::Rc;
+
 use proxy_wasm_abi::pairs;
 
 use crate::inline_headers;
 
 /// A header map: an ordered list of lower-case names and values, pseudo-headers first. Values are any bytes.
+///
+/// A clone shares the entries until one of the two changes: a head is kept for the log while it is sent on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderMap {
     kind: Kind,
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
+    entries: Rc<Vec<Entry>>,
+}
+
+/// A header: name and value in one piece, as most are small and live together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    text: Vec<u8>,
+    name_len: usize,
+}
+
+impl Entry {
+    /// The name in lower case, and the value.
+    fn new(name: &[u8], value: &[u8]) -> Self {
+        let mut text = Vec::with_capacity(name.len() + value.len());
+        text.extend_from_slice(name);
+        text.make_ascii_lowercase();
+        text.extend_from_slice(value);
+        Self { text, name_len: name.len() }
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.text[..self.name_len]
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.text[self.name_len..]
+    }
+
+    /// Whether its name is this one, in whatever case. In a request `host` is `:authority`.
+    fn is(&self, kind: Kind, name: &[u8]) -> bool {
+        self.name().eq_ignore_ascii_case(canonical(kind, name))
+    }
+}
+
+fn canonical(kind: Kind, name: &[u8]) -> &[u8] {
+    if kind == Kind::Request && name.eq_ignore_ascii_case(b"host") { b":authority" } else { name }
 }
 
 /// What a map belongs to: that decides which headers hold one value.
@@ -25,17 +64,18 @@ pub enum Kind {
 impl HeaderMap {
     /// An empty map.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, entries: Vec::new() }
+        Self { kind, entries: Rc::default() }
     }
 
     /// The map with these entries, each added in turn.
     pub fn from_pairs<N, V>(kind: Kind, pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<[u8]>,
-        V: Into<Vec<u8>>,
+        V: AsRef<[u8]>,
     {
         let pairs = pairs.into_iter();
-        let mut map = Self { kind, entries: Vec::with_capacity(pairs.size_hint().0) };
+        // Room for what the connection manager adds.
+        let mut map = Self { kind, entries: Rc::new(Vec::with_capacity(pairs.size_hint().0 + 8)) };
         for (name, value) in pairs {
             map.add(name.as_ref(), value);
         }
@@ -44,13 +84,13 @@ impl HeaderMap {
 
     /// The first value of this header.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.entries.iter().find(|(entry, _)| self.is(entry, name)).map(|(_, value)| value.as_slice())
+        self.entries.iter().find(|entry| entry.is(self.kind, name)).map(Entry::value)
     }
 
     /// All values of this header, joined by commas.
     pub fn get_joined(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let mut values = self.entries.iter().filter(|(entry, _)| self.is(entry, name)).map(|(_, value)| value);
-        let mut joined = values.next()?.clone();
+        let mut values = self.entries.iter().filter(|entry| entry.is(self.kind, name)).map(Entry::value);
+        let mut joined = values.next()?.to_vec();
         for value in values {
             joined.push(b',');
             joined.extend_from_slice(value);
@@ -64,62 +104,62 @@ impl HeaderMap {
     }
 
     /// Adds a value: joined to the one that is there for a header that holds one, else as one more entry.
-    pub fn add(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        let mut name = name.to_ascii_lowercase();
-        if self.kind == Kind::Request && name == b"host" {
-            name = b":authority".to_vec();
-        }
-        let value = value.into();
-        if let Some((_, present)) = self.entries.iter_mut().find(|(entry, _)| *entry == *name)
-            && inline_headers::holds_one_value(self.kind, &name)
+    pub fn add(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
+        let (kind, value) = (self.kind, value.as_ref());
+        let entries = Rc::make_mut(&mut self.entries);
+        let name = canonical(kind, name);
+        if let Some(present) = entries.iter_mut().find(|entry| entry.is(kind, name))
+            && inline_headers::holds_one_value(kind, present.name())
         {
-            if !present.is_empty() && !value.is_empty() {
-                present.push(b',');
+            if !present.value().is_empty() && !value.is_empty() {
+                present.text.push(b',');
             }
-            present.extend_from_slice(&value);
+            present.text.extend_from_slice(value);
             return;
         }
+        let entry = Entry::new(name, value);
         if name.starts_with(b":") {
-            let end = self.entries.iter().take_while(|(entry, _)| entry.starts_with(b":")).count();
-            self.entries.insert(end, (name, value));
+            let end = entries.iter().take_while(|entry| entry.name().starts_with(b":")).count();
+            entries.insert(end, entry);
         } else {
-            self.entries.push((name, value));
+            entries.push(entry);
         }
     }
 
     /// Removes this header's entries and adds this one.
-    pub fn replace(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+    pub fn replace(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
         self.remove(name);
         self.add(name, value);
     }
 
     /// Gives the first entry of this header this value, where it stands, or adds one.
-    pub(crate) fn set(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        let kind = self.kind;
-        match self.entries.iter_mut().find(|(entry, _)| is(kind, entry, name)) {
-            Some((_, present)) => *present = value.into(),
+    pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
+        let (kind, value) = (self.kind, value.as_ref());
+        match Rc::make_mut(&mut self.entries).iter_mut().find(|entry| entry.is(kind, name)) {
+            Some(present) => {
+                present.text.truncate(present.name_len);
+                present.text.extend_from_slice(value);
+            }
             None => self.add(name, value),
         }
     }
 
     /// Removes all entries of this header.
     pub fn remove(&mut self, name: &[u8]) {
-        let kind = self.kind;
-        self.entries.retain(|(entry, _)| !is(kind, entry, name));
+        if self.contains(name) {
+            let kind = self.kind;
+            Rc::make_mut(&mut self.entries).retain(|entry| !entry.is(kind, name));
+        }
     }
 
     /// Removes everything.
     pub fn clear(&mut self) {
-        self.entries.clear();
-    }
-
-    fn is(&self, entry: &[u8], name: &[u8]) -> bool {
-        is(self.kind, entry, name)
+        self.entries = Rc::default();
     }
 
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.entries.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
+        self.entries.iter().map(|entry| (entry.name(), entry.value()))
     }
 
     /// The number of entries.
@@ -134,21 +174,12 @@ impl HeaderMap {
 
     /// The bytes of all names and values: what Envoy calls the map's size.
     pub fn byte_size(&self) -> usize {
-        self.entries.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.entries.iter().map(|entry| entry.text.len()).sum()
     }
 
     /// The map in the ABI's wire format; empty for an empty map, as Envoy has it.
     pub fn serialize(&self) -> Vec<u8> {
         if self.is_empty() { Vec::new() } else { pairs::encode(self.iter()) }
-    }
-}
-
-/// Whether an entry's name is this one, in whatever case. In a request `host` is `:authority`.
-fn is(kind: Kind, entry: &[u8], name: &[u8]) -> bool {
-    if kind == Kind::Request && name.eq_ignore_ascii_case(b"host") {
-        entry == b":authority"
-    } else {
-        entry.eq_ignore_ascii_case(name)
     }
 }
 
