@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use crate::http1::{Body, Head, Reader};
 use crate::message::{Action, Step, bytes};
 
+/// Tells of a request's path whether its answer has to wait.
+pub type Waits = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -24,7 +27,7 @@ pub struct Behaviour {
     /// The steps, the reading of the whole request first unless one of them reads.
     pub steps: Vec<Step>,
     /// Waits until the filter's log has this text.
-    pub wait: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    pub wait: Option<Waits>,
 }
 
 /// A server on a port of its own, one thread for each connection.
