@@ -20,17 +20,27 @@ pub struct Toolchain {
 
 /// Text in a module that gives its SDK away, with the SDK's language.
 const SDK_TRACES: &[(&str, &str, &str)] = &[
+    ("github.com/zonghaishang/proxy-wasm-sdk-go", "Go", "MOSN Go SDK"),
     ("github.com/proxy-wasm/proxy-wasm-go-sdk", "Go", "proxy-wasm Go SDK"),
     ("github.com/tetratelabs/proxy-wasm-go-sdk", "Go", "Tetrate Go SDK"),
     ("github.com/higress-group/proxy-wasm-go-sdk", "Go", "Higress Go SDK"),
-    (RUST_CRATE, "Rust", "proxy-wasm Rust SDK"),
     // In the names of functions, as the compiler mangles them or not.
-    ("10proxy_wasm", "Rust", "proxy-wasm Rust SDK"),
-    ("proxy_wasm::", "Rust", "proxy-wasm Rust SDK"),
+    ("10proxy_wasm", "Rust", RUST_SDK),
+    ("proxy_wasm::", "Rust", RUST_SDK),
 ];
 
+const RUST_SDK: &str = "proxy-wasm Rust SDK";
+
 /// Text in a module that gives its language away.
-const LANGUAGE_TRACES: &[(&str, &str)] = &[("/rustc/", "Rust"), ("~lib/rt/", "AssemblyScript"), ("_ZTV", "C++")];
+const LANGUAGE_TRACES: &[(&str, &str)] = &[
+    ("/rustc/", "Rust"),
+    ("tinygo-org/llvm-project", "Go"),
+    ("~lib/rt/", "AssemblyScript"),
+    // In the names of functions, and in those of types, which stay in a module that was stripped.
+    ("_ZTV", "C++"),
+    ("NSt3__2", "C++"),
+    ("St9exception", "C++"),
+];
 
 /// Where the Rust SDK's version stands in a path.
 const RUST_CRATE: &str = "/proxy-wasm-";
@@ -39,8 +49,11 @@ impl Toolchain {
     pub(super) fn of(module: &[u8], facts: &Facts) -> Self {
         let language = declared_language(facts)
             .or_else(|| SDK_TRACES.iter().find(|(text, ..)| contains(module, text)).map(|(_, language, _)| *language))
+            .or_else(|| crate_version(module).map(|_| "Rust"))
             .or_else(|| language_by_names(facts))
-            .or_else(|| LANGUAGE_TRACES.iter().find(|(text, _)| contains(module, text)).map(|(_, language)| *language));
+            .or_else(|| LANGUAGE_TRACES.iter().find(|(text, _)| contains(module, text)).map(|(_, language)| *language))
+            // Programs of any language carry C: that of the compiler's runtime library, that of libc.
+            .or_else(|| states(facts, &["C", "C89", "C99", "C11", "C17", "C23"]).then_some("C"));
         let sdk = language.and_then(|language| sdk(module, facts, language));
         Self {
             language,
@@ -60,32 +73,35 @@ fn declared_language(facts: &Facts) -> Option<&'static str> {
     if let Some((_, language)) = COMPILERS.iter().find(|(compiler, _)| compiled(compiler)) {
         return Some(language);
     }
-    // A program in one of the first may carry C objects of its libc; the language is not theirs. Clang writes a C or C++
-    // with its year.
+    // Clang writes a C++ with its year.
     const KNOWN: &[(&str, &[&str])] = &[
         ("Rust", &["Rust"]),
         ("Go", &["Go"]),
         ("Zig", &["Zig"]),
         ("AssemblyScript", &["AssemblyScript"]),
         ("C++", &["C++", "C_plus_plus"]),
-        ("C", &["C", "C89", "C99", "C11", "C17", "C23"]),
     ];
-    let stated = |names: &[&str]| {
-        producers(facts, "language").any(|(stated, _)| {
-            names.iter().any(|name| stated == *name || *name == "C_plus_plus" && stated.starts_with(name))
-        })
-    };
-    KNOWN.iter().find(|(_, names)| stated(names)).map(|(language, _)| *language)
+    KNOWN.iter().find(|(_, names)| states(facts, names)).map(|(language, _)| *language)
+}
+
+/// Whether the `producers` section states a language of one of these names.
+fn states(facts: &Facts, names: &[&str]) -> bool {
+    producers(facts, "language").any(|(stated, _)| {
+        names.iter().any(|name| stated == *name || *name == "C_plus_plus" && stated.starts_with(name))
+    })
 }
 
 /// The language that exports, imports and custom sections suggest.
 fn language_by_names(facts: &Facts) -> Option<&'static str> {
     let exports = |name: &str| facts.exported_function(name).is_some();
+    let has_section = |name: &str| facts.custom_sections.iter().any(|section| section == name);
     if exports("__new") && exports("__pin") || exports("__alloc") && exports("__retain") {
         Some("AssemblyScript")
-    } else if facts.custom_sections.iter().any(|name| name == "go:buildid" || name == "go.buildid") {
+    } else if has_section("go:buildid") || has_section("go.buildid") {
         Some("Go")
-    } else if facts.imports.iter().any(|import| import.name == "emscripten_notify_memory_growth") {
+    } else if has_section("emscripten_metadata")
+        || facts.imports.iter().any(|import| import.name == "emscripten_notify_memory_growth")
+    {
         Some("C++")
     } else {
         None
@@ -98,7 +114,8 @@ fn sdk(module: &[u8], facts: &Facts, language: &str) -> Option<&'static str> {
     // These two leave no trace but what they export.
     let exports = |name: &str| facts.exported_function(name).is_some();
     let both = exports("proxy_on_context_create") && exports("malloc");
-    traced.map(|(_, _, sdk)| *sdk).or(match language {
+    traced.map(|(_, _, sdk)| *sdk).or_else(|| match language {
+        "Rust" => crate_version(module).map(|_| RUST_SDK),
         "C++" if both => Some("proxy-wasm C++ SDK"),
         "AssemblyScript" if both => Some("proxy-wasm AssemblyScript SDK"),
         _ => None,
@@ -174,8 +191,29 @@ mod tests {
                 String::from(r#"(module (@producers (language "C11" "") (processed-by "rustc" "1")))"#),
                 (Some("Rust"), None),
             ),
+            // The C is the compiler's runtime library.
+            (
+                format!(r#"(module {go} (@producers (language "C99" "") (processed-by "clang" "14")))"#),
+                (Some("Go"), Some("proxy-wasm Go SDK")),
+            ),
+            (
+                String::from(
+                    r#"(module (memory 1) (data "/src/proxy-wasm-go-host/x")
+                         (@producers (language "C99" "") (processed-by "clang" "11 (tinygo-org/llvm-project)")))"#,
+                ),
+                (Some("Go"), None),
+            ),
+            (String::from(r#"(module (@producers (language "C99" "")))"#), (Some("C"), None)),
             (
                 format!(r#"(module {exports} (@producers (language "C_plus_plus_14" "")))"#),
+                (Some("C++"), Some("proxy-wasm C++ SDK")),
+            ),
+            (
+                format!(r#"(module {exports} (@custom "emscripten_metadata" ""))"#),
+                (Some("C++"), Some("proxy-wasm C++ SDK")),
+            ),
+            (
+                format!(r#"(module {exports} (memory 1) (data "N10__cxxabiv1E\00St9exception\00"))"#),
                 (Some("C++"), Some("proxy-wasm C++ SDK")),
             ),
             (
