@@ -11,6 +11,7 @@ use crate::abi::{Abi, signatures};
 use crate::error::{ImportedFunction, Problem};
 use crate::facts::{Facts, Item, Signature};
 use crate::provenance::{Provenance, Unreadable};
+use crate::relatives;
 
 /// What stands in a module that validates, or the one reason why it does not.
 pub(crate) fn read(filter: &[u8]) -> Result<Facts, Problem> {
@@ -43,6 +44,9 @@ pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
 
 /// What is wrong with a module that validates, in the order in which a user would want to know.
 pub(crate) fn check(facts: &Facts, abi: &Abi, stub_unknown_imports: bool) -> Vec<Problem> {
+    if let Some(problem) = relatives::other_world(facts, abi) {
+        return vec![problem];
+    }
     let mut problems = Vec::new();
     kind_of_filter(abi, facts, &mut problems);
     imports(facts, stub_unknown_imports, &mut problems);
@@ -89,6 +93,9 @@ fn kind_of_filter(abi: &Abi, facts: &Facts, problems: &mut Vec<Problem>) {
         problems.push(Problem::NoMarker);
     } else if abi.version.is_none() {
         problems.push(Problem::UnknownMarker { markers: abi.markers.clone() });
+    }
+    if let (Some(version), [_, _, ..]) = (abi.version, abi.markers.as_slice()) {
+        problems.push(Problem::SeveralMarkers { markers: abi.markers.clone(), version: version.name() });
     }
     let http = CALLBACKS
         .iter()

@@ -33,6 +33,7 @@ mod filter;
 pub mod inspect;
 mod link;
 pub mod provenance;
+mod relatives;
 pub mod serve;
 pub mod settings;
 pub mod shim;

@@ -84,6 +84,18 @@ fn not_a_filter() -> Vec<Case> {
             let text = filter_text("").replace("proxy_abi_version_0_2_1", "proxy_abi_version_0_2_100");
             wat(&text)
         }),
+        adapt("several-markers", filter(r#"(func (export "proxy_abi_version_0_1_0"))"#)),
+        adapt(
+            "before-the-abi",
+            wat(r#"(module (import "env" "memory" (memory 256)) (import "env" "table" (table 2 funcref))
+                     (import "env" "DYNAMICTOP_PTR" (global i32)) (import "env" "abort" (func (param i32)))
+                     (import "env" "_proxy_log" (func (param i32 i32 i32))) (func (export "_proxy_onStart")))"#),
+        ),
+        adapt(
+            "http-wasm",
+            wat(r#"(module (import "http_handler" "get_uri" (func (param i32 i32) (result i32)))
+                     (memory (export "memory") 1) (func (export "handle_request") (result i64) i64.const 0))"#),
+        ),
         adapt("unknown-marker-of-a-fork", {
             let text = filter_text("").replace("proxy_abi_version_0_2_1", "proxy_abi_mosn_version_0_1_0");
             wat(&text)
@@ -123,6 +135,14 @@ fn unsupported() -> Vec<Case> {
                    (import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
                    (import "go" "runtime.wasmExit" (func (param i32)))
                    (import "env" "proxy_redis_call" (func (param i32 i32 i32) (result i32)))"#,
+            ),
+        ),
+        adapt(
+            "imports-of-products",
+            filter(
+                r#"(import "env" "proxy_redis_init" (func (param i32) (result i32)))
+                   (import "env" "proxy_redis_call" (func (param i32) (result i32)))
+                   (import "env" "proxy_create_timer" (func (param i32) (result i32)))"#,
             ),
         ),
         adapt("import-signature", filter(r#"(import "env" "proxy_log" (func (param i32 i32) (result i32)))"#)),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::facts::Signature;
+use crate::relatives::{owner_of_host_call, owner_of_marker};
 
 /// Something about a filter that stops it from running, or that its user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,23 @@ pub enum Problem {
     UnknownMarker {
         /// Their names.
         markers: Vec<String>,
+    },
+    /// It exports several markers.
+    SeveralMarkers {
+        /// Their names.
+        markers: Vec<String>,
+        /// The version that the first known one stands for.
+        version: &'static str,
+    },
+    /// It was made for Envoy as it was before there was an ABI.
+    EarlyEnvoy {
+        /// A function of that time that it imports or exports.
+        function: String,
+    },
+    /// It was made for http-wasm.
+    HttpWasm {
+        /// A function of http-wasm that it imports.
+        import: String,
     },
     /// It handles TCP streams and no HTTP.
     TcpOnly {
@@ -139,7 +157,7 @@ impl Problem {
     /// How much it weighs.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::LargeTable { .. } | Self::NoHttpCallback => Severity::Warning,
+            Self::LargeTable { .. } | Self::NoHttpCallback | Self::SeveralMarkers { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -156,6 +174,9 @@ impl Problem {
             Self::Proposal { .. } => "proposal",
             Self::NoMarker => "no-marker",
             Self::UnknownMarker { .. } => "unknown-marker",
+            Self::SeveralMarkers { .. } => "several-markers",
+            Self::EarlyEnvoy { .. } => "early-envoy",
+            Self::HttpWasm { .. } => "http-wasm",
             Self::TcpOnly { .. } => "tcp-only",
             Self::NoHttpCallback => "no-http-callback",
             Self::UnknownImports(_) => "unknown-imports",
@@ -189,17 +210,26 @@ impl Problem {
             Self::Invalid { .. } => "It may be truncated or damaged: build or download it again.".into(),
             Self::Proposal { .. } => "Build it without that feature of WebAssembly.".into(),
             Self::NoMarker => {
-                "Build it with a proxy-wasm SDK as a library (Rust: `crate-type = [\"cdylib\"]`; Go: \
-                 `-buildmode=c-shared`), and keep its exports."
+                "Build it with a proxy-wasm SDK as a library, and keep its exports (Rust: `crate-type = [\"cdylib\"]`; Go: \
+                 `-buildmode=c-shared`; C++: `-Wl,--export-dynamic`)."
                     .into()
+            }
+            Self::SeveralMarkers { version, .. } => {
+                format!("If ABI {version} is not the one that it was built for, build it with a single SDK.")
+            }
+            Self::EarlyEnvoy { .. } => REBUILD.into(),
+            Self::HttpWasm { .. } => {
+                "Run it in a host of http-wasm, or write the filter with a proxy-wasm SDK.".into()
             }
             Self::UnknownMarker { .. } | Self::ImportSignature { .. } | Self::ExportSignature { .. } => REBUILD.into(),
             Self::TcpOnly { .. } => "An HTTP host never calls these: take a filter for HTTP.".into(),
             Self::NoHttpCallback => "Every request passes it unseen: make sure that this is the right file.".into(),
-            Self::UnknownImports(_) => {
-                "If the filter can do without them, give `--stub-unknown-imports`: a call of one then traps. Otherwise \
-                 build it without what needs them."
-                    .into()
+            Self::UnknownImports(imports) => {
+                let (them, one) = if imports.len() == 1 { ("it", "it") } else { ("them", "one") };
+                format!(
+                    "If the filter can do without {them}, give `--stub-unknown-imports`: a call of {one} then traps. \
+                     Otherwise build the filter without what needs {them}."
+                )
             }
             Self::NotAFunction { .. } => match self.imported_kind() {
                 "memory" => "Let the filter define its memory: link it without `--import-memory`.".into(),
@@ -254,7 +284,18 @@ impl fmt::Display for Problem {
                  `proxy_abi_version_0_2_1`), so it is no proxy-wasm filter"
             ),
             Self::UnknownMarker { markers } => {
-                write!(f, "is made for another ABI: it exports {}", quoted(markers))
+                let owner = markers.iter().find_map(|marker| owner_of_marker(marker));
+                let whose = owner.map(|owner| format!(", {owner}")).unwrap_or_default();
+                write!(f, "is made for another ABI{whose}: it exports {}", quoted(markers))
+            }
+            Self::SeveralMarkers { markers, version } => {
+                write!(f, "exports several ABI markers, {}: it is taken for one of ABI {version}", quoted(markers))
+            }
+            Self::EarlyEnvoy { function } => {
+                write!(f, "was made for an Envoy from before ABI 0.1.0, which named its functions as in `{function}`")
+            }
+            Self::HttpWasm { import } => {
+                write!(f, "is a guest of http-wasm, which is another ABI: it imports `{import}`")
             }
             Self::TcpOnly { callbacks } => {
                 write!(f, "is a TCP filter: of the callbacks for streams it exports only {}", quoted(callbacks))
@@ -270,7 +311,7 @@ impl fmt::Display for Problem {
                 for (i, import) in imports.iter().enumerate() {
                     write!(f, "{}{import}", if i == 0 { "" } else { ", " })?;
                 }
-                Ok(())
+                owners(f, imports)
             }
             Self::ImportSignature { import, expected } => write!(f, "imports {import}, which is {expected} in the ABI"),
             Self::NotAFunction { kind, module, name } => write!(f, "imports the {kind} `{module}.{name}`"),
@@ -293,6 +334,23 @@ impl fmt::Display for Problem {
             }
         }
     }
+}
+
+/// Whose functions those are that somebody else has.
+fn owners(f: &mut fmt::Formatter<'_>, imports: &[ImportedFunction]) -> fmt::Result {
+    let owner = |import: &ImportedFunction| owner_of_host_call(&import.module, &import.name);
+    let mut known: Vec<&str> = Vec::new();
+    for found in imports.iter().filter_map(owner) {
+        if !known.contains(&found) {
+            known.push(found);
+        }
+    }
+    for found in known {
+        let theirs = imports.iter().filter(|import| owner(import) == Some(found));
+        let names: Vec<String> = theirs.map(|import| import.name.clone()).collect();
+        write!(f, "; {} {} {found}", quoted(&names), if names.len() == 1 { "is" } else { "are" })?;
+    }
+    Ok(())
 }
 
 /// The names in backticks, separated by commas.

@@ -1,0 +1,68 @@
+//! What looks like a proxy-wasm filter and is made for something else.
+
+use crate::abi::Abi;
+use crate::error::Problem;
+use crate::facts::{Facts, Item};
+
+/// Host calls that proxy-wasm has not, with whose they are.
+const HOST_CALLS: &[(&str, &str)] = &[
+    ("proxy_redis_init", HIGRESS),
+    ("proxy_redis_call", HIGRESS),
+    ("proxy_get_upstream_hosts", HIGRESS),
+    ("proxy_set_upstream_override_host", HIGRESS),
+    ("proxy_context_finalize", DRAFT),
+    ("proxy_create_timer", DRAFT),
+    ("proxy_delete_timer", DRAFT),
+    ("proxy_get_buffer", DRAFT),
+    ("proxy_set_buffer", DRAFT),
+    ("proxy_get_map_values", DRAFT),
+    ("proxy_set_map_values", DRAFT),
+    ("proxy_resume_stream", DRAFT),
+    ("proxy_resume_http_stream", DRAFT),
+    ("proxy_send_http_response", DRAFT),
+    ("proxy_dispatch_http_call", DRAFT),
+    ("proxy_dispatch_grpc_call", DRAFT),
+    ("proxy_open_grpc_stream", DRAFT),
+    ("proxy_open_shared_kvstore", DRAFT),
+    ("proxy_open_shared_queue", DRAFT),
+    ("proxy_create_metric", DRAFT),
+    ("proxy_call_custom_function", DRAFT),
+];
+
+const HIGRESS: &str = "Higress's";
+
+/// Names of a next ABI that was drafted and never released.
+const DRAFT: &str = "of a draft of the ABI, as in Kong";
+
+/// Whose a host call is that proxy-wasm has not.
+pub(crate) fn owner_of_host_call(module: &str, name: &str) -> Option<&'static str> {
+    let (_, owner) = HOST_CALLS.iter().find(|(known, _)| module == "env" && *known == name)?;
+    Some(owner)
+}
+
+/// Whose ABI a marker stands for.
+pub(crate) fn owner_of_marker(marker: &str) -> Option<&'static str> {
+    if marker == "proxy_abi_version_0_2_100" {
+        Some(HIGRESS)
+    } else if marker.starts_with("proxy_abi_mosn_version_") {
+        Some("MOSN's")
+    } else {
+        None
+    }
+}
+
+/// What a module is made for that shares nothing with the ABI, so that one sentence says it all.
+pub(crate) fn other_world(facts: &Facts, abi: &Abi) -> Option<Problem> {
+    if !abi.markers.is_empty() {
+        return None;
+    }
+    let functions = || facts.imports.iter().filter(|import| matches!(import.item, Item::Function(_)));
+    if let Some(import) = functions().find(|import| import.module == "http_handler") {
+        return Some(Problem::HttpWasm { import: format!("{}.{}", import.module, import.name) });
+    }
+    // Emscripten's older compiler put an underscore before every name.
+    let imported = functions().map(|import| &import.name);
+    let exported = facts.exports.iter().map(|export| &export.name);
+    let early = imported.chain(exported).find(|name| name.starts_with("_proxy_"))?;
+    Some(Problem::EarlyEnvoy { function: early.clone() })
+}
