@@ -33,6 +33,13 @@ pub struct Inspection {
     pub problems: Vec<Finding>,
 }
 
+impl Inspection {
+    /// How many problems stop it from running.
+    pub fn errors(&self) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+}
+
 /// A problem, for people and for programs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
@@ -94,6 +101,16 @@ pub struct Filter {
     /// The entries of its largest table.
     pub table_elements: u64,
 }
+
+impl Filter {
+    /// The host calls that it imports and that return `UNIMPLEMENTED`.
+    pub fn unimplemented(&self) -> impl Iterator<Item = &ImportFacts> {
+        self.imports.iter().filter(|import| import.support == UNIMPLEMENTED)
+    }
+}
+
+/// How [`ImportFacts::support`] says that a host call links and returns `UNIMPLEMENTED`.
+const UNIMPLEMENTED: &str = "unimplemented";
 
 /// The version of the ABI that a filter speaks.
 #[derive(Clone, Debug, Serialize)]
@@ -173,6 +190,7 @@ pub fn inspect(file: &[u8]) -> Inspection {
 
 fn filter(module: &[u8], facts: &Facts, abi: &Abi) -> Filter {
     let start_section = facts.has_start_section.then_some("(start section)");
+    let guess = if abi.version.is_none() { abi.inferred(facts) } else { None };
     let main = match abi.start {
         Start::None => &[],
         start => start.functions(),
@@ -182,8 +200,8 @@ fn filter(module: &[u8], facts: &Facts, abi: &Abi) -> Filter {
         sha256: sha256(module),
         abi: AbiFacts {
             markers: abi.markers.clone(),
-            version: abi.version.or_else(|| abi.inferred(facts)).map(|version| version.name()),
-            inferred: abi.version.is_none(),
+            version: abi.version.or(guess).map(|version| version.name()),
+            inferred: guess.is_some(),
         },
         toolchain: Toolchain::of(module, facts),
         callbacks: callbacks(facts, abi),
@@ -225,7 +243,7 @@ fn imports(facts: &Facts) -> Vec<ImportFacts> {
         let (support, note) = match HostCall::find(&import.module, &import.name).map(|call| call.support) {
             Some(Support::Full) => ("full", None),
             Some(Support::Partial(note)) => ("partial", Some(note)),
-            Some(Support::Unimplemented) => ("unimplemented", None),
+            Some(Support::Unimplemented) => (UNIMPLEMENTED, None),
             None => ("unknown", None),
         };
         all.push(ImportFacts { module: import.module.clone(), name: import.name.clone(), support, note });

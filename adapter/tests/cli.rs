@@ -135,6 +135,14 @@ fn verbose_says_what_was_done() {
     let output = adapt(&directory, &["-v", "filter.wasm", "-o", "out.wasm"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with("adapted `filter.wasm` ("), "{stderr}");
+    assert!(stderr.ends_with("\nhost calls that return UNIMPLEMENTED: none\n"), "{stderr}");
+
+    let imports = r#"(import "env" "proxy_done" (func (result i32)))
+                     (import "env" "envoy_resolve_dns" (func (param i32 i32 i32) (result i32)))"#;
+    fs::write(directory.path().join("filter.wasm"), filter(imports)).unwrap();
+    let output = adapt(&directory, &["-v", "filter.wasm", "-o", "out.wasm"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.ends_with("\nhost calls that return UNIMPLEMENTED: `envoy_resolve_dns`\n"), "{stderr}");
 }
 
 /// A settings file says all that options say, and the component is the same.
@@ -202,6 +210,7 @@ fn inspect_reports_are_as_written_down() {
            (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
            (import "env" "proxy_clear_route_cache" (func (result i32)))
            (import "env" "proxy_magic" (func))
+           (import "env" "envoy_resolve_dns" (func (param i32 i32 i32) (result i32)))
            (func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0)
            (func (export "proxy_on_new_connection") (param i32) (result i32) i32.const 0)
            (func $begin) (start $begin) (func (export "_start"))
@@ -225,6 +234,9 @@ fn inspect_reports_are_as_written_down() {
     );
     done(&component);
     fs::write(directory.path().join("not-wasm"), "hello").unwrap();
+    fs::write(directory.path().join("no-marker.wat"), "(module)").unwrap();
+    let fork = filter_text("").replace("proxy_abi_version_0_2_1", "proxy_abi_mosn_version_0_2_0");
+    fs::write(directory.path().join("fork.wat"), fork).unwrap();
     let run = |args: &[&str]| {
         let output = command(&directory, &[&["inspect"], args].concat()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
@@ -239,6 +251,8 @@ fn inspect_reports_are_as_written_down() {
         ("component.txt", &["component.wasm"], 0),
         ("component.json", &["component.wasm", "--json"], 0),
         ("not-wasm.txt", &["not-wasm"], 3),
+        ("no-marker.txt", &["no-marker.wat"], 3),
+        ("fork.txt", &["fork.wat"], 3),
     ] {
         let (mut found, status) = run(args);
         assert_eq!(status, Some(code), "{name}");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use proxy_wasm_adapter::inspect::Filter;
+
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::plugin::{Plugin, SETTINGS_FILE};
@@ -47,5 +49,15 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
         let (size, filter) = (adapted.component.len(), &adapted.provenance.filter);
         format!("adapted `{file}` ({} bytes, sha256 {}) into {size} bytes", filter.size, filter.sha256)
     });
+    reporter.verbose(|| unimplemented(&filter));
     Ok(Code::Done)
+}
+
+/// Which of the filter's host calls do nothing.
+fn unimplemented(filter: &[u8]) -> String {
+    let facts = proxy_wasm_adapter::inspect(filter).filter;
+    let names: Vec<String> =
+        facts.iter().flat_map(Filter::unimplemented).map(|call| format!("`{}`", call.name)).collect();
+    let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+    format!("host calls that return UNIMPLEMENTED: {names}")
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use proxy_wasm_adapter::error::Severity;
-use proxy_wasm_adapter::inspect::{Filter, Inspection};
+use proxy_wasm_adapter::inspect::{AbiFacts, Filter, Inspection};
 use proxy_wasm_adapter::provenance::Provenance;
 
 use super::exit::Code;
@@ -39,8 +39,7 @@ pub(super) fn run(args: &Args) -> Result<Code, Failure> {
         text
     };
     output::stdout(text.as_bytes())?;
-    let unusable = inspection.problems.iter().any(|problem| problem.severity == Severity::Error);
-    Ok(if unusable { Code::Unusable } else { Code::Done })
+    Ok(if inspection.errors() > 0 { Code::Unusable } else { Code::Done })
 }
 
 fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::Result {
@@ -58,7 +57,33 @@ fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::
         };
         writeln!(out, "\n{severity}: it {}\n  help: {}", problem.message, problem.remedy)?;
     }
-    Ok(())
+    verdict(out, inspection)
+}
+
+/// The last line: what it comes to.
+fn verdict(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
+    let verdict = match (inspection.errors(), &inspection.adapted) {
+        (0, None) => "it can be adapted".into(),
+        (0, Some(_)) => "it is adapted".into(),
+        (1, _) => "it cannot be adapted: 1 error".into(),
+        (errors, _) => format!("it cannot be adapted: {errors} errors"),
+    };
+    let unimplemented = match inspection.filter.as_ref().map_or(0, |filter| filter.unimplemented().count()) {
+        0 => String::new(),
+        1 => "; 1 of the host calls that it imports returns UNIMPLEMENTED".into(),
+        count => format!("; {count} of the host calls that it imports return UNIMPLEMENTED"),
+    };
+    writeln!(out, "\n{verdict}{unimplemented}")
+}
+
+/// The version of the ABI, and how it is known where no marker of proxy-wasm tells.
+fn abi(abi: &AbiFacts) -> String {
+    let marker = if abi.markers.is_empty() { "there is no marker" } else { "its marker is another ABI's" };
+    match abi.version {
+        Some(version) if abi.inferred => format!("probably {version}, by imports and exports: {marker}"),
+        Some(version) => version.to_owned(),
+        None => format!("unknown: {marker}"),
+    }
 }
 
 /// One line of the report; further values stand below the first.
@@ -95,8 +120,7 @@ fn filter(out: &mut String, filter: &Filter) -> std::fmt::Result {
     writeln!(out, "\nfilter")?;
     row(out, "size", [format!("{} bytes", filter.size)])?;
     row(out, "sha256", [filter.sha256.clone()])?;
-    let version = filter.abi.version.unwrap_or("unknown");
-    row(out, "ABI", [format!("{version}{}", if filter.abi.inferred { " (a guess: it has no marker)" } else { "" })])?;
+    row(out, "ABI", [abi(&filter.abi)])?;
     row(out, "language", [filter.toolchain.language.unwrap_or("unknown").to_owned()])?;
     let version = filter.toolchain.sdk_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     row(out, "SDK", [format!("{}{version}", filter.toolchain.sdk.unwrap_or("unknown"))])?;
