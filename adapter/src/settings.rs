@@ -113,7 +113,10 @@ impl Input {
             properties: join(&mut self.properties, below.properties),
             property_headers: join(&mut self.property_headers, below.property_headers),
             upstream: self.upstream.or(below.upstream.filter(|_| !routed)),
-            upstream_timeout: self.upstream_timeout.or(below.upstream_timeout),
+            // That of an upstream which a direct response took the place of has no meaning any more.
+            upstream_timeout: self
+                .upstream_timeout
+                .or(below.upstream_timeout.filter(|_| self.direct_response.is_none())),
             direct_response: self.direct_response.or(below.direct_response.filter(|_| !routed)),
             clusters: join(&mut self.clusters, below.clusters),
             x_forwarded_proto: self.x_forwarded_proto.or(below.x_forwarded_proto),

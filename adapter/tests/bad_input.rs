@@ -165,6 +165,7 @@ fn bad_settings() -> Vec<Case> {
     vec![
         settings("no-route", filter(""), &[]),
         settings("two-routes", filter(""), &["--upstream", "http://a", "--direct-response", "200"]),
+        settings("timeout-without-upstream", filter(""), &["--direct-response", "200", "--upstream-timeout", "5"]),
         settings("bad-url", filter(""), &["--upstream", "ftp://example.org", "--cluster", "auth=http://auth/path"]),
         settings("bad-status", filter(""), &["--direct-response", "99:hello"]),
         settings("bad-log-level", filter(""), &["--direct-response", "200", "--log-level", "loud"]),

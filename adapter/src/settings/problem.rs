@@ -17,6 +17,8 @@ pub enum Problem {
     NoRoute,
     /// Both an upstream and a direct response.
     TwoRoutes,
+    /// A time limit for an upstream where there is none.
+    TimeoutWithoutUpstream,
     /// Not the URL of an origin.
     Url {
         /// Whose URL.
@@ -100,6 +102,7 @@ impl Problem {
                     .into()
             }
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
+            Self::TimeoutWithoutUpstream => "Leave out `--upstream-timeout`, or give an `--upstream`.".into(),
             Self::Url { .. } => "Write `http://HOST[:PORT]` or `https://HOST[:PORT]`.".into(),
             Self::Status { .. } => "Write a number from 200 to 599, then `:` and the body if there is one.".into(),
             Self::LogLevel { .. } => "Write `trace`, `debug`, `info`, `warn`, `error` or `critical`.".into(),
@@ -123,6 +126,9 @@ impl fmt::Display for Problem {
             Self::Syntax { file, message } => write!(f, "`{file}` is not valid: {message}"),
             Self::NoRoute => write!(f, "there is neither an upstream nor a direct response"),
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
+            Self::TimeoutWithoutUpstream => {
+                write!(f, "there is a time limit for the upstream, but a direct response instead of one")
+            }
             Self::Url { of, url, reason } => write!(f, "{of} cannot be at `{url}`: {reason}"),
             Self::Status { status } => write!(f, "`{status}` is not a status code for the direct response"),
             Self::LogLevel { level } => write!(f, "`{level}` is not a log level"),

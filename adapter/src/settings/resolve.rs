@@ -85,6 +85,9 @@ fn route(
     direct: Option<DirectResponse>,
     problems: &mut Vec<Problem>,
 ) -> Option<Route> {
+    if upstream.is_none() && direct.is_some() && timeout.is_some() {
+        problems.push(Problem::TimeoutWithoutUpstream);
+    }
     let route = match (upstream, direct) {
         (None, None) => Err(Problem::NoRoute),
         (Some(_), Some(_)) => Err(Problem::TwoRoutes),
@@ -246,6 +249,7 @@ mod tests {
             root_id: Some("file".into()),
             vm_id: Some("file".into()),
             upstream: Some("http://a".into()),
+            upstream_timeout: Some(1),
             environment: vec![("A".into(), "file".into()), ("B".into(), "file".into())],
             ..Input::default()
         };
