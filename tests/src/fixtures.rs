@@ -41,16 +41,26 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 
 fn build_binaries() -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--bins"]).current_dir(root());
-    // Both packages, so that the dependencies have the features that they already were built with.
-    command.args(["--package", "proxy-wasm-adapter", "--package", "proxy-wasm-adapter-tests"]);
+    // All packages, as `tests/run` does: the same dependencies with the same features.
+    command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root());
     command.arg("--target-dir").arg(target());
+    forget_package(&mut command);
     if profile().ends_with("release") {
         command.arg("--release");
     }
     let output = command.output().context("runs cargo")?;
     ensure!(output.status.success(), "cargo build:\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// Keeps from a command what cargo tells a test of its package: a cargo that sees it runs build scripts again that look
+/// there (`ring`'s does), and builds again all that depends on them.
+pub fn forget_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// A tool that `tests/tools.sh` knows, or the path in this environment variable.
@@ -93,7 +103,16 @@ fn compile(version: AbiVersion) -> Result<Vec<u8>> {
     let directory = tempfile::tempdir()?;
     let filter = directory.path().join("probe.wasm");
     let mut command = Command::new(tool("cxx", "WASM_CXX")?);
-    command.args(["--target=wasm32", "-x", "c", "-O2", "-nostdlib", "-Wl,--no-entry", &format!("-DABI={number}"), "-o"]);
+    command.args([
+        "--target=wasm32",
+        "-x",
+        "c",
+        "-O2",
+        "-nostdlib",
+        "-Wl,--no-entry",
+        &format!("-DABI={number}"),
+        "-o",
+    ]);
     command.arg(&filter).arg(root().join("tests/fixtures/probe.c"));
     let output = command.output().with_context(|| format!("runs {command:?}"))?;
     ensure!(output.status.success(), "the probe does not compile:\n{}", String::from_utf8_lossy(&output.stderr));

@@ -178,6 +178,7 @@ fn bash(directory: &Path, command: &str) -> Result<Command> {
     paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let mut bash = Command::new("bash");
     bash.args(["-o", "pipefail", "-c", command]).current_dir(directory).env("PATH", std::env::join_paths(paths)?);
+    fixtures::forget_package(&mut bash);
     Ok(bash)
 }
 

@@ -22,13 +22,14 @@ const FOREIGN_OPTIONS: &[(&str, &str)] = &[("--package", "cargo"), ("--bin", "ca
 /// The scripts that documents tell to run.
 const SCRIPTS: &[&str] = &["examples/build.sh", "examples/try.sh", "host-shim/build.sh", "tests/run", "tests/tools.sh"];
 
+type Check = fn(&Document) -> Result<()>;
+
 static FILES: LazyLock<Vec<String>> = LazyLock::new(files);
 
 pub(crate) fn trials(documents: &[Document]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for document in documents {
-        let checks: [(&str, fn(&Document) -> Result<()>); 3] =
-            [("links", links), ("files", named_files), ("options", options)];
+        let checks: [(&str, Check); 3] = [("links", links), ("files", named_files), ("options", options)];
         for (name, check) in checks {
             let document = document.clone();
             trials.push(trial(format!("references::{}::{name}", document.name), move || check(&document)));
