@@ -1,8 +1,9 @@
 //! A client that sends the very bytes it is told to.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct Reply {
 /// # Errors
 /// There is no connection.
 pub fn send(address: SocketAddr, request: &[u8], patience: Duration) -> io::Result<Reply> {
-    exchange(address, patience, false, |stream, _| stream.write_all(request))
+    exchange(address, patience, false, &Received::default(), |stream, _| stream.write_all(request))
 }
 
 /// Sends what `write` sends and reads one response at the same time. `write` is told when the response is there, after
@@ -38,6 +39,7 @@ pub fn exchange(
     address: SocketAddr,
     patience: Duration,
     to_head: bool,
+    received: &Received,
     write: impl FnOnce(&mut TcpStream, &AtomicBool) -> io::Result<()> + Send,
 ) -> io::Result<Reply> {
     let stream = TcpStream::connect(address)?;
@@ -49,7 +51,7 @@ pub fn exchange(
     let reply = thread::scope(|scope| {
         // A peer that closes early makes writing fail; what it answered tells why.
         let writing = scope.spawn(|| write(&mut writer, &finished));
-        let reply = read(&stream, to_head);
+        let reply = read(Tee { stream: &stream, received }, to_head);
         finished.store(true, Ordering::SeqCst);
         // Wakes a writer that is blocked.
         let _ = stream.shutdown(Shutdown::Both);
@@ -59,7 +61,36 @@ pub fn exchange(
     Ok(reply)
 }
 
-fn read(stream: &TcpStream, to_head: bool) -> Reply {
+/// What came so far, for others to wait for.
+#[derive(Clone, Debug, Default)]
+pub struct Received(Arc<(Mutex<Vec<u8>>, Condvar)>);
+
+impl Received {
+    /// Whether this text comes within this time.
+    pub fn wait_for(&self, text: &[u8], time: Duration) -> bool {
+        let bytes = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = |bytes: &mut Vec<u8>| !bytes.windows(text.len()).any(|window| window == text);
+        let waited = self.0.1.wait_timeout_while(bytes, time, missing);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// Reads from a connection and notes what came.
+struct Tee<'a> {
+    stream: &'a TcpStream,
+    received: &'a Received,
+}
+
+impl Read for Tee<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.stream.read(buffer)?;
+        self.received.0.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..size]);
+        self.received.0.1.notify_all();
+        Ok(size)
+    }
+}
+
+fn read(stream: impl Read, to_head: bool) -> Reply {
     let mut reader = Reader::new(stream);
     loop {
         match reader.head() {

@@ -255,7 +255,11 @@ impl Exchange {
         self.response.expect_reply(&reply).context("the response")?;
         if let Some(expected) = &self.upstream {
             let requests = upstream.requests(PATIENCE);
-            ensure!(requests.len() == usize::from(expected.reached), "{} requests came to the upstream", requests.len());
+            ensure!(
+                requests.len() == usize::from(expected.reached),
+                "{} requests came to the upstream",
+                requests.len()
+            );
             if let Some(request) = requests.first() {
                 expected.message.expect_request(request, &self.request).context("the request to the upstream")?;
             }

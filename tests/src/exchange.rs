@@ -40,7 +40,7 @@
 //! ```
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -50,7 +50,7 @@ use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings};
 use serde::Deserialize;
 
-use crate::client::{self, Reply};
+use crate::client::{self, Received, Reply};
 use crate::hosts::{Host, Lines, Plugin, Running};
 use crate::message::{Action, Step, bytes, shown};
 use crate::script::Script;
@@ -209,7 +209,10 @@ impl Profile {
             connection: Connection {
                 request_id: self.connection.request_id.unwrap_or(defaults.request_id),
                 buffer_limit: self.connection.buffer_limit.unwrap_or(defaults.buffer_limit),
-                stream_idle_timeout_ms: self.connection.stream_idle_timeout_ms.unwrap_or(defaults.stream_idle_timeout_ms),
+                stream_idle_timeout_ms: self
+                    .connection
+                    .stream_idle_timeout_ms
+                    .unwrap_or(defaults.stream_idle_timeout_ms),
                 ..defaults
             },
         };
@@ -286,14 +289,20 @@ impl Exchange {
     fn run(&self, stage: &Stage) -> Result<String> {
         let lines = &stage.host.child.lines;
         let from = lines.count();
-        let waiting = lines.clone();
+        let (waiting, received) = (lines.clone(), Received::default());
+        let awaited = received.clone();
         stage.upstream.behave(Behaviour {
-            steps: self.upstream.clone().unwrap_or_else(|| {
-                vec![Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())]
-            }),
-            wait: Some(Arc::new(move |text| wait(&waiting, from, text))),
+            steps: self
+                .upstream
+                .clone()
+                .unwrap_or_else(|| vec![Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())]),
+            wait: Some(Arc::new(move |action| match action {
+                Action::Await(text) => wait(&waiting, from, text),
+                Action::AwaitClient(text) => awaited.wait_for(&bytes(text), PATIENCE),
+                _ => true,
+            })),
         });
-        let reply = self.send(stage.host.address, stage, from)?;
+        let reply = self.send(stage, from, &received)?;
         if !self.until.is_empty() && !wait(lines, from, &self.until) {
             bail!("the filter never logged `{}`; the client got {reply:?}", self.until);
         }
@@ -317,7 +326,7 @@ impl Exchange {
         ))
     }
 
-    fn send(&self, address: SocketAddr, stage: &Stage, from: usize) -> Result<Reply> {
+    fn send(&self, stage: &Stage, from: usize, received: &Received) -> Result<Reply> {
         let steps = self.steps();
         let lines = &stage.host.child.lines;
         let write = |stream: &mut TcpStream, finished: &AtomicBool| {
@@ -329,7 +338,8 @@ impl Exchange {
                         let mut from = from;
                         while !finished.load(Ordering::SeqCst)
                             && lines.next(&mut from, Duration::from_millis(50), &contains(text)).is_none()
-                        {}
+                        {
+                        }
                     }
                     Step::Other(Action::AwaitUpstream(_)) => {
                         stage.upstream.wait_for_head(PATIENCE);
@@ -340,7 +350,7 @@ impl Exchange {
             }
             Ok(())
         };
-        Ok(client::exchange(address, PATIENCE, self.method == "HEAD", write)?)
+        Ok(client::exchange(stage.host.address, PATIENCE, self.method == "HEAD", received, write)?)
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -442,7 +452,8 @@ fn of_reply(reply: &Reply) -> String {
 fn of_headers(headers: &[(Vec<u8>, Vec<u8>)]) -> String {
     let mut headers: Vec<_> = headers.iter().filter(|(name, _)| normal::is_compared(name)).collect();
     headers.sort_by_key(|(name, _)| name.to_ascii_lowercase());
-    let line = |(name, value): &&(Vec<u8>, Vec<u8>)| format!("  {}: {}\n", shown(&name.to_ascii_lowercase()), shown(value));
+    let line =
+        |(name, value): &&(Vec<u8>, Vec<u8>)| format!("  {}: {}\n", shown(&name.to_ascii_lowercase()), shown(value));
     headers.iter().map(line).collect()
 }
 

@@ -56,7 +56,9 @@ fn is_without_effect(call: &HostCall, arguments: &[u32]) -> bool {
     match call.name {
         "proxy_close_stream" | "proxy_continue_stream" => arguments[0] > 3,
         // One of its three ranges is out of bounds.
-        "proxy_send_local_response" => (1..=5).step_by(2).any(|i| u64::from(arguments[i]) + u64::from(arguments[i + 1]) > 65_536),
+        "proxy_send_local_response" => {
+            (1..=5).step_by(2).any(|i| u64::from(arguments[i]) + u64::from(arguments[i + 1]) > 65_536)
+        }
         // What stands in the call data, Envoy's callouts of earlier requests left there.
         "proxy_get_buffer_bytes" | "proxy_get_buffer_status" | "proxy_set_buffer_bytes" => arguments[0] != GOOD,
         // It would empty the map of the request.
@@ -80,7 +82,8 @@ pub fn filter(version: AbiVersion, allocator: &str) -> Vec<u8> {
             if !call.result {
                 let _ = writeln!(body, "(call ${}{arguments})", call.name);
             }
-            let _ = writeln!(body, "(i32.store8 (i32.const {}) (i32.add (i32.const 48) {result}))", RESULTS as usize + i);
+            let _ =
+                writeln!(body, "(i32.store8 (i32.const {}) (i32.add (i32.const 48) {result}))", RESULTS as usize + i);
         }
         let count = arguments(call).len();
         let _ = writeln!(functions, "(func $try{number} (result i32) {body} (i32.const {count}))");

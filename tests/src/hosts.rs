@@ -33,8 +33,7 @@ pub enum Host {
 
 impl Host {
     /// All of them, Envoy first.
-    pub const ALL: [Self; 5] =
-        [Self::Envoy, Self::Serve, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
+    pub const ALL: [Self; 5] = [Self::Envoy, Self::Serve, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
 
     /// The name in a test's name and in `known-differences.toml`.
     pub fn name(self) -> &'static str {

@@ -18,6 +18,8 @@ pub enum Step {
 pub enum Action {
     /// Waits until the filter logged a line with this in it, since the exchange began.
     Await(String),
+    /// Waits until the client got this. For upstreams.
+    AwaitClient(String),
     /// Waits until the upstream has the head of a request. For clients.
     AwaitUpstream(bool),
     /// Sends this byte so many times.
@@ -39,7 +41,9 @@ pub enum Action {
 /// # Panics
 /// For characters beyond `\u00ff`: the case file is wrong.
 pub fn bytes(text: &str) -> Vec<u8> {
-    text.chars().map(|character| u8::try_from(character).unwrap_or_else(|_| panic!("{character:?} is no byte"))).collect()
+    text.chars()
+        .map(|character| u8::try_from(character).unwrap_or_else(|_| panic!("{character:?} is no byte")))
+        .collect()
 }
 
 /// Bytes as a case's transcript shows them.

@@ -25,7 +25,10 @@ pub fn line(text: &str, ports: &[(u16, &str)]) -> String {
 fn uuids(text: &str) -> String {
     const SHAPE: &[u8] = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
     let is_uuid = |bytes: &[u8]| {
-        bytes.iter().zip(SHAPE).all(|(byte, shape)| if *shape == b'h' { byte.is_ascii_hexdigit() } else { byte == shape })
+        bytes
+            .iter()
+            .zip(SHAPE)
+            .all(|(byte, shape)| if *shape == b'h' { byte.is_ascii_hexdigit() } else { byte == shape })
     };
     let mut rest = text;
     let mut result = String::new();

@@ -36,7 +36,12 @@ impl<K: Clone + Eq + Hash, V> Pool<K, V> {
     ///
     /// # Errors
     /// It could not be made, now or before; or what `with` returns.
-    pub fn with<T>(&self, key: &K, make: impl FnOnce() -> Result<V>, with: impl FnOnce(&mut V) -> Result<T>) -> Result<T> {
+    pub fn with<T>(
+        &self,
+        key: &K,
+        make: impl FnOnce() -> Result<V>,
+        with: impl FnOnce(&mut V) -> Result<T>,
+    ) -> Result<T> {
         let value = {
             let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             match slots.get(key) {

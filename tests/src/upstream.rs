@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::http1::{Body, Head, Reader};
 use crate::message::{Action, Step, bytes};
 
-/// Tells of a request's path whether its answer has to wait.
-pub type Waits = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+/// Waits until what an action names has happened; whether it did.
+pub type Waits = Arc<dyn Fn(&Action) -> bool + Send + Sync>;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Request {
 pub struct Behaviour {
     /// The steps, the reading of the whole request first unless one of them reads.
     pub steps: Vec<Step>,
-    /// Waits until the filter's log has this text.
+    /// How to wait for the filter's log and for the client.
     pub wait: Option<Waits>,
 }
 
@@ -172,9 +172,9 @@ fn answer(
         match step {
             Step::Text(text) => stream.write_all(&bytes(text))?,
             Step::Other(Action::Fill(byte, count)) => stream.write_all(&vec![*byte; *count])?,
-            Step::Other(Action::Await(text)) => {
+            Step::Other(action @ (Action::Await(_) | Action::AwaitClient(_))) => {
                 if let Some(wait) = &behaviour.wait
-                    && !wait(text)
+                    && !wait(action)
                 {
                     return Ok(false);
                 }

@@ -33,7 +33,8 @@ fn main() -> Result<()> {
         for host in HOSTS {
             STAGES.announce(&key(&name, &case, host));
             let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
-            trials.push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
+            trials
+                .push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

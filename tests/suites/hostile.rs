@@ -116,16 +116,19 @@ fn results(host: Host, version: AbiVersion, allocator: &'static str, number: usi
         );
         let reply = client::send(stage.host.address, request.as_bytes(), PATIENCE)?;
         let find = |line: &str| line.split_once("@hostile ").map(|(_, results)| results.to_string());
-        lines.next(&mut from, PATIENCE, &find).with_context(|| {
-            format!("nothing was logged; the client got {reply:?}; the host wrote:\n{lines}")
-        })
+        lines
+            .next(&mut from, PATIENCE, &find)
+            .with_context(|| format!("nothing was logged; the client got {reply:?}; the host wrote:\n{lines}"))
     })
 }
 
 /// Callbacks of the start and what they do wrong.
 const BAD_STARTS: [(&str, &str); 4] = [
     ("on_vm_start returns false", r#"(func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 0))"#),
-    ("on_configure returns false", r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 0))"#),
+    (
+        "on_configure returns false",
+        r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 0))"#,
+    ),
     ("on_vm_start traps", r#"(func (export "proxy_on_vm_start") (param i32 i32) (result i32) unreachable)"#),
     ("on_configure traps", r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) unreachable)"#),
 ];
@@ -201,7 +204,11 @@ fn traps() -> Vec<Trial> {
                 let reply = post(&running)?;
                 // The head of a response may have gone before its body.
                 let late = callback == "proxy_on_response_body" && reply.end.is_some();
-                ensure!(late || (status(&reply) == "503" && reply.body.is_empty()), "{reply:?}\n{}", running.child.lines);
+                ensure!(
+                    late || (status(&reply) == "503" && reply.body.is_empty()),
+                    "{reply:?}\n{}",
+                    running.child.lines
+                );
             }
             let named = |line: &str| line.contains(callback).then_some(());
             let told = running.child.lines.next(&mut 0, PATIENCE, &named);

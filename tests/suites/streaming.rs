@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_adapter_tests::http1::{Head, Reader};
 use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
+use proxy_wasm_adapter_tests::http1::{Head, Reader};
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{fixtures, memory, settings};
 
@@ -52,8 +52,11 @@ fn main() -> Result<()> {
         let on = host.name();
         trials.push(trial(format!("a large request streams through {on}"), move || upload(host)));
         trials.push(trial(format!("a large response streams through {on}"), move || download(host)));
-        trials.push(trial(format!("a client that does not read stops the upstream on {on}"), move || slow_client(host)));
-        trials.push(trial(format!("an upstream that does not read stops the client on {on}"), move || slow_upstream(host)));
+        trials
+            .push(trial(format!("a client that does not read stops the upstream on {on}"), move || slow_client(host)));
+        trials.push(trial(format!("an upstream that does not read stops the client on {on}"), move || {
+            slow_upstream(host)
+        }));
         let name = format!("of 200 requests that are held at once none is lost or mixed up on {on}");
         trials.push(trial(name, move || many(host)));
     }

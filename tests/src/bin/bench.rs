@@ -26,6 +26,9 @@ use proxy_wasm_adapter_tests::{fixtures, settings};
 /// Measures what the adaptation costs.
 #[derive(Parser)]
 struct Arguments {
+    /// The example that is measured.
+    #[arg(long, default_value = "rust-headers")]
+    example: String,
     /// Rounds of each measurement; the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -42,10 +45,13 @@ fn main() -> Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("warning: not a release build");
     }
-    let filter = rust_filter()?;
+    let filter = filter(&arguments.example)?;
     size(&filter)?;
     adapting(&arguments)?;
-    println!("\nrequests/s: the example `rust-headers` with a direct response, over a component that does nothing");
+    println!(
+        "\nrequests/s: the example `{}` with a direct response, over a component that does nothing",
+        arguments.example
+    );
     println!("| instances | do nothing | adapted | ratio |");
     println!("|---|---|---|---|");
     for (name, host) in [("one per request", Host::WasmtimeServe), ("reused", Host::WasmtimeServeReuse)] {
@@ -54,9 +60,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn rust_filter() -> Result<Vec<u8>> {
+fn filter(name: &str) -> Result<Vec<u8>> {
     let examples = Example::all()?;
-    examples.iter().find(|example| example.name == "rust-headers").context("the example `rust-headers`")?.filter()
+    examples.iter().find(|example| example.name == name).with_context(|| format!("no example `{name}`"))?.filter()
 }
 
 fn size(filter: &[u8]) -> Result<()> {
@@ -137,8 +143,7 @@ fn load(arguments: &Arguments, address: SocketAddr) -> Result<f64> {
     let count = AtomicU64::new(0);
     let began = Instant::now();
     thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..arguments.connections).map(|_| scope.spawn(|| ask(address, &over, &count))).collect();
+        let clients: Vec<_> = (0..arguments.connections).map(|_| scope.spawn(|| ask(address, &over, &count))).collect();
         thread::sleep(Duration::from_secs(arguments.seconds));
         over.store(true, Ordering::Relaxed);
         clients.into_iter().try_for_each(|client| client.join().expect("a client does not panic"))

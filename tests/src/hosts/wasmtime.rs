@@ -25,8 +25,7 @@ pub(super) fn start(component: &Path, reuse: Reuse) -> Result<(Child, SocketAddr
         command.args(["--max-instance-reuse-count", "1000000000", "--idle-instance-timeout", "60s"]);
     }
     let mut child = Child::start(command.arg(component))?;
-    let address = child.wait_for("address", |line| {
-        line.strip_prefix("Serving HTTP on http://")?.trim_end_matches('/').parse().ok()
-    });
+    let address = child
+        .wait_for("address", |line| line.strip_prefix("Serving HTTP on http://")?.trim_end_matches('/').parse().ok());
     Ok((child, address.context("starts `wasmtime serve`")?))
 }
