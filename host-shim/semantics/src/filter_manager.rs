@@ -79,7 +79,9 @@ impl<G: Guest> Plugin<G> {
                 return;
             }
             if direction == Direction::Response {
-                stream.facts.response_code = router::status(&headers);
+                if !stream.local_reply {
+                    stream.facts.response_code = router::status(&headers);
+                }
                 stream.facts.response_code_details.get_or_insert_with(|| "via_upstream".into());
             }
             stream.end_of_stream = end;

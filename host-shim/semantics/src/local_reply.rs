@@ -4,6 +4,7 @@ use crate::{
     environment::Guest,
     headers::{HeaderMap, Kind},
     plugin::Plugin,
+    router,
     stream::{Direction, Effect, ResetReason},
 };
 
@@ -67,7 +68,7 @@ impl LocalReply {
 impl<G: Guest> Plugin<G> {
     /// Answers in the upstream's place: through the filter's response callbacks where the response has not begun, past
     /// them where it has, and by breaking the exchange off where its head is already on the way.
-    pub(crate) fn local_reply(&self, id: u32, reply: LocalReply) {
+    pub(crate) fn local_reply(&self, id: u32, mut reply: LocalReply) {
         let (headers, end) = {
             let mut vm = self.vm.borrow_mut();
             let Some(stream) = vm.streams.get_mut(id) else { return };
@@ -81,11 +82,17 @@ impl<G: Guest> Plugin<G> {
                 stream.reset(ResetReason::LocalReplyTooLate);
                 return;
             }
-            let headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
+            let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
+            if let Err(refusal) = router::check_size(&headers) {
+                // No host takes what the filter asked for.
+                reply = refusal;
+                headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
+            }
+            // What a gRPC client gets is 200: this is what it stands for.
+            stream.facts.response_code = u16::try_from(reply.status).ok();
             let end = reply.body.is_empty() || stream.facts.is_head || stream.facts.is_grpc;
             if stream.response.headers.is_some() {
                 stream.response.headers = Some(headers.clone());
-                stream.facts.response_code = crate::router::status(&headers);
                 stream.response_started = true;
                 stream.response_ended = true;
                 stream.effects.push_back(Effect::Headers { direction: Direction::Response, headers, end });
