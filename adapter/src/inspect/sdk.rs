@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn toolchains() {
         let exports = r#"(func (export "malloc")) (func (export "proxy_on_context_create"))"#;
-        let memory = r#"(memory 1) (data "/root/proxy-wasm-0.2.2/src/lib.rs")"#;
+        let memory = r#"(memory 1) (data "/build/proxy-wasm-0.2.2/src/lib.rs")"#;
         let go = r#"(memory 1) (data "github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm")"#;
         for (text, expected) in [
             (String::from("(module)"), (None, None)),
