@@ -74,11 +74,6 @@ impl Egress {
         frames
     }
 
-    /// Whether a head waits for the first body bytes.
-    pub fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
-    }
-
     fn headers(&mut self, mut headers: HeaderMap, end: bool, may_change: bool, frames: &mut Vec<Frame>) {
         let bodiless = self.length_is_free || matches!(crate::router::status(&headers), Some(204 | 304));
         let declared = content_length(&headers);
