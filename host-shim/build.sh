@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Builds the shim, and ties the committed build to its sources.
 #
-#   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm, and its description beside it
-#   host-shim/build.sh [--install] --commit   and puts both into adapter/shim/, from where the adapter takes them
+#   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm and wasi02-trace.wasm, which traces calls,
+#                                             each with its description beside it
+#   host-shim/build.sh [--install] --commit   and puts them into adapter/shim/, from where the adapter takes them
 #   host-shim/build.sh --digest               prints the digest of the sources, and builds nothing
 #   host-shim/build.sh --digest --verbose     prints what the digest is made of
 #
-# The description, wasi02.toml:
+# The description, a .toml file:
 #   sources    sha256 of what `--digest --verbose` prints: see `sources` below
-#   artifact   sha256 of wasi02.wasm
+#   artifact   sha256 of the .wasm file
 #   bytes      its size
 #   toolchain  what built it. Another compiler, or a std that was compiled otherwise, gives other bytes; the same one
 #              gives the same bytes on any machine and in any directory.
@@ -17,7 +18,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/../tests/toolchain.sh"
 
 target=wasm32-unknown-unknown
 package=proxy-wasm-shim-wasi02
-shim=wasi02
 
 # sources: everything that decides what the shim is, one line each.
 #  - the Rust files and manifests of the crates that go into it (not their tests), and the WIT, by sha256;
@@ -85,25 +85,34 @@ if [ "$only_digest" ]; then
     exit
 fi
 
-before=$(digest)
-cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim
-[ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."
-
-output=$root/target/shim
-mkdir -p "$output"
-# Complete or not there at all.
-cp "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.wasm"
-chmod 644 "$output/.$shim.wasm"
-mv "$output/.$shim.wasm" "$output/$shim.wasm"
-cat >"$output/$shim.toml" <<END
+# build SHIM OPTION...: builds one and describes it.
+build() {
+    local shim=$1
+    shift
+    cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim "$@"
+    # Complete or not there at all.
+    cp "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.wasm"
+    chmod 644 "$output/.$shim.wasm"
+    mv "$output/.$shim.wasm" "$output/$shim.wasm"
+    cat >"$output/$shim.toml" <<END
 # Written by host-shim/build.sh, which says what these mean.
 sources = "$before"
 artifact = "$(sha256 <"$output/$shim.wasm" | cut -d ' ' -f 1)"
 bytes = $(wc -c <"$output/$shim.wasm" | tr -d ' ')
 toolchain = "$rustc_version"
 END
+    cat "$output/$shim.toml"
+}
+
+output=$root/target/shim
+mkdir -p "$output"
+before=$(digest)
+build wasi02
+build wasi02-trace --features trace
+[ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."
 if [ "$commit" ]; then
     mkdir -p "$root/adapter/shim"
-    cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/shim/"
+    for shim in wasi02 wasi02-trace; do
+        cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/shim/"
+    done
 fi
-cat "$output/$shim.toml"

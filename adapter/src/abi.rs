@@ -1,6 +1,6 @@
 //! How a filter speaks the ABI: its version, the shape of its callbacks, its allocator, its start function.
 
-use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_abi::bridge::{ALLOCATORS, AbiVersion};
 use proxy_wasm_abi::callbacks::{CALLBACKS, Callback};
 
 use crate::facts::{Facts, Signature};
@@ -74,7 +74,7 @@ impl Abi {
             version,
             markers,
             callbacks: CALLBACKS.iter().map(|callback| shape(facts, callback)).collect(),
-            allocator: ["malloc", "proxy_on_memory_allocate"].into_iter().find(|name| exports(name)),
+            allocator: ALLOCATORS.iter().copied().find(|name| exports(name)),
             start: match (exports("_initialize"), exports("main"), exports("__main_void"), exports("_start")) {
                 (true, true, _, _) => Start::Reactor(Main::WithArguments),
                 (true, false, true, _) => Start::Reactor(Main::Void),

@@ -15,6 +15,7 @@ use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
 use crate::settings::Shown;
+use crate::shim::Flavour;
 
 /// The name of the custom section.
 pub const SECTION: &str = "proxy-wasm-adapter";
@@ -37,6 +38,9 @@ pub struct Provenance {
     pub shim_sha256: String,
     /// The kind of bridge.
     pub bridge: bridge::Kind,
+    /// Whether every call across the ABI is written to stderr.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace: bool,
     /// Whether imports that are no host calls became functions that trap.
     pub stub_unknown_imports: bool,
     /// The plugin's settings.
@@ -68,6 +72,7 @@ impl Provenance {
             filter: FilterRecord { sha256: sha256(filter), size: filter.len(), changed },
             shim_sha256: sha256(shim),
             bridge: options.bridge,
+            trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,
             settings: Shown::of(&options.settings),
         }

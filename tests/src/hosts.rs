@@ -12,6 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter::bridge;
+use proxy_wasm_adapter::shim::{Flavour, Shim};
 
 pub use child::{Child, Lines};
 pub use wasmtime::Reuse;
@@ -112,7 +113,7 @@ pub fn adapt(plugin: &Plugin, bridge: bridge::Kind) -> Result<Vec<u8>> {
     options.bridge = bridge;
     if let Some(path) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
         let bytes = std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))?;
-        options.shim = proxy_wasm_adapter::shim::Shim::from_bytes(bytes);
+        options.shim = Shim::from_bytes(Flavour::Plain, bytes);
     }
     Ok(proxy_wasm_adapter::adapt(&plugin.filter, &options).context("adapts the filter")?.component)
 }

@@ -101,6 +101,7 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     writeln!(out, "\ncomponent")?;
     row(out, "adapted by", [format!("proxy-wasm-adapter {}", adapted.version)])?;
     row(out, "shim", [format!("sha256 {}", adapted.shim_sha256)])?;
+    row(out, "traces calls", adapted.trace.then(|| "yes".to_owned()))?;
     row(out, "bridge", [adapted.bridge.name().to_owned()])?;
     row(out, "plugin name", [format!("{:?}", settings.plugin_name)])?;
     row(out, "root id", [format!("{:?}", settings.root_id)])?;

@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser;
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
-use proxy_wasm_adapter::shim::Shim;
+use proxy_wasm_adapter::shim::{Flavour, Shim};
 
 use super::failure::{Failure, reason};
 use super::input;
@@ -134,6 +134,10 @@ pub(super) struct Plugin {
     #[arg(long, help_heading = "Component")]
     stub_unknown_imports: bool,
 
+    /// Write every call across the ABI to stderr, in the form of Envoy's `wasm:trace` log
+    #[arg(long, help_heading = "Component")]
+    trace: bool,
+
     /// Another build of the shim, to test it
     #[arg(long, value_name = "FILE", hide = true)]
     shim: Option<PathBuf>,
@@ -162,13 +166,15 @@ impl Plugin {
 
     /// What they come to, with the files that they name.
     pub(super) fn resolve(self) -> Result<Options, Failure> {
-        let shim = self.shim.as_deref().map(input::read).transpose()?.map(Shim::from_bytes);
+        let flavour = if self.trace { Flavour::Tracing } else { Flavour::Plain };
+        let shim = match &self.shim {
+            Some(file) => Shim::from_bytes(flavour, input::read(file)?),
+            None => Shim::built_in(flavour),
+        };
         let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
         let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
         let mut options = self.input().over(file).resolve(&read).map_err(Failure::settings)?;
-        if let Some(shim) = shim {
-            options.shim = shim;
-        }
+        options.shim = shim;
         Ok(options)
     }
 

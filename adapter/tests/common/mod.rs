@@ -10,7 +10,7 @@ use proxy_wasm_abi::callbacks::CALLBACKS;
 use proxy_wasm_abi::host_calls::{HOST_CALLS, Type};
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
 use proxy_wasm_adapter::Options;
-use proxy_wasm_adapter::shim::Shim;
+use proxy_wasm_adapter::shim::{Flavour, Shim};
 
 /// A filter in the text format, as a module.
 pub(crate) fn wat(text: &str) -> Vec<u8> {
@@ -47,7 +47,7 @@ pub(crate) fn settings() -> Settings {
 
 /// Options with the [stand-in](stand_in).
 pub(crate) fn options() -> Options {
-    Options { shim: Shim::from_bytes(stand_in()), ..Options::new(settings()) }
+    Options { shim: Shim::from_bytes(Flavour::Plain, stand_in()), ..Options::new(settings()) }
 }
 
 /// A shim that shows that the parts of a component reach one another, and does nothing else.

@@ -10,11 +10,14 @@
 //! | `settings_read` | `(shim: i32)` | copies them all to the shim's memory |
 //! | `abi_version` | `() -> i32` | the [`AbiVersion`] as a number |
 //! | `callbacks` | `() -> i64` | bit *i*: the filter exports callback *i* of the table |
+//! | `callbacks_of_0_1_0` | `() -> i64` | bit *i*: it does so with the fewer parameters of ABI 0.1.0 |
 //! | `memory_pages` | `() -> i32` | the filter's memory, in pages of 64 KiB |
 //! | `memory_read` | `(shim: i32, filter: i32, len: i32)` | copies out of the filter's memory |
 //! | `memory_write` | `(filter: i32, shim: i32, len: i32)` | copies into the filter's memory |
-//! | `allocate` | `(len: i32) -> i32` | the filter's `malloc`, else `proxy_on_memory_allocate` |
-//! | `start` | `()` | `_initialize` then `main`, else `_start` |
+//! | `allocator` | `() -> i32` | which of [`ALLOCATORS`] the filter has; past the end for none |
+//! | `allocate` | `(len: i32) -> i32` | calls it; 0 where there is none |
+//! | `start_functions` | `() -> i32` | bit *i*: function *i* of [`START_FUNCTIONS`] is to be called, in this order |
+//! | `start` | `(i: i32) -> i32` | calls it; 0 where it has no result |
 //!
 //! Who calls `memory_read` and `memory_write` has checked both ranges: out of bounds they trap.
 
@@ -27,6 +30,13 @@ pub const SHIM: &str = "shim";
 /// The module name under which the bridge imports the filter.
 pub const FILTER: &str = "filter";
 
+/// The filter's functions that allocate in its memory; the first that it has is used.
+pub const ALLOCATORS: &[&str] = &["malloc", "proxy_on_memory_allocate"];
+
+/// What runs before the first callback: name, number of parameters, whether there is a result. All are `i32`.
+pub const START_FUNCTIONS: &[(&str, usize, bool)] =
+    &[("_start", 0, false), ("_initialize", 0, false), ("main", 2, true), ("__main_void", 0, true)];
+
 /// The bridge's own functions: name, parameters, results. The callbacks come on top.
 pub const FUNCTIONS: &[(&str, &[crate::host_calls::Type], &[crate::host_calls::Type])] = {
     use crate::host_calls::Type::{I32, I64};
@@ -35,11 +45,14 @@ pub const FUNCTIONS: &[(&str, &[crate::host_calls::Type], &[crate::host_calls::T
         ("settings_read", &[I32], &[]),
         ("abi_version", &[], &[I32]),
         ("callbacks", &[], &[I64]),
+        ("callbacks_of_0_1_0", &[], &[I64]),
         ("memory_pages", &[], &[I32]),
         ("memory_read", &[I32, I32, I32], &[]),
         ("memory_write", &[I32, I32, I32], &[]),
+        ("allocator", &[], &[I32]),
         ("allocate", &[I32], &[I32]),
-        ("start", &[], &[]),
+        ("start_functions", &[], &[I32]),
+        ("start", &[I32], &[I32]),
     ]
 };
 

@@ -4,10 +4,14 @@
 
 use std::cell::{Cell, OnceCell};
 
-use proxy_wasm_abi::{bridge::AbiVersion, callbacks::Id, settings::Settings};
+use proxy_wasm_abi::{
+    bridge::{ALLOCATORS, AbiVersion, START_FUNCTIONS},
+    callbacks::{CALLBACKS, Id},
+    settings::Settings,
+};
 use proxy_wasm_semantics::{Guest, Host, Plugin};
 
-use crate::caller::Memory;
+use crate::{caller::Memory, trace};
 
 // SAFETY: the adapter links these to the bridge module, whose signatures are made from the same tables.
 #[link(wasm_import_module = "bridge")]
@@ -16,11 +20,14 @@ unsafe extern "C" {
     fn settings_read(into: *mut u8);
     safe fn abi_version() -> u32;
     safe fn callbacks() -> u64;
+    safe fn callbacks_of_0_1_0() -> u64;
+    safe fn allocator() -> u32;
+    safe fn start_functions() -> u32;
     safe fn memory_pages() -> u32;
     fn memory_read(into: *mut u8, from: u32, len: usize);
     fn memory_write(into: u32, from: *const u8, len: usize);
     safe fn allocate(len: u32) -> u32;
-    safe fn start();
+    safe fn start(function: u32) -> u32;
     safe fn proxy_on_context_create(context: u32, parent: u32);
     safe fn proxy_on_vm_start(context: u32, size: u32) -> u32;
     safe fn proxy_validate_configuration(context: u32, size: u32) -> u32;
@@ -85,8 +92,9 @@ impl Memory for Filter {
     }
 
     fn allocate(&self, len: u32) -> u32 {
+        let name = || ALLOCATORS.get(allocator() as usize).copied().unwrap_or_default();
         self.allocating.set(true);
-        let at = allocate(len);
+        let at = trace::guest_call(trace(), name, &[len], true, || allocate(len));
         self.allocating.set(false);
         at
     }
@@ -98,43 +106,59 @@ impl Guest for Filter {
     }
 
     fn call(&self, callback: Id, arguments: &[u32]) -> u32 {
-        let none = |()| 0;
-        match (callback, arguments) {
-            (Id::ContextCreate, &[a, b]) => none(proxy_on_context_create(a, b)),
-            (Id::VmStart, &[a, b]) => proxy_on_vm_start(a, b),
-            (Id::ValidateConfiguration, &[a, b]) => proxy_validate_configuration(a, b),
-            (Id::Configure, &[a, b]) => proxy_on_configure(a, b),
-            (Id::Tick, &[a]) => none(proxy_on_tick(a)),
-            (Id::RequestHeaders, &[a, b, c]) => proxy_on_request_headers(a, b, c),
-            (Id::RequestBody, &[a, b, c]) => proxy_on_request_body(a, b, c),
-            (Id::RequestTrailers, &[a, b]) => proxy_on_request_trailers(a, b),
-            (Id::RequestMetadata, &[a, b]) => proxy_on_request_metadata(a, b),
-            (Id::ResponseHeaders, &[a, b, c]) => proxy_on_response_headers(a, b, c),
-            (Id::ResponseBody, &[a, b, c]) => proxy_on_response_body(a, b, c),
-            (Id::ResponseTrailers, &[a, b]) => proxy_on_response_trailers(a, b),
-            (Id::ResponseMetadata, &[a, b]) => proxy_on_response_metadata(a, b),
-            (Id::HttpCallResponse, &[a, b, c, d, e]) => none(proxy_on_http_call_response(a, b, c, d, e)),
-            (Id::GrpcReceiveInitialMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_initial_metadata(a, b, c)),
-            (Id::GrpcReceive, &[a, b, c]) => none(proxy_on_grpc_receive(a, b, c)),
-            (Id::GrpcReceiveTrailingMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_trailing_metadata(a, b, c)),
-            (Id::GrpcClose, &[a, b, c]) => none(proxy_on_grpc_close(a, b, c)),
-            (Id::QueueReady, &[a, b]) => none(proxy_on_queue_ready(a, b)),
-            (Id::ForeignFunction, &[a, b, c]) => none(proxy_on_foreign_function(a, b, c)),
-            (Id::Done, &[a]) => proxy_on_done(a),
-            (Id::Log, &[a]) => none(proxy_on_log(a)),
-            (Id::Delete, &[a]) => none(proxy_on_delete(a)),
-            _ => panic!("{callback:?} called with {} arguments", arguments.len()),
-        }
+        let row = &CALLBACKS[callback as usize];
+        let old = || callbacks_of_0_1_0() >> (callback as usize) & 1 == 1;
+        let shown = match row.params_0_1_0 {
+            Some(params) if trace().is_some() && old() => &arguments[..params],
+            _ => arguments,
+        };
+        trace::guest_call(trace(), || row.name, shown, row.result, || call(callback, arguments))
     }
 
     fn start(&self) {
-        start();
+        for (index, (name, params, result)) in (0..).zip(START_FUNCTIONS) {
+            if start_functions() >> index & 1 == 1 {
+                let arguments = &[0, 0][..*params];
+                trace::guest_call(trace(), || *name, arguments, *result, || start(index));
+            }
+        }
+    }
+}
+
+fn call(callback: Id, arguments: &[u32]) -> u32 {
+    let none = |()| 0;
+    match (callback, arguments) {
+        (Id::ContextCreate, &[a, b]) => none(proxy_on_context_create(a, b)),
+        (Id::VmStart, &[a, b]) => proxy_on_vm_start(a, b),
+        (Id::ValidateConfiguration, &[a, b]) => proxy_validate_configuration(a, b),
+        (Id::Configure, &[a, b]) => proxy_on_configure(a, b),
+        (Id::Tick, &[a]) => none(proxy_on_tick(a)),
+        (Id::RequestHeaders, &[a, b, c]) => proxy_on_request_headers(a, b, c),
+        (Id::RequestBody, &[a, b, c]) => proxy_on_request_body(a, b, c),
+        (Id::RequestTrailers, &[a, b]) => proxy_on_request_trailers(a, b),
+        (Id::RequestMetadata, &[a, b]) => proxy_on_request_metadata(a, b),
+        (Id::ResponseHeaders, &[a, b, c]) => proxy_on_response_headers(a, b, c),
+        (Id::ResponseBody, &[a, b, c]) => proxy_on_response_body(a, b, c),
+        (Id::ResponseTrailers, &[a, b]) => proxy_on_response_trailers(a, b),
+        (Id::ResponseMetadata, &[a, b]) => proxy_on_response_metadata(a, b),
+        (Id::HttpCallResponse, &[a, b, c, d, e]) => none(proxy_on_http_call_response(a, b, c, d, e)),
+        (Id::GrpcReceiveInitialMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_initial_metadata(a, b, c)),
+        (Id::GrpcReceive, &[a, b, c]) => none(proxy_on_grpc_receive(a, b, c)),
+        (Id::GrpcReceiveTrailingMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_trailing_metadata(a, b, c)),
+        (Id::GrpcClose, &[a, b, c]) => none(proxy_on_grpc_close(a, b, c)),
+        (Id::QueueReady, &[a, b]) => none(proxy_on_queue_ready(a, b)),
+        (Id::ForeignFunction, &[a, b, c]) => none(proxy_on_foreign_function(a, b, c)),
+        (Id::Done, &[a]) => proxy_on_done(a),
+        (Id::Log, &[a]) => none(proxy_on_log(a)),
+        (Id::Delete, &[a]) => none(proxy_on_delete(a)),
+        _ => panic!("{callback:?} called with {} arguments", arguments.len()),
     }
 }
 
 thread_local! {
     static PLUGIN: OnceCell<&'static Plugin<Filter>> = const { OnceCell::new() };
     static EARLY_CALLS: Cell<u32> = const { Cell::new(0) };
+    static HOST: Cell<Option<fn() -> Box<dyn Host>>> = const { Cell::new(None) };
 }
 
 /// The plugin of this instance, made at the first call. Only exports of the component may call it first: before that
@@ -143,7 +167,22 @@ thread_local! {
 /// # Panics
 /// If the adapter wrote settings that this shim can't read.
 pub fn plugin(host: fn() -> Box<dyn Host>) -> &'static Plugin<Filter> {
-    PLUGIN.with(|plugin| *plugin.get_or_init(|| Box::leak(Box::new(load(host())))))
+    PLUGIN.with(|plugin| {
+        *plugin.get_or_init(|| {
+            HOST.set(Some(host));
+            Box::leak(Box::new(load(host())))
+        })
+    })
+}
+
+/// Where calls are traced to, in the tracing shim once the component was entered.
+pub(crate) fn trace() -> Option<trace::Write> {
+    let write: trace::Write = |line| {
+        if let Some(host) = HOST.get() {
+            host().log(line);
+        }
+    };
+    (trace::ON && HOST.get().is_some()).then_some(write)
 }
 
 fn load(host: Box<dyn Host>) -> Plugin<Filter> {

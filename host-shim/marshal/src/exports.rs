@@ -7,11 +7,15 @@ use proxy_wasm_abi::enums::{Errno, Status};
 use crate::{
     bridge::{self, Filter},
     caller::{Caller, Outcome},
+    trace,
     wasi::{Done, on_log_only},
 };
 
 /// The host calls that the filter's allocator may make. Source: Envoy.
 const ALLOWED_IN_ALLOCATOR: &[&str] = &["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
+
+/// The module that filters import WASI from; those that know its older name are traced as if they used this one.
+const WASI: &str = "wasi_snapshot_preview1";
 
 /// The call's plugin, if this call may be made now.
 fn enter(name: &str) -> Option<Caller<'static, Filter>> {
@@ -22,27 +26,31 @@ fn enter(name: &str) -> Option<Caller<'static, Filter>> {
     plugin.vm().allows(name).then(|| Caller::new(plugin))
 }
 
-fn proxy(name: &str, call: impl FnOnce(&Caller<'static, Filter>) -> Outcome) -> u32 {
-    let status = match enter(name) {
-        Some(caller) => call(&caller).err().unwrap_or(Status::Ok),
-        None => Status::InternalFailure,
-    };
-    status as u32
+fn proxy(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Filter>) -> Outcome) -> u32 {
+    trace::host_call(bridge::trace(), "env", name, arguments, || {
+        let status = match enter(name) {
+            Some(caller) => call(&caller).err().unwrap_or(Status::Ok),
+            None => Status::InternalFailure,
+        };
+        status as u32
+    })
 }
 
-fn wasi(name: &str, call: impl FnOnce(&Caller<'static, Filter>) -> Done) -> u32 {
-    let errno = match enter(name) {
-        Some(caller) => call(&caller).err().unwrap_or(Errno::Success),
-        None => Errno::Nosys,
-    };
-    errno as u32
+fn wasi(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Filter>) -> Done) -> u32 {
+    trace::host_call(bridge::trace(), WASI, name, arguments, || {
+        let errno = match enter(name) {
+            Some(caller) => call(&caller).err().unwrap_or(Errno::Success),
+            None => Errno::Nosys,
+        };
+        errno as u32
+    })
 }
 
 macro_rules! exports {
     ($kind:ident, $caller:pat, $($name:ident($($arg:ident: $type:ty),*) $body:expr;)*) => {
         $(#[unsafe(no_mangle)]
         extern "C" fn $name($($arg: $type),*) -> u32 {
-            $kind(stringify!($name), |$caller| $body)
+            $kind(stringify!($name), &[$($arg as u64),*], |$caller| $body)
         })*
     };
 }
@@ -88,34 +96,34 @@ exports! { proxy, _,
 
 /// Host calls that link and answer `UNIMPLEMENTED`.
 macro_rules! unimplemented_calls {
-    ($($name:ident($($type:ty),*);)*) => {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {
         $(#[unsafe(no_mangle)]
-        extern "C" fn $name($(_: $type),*) -> u32 {
-            proxy(stringify!($name), |c| c.unimplemented(stringify!($name)))
+        extern "C" fn $name($($arg: $type),*) -> u32 {
+            proxy(stringify!($name), &[$($arg as u64),*], |c| c.unimplemented(stringify!($name)))
         })*
     };
 }
 
 unimplemented_calls! {
-    proxy_set_tick_period_milliseconds(u32);
-    proxy_http_call(u32, u32, u32, u32, u32, u32, u32, u32, u32, u32);
-    proxy_grpc_call(u32, u32, u32, u32, u32, u32, u32, u32, u32, u32, u32, u32);
-    proxy_grpc_stream(u32, u32, u32, u32, u32, u32, u32, u32, u32);
-    proxy_grpc_send(u32, u32, u32, u32);
-    proxy_grpc_cancel(u32);
-    proxy_grpc_close(u32);
-    proxy_get_shared_data(u32, u32, u32, u32, u32);
-    proxy_set_shared_data(u32, u32, u32, u32, u32);
-    proxy_register_shared_queue(u32, u32, u32);
-    proxy_resolve_shared_queue(u32, u32, u32, u32, u32);
-    proxy_enqueue_shared_queue(u32, u32, u32);
-    proxy_dequeue_shared_queue(u32, u32, u32);
-    proxy_define_metric(u32, u32, u32, u32);
-    proxy_increment_metric(u32, i64);
-    proxy_record_metric(u32, i64);
-    proxy_get_metric(u32, u32);
-    proxy_call_foreign_function(u32, u32, u32, u32, u32, u32);
-    envoy_resolve_dns(u32, u32, u32);
+    proxy_set_tick_period_milliseconds(a: u32);
+    proxy_http_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32);
+    proxy_grpc_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32, k: u32, l: u32);
+    proxy_grpc_stream(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32);
+    proxy_grpc_send(a: u32, b: u32, c: u32, d: u32);
+    proxy_grpc_cancel(a: u32);
+    proxy_grpc_close(a: u32);
+    proxy_get_shared_data(a: u32, b: u32, c: u32, d: u32, e: u32);
+    proxy_set_shared_data(a: u32, b: u32, c: u32, d: u32, e: u32);
+    proxy_register_shared_queue(a: u32, b: u32, c: u32);
+    proxy_resolve_shared_queue(a: u32, b: u32, c: u32, d: u32, e: u32);
+    proxy_enqueue_shared_queue(a: u32, b: u32, c: u32);
+    proxy_dequeue_shared_queue(a: u32, b: u32, c: u32);
+    proxy_define_metric(a: u32, b: u32, c: u32, d: u32);
+    proxy_increment_metric(a: u32, b: i64);
+    proxy_record_metric(a: u32, b: i64);
+    proxy_get_metric(a: u32, b: u32);
+    proxy_call_foreign_function(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32);
+    envoy_resolve_dns(a: u32, b: u32, c: u32);
 }
 
 exports! { wasi, c,
@@ -172,14 +180,19 @@ exports! { wasi, _,
 
 /// Envoy returns to the filter from it, and so do we.
 #[unsafe(no_mangle)]
-extern "C" fn proc_exit(_code: u32) {
-    let _ = enter("proc_exit");
+extern "C" fn proc_exit(code: u32) {
+    trace::host_call(bridge::trace(), WASI, "proc_exit", &[code.into()], || {
+        let _ = enter("proc_exit");
+        None
+    });
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn pthread_equal(left: u32, right: u32) -> u32 {
-    (left == right).into()
+    trace::host_call(bridge::trace(), "env", "pthread_equal", &[left.into(), right.into()], || (left == right).into())
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn emscripten_notify_memory_growth(_memory: u32) {}
+extern "C" fn emscripten_notify_memory_growth(memory: u32) {
+    trace::host_call(bridge::trace(), "env", "emscripten_notify_memory_growth", &[memory.into()], || None);
+}

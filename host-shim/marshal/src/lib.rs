@@ -19,6 +19,7 @@ mod caller;
 mod calls;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod wasi;
 
 #[cfg(target_arch = "wasm32")]

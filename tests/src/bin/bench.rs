@@ -67,7 +67,7 @@ fn filter(name: &str) -> Result<Vec<u8>> {
 
 fn size(filter: &[u8]) -> Result<()> {
     let component = adapt(filter, &Options::new(settings::direct()))?.component;
-    println!("size: the shim has {} bytes", Shim::built_in().bytes().len());
+    println!("size: the shim has {} bytes", Shim::default().bytes().len());
     println!("size: a component has {} bytes more than its filter", component.len() - filter.len());
     Ok(())
 }
