@@ -16,6 +16,8 @@ pub(crate) struct Abi {
     pub(crate) callbacks: Vec<Option<Shape>>,
     /// The function that allocates in the filter's memory.
     pub(crate) allocator: Option<&'static str>,
+    /// Whether it imports what reads properties.
+    pub(crate) reads_properties: bool,
     /// What runs before the first callback.
     pub(crate) start: Start,
 }
@@ -73,6 +75,7 @@ impl Abi {
         Self {
             version,
             markers,
+            reads_properties: facts.imports.iter().any(|import| import.name == "proxy_get_property"),
             callbacks: CALLBACKS.iter().map(|callback| shape(facts, callback)).collect(),
             allocator: ALLOCATORS.iter().copied().find(|name| exports(name)),
             start: match (exports("_initialize"), exports("main"), exports("__main_void"), exports("_start")) {

@@ -84,7 +84,6 @@ fn sources(names: &[&str]) -> Vec<(String, Source)> {
 #[cfg(test)]
 mod tests {
     use proxy_wasm_abi::bridge::MODULE;
-    use proxy_wasm_abi::callbacks::CALLBACKS;
 
     use super::*;
     use crate::facts::Facts;
@@ -118,11 +117,7 @@ mod tests {
             for (name, ..) in FUNCTIONS {
                 assert_eq!(facts.exported_function(name), Some(&signature(name)), "{name} of {kind:?}");
             }
-            for callback in CALLBACKS {
-                let current = &crate::abi::signatures(callback)[0];
-                assert_eq!(facts.exported_function(callback.name), Some(current), "{} of {kind:?}", callback.name);
-            }
-            assert_eq!(facts.exports.len(), FUNCTIONS.len() + CALLBACKS.len());
+            assert_eq!(facts.exports.len(), FUNCTIONS.len());
         }
     }
 

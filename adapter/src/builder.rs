@@ -87,6 +87,18 @@ impl Builder {
         signature: &Signature,
         body: impl FnOnce(&mut InstructionSink<'_>),
     ) -> u32 {
+        let index = self.local_function(name, signature, body);
+        self.export(export, index);
+        index
+    }
+
+    /// Defines a function that is not exported.
+    pub(crate) fn local_function(
+        &mut self,
+        name: &str,
+        signature: &Signature,
+        body: impl FnOnce(&mut InstructionSink<'_>),
+    ) -> u32 {
         let ty = self.signature(signature);
         let index = self.imported_functions + self.functions.len();
         self.functions.function(ty);
@@ -95,7 +107,6 @@ impl Builder {
         function.instructions().end();
         self.code.function(&function);
         self.function_names.append(index, name);
-        self.exports.export(export, ExportKind::Func, index);
         index
     }
 

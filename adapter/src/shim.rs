@@ -54,11 +54,9 @@ impl Default for Shim {
 #[cfg(test)]
 mod tests {
     use proxy_wasm_abi::bridge::{FUNCTIONS, MODULE};
-    use proxy_wasm_abi::callbacks::CALLBACKS;
     use proxy_wasm_abi::host_calls::HOST_CALLS;
 
     use super::*;
-    use crate::abi::signatures;
     use crate::digest::sha256;
     use crate::facts::{Facts, Item, Signature};
 
@@ -106,8 +104,7 @@ mod tests {
         let own = FUNCTIONS
             .iter()
             .map(|(name, params, results)| (*name, Signature::of(params.iter().copied(), results.iter().copied())));
-        let callbacks = CALLBACKS.iter().map(|callback| (callback.name, signatures(callback).swap_remove(0)));
-        let contract: Vec<(&str, Signature)> = own.chain(callbacks).collect();
+        let contract: Vec<(&str, Signature)> = own.collect();
         for import in facts.imports.iter().filter(|import| import.module == MODULE) {
             let Item::Function(signature) = &import.item else { panic!("`{}` is no function", import.name) };
             assert!(contract.contains(&(import.name.as_str(), signature.clone())), "{} {signature}", import.name);

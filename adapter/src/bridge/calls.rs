@@ -1,13 +1,13 @@
 //! The part of a bridge that calls the filter: callbacks, allocator, start.
 //!
-//! Each callback is a function of the bridge, even where it only calls the filter's: so a host's backtrace names it, however
-//! the filter's own function is called or stripped. One with the parameters of ABI 0.1.0 is called without the last
-//! argument. One that the filter lacks is a stub that returns 0: Continue, or no.
+//! All callbacks are called through one export, as each import and export costs every new instance some time. Yet each is a
+//! function of the bridge, even where it only calls the filter's: so a host's backtrace names it, however the filter's own
+//! function is called or stripped. One with the parameters of ABI 0.1.0 is called without the last argument.
 
 use proxy_wasm_abi::bridge::{ALLOCATORS, FILTER, START_FUNCTIONS};
 use proxy_wasm_abi::callbacks::CALLBACKS;
 
-use wasm_encoder::BlockType;
+use wasm_encoder::{BlockType, InstructionSink};
 
 use super::signature;
 use crate::abi::{Abi, Shape, signatures};
@@ -69,6 +69,9 @@ pub(super) fn export(builder: &mut Builder, abi: &Abi, imports: &Imports, settin
     builder.function("callbacks_of_0_1_0", &signature("callbacks_of_0_1_0"), |code| {
         code.i64_const(old);
     });
+    builder.function("reads_properties", &signature("reads_properties"), |code| {
+        code.i32_const(abi.reads_properties.into());
+    });
     let allocator = ALLOCATORS.iter().position(|name| abi.allocator == Some(name)).unwrap_or(ALLOCATORS.len());
     builder.function("allocator", &signature("allocator"), |code| {
         code.i32_const(allocator as i32);
@@ -98,23 +101,56 @@ pub(super) fn export(builder: &mut Builder, abi: &Abi, imports: &Imports, settin
         }
         code.i32_const(0);
     });
-    for ((callback, shape), import) in CALLBACKS.iter().zip(&abi.callbacks).zip(&imports.callbacks) {
-        let signature = Signature::i32s(callback.params, usize::from(callback.result));
-        let passed = match shape {
-            Some(Shape::Old) => callback.params_0_1_0.unwrap_or(callback.params),
-            _ => callback.params,
-        };
-        builder.function(callback.name, &signature, |code| match import {
-            Some(function) => {
+    let callbacks: Vec<Option<u32>> = CALLBACKS
+        .iter()
+        .zip(&abi.callbacks)
+        .zip(&imports.callbacks)
+        .map(|((callback, shape), import)| {
+            let function = (*import)?;
+            let passed = match shape {
+                Some(Shape::Old) => callback.params_0_1_0.unwrap_or(callback.params),
+                _ => callback.params,
+            };
+            let signature = Signature::i32s(callback.params, usize::from(callback.result));
+            Some(builder.local_function(callback.name, &signature, |code| {
                 for param in (0..).take(passed) {
                     code.local_get(param);
                 }
-                code.call(*function);
-            }
-            None if callback.result => {
-                code.i32_const(0);
-            }
-            None => {}
-        });
+                code.call(function);
+            }))
+        })
+        .collect();
+    builder.function("call", &signature("call"), |code| dispatch(code, &callbacks));
+}
+
+/// Calls the callback that the first argument numbers, with as many of the others as it has parameters.
+fn dispatch(code: &mut InstructionSink<'_>, callbacks: &[Option<u32>]) {
+    // One block for each callback that there is, the first innermost, in one for those that there are not.
+    let there: Vec<_> =
+        CALLBACKS.iter().zip(callbacks).filter_map(|(row, function)| Some((row, (*function)?))).collect();
+    let depth = there.len() as u32;
+    let labels: Vec<u32> = callbacks
+        .iter()
+        .scan(0, |next, function| {
+            let label = *next;
+            *next += u32::from(function.is_some());
+            Some(if function.is_some() { label } else { depth })
+        })
+        .collect();
+    for _ in 0..=depth {
+        code.block(BlockType::Empty);
     }
+    code.local_get(0).br_table(labels, depth);
+    for (callback, function) in there {
+        code.end();
+        for param in (1..).take(callback.params) {
+            code.local_get(param);
+        }
+        code.call(function);
+        if !callback.result {
+            code.i32_const(0);
+        }
+        code.return_();
+    }
+    code.end().i32_const(0);
 }

@@ -26,12 +26,6 @@ use wasmtime::{FrameInfo, Module, Trap, WasmBacktrace};
 /// The name of the bridge module in its name section.
 const BRIDGE: &str = "proxy-wasm bridge";
 
-/// An export that the bridge has, and a filter has not.
-const BRIDGE_EXPORT: &str = "settings_size";
-
-/// The functions that a bridge may call to start a filter.
-const START: [&str; 4] = ["_initialize", "_start", "main", "__main_void"];
-
 /// How many frames are shown.
 const SHOWN_FRAMES: usize = 8;
 
@@ -50,10 +44,7 @@ impl Callbacks {
                 exports.push(functions.map(|export| (export.name, export.index)).collect());
             }
         }
-        let has = |exports: &[(&str, u32)], is: fn(&str) -> bool| exports.iter().any(|(name, _)| is(name));
-        let is_filter =
-            |exports: &&Vec<(&str, u32)>| has(exports, is_of_plugin) && !has(exports, |name| name == BRIDGE_EXPORT);
-        let filter = exports.iter().find(is_filter);
+        let filter = exports.iter().find(|exports| exports.iter().any(|(name, _)| is_of_filter(name)));
         let functions = filter.into_iter().flatten();
         Self(functions.filter_map(|(name, index)| Some((*index, callback(name)?))).collect())
     }
@@ -61,19 +52,23 @@ impl Callbacks {
     /// Whether a module is the filter.
     fn of_filter(&self, module: &Module) -> bool {
         let exports = |name: &str| module.get_export(name).is_some();
-        !self.0.is_empty() && self.0.values().all(|name| exports(name)) && !exports(BRIDGE_EXPORT)
+        !self.0.is_empty() && self.0.values().all(|name| exports(name))
     }
 }
 
-/// Whether only a filter, or the bridge to one, exports this.
-fn is_of_plugin(name: &str) -> bool {
+/// Whether only a filter exports this.
+fn is_of_filter(name: &str) -> bool {
     CALLBACKS.iter().any(|callback| callback.name == name)
+}
+
+fn start_functions() -> impl Iterator<Item = &'static str> {
+    bridge::START_FUNCTIONS.iter().map(|(name, ..)| *name)
 }
 
 /// The callback of this name, or the part of the start function.
 fn callback(name: &str) -> Option<&'static str> {
     let callbacks = CALLBACKS.iter().map(|callback| callback.name);
-    callbacks.chain(START).find(|known| *known == name)
+    callbacks.chain(start_functions()).find(|known| *known == name)
 }
 
 /// Why and where a filter trapped.
@@ -106,7 +101,7 @@ impl Frame {
         let function = frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
         let is_named = |known: &&'static str| function.as_deref() == Some(*known);
         let of_bridge = || match module.name() == Some(BRIDGE) {
-            true if function.as_deref() == Some("start") => START.first().copied(),
+            true if function.as_deref() == Some("start") => start_functions().next(),
             true => CALLBACKS.iter().map(|callback| callback.name).find(is_named),
             false => None,
         };
@@ -188,7 +183,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` trapped", self.plugin)?;
         match self.callback {
-            Some(callback) if START.contains(&callback) => f.write_str(" in its start function")?,
+            Some(callback) if start_functions().any(|name| name == callback) => {
+                f.write_str(" in its start function")?
+            }
             Some(callback) => write!(f, " in `{callback}`")?,
             None => {}
         }
@@ -296,7 +293,7 @@ mod tests {
     fn the_filter_is_found_in_a_component() {
         let component = wat::parse_str(
             r#"(component
-              (core module (func $f) (export "proxy_on_log" (func $f)) (export "settings_size" (func $f)))
+              (core module (func $f) (export "call" (func $f)) (export "settings_size" (func $f)))
               (core module (func $i) (export "_initialize" (func $i)))
               (core module (func) (func $g) (export "proxy_on_log" (func $g)) (export "x" (func 0))))"#,
         );

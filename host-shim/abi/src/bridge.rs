@@ -1,8 +1,8 @@
 //! The bridge: the module generated for each filter, between the shim and that filter.
 //!
 //! It has no memory of its own and imports both: the shim's as `shim` `memory`, the filter's as `filter` `memory`. The
-//! shim imports what stands here, from the module named [`MODULE`], and every callback of
-//! [`CALLBACKS`](crate::callbacks::CALLBACKS) under its own name with its ABI 0.2.1 signature.
+//! shim imports what stands here, from the module named [`MODULE`]. All callbacks are behind one function: each import
+//! costs every new instance some time.
 //!
 //! | export | signature | meaning |
 //! |---|---|---|
@@ -11,11 +11,13 @@
 //! | `abi_version` | `() -> i32` | the [`AbiVersion`] as a number |
 //! | `callbacks` | `() -> i64` | bit *i*: the filter exports callback *i* of the table |
 //! | `callbacks_of_0_1_0` | `() -> i64` | bit *i*: it does so with the fewer parameters of ABI 0.1.0 |
+//! | `reads_properties` | `() -> i32` | 1 where it imports `proxy_get_property`: only so does it see times |
 //! | `memory_pages` | `() -> i32` | the filter's memory, in pages of 64 KiB |
 //! | `memory_read` | `(shim: i32, filter: i32, len: i32)` | copies out of the filter's memory |
 //! | `memory_write` | `(filter: i32, shim: i32, len: i32)` | copies into the filter's memory |
 //! | `allocator` | `() -> i32` | which of [`ALLOCATORS`] the filter has; past the end for none |
 //! | `allocate` | `(len: i32) -> i32` | calls it; 0 where there is none |
+//! | `call` | `(i: i32, argument: i32 × 5) -> i32` | calls callback *i* with its ABI 0.2.1 arguments, those that it lacks 0; 0 where it has no result or is not there |
 //! | `start_functions` | `() -> i32` | bit *i*: function *i* of [`START_FUNCTIONS`] is to be called, in this order |
 //! | `start` | `(i: i32) -> i32` | calls it; 0 where it has no result |
 //!
@@ -35,9 +37,9 @@ pub const ALLOCATORS: &[&str] = &["malloc", "proxy_on_memory_allocate"];
 
 /// What runs before the first callback: name, number of parameters, whether there is a result. All are `i32`.
 pub const START_FUNCTIONS: &[(&str, usize, bool)] =
-    &[("_start", 0, false), ("_initialize", 0, false), ("main", 2, true), ("__main_void", 0, true)];
+    &[("_initialize", 0, false), ("main", 2, true), ("__main_void", 0, true), ("_start", 0, false)];
 
-/// The bridge's own functions: name, parameters, results. The callbacks come on top.
+/// The bridge's functions: name, parameters, results.
 pub const FUNCTIONS: &[(&str, &[crate::host_calls::Type], &[crate::host_calls::Type])] = {
     use crate::host_calls::Type::{I32, I64};
     &[
@@ -46,11 +48,13 @@ pub const FUNCTIONS: &[(&str, &[crate::host_calls::Type], &[crate::host_calls::T
         ("abi_version", &[], &[I32]),
         ("callbacks", &[], &[I64]),
         ("callbacks_of_0_1_0", &[], &[I64]),
+        ("reads_properties", &[], &[I32]),
         ("memory_pages", &[], &[I32]),
         ("memory_read", &[I32, I32, I32], &[]),
         ("memory_write", &[I32, I32, I32], &[]),
         ("allocator", &[], &[I32]),
         ("allocate", &[I32], &[I32]),
+        ("call", &[I32, I32, I32, I32, I32, I32], &[I32]),
         ("start_functions", &[], &[I32]),
         ("start", &[I32], &[I32]),
     ]

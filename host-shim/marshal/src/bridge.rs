@@ -21,6 +21,7 @@ unsafe extern "C" {
     safe fn abi_version() -> u32;
     safe fn callbacks() -> u64;
     safe fn callbacks_of_0_1_0() -> u64;
+    safe fn reads_properties() -> u32;
     safe fn allocator() -> u32;
     safe fn start_functions() -> u32;
     safe fn memory_pages() -> u32;
@@ -28,29 +29,7 @@ unsafe extern "C" {
     fn memory_write(into: u32, from: *const u8, len: usize);
     safe fn allocate(len: u32) -> u32;
     safe fn start(function: u32) -> u32;
-    safe fn proxy_on_context_create(context: u32, parent: u32);
-    safe fn proxy_on_vm_start(context: u32, size: u32) -> u32;
-    safe fn proxy_validate_configuration(context: u32, size: u32) -> u32;
-    safe fn proxy_on_configure(context: u32, size: u32) -> u32;
-    safe fn proxy_on_tick(context: u32);
-    safe fn proxy_on_request_headers(context: u32, count: u32, end: u32) -> u32;
-    safe fn proxy_on_request_body(context: u32, size: u32, end: u32) -> u32;
-    safe fn proxy_on_request_trailers(context: u32, count: u32) -> u32;
-    safe fn proxy_on_request_metadata(context: u32, count: u32) -> u32;
-    safe fn proxy_on_response_headers(context: u32, count: u32, end: u32) -> u32;
-    safe fn proxy_on_response_body(context: u32, size: u32, end: u32) -> u32;
-    safe fn proxy_on_response_trailers(context: u32, count: u32) -> u32;
-    safe fn proxy_on_response_metadata(context: u32, count: u32) -> u32;
-    safe fn proxy_on_http_call_response(context: u32, token: u32, headers: u32, body: u32, trailers: u32);
-    safe fn proxy_on_grpc_receive_initial_metadata(context: u32, token: u32, count: u32);
-    safe fn proxy_on_grpc_receive(context: u32, token: u32, size: u32);
-    safe fn proxy_on_grpc_receive_trailing_metadata(context: u32, token: u32, count: u32);
-    safe fn proxy_on_grpc_close(context: u32, token: u32, code: u32);
-    safe fn proxy_on_queue_ready(context: u32, token: u32);
-    safe fn proxy_on_foreign_function(context: u32, function: u32, size: u32);
-    safe fn proxy_on_done(context: u32) -> u32;
-    safe fn proxy_on_log(context: u32);
-    safe fn proxy_on_delete(context: u32);
+    safe fn call(callback: u32, a: u32, b: u32, c: u32, d: u32, e: u32) -> u32;
 }
 
 const PAGE: u64 = 64 * 1024;
@@ -105,6 +84,10 @@ impl Guest for Filter {
         self.callbacks >> (callback as usize) & 1 == 1
     }
 
+    fn reads_properties(&self) -> bool {
+        reads_properties() != 0
+    }
+
     fn call(&self, callback: Id, arguments: &[u32]) -> u32 {
         let row = &CALLBACKS[callback as usize];
         let old = || callbacks_of_0_1_0() >> (callback as usize) & 1 == 1;
@@ -112,7 +95,16 @@ impl Guest for Filter {
             Some(params) if trace().is_some() && old() => &arguments[..params],
             _ => arguments,
         };
-        trace::guest_call(trace(), || row.name, shown, row.result, || call(callback, arguments))
+        trace::guest_call(
+            trace(),
+            || row.name,
+            shown,
+            row.result,
+            || {
+                let argument = |index: usize| arguments.get(index).copied().unwrap_or_default();
+                call(callback as u32, argument(0), argument(1), argument(2), argument(3), argument(4))
+            },
+        )
     }
 
     fn start(&self) {
@@ -122,36 +114,6 @@ impl Guest for Filter {
                 trace::guest_call(trace(), || *name, arguments, *result, || start(index));
             }
         }
-    }
-}
-
-fn call(callback: Id, arguments: &[u32]) -> u32 {
-    let none = |()| 0;
-    match (callback, arguments) {
-        (Id::ContextCreate, &[a, b]) => none(proxy_on_context_create(a, b)),
-        (Id::VmStart, &[a, b]) => proxy_on_vm_start(a, b),
-        (Id::ValidateConfiguration, &[a, b]) => proxy_validate_configuration(a, b),
-        (Id::Configure, &[a, b]) => proxy_on_configure(a, b),
-        (Id::Tick, &[a]) => none(proxy_on_tick(a)),
-        (Id::RequestHeaders, &[a, b, c]) => proxy_on_request_headers(a, b, c),
-        (Id::RequestBody, &[a, b, c]) => proxy_on_request_body(a, b, c),
-        (Id::RequestTrailers, &[a, b]) => proxy_on_request_trailers(a, b),
-        (Id::RequestMetadata, &[a, b]) => proxy_on_request_metadata(a, b),
-        (Id::ResponseHeaders, &[a, b, c]) => proxy_on_response_headers(a, b, c),
-        (Id::ResponseBody, &[a, b, c]) => proxy_on_response_body(a, b, c),
-        (Id::ResponseTrailers, &[a, b]) => proxy_on_response_trailers(a, b),
-        (Id::ResponseMetadata, &[a, b]) => proxy_on_response_metadata(a, b),
-        (Id::HttpCallResponse, &[a, b, c, d, e]) => none(proxy_on_http_call_response(a, b, c, d, e)),
-        (Id::GrpcReceiveInitialMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_initial_metadata(a, b, c)),
-        (Id::GrpcReceive, &[a, b, c]) => none(proxy_on_grpc_receive(a, b, c)),
-        (Id::GrpcReceiveTrailingMetadata, &[a, b, c]) => none(proxy_on_grpc_receive_trailing_metadata(a, b, c)),
-        (Id::GrpcClose, &[a, b, c]) => none(proxy_on_grpc_close(a, b, c)),
-        (Id::QueueReady, &[a, b]) => none(proxy_on_queue_ready(a, b)),
-        (Id::ForeignFunction, &[a, b, c]) => none(proxy_on_foreign_function(a, b, c)),
-        (Id::Done, &[a]) => proxy_on_done(a),
-        (Id::Log, &[a]) => none(proxy_on_log(a)),
-        (Id::Delete, &[a]) => none(proxy_on_delete(a)),
-        _ => panic!("{callback:?} called with {} arguments", arguments.len()),
     }
 }
 

@@ -48,7 +48,7 @@ const HOP_BY_HOP: &[&str] =
     &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// The head that the filter sees, and the facts that its properties tell.
-pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) -> (HeaderMap, Facts) {
+pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, now: u64) -> (HeaderMap, Facts) {
     let mut headers = HeaderMap::from_pairs(
         Kind::Request,
         [
@@ -101,7 +101,7 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host) ->
         is_head: headers.get(b":method") == Some(b"HEAD"),
         is_grpc: headers.get(b"content-type").is_some_and(is_grpc),
         start: Cell::new(None),
-        start_monotonic: host.now(),
+        start_monotonic: now,
         upstream_start: None,
         backend_latency: None,
         duration: None,

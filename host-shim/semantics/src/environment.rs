@@ -34,6 +34,9 @@ pub trait Guest {
     /// Whether the filter exports this callback.
     fn exports(&self, callback: Id) -> bool;
 
+    /// Whether the filter can read properties at all.
+    fn reads_properties(&self) -> bool;
+
     /// Calls it. The arguments are those of ABI 0.2.1; a callback without a result returns 0.
     fn call(&self, callback: Id, arguments: &[u32]) -> u32;
 

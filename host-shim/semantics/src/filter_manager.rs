@@ -73,7 +73,7 @@ impl<G: Guest> Plugin<G> {
         let count = headers.len() as u32;
         {
             let mut vm = self.vm.borrow_mut();
-            let now = vm.host.now();
+            let now = vm.now();
             let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
@@ -149,7 +149,7 @@ impl<G: Guest> Plugin<G> {
     pub(crate) fn receive_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
         {
             let mut vm = self.vm.borrow_mut();
-            let now = if end { vm.host.now() } else { 0 };
+            let now = if end { vm.now() } else { 0 };
             let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
@@ -271,7 +271,7 @@ impl<G: Guest> Plugin<G> {
     pub fn trailers(&self, id: u32, direction: Direction, trailers: HeaderMap) {
         {
             let mut vm = self.vm.borrow_mut();
-            let now = vm.host.now();
+            let now = vm.now();
             let Some(stream) = vm.streams.get_mut(id) else { return };
             if stream.stopped(direction) || stream.answered(direction) {
                 return;

@@ -42,7 +42,7 @@ impl<G: Guest> Plugin<G> {
     /// A plugin that has not started.
     pub fn new(settings: Settings, version: AbiVersion, host: Box<dyn Host>, guest: G) -> Self {
         Self {
-            vm: RefCell::new(Vm::new(settings, version, host)),
+            vm: RefCell::new(Vm::new(settings, version, host, guest.reads_properties())),
             guest,
             started: OnceCell::new(),
             called: Cell::new(false),
@@ -125,7 +125,7 @@ impl<G: Guest> Plugin<G> {
     pub fn open(&self, request: Request, end: bool) -> u32 {
         let (id, headers) = {
             let mut vm = self.vm.borrow_mut();
-            let (headers, facts) = connection::receive(request, &vm.settings, &*vm.host);
+            let (headers, facts) = connection::receive(request, &vm.settings, &*vm.host, vm.now());
             let id = vm.next_context_id();
             vm.streams.insert(id, Stream::new(facts));
             (id, headers)
@@ -207,8 +207,8 @@ impl<G: Guest> Plugin<G> {
         {
             let mut vm = self.vm.borrow_mut();
             // Only these callbacks can see how long it took.
-            let watched = self.guest.exports(Id::Log) || self.guest.exports(Id::Done);
-            let now = if watched { vm.host.monotonic_clock() } else { vm.host.now() };
+            let watched = vm.timed && (self.guest.exports(Id::Log) || self.guest.exports(Id::Done));
+            let now = if watched { vm.host.monotonic_clock() } else { vm.now() };
             let Some(stream) = vm.streams.get_mut(id) else { return };
             if let Some(status) = stream.response.headers.as_ref().and_then(router::status) {
                 stream.facts.response_code = Some(status);

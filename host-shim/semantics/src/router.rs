@@ -187,7 +187,7 @@ impl<G: Guest> Plugin<G> {
                     (Some(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() }), 0)
                 }
             };
-            let now = vm.host.now();
+            let now = vm.now();
             let Some(stream) = vm.streams.get_mut(id) else { return };
             let Some(mut headers) = stream.request.headers.clone() else { return };
             if !has_route(&headers, forwarded_proto) {

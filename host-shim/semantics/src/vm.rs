@@ -53,6 +53,8 @@ pub struct Vm {
     pub(crate) actions: Vec<Action>,
     /// A local response was asked for, so the callback's return value counts as a stop.
     pub(crate) stop: bool,
+    /// The filter can see times, as properties.
+    pub(crate) timed: bool,
     /// The unimplemented host calls that were made.
     unimplemented: Vec<&'static str>,
     /// Why the plugin can't start, where a host call found out.
@@ -60,8 +62,9 @@ pub struct Vm {
 }
 
 impl Vm {
-    pub(crate) fn new(settings: Settings, version: AbiVersion, host: Box<dyn Host>) -> Self {
+    pub(crate) fn new(settings: Settings, version: AbiVersion, host: Box<dyn Host>, timed: bool) -> Self {
         Self {
+            timed,
             settings,
             version,
             host,
@@ -75,6 +78,11 @@ impl Vm {
             unimplemented: Vec::new(),
             start_failure: None,
         }
+    }
+
+    /// The time, for what only properties tell; no clock is asked where the filter can't read them.
+    pub(crate) fn now(&self) -> u64 {
+        if self.timed { self.host.now() } else { 0 }
     }
 
     /// The settings of the plugin.

@@ -88,6 +88,10 @@ impl Guest for Fake {
         true
     }
 
+    fn reads_properties(&self) -> bool {
+        true
+    }
+
     fn call(&self, callback: Id, _arguments: &[u32]) -> u32 {
         if callback == self.script.0 && !self.ran.replace(true) {
             let plugin = self.plugin.upgrade().expect("the plugin calls");

@@ -41,6 +41,10 @@ impl Guest for Filter {
         !self.missing.borrow().contains(&callback)
     }
 
+    fn reads_properties(&self) -> bool {
+        true
+    }
+
     fn call(&self, callback: Id, arguments: &[u32]) -> u32 {
         let declared = &CALLBACKS[callback as usize];
         assert_eq!(arguments.len(), declared.params, "arguments of {}", declared.name);
