@@ -14,7 +14,8 @@ pub fn to_upstream(address: SocketAddr) -> Settings {
     with_route(Route::Upstream { origin: Origin { tls: false, authority: address.to_string() }, timeout_ms: 0 })
 }
 
-fn with_route(route: Route) -> Settings {
+/// These defaults, and this route.
+pub fn with_route(route: Route) -> Settings {
     Settings {
         plugin: Plugin { name: "test".into(), log_level: 2, ..Plugin::default() },
         route,
