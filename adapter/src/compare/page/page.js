@@ -291,10 +291,10 @@ function chunks(run) {
 }
 
 const SIGNS = {
-  both: ["≠", "Differs: "],
-  envoy: ["−", "Only on Envoy: "],
-  here: ["+", "Only here: "],
-  alike: ["≈", "Equal once made equal: "],
+  both: ["≠", "Differs"],
+  envoy: ["−", "Only on Envoy"],
+  here: ["+", "Only here"],
+  alike: ["≈", "Equal once made equal"],
 };
 
 function stateOf(row) {
@@ -318,9 +318,8 @@ function showRow(section, i) {
     cell.dataset.number = section.numbers[i][column];
     const { direction } = read(section.kind, row[side]);
     if (SIGNS[state]) {
-      const sign = attributed(make("span", "sign", SIGNS[state][0]), { "aria-hidden": "true" });
-      cell.append(sign, make("span", "unseen", SIGNS[state][1]));
-      sign.title = SIGNS[state][1].replace(": ", "");
+      const [sign, words] = SIGNS[state];
+      cell.append(attributed(make("span", "sign", sign), { role: "img", "aria-label": words, title: words }));
     }
     if (direction) {
       const [arrow, words] = DIRECTIONS[direction];

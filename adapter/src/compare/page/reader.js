@@ -163,6 +163,7 @@ function showHead() {
       const link = make("a", part.same ? "same" : "different", named("span", "name", part.name));
       link.append(make("span", "state", part.same ? "✓" : `≠ ${part.places || ""}`), make("span", "unseen", part.same ? "same" : "different"));
       link.href = `#${part.id}`;
+      part.link = link;
       list.append(make("li", "", link));
     }
     $("contents").append(make("h2", "", "Parts"), list);
@@ -180,7 +181,7 @@ function showHead() {
 
 function legend() {
   const list = (entries) => make("dl", "", ...entries.map(([sign, words, state]) => (
-    make("div", "", make("dt", state ? `sign-${state}` : "", sign), make("dd", "", words.replace(": ", "")))
+    make("div", "", make("dt", state ? `sign-${state}` : "", sign), make("dd", "", words))
   )));
   const signs = Object.entries(SIGNS).map(([state, [sign, words]]) => [sign, words, state]);
   const lists = make("div", "legends", list(signs), list(Object.values(DIRECTIONS)), list(KEYS));
@@ -256,8 +257,20 @@ function listen() {
   $("theme").addEventListener("click", () => { document.documentElement.dataset.theme = showTheme() ? "light" : "dark"; showTheme(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
   addEventListener("hashchange", openTarget);
+  let waits = false;
+  addEventListener("scroll", () => {
+    if (!waits) requestAnimationFrame(() => { waits = false; showWhere(); });
+    waits = true;
+  }, { passive: true });
   addEventListener("beforeprint", buildOpen);
   new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${$("bar").offsetHeight}px`)).observe($("bar"));
+}
+
+/** Tells in the list of parts which of them is at the top of what is in sight. */
+function showWhere() {
+  const top = $("bar").getBoundingClientRect().bottom + 60;
+  const here = parts.findLast((part) => part.element.getBoundingClientRect().top < top);
+  for (const part of parts) part.link && attributed(part.link, { "aria-current": part === here });
 }
 
 function openTarget() {
@@ -276,3 +289,4 @@ showTheme();
 listen();
 openTarget();
 settle();
+showWhere();
