@@ -2,9 +2,10 @@
 //!
 //! The contract: stdout is for the product only (a component, a filter, a report), everything else goes to stderr; no
 //! WebAssembly goes to a terminal; a file that was asked for is there whole or not at all; the exit code is one of
-//! [`exit::CODES`].
+//! [`exit::CODES`], but for `compare`, whose answer is in its code.
 
 mod adapt;
+mod compare;
 mod exit;
 mod extract;
 mod failure;
@@ -44,6 +45,7 @@ enum Command {
     Inspect(inspect::Args),
     Extract(extract::Args),
     Serve(Box<serve::Args>),
+    Compare(Box<compare::Args>),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -61,6 +63,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Extract(args) => extract::run(&args, &reporter),
         Command::Serve(args) => serve::run(*args, &reporter),
+        // It has exit codes of its own.
+        Command::Compare(args) => return compare::run(*args, &reporter),
     };
     match result {
         Ok(code) => code.into(),

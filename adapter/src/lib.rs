@@ -17,7 +17,7 @@
 //! - *host*: what runs the component.
 //!
 //! Architecture invariant: the library does no I/O and prints nothing. Bytes and settings go in, bytes and a report come
-//! out. (`serve` is a host, and does both.)
+//! out. (`serve` is a host, and `compare` runs two: they do both.)
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
 
@@ -25,6 +25,7 @@ mod abi;
 pub mod bridge;
 mod builder;
 mod check;
+pub mod compare;
 mod digest;
 pub mod error;
 mod extract;

@@ -3,7 +3,7 @@
 use std::io;
 
 use proxy_wasm_adapter::error::{NotExtractable, Problem, Severity};
-use proxy_wasm_adapter::{Error, serve, settings};
+use proxy_wasm_adapter::{Error, compare, serve, settings};
 
 use super::exit::Code;
 
@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Write { file: String, error: io::Error },
     /// The host could not begin.
     Serve(serve::Error),
+    /// There is no comparison.
+    Compare(compare::Error),
     /// More than one of these; the exit code is the first's.
     Several(Vec<Failure>),
 }
@@ -57,6 +59,8 @@ impl Failure {
             Self::Library { .. } => Code::Internal,
             Self::Read { .. } | Self::Write { .. } => Code::Io,
             Self::Several(failures) => failures.first().map_or(Code::Internal, Self::code),
+            // `compare` has a code of its own for all that keeps it from running.
+            Self::Compare(_) => Code::Usage,
             Self::Serve(error) => match error {
                 serve::Error::Refused { .. } | serve::Error::StartTrapped { .. } => Code::Refused,
                 serve::Error::Listen { .. } | serve::Error::Certificates { .. } | serve::Error::Runtime(_) => Code::Io,
@@ -87,6 +91,7 @@ impl Failure {
             }
             Self::Several(failures) => failures.iter().flat_map(Self::messages).collect(),
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
+            Self::Compare(error) => vec![Message::error(error.to_string(), error.remedy())],
         }
     }
 }

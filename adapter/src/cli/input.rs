@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use proxy_wasm_adapter::error::Severity;
+use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::{Error, Options, assemble, check};
 
 use super::failure::Failure;
@@ -39,8 +40,13 @@ pub(super) fn read_both(file: &Path, plugin: Plugin) -> Result<(Vec<u8>, Options
 
 /// How to adapt this filter; where that is wrong, also what is wrong with the filter.
 pub(super) fn options(file: &Path, filter: &[u8], plugin: Plugin) -> Result<Options, Failure> {
+    options_over(file, filter, plugin, Input::default())
+}
+
+/// The same; what the options do not say is taken from here.
+pub(super) fn options_over(file: &Path, filter: &[u8], plugin: Plugin, below: Input) -> Result<Options, Failure> {
     let stubs = plugin.stubs_unknown_imports();
-    plugin.resolve().map_err(|failure| {
+    plugin.resolve(below).map_err(|failure| {
         let mut problems = check(filter, stubs);
         problems.retain(|problem| problem.severity() == Severity::Error);
         if problems.is_empty() {

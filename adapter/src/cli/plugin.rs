@@ -159,13 +159,18 @@ impl Plugin {
         *self != Self::default()
     }
 
+    /// They, and every call across the ABI traced.
+    pub(super) fn tracing(self) -> Self {
+        Self { trace: true, ..self }
+    }
+
     /// Whether imports that are no host calls may stay.
     pub(super) fn stubs_unknown_imports(&self) -> bool {
         self.stub_unknown_imports
     }
 
-    /// What they come to, with the files that they name.
-    pub(super) fn resolve(self) -> Result<Options, Failure> {
+    /// What they come to, with the files that they name; what they do not say is taken from `below`.
+    pub(super) fn resolve(self, below: Input) -> Result<Options, Failure> {
         let flavour = if self.trace { Flavour::Tracing } else { Flavour::Plain };
         let shim = match &self.shim {
             Some(file) => Shim::from_bytes(flavour, input::read(file)?),
@@ -173,7 +178,7 @@ impl Plugin {
         };
         let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
         let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
-        let mut options = self.input().over(file).resolve(&read).map_err(Failure::settings)?;
+        let mut options = self.input().over(file).over(below).resolve(&read).map_err(Failure::settings)?;
         options.shim = shim;
         Ok(options)
     }

@@ -1,6 +1,6 @@
 //! What goes to stderr.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use clap::ValueEnum;
 use proxy_wasm_adapter::error::Severity;
@@ -18,17 +18,23 @@ pub(super) enum Color {
 /// Writes messages.
 pub(super) struct Reporter {
     color: bool,
+    stdout_color: bool,
     verbose: bool,
 }
 
 impl Reporter {
     pub(super) fn new(color: Color, verbose: bool) -> Self {
-        let color = match color {
+        let on = |is_terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        Self { color, verbose }
+        Self { color: on(stderr().is_terminal()), stdout_color: on(stdout().is_terminal()), verbose }
+    }
+
+    /// Whether what goes to stdout has colors.
+    pub(super) fn colors_stdout(&self) -> bool {
+        self.stdout_color
     }
 
     pub(super) fn failure(&self, failure: &Failure) {

@@ -49,7 +49,7 @@ mod outgoing;
 mod pool;
 mod program;
 mod request;
-mod shutdown;
+pub(crate) mod shutdown;
 mod state;
 mod trap;
 

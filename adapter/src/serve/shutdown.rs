@@ -4,7 +4,7 @@ use tokio::signal;
 
 /// What ends when the process is told to end. Signals count from this call on.
 #[cfg(unix)]
-pub(super) fn signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
     Ok(async move {
@@ -17,7 +17,7 @@ pub(super) fn signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// What ends when the process is told to end.
 #[cfg(not(unix))]
-pub(super) fn signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn signal() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
         // Without a handler the process ends by the signal itself.
         if signal::ctrl_c().await.is_err() {

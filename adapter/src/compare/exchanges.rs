@@ -1,0 +1,231 @@
+//! One request after another, each on Envoy and then on the other side.
+
+use std::net::SocketAddr;
+
+use proxy_wasm_abi::settings::Settings;
+
+use super::error::Error;
+use super::message::End;
+use super::normalise::{Normaliser, Rule};
+use super::origins::Origins;
+use super::output::Line;
+use super::report::{Filter, Report, Side};
+use super::requests::Request;
+use super::running::{Output, Running, Started};
+use super::sections::{self, Seen, Visible};
+use super::{Comparison, client, trace};
+use crate::digest::sha256;
+use crate::facts::Facts;
+
+/// The version of the report's format.
+const VERSION: u32 = 1;
+
+/// The callbacks of a stream's end, the last first.
+const LAST_CALLBACKS: [&str; 3] = ["proxy_on_delete", "proxy_on_done", "proxy_on_log"];
+
+/// All that was seen on both sides.
+pub(super) struct Found {
+    sides: [Side; 2],
+    addresses: Vec<(SocketAddr, String)>,
+    /// What each side says of the start, where one refuses.
+    outcomes: Option<[Result<(), String>; 2]>,
+    start: [Vec<Line>; 2],
+    /// For each request that was sent.
+    requests: Vec<[Seen; 2]>,
+    /// A side started the plugin more than once.
+    restarted: bool,
+    log: bool,
+    notes: Vec<String>,
+}
+
+/// Asks both sides all that the request file says, as far as they run.
+pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [Started; 2]) -> Result<Found, Error> {
+    let facts = Facts::read(&comparison.filter).unwrap_or_default();
+    let last_callback = LAST_CALLBACKS.into_iter().find(|name| facts.exported_function(name).is_some());
+    match started {
+        [Started::Running(envoy), Started::Running(here)] => {
+            ask(comparison, origins, [envoy, here], last_callback).await
+        }
+        started => refused(started, last_callback).await,
+    }
+}
+
+/// At least one side runs no such plugin.
+async fn refused(started: [Started; 2], last_callback: Option<&str>) -> Result<Found, Error> {
+    let mut parts = Vec::new();
+    for started in started {
+        parts.push(match started {
+            Started::Refused { side, words, lines } => (side, Err(words), lines),
+            Started::Running(mut running) => {
+                let mut lines = Vec::new();
+                running.settle(&mut lines, last_callback).await.map_err(unreadable)?;
+                (running.side, Ok(()), lines)
+            }
+        });
+    }
+    let [envoy, here] = <[_; 2]>::try_from(parts).unwrap_or_else(|_| unreachable!("there are two sides"));
+    let both = envoy.1.is_err() && here.1.is_err();
+    let who = if both {
+        "neither side"
+    } else if envoy.1.is_err() {
+        "not Envoy"
+    } else {
+        "not the other side"
+    };
+    Ok(Found {
+        sides: [envoy.0, here.0],
+        addresses: Vec::new(),
+        outcomes: Some([envoy.1, here.1]),
+        start: [envoy.2, here.2],
+        requests: Vec::new(),
+        restarted: false,
+        log: true,
+        notes: vec![format!("No request was sent: {who} runs the plugin.")],
+    })
+}
+
+fn unreadable(source: std::io::Error) -> Error {
+    Error::Machine { doing: "read what a side writes", source }
+}
+
+async fn ask(
+    comparison: &Comparison,
+    origins: &Origins,
+    mut sides: [Running; 2],
+    last_callback: Option<&str>,
+) -> Result<Found, Error> {
+    let mut start = [Vec::new(), Vec::new()];
+    for (side, lines) in sides.iter_mut().zip(&mut start) {
+        side.settle(lines, last_callback).await.map_err(unreadable)?;
+    }
+    let mut found = Found {
+        sides: [sides[0].side.clone(), sides[1].side.clone()],
+        addresses: vec![(sides[0].address, "<proxy>".into()), (sides[1].address, "<proxy>".into())],
+        outcomes: None,
+        start,
+        requests: Vec::new(),
+        restarted: false,
+        log: !matches!(sides[1].output, Output::Nothing),
+        notes: Vec::new(),
+    };
+    let count = comparison.requests.requests.len();
+    for (index, request) in comparison.requests.requests.iter().enumerate() {
+        let mut both = [Seen::default(), Seen::default()];
+        for (which, side) in sides.iter_mut().enumerate() {
+            both[which] = one(comparison, origins, request, side, last_callback).await?;
+            found.take_start(which, &mut both[which].lines);
+        }
+        let hangs = both.iter().any(|seen| seen.hangs);
+        found.requests.push(both);
+        let mut ends = Vec::new();
+        for side in &mut sides {
+            ends.extend(side.ended().map(|status| format!("{} ended ({status})", side.side.name)));
+        }
+        if hangs {
+            ends.push("the filter did not return".into());
+        }
+        if !ends.is_empty() {
+            let left = count - index - 1;
+            found.notes.push(format!(
+                "In `{}` {}; {left} further requests were not sent.",
+                request.name,
+                ends.join(", ")
+            ));
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// One request on one side.
+async fn one(
+    comparison: &Comparison,
+    origins: &Origins,
+    request: &Request,
+    side: &mut Running,
+    last_callback: Option<&str>,
+) -> Result<Seen, Error> {
+    origins.behave(Some(request), &comparison.requests)?;
+    let host = origins.upstream.address.to_string();
+    let response = client::send(request, side.address, &host, comparison.timeout).await;
+    let mut lines = Vec::new();
+    side.settle(&mut lines, last_callback).await.map_err(unreadable)?;
+    let (upstream, clusters) = origins.requests().await;
+    let hangs = matches!(response.end, End::TimedOut(_)) && trace::runs(&lines);
+    Ok(Seen { response, upstream, clusters, lines, hangs })
+}
+
+impl Found {
+    /// Moves the lines of a plugin's start out of a request's. They count once: a host may make an instance for each.
+    fn take_start(&mut self, side: usize, lines: &mut Vec<Line>) {
+        let rest = lines.split_off(trace::start_len(lines));
+        let start = std::mem::replace(lines, rest);
+        if !trace::is_traced(&start) {
+            // What was logged before the first callback, by a side that tells no calls.
+            lines.splice(0..0, start);
+        } else if trace::is_traced(&self.start[side]) {
+            self.restarted = true;
+        } else {
+            self.start[side].extend(start);
+        }
+    }
+
+    /// What the other side shows of itself; what it does not is noted.
+    fn visible(&mut self, comparison: &Comparison) -> Visible {
+        let of_side = |side: usize| {
+            let requests = self.requests.iter().map(move |both| &both[side].lines);
+            trace::is_traced(&self.start[side]) || requests.into_iter().any(|lines| trace::is_traced(lines))
+        };
+        let trace = self.log && (of_side(1) || !of_side(0));
+        let upstream = Origins::are_asked(comparison);
+        if !self.log {
+            self.notes.push("The log and the trace of an endpoint can't be seen: they are not compared.".into());
+        } else if !trace {
+            let cause = "does the host pass on what a component writes to stderr?";
+            self.notes.push(format!("The other side wrote no trace, so traces are not compared: {cause}"));
+        }
+        if !upstream {
+            let remedy = "`--upstream-listen ADDRESS` listens where the endpoint sends them";
+            self.notes.push(format!("What the endpoint sends upstream can't be seen: it is not compared. {remedy}."));
+        }
+        Visible { upstream, log: self.log, trace }
+    }
+
+    /// What it comes to.
+    pub(super) fn report(mut self, comparison: &Comparison, settings: &Settings, origins: &Origins) -> Report {
+        let visible = self.visible(comparison);
+        let mut normaliser = Normaliser::new(origins.names().into_iter().chain(self.addresses.clone()));
+        let outcome = |outcome: &'_ Result<(), String>| outcome.clone();
+        let outcomes = self.outcomes.as_ref().map(|[envoy, here]| [outcome(envoy), outcome(here)]);
+        let [envoy, here] = &self.start;
+        let mut parts = vec![sections::start([envoy, here], outcomes, visible, &mut normaliser)];
+        for (request, [envoy, here]) in comparison.requests.requests.iter().zip(&self.requests) {
+            let upstream = origins.upstream.address;
+            parts.push(sections::request(request, [envoy, here], upstream, visible, &mut normaliser));
+        }
+        if self.restarted {
+            normaliser.used(Rule::Starts);
+        }
+        if !settings.connection.forwarded_proto {
+            self.notes.push("Envoy adds `x-forwarded-proto` to every request: it can't be told not to.".into());
+        }
+        if !settings.properties.is_empty() || !settings.property_headers.is_empty() {
+            self.notes.push("Properties that the settings name are told to the component only.".into());
+        }
+        let [envoy, here] = self.sides;
+        Report {
+            version: VERSION,
+            filter: Filter {
+                file: comparison.file.clone(),
+                sha256: sha256(&comparison.filter),
+                bytes: comparison.filter.len(),
+            },
+            envoy,
+            here,
+            same: parts.iter().all(|part| part.same),
+            parts,
+            normalised: normaliser.sentences(),
+            notes: self.notes,
+        }
+    }
+}

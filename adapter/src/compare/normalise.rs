@@ -1,0 +1,244 @@
+//! What is made equal on both sides before lines are compared: as little as possible, each by a rule with a reason.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::message::Message;
+use super::output::Step;
+use super::requests::Headers;
+use super::trace::{Call, CallLine};
+use crate::digest::sha256;
+
+/// A reason to make something equal, or to leave it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rule {
+    Addresses,
+    RequestIds,
+    ConnectionHeaders,
+    EnvoyHeaders,
+    Host,
+    Contexts,
+    Starts,
+    Words,
+}
+
+impl Rule {
+    /// The rule's name, and what it does.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Addresses => "addresses: the ports of this run are shown by what listens there, such as `<upstream>`",
+            Self::RequestIds => "request ids: `x-request-id` is random, so UUIDs are shown as `<uuid>`",
+            Self::ConnectionHeaders => {
+                "connection headers: `date`, `server`, `connection` and `keep-alive` are left out, as servers add them \
+                 by themselves, behind the filters"
+            }
+            Self::EnvoyHeaders => "Envoy's headers: `x-envoy-*` is left out, as Envoy adds it by itself",
+            Self::Host => {
+                "host: the upstream's `host` is shown as the upstream's own, as a wasi:http host always sends the \
+                 authority that it connects to"
+            }
+            Self::Contexts => {
+                "contexts: streams are numbered as they come in each request, as a host that makes new instances counts \
+                 anew"
+            }
+            Self::Starts => {
+                "starts: the plugin's start is compared once; a host may make an instance, and start it, for each request"
+            }
+            Self::Words => "words: why a plugin does not start is told by each side in its own words",
+        }
+    }
+}
+
+/// Makes equal, and keeps which rules were used.
+pub(super) struct Normaliser {
+    /// Addresses of this run, and what is shown for them.
+    addresses: Vec<(String, String)>,
+    used: BTreeSet<Rule>,
+}
+
+impl Normaliser {
+    pub(super) fn new(addresses: impl IntoIterator<Item = (SocketAddr, String)>) -> Self {
+        let addresses = addresses.into_iter().map(|(address, name)| (address.to_string(), name)).collect();
+        Self { addresses, used: BTreeSet::new() }
+    }
+
+    /// What was done, in words.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        self.used.iter().map(|rule| rule.sentence().to_owned()).collect()
+    }
+
+    pub(super) fn used(&mut self, rule: Rule) {
+        self.used.insert(rule);
+    }
+
+    /// A line of any kind.
+    pub(super) fn text(&mut self, text: &str) -> String {
+        let mut result = text.to_owned();
+        for (address, name) in &self.addresses {
+            if result.contains(address.as_str()) {
+                result = result.replace(address.as_str(), name);
+                self.used.insert(Rule::Addresses);
+            }
+        }
+        match uuids(&result) {
+            Some(replaced) => {
+                self.used.insert(Rule::RequestIds);
+                replaced
+            }
+            None => result,
+        }
+    }
+
+    /// A response, as lines.
+    pub(super) fn response(&mut self, message: &Message) -> Vec<String> {
+        let first = message.first.as_ref().map_or("no response".into(), |status| format!("status: {status}"));
+        self.message(first, message, None)
+    }
+
+    /// What a server got, as lines. A wasi:http host chooses the upstream's `host`.
+    pub(super) fn requests(&mut self, requests: &[Message], host: Option<SocketAddr>) -> Vec<String> {
+        if requests.is_empty() {
+            return vec!["no request".into()];
+        }
+        let host = host.map(|host| host.to_string());
+        let mut lines = Vec::new();
+        for message in requests {
+            let first = message.first.clone().unwrap_or_else(|| "no request".into());
+            lines.extend(self.message(first, message, host.as_deref()));
+        }
+        lines
+    }
+
+    fn message(&mut self, first: String, message: &Message, host: Option<&str>) -> Vec<String> {
+        let mut lines = vec![self.text(&first)];
+        self.fields(&mut lines, "", &message.headers, host);
+        if message.first.is_some() {
+            lines.push(format!("body: {}", self.body(&message.body)));
+        }
+        self.fields(&mut lines, "trailer ", &message.trailers, None);
+        let end = self.text(&message.end.to_string());
+        lines.push(format!("end: {end}"));
+        lines
+    }
+
+    fn fields(&mut self, lines: &mut Vec<String>, before: &str, fields: &Headers, host: Option<&str>) {
+        for (name, value) in fields {
+            let name = name.to_ascii_lowercase();
+            let left_out = match name.as_str() {
+                "date" | "server" | "connection" | "keep-alive" => Some(Rule::ConnectionHeaders),
+                name if name.starts_with("x-envoy-") => Some(Rule::EnvoyHeaders),
+                _ => None,
+            };
+            if let Some(rule) = left_out {
+                self.used.insert(rule);
+                continue;
+            }
+            let mut value = escaped(value);
+            if let Some(host) = host.filter(|host| name == "host" && *host != value) {
+                host.clone_into(&mut value);
+                self.used.insert(Rule::Host);
+            }
+            lines.push(self.text(&format!("{before}{name}: {value}")));
+        }
+    }
+
+    /// A body that fits on a line, or its length and digest.
+    fn body(&mut self, body: &[u8]) -> String {
+        const LINE: usize = 100;
+        match str::from_utf8(body) {
+            Ok(text) if text.len() <= LINE => self.text(&format!("{text:?}")),
+            _ => format!("{} bytes, sha256 {}", body.len(), sha256(body).get(..16).unwrap_or_default()),
+        }
+    }
+}
+
+/// Numbers the streams of calls in the order in which they come.
+pub(super) fn number_contexts(calls: &mut [Call], contexts: &[u32]) {
+    let numbered = |values: &str| {
+        let (id, rest) = values.split_once(", ").map_or((values, None), |(id, rest)| (id, Some(rest)));
+        let number = contexts.iter().filter(|id| **id > 1).position(|known| Some(*known) == id.parse().ok())?;
+        let rest = rest.map(|rest| format!(", {rest}")).unwrap_or_default();
+        Some(format!("stream {}{rest}", number + 1))
+    };
+    for call in calls {
+        let CallLine::Step(trace) = &mut call.line else { continue };
+        let names_context = match trace.step {
+            Step::CallFilter => call.depth == 0,
+            Step::CallHost => trace.name == "env.proxy_set_effective_context",
+            Step::FilterReturns | Step::HostReturns => false,
+        };
+        if let Some(values) = numbered(&trace.values).filter(|_| names_context) {
+            trace.values = values;
+        }
+    }
+}
+
+/// Bytes as text, control characters escaped.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }
+        }
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// The text with UUIDs taken out, if there are any.
+fn uuids(text: &str) -> Option<String> {
+    const SHAPE: &[u8] = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
+    let is_uuid = |bytes: &[u8]| {
+        let same = |(byte, shape): (&u8, &u8)| if *shape == b'h' { byte.is_ascii_hexdigit() } else { byte == shape };
+        bytes.len() == SHAPE.len() && bytes.iter().zip(SHAPE).all(same)
+    };
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.as_bytes().windows(SHAPE.len()).position(is_uuid) {
+        result.push_str(&rest[..at]);
+        result.push_str("<uuid>");
+        rest = &rest[at + SHAPE.len()..];
+    }
+    (rest.len() < text.len()).then(|| result + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::message::End;
+
+    #[test]
+    fn makes_runs_alike() {
+        let mut normaliser = Normaliser::new([("127.0.0.1:99".parse().unwrap(), "<upstream>".into())]);
+        assert_eq!(normaliser.text("at 127.0.0.1:99"), "at <upstream>");
+        assert_eq!(normaliser.text("id 0a1b2c3d-0000-4000-8000-0123456789ab."), "id <uuid>.");
+        assert_eq!(normaliser.sentences().len(), 2);
+    }
+
+    #[test]
+    fn messages_are_lines() {
+        let address = "127.0.0.1:99".parse().unwrap();
+        let mut normaliser = Normaliser::new([(address, "<upstream>".into())]);
+        let header = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
+        let message = Message {
+            first: Some("GET /".into()),
+            headers: vec![header("Host", b"a.test"), header("date", b"now"), header("X-Odd", b"\xff\t")],
+            body: vec![b'x'; 101],
+            trailers: vec![header("t", b"1")],
+            end: End::Complete,
+        };
+        assert_eq!(
+            normaliser.requests(&[message], Some(address)),
+            [
+                "GET /",
+                "host: <upstream>",
+                "x-odd: \\xff\\t",
+                "body: 101 bytes, sha256 c675a2e604b0cd12",
+                "trailer t: 1",
+                "end: complete"
+            ]
+        );
+        assert_eq!(normaliser.used.len(), 3);
+        assert_eq!(normaliser.response(&Message::default()), ["no response", "end: has not ended"]);
+    }
+}

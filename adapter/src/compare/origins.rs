@@ -1,0 +1,82 @@
+//! The servers behind both sides: the upstream, and a server for each callout cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use proxy_wasm_abi::settings::{Cluster, Origin as Target};
+
+use super::error::Error;
+use super::message::Message;
+use super::origin::Origin;
+use super::requests::{Answer, Request, Requests};
+use super::{Comparison, Host};
+
+/// All of them.
+pub(super) struct Origins {
+    pub(super) upstream: Origin,
+    clusters: BTreeMap<String, Origin>,
+}
+
+impl Origins {
+    /// Takes their ports. Each cluster that the settings or the request file name has one, so that nothing outside of the
+    /// comparison is asked.
+    pub(super) fn new(comparison: &Comparison) -> Result<Self, Error> {
+        let listen = |address| Origin::new(address).map_err(|source| Error::Listen { address, source });
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let configured = comparison.options.settings.clusters.iter().map(|cluster| cluster.name.as_str());
+        let names: BTreeSet<&str> = configured.chain(comparison.requests.cluster_names()).collect();
+        let cluster = |name: &str| listen(any).map(|origin| (name.to_owned(), origin));
+        Ok(Self {
+            upstream: listen(comparison.upstream.unwrap_or(any))?,
+            clusters: names.into_iter().map(cluster).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A server as settings name it.
+    pub(super) fn target(origin: &Origin) -> Target {
+        Target { tls: false, authority: origin.address.to_string() }
+    }
+
+    /// The clusters as settings name them.
+    pub(super) fn clusters(&self) -> Vec<Cluster> {
+        let cluster = |(name, origin): (&String, &Origin)| Cluster { name: name.clone(), origin: Self::target(origin) };
+        self.clusters.iter().map(cluster).collect()
+    }
+
+    /// Their addresses, and what reports call them.
+    pub(super) fn names(&self) -> Vec<(SocketAddr, String)> {
+        let clusters = self.clusters.iter().map(|(name, origin)| (origin.address, format!("<cluster {name}>")));
+        clusters.chain([(self.upstream.address, "<upstream>".to_owned())]).collect()
+    }
+
+    /// Answers as this request says, or else as the file does.
+    pub(super) fn behave(&self, request: Option<&Request>, requests: &Requests) -> Result<(), Error> {
+        let upstream = request.and_then(|request| request.upstream.as_ref()).unwrap_or(&requests.upstream);
+        Self::set(&self.upstream, upstream)?;
+        let default = Answer::default();
+        for (name, origin) in &self.clusters {
+            let own = request.and_then(|request| request.clusters.get(name));
+            Self::set(origin, own.or_else(|| requests.clusters.get(name)).unwrap_or(&default))?;
+        }
+        Ok(())
+    }
+
+    fn set(origin: &Origin, answer: &Answer) -> Result<(), Error> {
+        origin.behave(answer).map_err(|source| Error::Listen { address: origin.address, source })
+    }
+
+    /// What they got since they were told how to answer.
+    pub(super) async fn requests(&self) -> (Vec<Message>, BTreeMap<String, Vec<Message>>) {
+        let upstream = self.upstream.requests().await;
+        let mut clusters = BTreeMap::new();
+        for (name, origin) in &self.clusters {
+            clusters.insert(name.clone(), origin.requests().await);
+        }
+        (upstream, clusters)
+    }
+
+    /// Whether what the other side sends comes here.
+    pub(super) fn are_asked(comparison: &Comparison) -> bool {
+        !matches!(comparison.host, Host::Endpoint(_)) || comparison.upstream.is_some()
+    }
+}

@@ -1,0 +1,166 @@
+//! From what was seen on both sides to the parts of a report.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::align::{Item, align};
+use super::message::Message;
+use super::normalise::{Normaliser, Rule, number_contexts};
+use super::output::Line;
+use super::report::{Kind, Part, Row, Section};
+use super::requests::{Expect, Request};
+use super::trace::{self, Call};
+
+/// What one side did with one request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) response: Message,
+    pub(super) upstream: Vec<Message>,
+    pub(super) clusters: BTreeMap<String, Vec<Message>>,
+    pub(super) lines: Vec<Line>,
+    /// The filter still ran when its answer was given up.
+    pub(super) hangs: bool,
+}
+
+/// What can be compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visible {
+    /// The other side's requests to the upstream and to clusters.
+    pub(super) upstream: bool,
+    pub(super) log: bool,
+    pub(super) trace: bool,
+}
+
+/// The plugin's start. `outcomes`: what each side says of it, where one of them refuses.
+pub(super) fn start(
+    [envoy, here]: [&[Line]; 2],
+    outcomes: Option<[Result<(), String>; 2]>,
+    visible: Visible,
+    normaliser: &mut Normaliser,
+) -> Part {
+    let mut sections = output([envoy, here], [false; 2], visible, normaliser);
+    if let Some(outcomes) = outcomes {
+        let same = outcomes[0].is_ok() == outcomes[1].is_ok();
+        let outcome = |outcome| match outcome {
+            Ok(()) => "started".to_owned(),
+            Err(words) => format!("did not start: {words}"),
+        };
+        let [envoy, here] = outcomes.map(|told| Some(normaliser.text(&outcome(told))));
+        if same {
+            normaliser.used(Rule::Words);
+        }
+        let row = Row { phase: None, depth: 0, envoy, here, same };
+        let log = sections.iter_mut().find(|section| section.kind == Kind::Log);
+        match log {
+            Some(section) => {
+                section.rows.push(row);
+                section.same &= same;
+            }
+            None => sections.insert(0, Section { kind: Kind::Log, name: None, same, rows: vec![row] }),
+        }
+    }
+    part("start", sections, Vec::new())
+}
+
+/// One request.
+pub(super) fn request(
+    request: &Request,
+    [envoy, here]: [&Seen; 2],
+    upstream: SocketAddr,
+    visible: Visible,
+    normaliser: &mut Normaliser,
+) -> Part {
+    let mut sections =
+        vec![messages(Kind::Response, None, normaliser.response(&envoy.response), normaliser.response(&here.response))];
+    if visible.upstream {
+        let mut requests = |requests: &[Message]| normaliser.requests(requests, Some(upstream));
+        let [of_envoy, of_here] = [&envoy.upstream, &here.upstream].map(|seen| requests(seen));
+        sections.push(messages(Kind::Upstream, None, of_envoy, of_here));
+        for (name, of_envoy) in &envoy.clusters {
+            let of_here = here.clusters.get(name).map(Vec::as_slice).unwrap_or_default();
+            if of_envoy.is_empty() && of_here.is_empty() {
+                continue;
+            }
+            let [of_envoy, of_here] = [of_envoy, of_here].map(|seen| normaliser.requests(seen, None));
+            sections.push(messages(Kind::Callout, Some(name.clone()), of_envoy, of_here));
+        }
+    }
+    sections.extend(output([&envoy.lines, &here.lines], [envoy.hangs, here.hangs], visible, normaliser));
+    let mut unmet = unmet(&request.expect, envoy, "Envoy", true);
+    unmet.extend(self::unmet(&request.expect, here, "the other side", visible.log));
+    part(&request.name, sections, unmet)
+}
+
+fn part(name: &str, sections: Vec<Section>, unmet: Vec<String>) -> Part {
+    let same = unmet.is_empty() && sections.iter().all(|section| section.same);
+    Part { name: name.into(), same, sections, unmet }
+}
+
+fn messages(kind: Kind, name: Option<String>, envoy: Vec<String>, here: Vec<String>) -> Section {
+    let items = |lines: Vec<String>| lines.into_iter().map(Item::from).collect::<Vec<_>>();
+    section(kind, name, &items(envoy), &items(here))
+}
+
+fn section(kind: Kind, name: Option<String>, envoy: &[Item], here: &[Item]) -> Section {
+    let rows = align(envoy, here);
+    Section { kind, name, same: rows.iter().all(|row| row.same), rows }
+}
+
+/// The log and the trace.
+fn output(lines: [&[Line]; 2], hangs: [bool; 2], visible: Visible, normaliser: &mut Normaliser) -> Vec<Section> {
+    let mut sections = Vec::new();
+    if visible.log {
+        let [envoy, here] = lines.map(|lines| log(lines, normaliser));
+        if !envoy.is_empty() || !here.is_empty() {
+            sections.push(section(Kind::Log, None, &envoy, &here));
+        }
+    }
+    if visible.trace {
+        let mut calls = [trace::calls(lines[0], hangs[0]), trace::calls(lines[1], hangs[1])];
+        let contexts = [trace::contexts(&calls[0]), trace::contexts(&calls[1])];
+        if contexts[0] != contexts[1] {
+            normaliser.used(Rule::Contexts);
+            for (calls, contexts) in calls.iter_mut().zip(&contexts) {
+                number_contexts(calls, contexts);
+            }
+        }
+        let item = |call: &Call| Item { text: call.line.to_string(), phase: call.phase.clone(), depth: call.depth };
+        let [envoy, here] = calls.map(|calls| calls.iter().map(item).collect::<Vec<_>>());
+        sections.push(section(Kind::Trace, None, &envoy, &here));
+    }
+    sections
+}
+
+fn log(lines: &[Line], normaliser: &mut Normaliser) -> Vec<Item> {
+    let record = |line: &Line| match line {
+        Line::Log { level, text } => Some(Item::from(normaliser.text(&format!("[{level}] {text}")))),
+        _ => None,
+    };
+    lines.iter().filter_map(record).collect()
+}
+
+/// What a side did not do that was expected of it.
+fn unmet(expect: &Expect, seen: &Seen, side: &str, log: bool) -> Vec<String> {
+    let mut unmet = Vec::new();
+    if let Some(expected) = expect.status.filter(|status| seen.response.status() != Some(*status)) {
+        let status = seen.response.first.as_deref().unwrap_or("no response");
+        unmet.push(format!("{side}: the status is {status}, expected {expected}"));
+    }
+    for (name, value) in &expect.headers {
+        let is_it = |(have, found): &(String, Vec<u8>)| have.eq_ignore_ascii_case(name) && found == value;
+        if !seen.response.headers.iter().any(is_it) {
+            unmet.push(format!("{side}: there is no header `{name}: {}`", String::from_utf8_lossy(value)));
+        }
+    }
+    if let Some(body) = expect.body.as_ref().filter(|body| body.as_bytes() != seen.response.body) {
+        unmet
+            .push(format!("{side}: the body is {:?}, expected {body:?}", String::from_utf8_lossy(&seen.response.body)));
+    }
+    for expected in expect.log.iter().filter(|_| log) {
+        let holds = |line: &Line| matches!(line, Line::Log { text, .. } if text.contains(expected.as_str()));
+        if !seen.lines.iter().any(holds) {
+            unmet.push(format!("{side}: no line of the log holds `{expected}`"));
+        }
+    }
+    unmet
+}
