@@ -15,7 +15,7 @@ const LONG_LINE = 2000;
 const KINDS = {
   response: () => ["Response", "what the client got"],
   upstream: () => ["Upstream", "what the upstream got"],
-  callout: (section) => ["Callout", section.name ? `what ${section.name} got` : "what the cluster got"],
+  callout: (section) => [`Callout ${section.name ?? ""}`, "what the cluster got"],
   log: () => ["Log", "what the filter logged"],
   trace: () => ["Trace", "every callback and host call"],
 };
@@ -142,7 +142,7 @@ function showPart(part) {
   const heading = named("h2", "", part.name);
   const kinds = make("span", "kinds");
   for (const section of part.sections) {
-    kinds.append(make("span", section.same ? "" : "different", `${section.title} ${section.same ? "✓" : "≠"}`), " ");
+    kinds.append(named("span", section.same ? "" : "different", `${section.title} ${section.same ? "✓" : "≠"}`), " ");
   }
   const summary = make("summary", "", heading, badge(part), kinds);
   const body = make("div", "sections");
@@ -157,7 +157,7 @@ function showPart(part) {
 }
 
 function showSection(section) {
-  const left = make("span", "left", make("h3", "", section.title), named("span", "of", section.about), badge(section));
+  const left = make("span", "left", named("h3", "", section.title), make("span", "of", section.about), badge(section));
   const summary = make("summary", "", left, named("span", "side envoy", report.envoy.name), named("span", "side here", report.here.name));
   summary.title = `${section.title} of ${section.part.name}`;
   const body = attributed(make("div", "rows"), { role: "table", "aria-label": `${summary.title}: Envoy, then here` });
