@@ -18,7 +18,8 @@
 //! | `exchanges` | one request after another, on both |
 //! | `output`, `trace` | from output to log lines and calls |
 //! | `normalise`, `align`, `sections` | from both sides to rows |
-//! | `report` | what was found, and how it is shown |
+//! | `report` | what was found, and how a terminal shows it |
+//! | `page` | the same as an HTML page |
 //!
 //! Architecture invariant: nothing that a filter or a host does keeps a comparison from ending. Each wait is bounded,
 //! and children end with what holds them.

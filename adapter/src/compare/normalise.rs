@@ -1,13 +1,15 @@
 //! What is made equal on both sides before lines are compared: as little as possible, each by a rule with a reason.
 
+mod calls;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::message::Message;
-use super::output::Step;
 use super::requests::Headers;
-use super::trace::{Call, CallLine};
 use crate::digest::sha256;
+
+pub(super) use calls::traces;
 
 /// A reason to make something equal, or to leave it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +20,8 @@ pub(super) enum Rule {
     EnvoyHeaders,
     Host,
     Contexts,
+    Clock,
+    Pieces,
     Starts,
     Words,
 }
@@ -40,6 +44,14 @@ impl Rule {
             Self::Contexts => {
                 "contexts: streams are numbered as they come in each request, as a host that makes new instances counts \
                  anew"
+            }
+            Self::Clock => {
+                "clock: calls of `clock_time_get` are left out of traces that they make differ, as runtimes such as Go's \
+                 read the clock as often as it takes them"
+            }
+            Self::Pieces => {
+                "pieces: in traces that they make differ, callbacks for one piece of a body after another are added up \
+                 where the filter called nothing in them, as it is the network that cuts a body"
             }
             Self::Starts => {
                 "starts: the plugin's start is compared once; a host may make an instance, and start it, for each request"
@@ -148,27 +160,6 @@ impl Normaliser {
         match str::from_utf8(body) {
             Ok(text) if text.len() <= LINE => self.text(&format!("{text:?}")),
             _ => format!("{} bytes, sha256 {}", body.len(), sha256(body).get(..16).unwrap_or_default()),
-        }
-    }
-}
-
-/// Numbers the streams of calls in the order in which they come.
-pub(super) fn number_contexts(calls: &mut [Call], contexts: &[u32]) {
-    let numbered = |values: &str| {
-        let (id, rest) = values.split_once(", ").map_or((values, None), |(id, rest)| (id, Some(rest)));
-        let number = contexts.iter().filter(|id| **id > 1).position(|known| Some(*known) == id.parse().ok())?;
-        let rest = rest.map(|rest| format!(", {rest}")).unwrap_or_default();
-        Some(format!("stream {}{rest}", number + 1))
-    };
-    for call in calls {
-        let CallLine::Step(trace) = &mut call.line else { continue };
-        let names_context = match trace.step {
-            Step::CallFilter => call.depth == 0,
-            Step::CallHost => trace.name == "env.proxy_set_effective_context",
-            Step::FilterReturns | Step::HostReturns => false,
-        };
-        if let Some(values) = numbered(&trace.values).filter(|_| names_context) {
-            trace.values = values;
         }
     }
 }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 
 use super::align::{Item, align};
 use super::message::Message;
-use super::normalise::{Normaliser, Rule, number_contexts};
+use super::normalise::{self, Normaliser, Rule};
 use super::output::Line;
 use super::report::{Kind, Part, Row, Section};
 use super::requests::{Expect, Request};
-use super::trace::{self, Call};
+use super::trace;
 
 /// What one side did with one request.
 #[derive(Clone, Debug, Default)]
@@ -116,17 +116,9 @@ fn output(lines: [&[Line]; 2], hangs: [bool; 2], visible: Visible, normaliser: &
         }
     }
     if visible.trace {
-        let mut calls = [trace::calls(lines[0], hangs[0]), trace::calls(lines[1], hangs[1])];
-        let contexts = [trace::contexts(&calls[0]), trace::contexts(&calls[1])];
-        if contexts[0] != contexts[1] {
-            normaliser.used(Rule::Contexts);
-            for (calls, contexts) in calls.iter_mut().zip(&contexts) {
-                number_contexts(calls, contexts);
-            }
-        }
-        let item = |call: &Call| Item { text: call.line.to_string(), phase: call.phase.clone(), depth: call.depth };
-        let [envoy, here] = calls.map(|calls| calls.iter().map(item).collect::<Vec<_>>());
-        sections.push(section(Kind::Trace, None, &envoy, &here));
+        let calls = [trace::calls(lines[0], hangs[0]), trace::calls(lines[1], hangs[1])];
+        let rows = normalise::traces(calls, normaliser);
+        sections.push(Section { kind: Kind::Trace, name: None, same: rows.iter().all(|row| row.same), rows });
     }
     sections
 }
