@@ -149,7 +149,7 @@ host_calls! {
     Env proxy_clear_route_cache ("") OLD Streams NO_ROUTES;
     Env proxy_send_local_response ("iiiiiiii") ALL LocalResponses Full;
     Env proxy_get_status ("iii") ALL HttpCallouts Full;
-    Env proxy_http_call ("iiiiiiiiii") ALL HttpCallouts Unimplemented;
+    Env proxy_http_call ("iiiiiiiiii") ALL HttpCallouts Full;
     Env proxy_grpc_call ("iiiiiiiiiiii") ALL GrpcCallouts Unimplemented;
     Env proxy_grpc_stream ("iiiiiiiii") ALL GrpcCallouts Unimplemented;
     Env proxy_grpc_send ("iiii") ALL GrpcCallouts Unimplemented;

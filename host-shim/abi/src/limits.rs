@@ -27,6 +27,17 @@ pub const HEADERS_MAX_BYTES: usize = 120 * 1024;
 /// What each header counts on top of its name and value.
 pub const HEADER_ENTRY_BYTES: usize = 80;
 
+/// Bytes of a callout's response; a larger one comes back as none. Source: Envoy's `http.async_response_buffer_limit`.
+pub const CALLOUT_RESPONSE_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Callouts of one VM that have not come back; more are answered 503. Source: the `max_requests` of Envoy's circuit
+/// breaker, which counts each cluster by itself.
+pub const CALLOUTS_MAX: usize = 1024;
+
+/// Milliseconds that an instance stays for callouts which outlive the request that it was started for. What is not back
+/// by then goes on with the next request, where the host sends it one. Reason: Envoy's workers stay.
+pub const CALLOUT_LINGER_MS: u64 = 15_000;
+
 /// Entries of a filter's function table that Wasmtime's pooling allocator takes at its defaults.
 pub const POOLED_TABLE_ELEMENTS: u64 = 20_000;
 

@@ -90,6 +90,15 @@ exports! { proxy, c,
     ) c.send_local_response(status, [details, details_len], [body, body_len], [headers, headers_len], grpc);
 }
 
+exports! { proxy, c,
+    proxy_http_call(
+        cluster: u32, cluster_len: u32, headers: u32, headers_len: u32, body: u32, body_len: u32, trailers: u32,
+        trailers_len: u32, timeout_ms: u32, token: u32
+    ) c.http_call(
+        [cluster, cluster_len], [headers, headers_len], [body, body_len], [trailers, trailers_len], timeout_ms, token
+    );
+}
+
 exports! { proxy, _,
     proxy_clear_route_cache() Ok(());
 }
@@ -106,7 +115,6 @@ macro_rules! unimplemented_calls {
 
 unimplemented_calls! {
     proxy_set_tick_period_milliseconds(a: u32);
-    proxy_http_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32);
     proxy_grpc_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32, k: u32, l: u32);
     proxy_grpc_stream(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32);
     proxy_grpc_send(a: u32, b: u32, c: u32, d: u32);

@@ -11,6 +11,7 @@
 //! - Nothing blocks and nothing waits.
 
 mod body;
+mod callouts;
 mod calls;
 mod connection;
 mod egress;
@@ -27,6 +28,7 @@ mod streams;
 mod vm;
 
 pub use body::Body;
+pub use callouts::{Callout, CalloutResponse};
 pub use calls::{Blob, CallResult};
 pub use connection::Request;
 pub use egress::{Egress, Frame};

@@ -26,6 +26,8 @@ pub enum UpstreamFailure {
     ProtocolError,
     /// No complete response in the route's time.
     Timeout,
+    /// There are too many requests already.
+    Overflow,
 }
 
 impl UpstreamFailure {
@@ -37,6 +39,7 @@ impl UpstreamFailure {
             Self::RemoteReset => "remote reset",
             Self::ProtocolError => "protocol error",
             Self::Timeout => "response timeout",
+            Self::Overflow => "overflow",
         }
     }
 
@@ -47,6 +50,7 @@ impl UpstreamFailure {
             Self::RemoteReset => flags::UPSTREAM_REMOTE_RESET,
             Self::ProtocolError => flags::UPSTREAM_PROTOCOL_ERROR,
             Self::Timeout => flags::UPSTREAM_TIMEOUT,
+            Self::Overflow => flags::UPSTREAM_OVERFLOW,
         }
     }
 
@@ -122,7 +126,7 @@ fn has_route(headers: &HeaderMap, forwarded_proto: bool) -> bool {
 }
 
 /// Refuses a request that the filter made invalid.
-fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
+pub(crate) fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
     let refusal = |body: Vec<u8>, details: &str| LocalReply {
         status: 503,
         body,
@@ -229,6 +233,7 @@ pub(crate) mod flags {
     pub(crate) const UPSTREAM_REMOTE_RESET: u64 = 1 << 4;
     pub(crate) const UPSTREAM_CONNECTION_FAILURE: u64 = 1 << 5;
     pub(crate) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
+    pub(crate) const UPSTREAM_OVERFLOW: u64 = 1 << 7;
     pub(crate) const NO_ROUTE_FOUND: u64 = 1 << 8;
     pub(crate) const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
     pub(crate) const STREAM_IDLE_TIMEOUT: u64 = 1 << 16;

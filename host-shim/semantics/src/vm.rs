@@ -7,6 +7,7 @@ use proxy_wasm_abi::{
 };
 
 use crate::{
+    callouts::Callouts,
     environment::Host,
     local_reply::LocalReply,
     stream::{Direction, Stream},
@@ -44,6 +45,7 @@ pub struct Vm {
     pub(crate) version: AbiVersion,
     pub(crate) host: Box<dyn Host>,
     pub(crate) streams: Streams,
+    pub(crate) callouts: Callouts,
     pub(crate) phase: Phase,
     next_context: u32,
     /// The context whose callback runs.
@@ -69,6 +71,7 @@ impl Vm {
             version,
             host,
             streams: Streams::default(),
+            callouts: Callouts::default(),
             phase: Phase::Running,
             next_context: ROOT_CONTEXT + 1,
             current: VM_CONTEXT,

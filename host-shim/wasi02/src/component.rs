@@ -1,5 +1,7 @@
 //! What the component exports.
 
+use std::cell::RefCell;
+
 use proxy_wasm_marshal::{Filter, plugin};
 use proxy_wasm_semantics::{Host, Plugin};
 
@@ -11,12 +13,17 @@ use crate::{
         },
         wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
+    callouts::Callouts,
     exchange::Exchange,
     host::WasiHost,
     response,
 };
 
 struct Component;
+
+thread_local! {
+    static CALLOUTS: RefCell<Callouts> = RefCell::default();
+}
 
 #[allow(unsafe_code, reason = "generated: exported names")]
 mod export {
@@ -33,7 +40,11 @@ fn current() -> &'static Plugin<Filter> {
 
 impl PluginGuest for Component {
     fn start() -> Result<(), String> {
-        current().start().map_err(str::to_owned)
+        let plugin = current();
+        plugin.start().map_err(str::to_owned)?;
+        // What a plugin fetches when it is configured is there before its first request.
+        CALLOUTS.with_borrow_mut(|callouts| callouts.linger(plugin));
+        Ok(())
     }
 }
 
@@ -41,7 +52,7 @@ impl HandlerGuest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let plugin = current();
         match plugin.start() {
-            Ok(()) => Exchange::run(plugin, request, out),
+            Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(plugin, callouts, request, out)),
             Err(reason) => {
                 let name = &plugin.vm().settings().plugin.name.clone();
                 WasiHost.log(&format!("[critical] plugin `{name}` did not start: {reason}"));

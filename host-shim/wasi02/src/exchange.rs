@@ -5,7 +5,7 @@
 //! other one.
 
 use proxy_wasm_abi::{callbacks::Id, settings::Route};
-use proxy_wasm_semantics::{Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, Kind, Plugin, UpstreamFailure};
+use proxy_wasm_semantics::{Direction, Effect, Egress, Frame, Guest, Host, Plugin, UpstreamFailure};
 
 use crate::{
     bindings::wasi::{
@@ -13,10 +13,13 @@ use crate::{
         http::types::{FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam},
         io::poll::{Pollable, poll},
     },
+    callouts::Callouts,
     failure::{refusal, upstream_failure},
     host::{WasiHost, time_passed},
     reader::{Arrival, Reader},
-    request, response, upstream,
+    request,
+    response::{self, Incoming},
+    upstream,
     writer::Writer,
 };
 
@@ -25,6 +28,7 @@ const NANOS_PER_MS: u64 = 1_000_000;
 /// An exchange in progress.
 pub(crate) struct Exchange<'a, G> {
     plugin: &'a Plugin<G>,
+    callouts: &'a mut Callouts,
     id: u32,
     to_head: bool,
     request_body: Reader,
@@ -49,7 +53,12 @@ pub(crate) struct Exchange<'a, G> {
 
 impl<'a, G: Guest> Exchange<'a, G> {
     /// Carries a request through to its end.
-    pub(crate) fn run(plugin: &'a Plugin<G>, request: IncomingRequest, out: ResponseOutparam) {
+    pub(crate) fn run(
+        plugin: &'a Plugin<G>,
+        callouts: &'a mut Callouts,
+        request: IncomingRequest,
+        out: ResponseOutparam,
+    ) {
         time_passed();
         let incoming = request::receive(request);
         let to_head = incoming.head.method == b"HEAD";
@@ -59,6 +68,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         let mut exchange = Self {
             plugin,
+            callouts,
             id,
             to_head,
             request_body: incoming.body,
@@ -91,12 +101,17 @@ impl<'a, G: Guest> Exchange<'a, G> {
             if self.is_over() {
                 return true;
             }
-            let moved = self.read_request() | self.read_response();
+            let moved = self.read_request() | self.read_response() | self.call_out();
             if !moved && !self.plugin.has_effects(self.id) {
                 return false;
             }
             self.idle_deadline = None;
         }
+    }
+
+    /// Where no callout is on its way and none was asked for, nothing is looked at.
+    fn call_out(&mut self) -> bool {
+        self.plugin.awaits_callouts() && self.callouts.step(self.plugin)
     }
 
     fn is_over(&self) -> bool {
@@ -249,7 +264,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             self.response_pollable = None;
             self.response_future = None;
             match arrived {
-                Ok(Ok(response)) => self.receive_response(response),
+                Ok(Ok(response)) => self.receive_response(&response),
                 Ok(Err(code)) => self.fail_upstream(upstream_failure(&code), refusal(&code)),
                 Err(()) => self.fail_upstream(UpstreamFailure::ConnectionTerminated, None),
             }
@@ -278,23 +293,14 @@ impl<'a, G: Guest> Exchange<'a, G> {
         true
     }
 
-    fn receive_response(&mut self, response: IncomingResponse) {
-        let status = response.status();
-        let mut headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
-        for (name, value) in response.headers().entries() {
-            headers.add(name.as_bytes(), value);
-        }
-        if status == 204 {
-            headers.remove(b"content-length");
-        }
-        let bodiless = self.to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
-        if bodiless {
+    fn receive_response(&mut self, response: &IncomingResponse) {
+        let Incoming { headers, body } = response::receive(response, self.to_head);
+        self.response_body = body.map(Reader::new);
+        let end = self.response_body.is_none();
+        if end {
             self.upstream_deadline = None;
-        } else if let Ok(body) = response.consume() {
-            self.response_body = Some(Reader::new(body));
         }
-        drop(response);
-        self.plugin.headers(self.id, Direction::Response, headers, bodiless);
+        self.plugin.headers(self.id, Direction::Response, headers, end);
     }
 
     fn fail_upstream(&mut self, failure: UpstreamFailure, reason: Option<&str>) {
@@ -327,6 +333,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
                 pollables.extend(writer.pollable());
             }
         }
+        self.callouts.pollables(&mut pollables);
         pollables.extend(self.timer.as_ref().map(|(_, timer)| timer));
         if pollables.is_empty() {
             // The filter holds the exchange, no time limit is set, and nothing can come that would resume it.
@@ -345,7 +352,8 @@ impl<'a, G: Guest> Exchange<'a, G> {
         if self.idle_deadline.is_none() && idle_ms > 0 {
             self.idle_deadline = Some(WasiHost.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
         }
-        let Some(next) = self.idle_deadline.into_iter().chain(self.upstream_deadline).min() else {
+        let deadlines = [self.idle_deadline, self.upstream_deadline, self.callouts.deadline()];
+        let Some(next) = deadlines.into_iter().flatten().min() else {
             self.timer = None;
             return;
         };
@@ -360,6 +368,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         self.timer = None;
         let now = WasiHost.now();
+        self.callouts.check_deadlines(self.plugin, now);
         if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {
             self.upstream_deadline = None;
             self.plugin.upstream_failed(self.id, UpstreamFailure::Timeout);
@@ -377,5 +386,6 @@ impl<'a, G: Guest> Exchange<'a, G> {
             response::abort(out);
         }
         self.plugin.close(self.id);
+        self.callouts.linger(self.plugin);
     }
 }

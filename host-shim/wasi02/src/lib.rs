@@ -16,6 +16,7 @@ mod bindings {
     });
 }
 
+mod callouts;
 mod exchange;
 mod failure;
 mod fields;

@@ -1,13 +1,37 @@
-//! The response to the client.
+//! Responses: the upstream's as it comes in, the client's as it goes out.
 
-use proxy_wasm_semantics::{HeaderMap, Host};
+use proxy_wasm_semantics::{HeaderMap, Host, Kind};
 
 use crate::{
-    bindings::wasi::http::types::{ErrorCode, Fields, OutgoingBody, OutgoingResponse, ResponseOutparam},
+    bindings::wasi::http::types::{
+        ErrorCode, Fields, IncomingBody, IncomingResponse, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    },
     fields::to_fields,
     host::WasiHost,
     writer::Writer,
 };
+
+/// A response whose head has come in.
+pub(crate) struct Incoming {
+    pub(crate) headers: HeaderMap,
+    /// Nothing, where no body follows.
+    pub(crate) body: Option<IncomingBody>,
+}
+
+/// Reads the head.
+pub(crate) fn receive(response: &IncomingResponse, to_head: bool) -> Incoming {
+    let status = response.status();
+    let mut headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
+    for (name, value) in response.headers().entries() {
+        headers.add(name.as_bytes(), value);
+    }
+    if status == 204 {
+        headers.remove(b"content-length");
+    }
+    let bodiless = to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
+    let body = if bodiless { None } else { response.consume().ok() };
+    Incoming { headers, body }
+}
 
 /// Sends the head. The writer is for the body, where one follows.
 pub(crate) fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool) -> Option<Writer> {

@@ -1,6 +1,7 @@
 //! The `proxy_*` host calls, one family a file.
 
 mod buffers;
+mod callouts;
 mod general;
 mod maps;
 mod properties;

@@ -61,7 +61,11 @@ impl Vm {
             }
             BufferType::RequestBody => Ok(self.body(Direction::Request)),
             BufferType::ResponseBody => Ok(self.body(Direction::Response)),
-            BufferType::PluginConfiguration | BufferType::HttpCallResponseBody => Err(Status::NotFound),
+            BufferType::HttpCallResponseBody => match &self.callouts.response {
+                Some(response) => Ok(&response.body),
+                None => Err(Status::NotFound),
+            },
+            BufferType::PluginConfiguration => Err(Status::NotFound),
             BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage | BufferType::CallData => {
                 Ok(&[])
             }

@@ -34,7 +34,8 @@ impl Vm {
     /// `proxy_get_header_map_size`: the bytes of all names and values.
     pub fn get_header_map_size(&self, map: u32) -> CallResult<u32> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
-        let logging = self.stream().is_some_and(|stream| stream.logging);
+        // Source: measured; that a callout's maps have no size too.
+        let logging = self.stream().is_some_and(|stream| stream.logging) || is_of_callout(map);
         self.map(map).filter(|_| !logging).map(|map| map.byte_size() as u32).ok_or(Status::BadArgument)
     }
 
@@ -72,6 +73,12 @@ impl Vm {
 
     /// The map, if it can be read now.
     fn map(&self, map: MapType) -> Option<&HeaderMap> {
+        let callout = || self.callouts.response.as_ref();
+        match map {
+            MapType::HttpCallResponseHeaders => return callout().map(|response| &response.headers),
+            MapType::HttpCallResponseTrailers => return callout()?.trailers.as_ref(),
+            _ => {}
+        }
         let stream = self.stream()?;
         let (request, response) = (&stream.request, &stream.response);
         let (map, live) = match map {
@@ -107,4 +114,8 @@ impl Vm {
         };
         map.as_mut().filter(|_| live && !logging).ok_or(Status::BadArgument)
     }
+}
+
+fn is_of_callout(map: MapType) -> bool {
+    matches!(map, MapType::HttpCallResponseHeaders | MapType::HttpCallResponseTrailers)
 }

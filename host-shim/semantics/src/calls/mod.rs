@@ -4,6 +4,7 @@
 mod buffers;
 mod clocks;
 mod configuration;
+mod http_call;
 mod log;
 mod maps;
 mod streams;

@@ -1,0 +1,24 @@
+//! Callouts.
+
+use proxy_wasm_semantics::Guest;
+
+use crate::caller::{Caller, Memory, Outcome};
+
+impl<G: Guest + Memory> Caller<'_, G> {
+    pub(crate) fn http_call(
+        &self,
+        cluster: [u32; 2],
+        headers: [u32; 2],
+        body: [u32; 2],
+        trailers: [u32; 2],
+        timeout_ms: u32,
+        token: u32,
+    ) -> Outcome {
+        let [cluster, headers, body, trailers] =
+            [cluster, headers, body, trailers].map(|[at, len]| self.bytes(at, len));
+        let called = self.vm().http_call(&cluster?, &headers?, body?, &trailers?, timeout_ms);
+        // Where the call is refused, the token is 0.
+        self.put_u32(token, called.unwrap_or(0))?;
+        called.map(|_| ())
+    }
+}

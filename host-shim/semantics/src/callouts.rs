@@ -1,0 +1,166 @@
+//! HTTP callouts: requests of the filter's own, to a cluster by its name.
+//!
+//! A call that the host call accepts comes back as one `proxy_on_http_call_response` on the root context, whatever
+//! becomes of it. What Envoy answers itself (no connection, no answer in time, a request that it can't send) is a
+//! response like any other; only one that breaks off after its head, or is too large, comes as none: no headers, no
+//! body, and the status "reset".
+
+use std::collections::VecDeque;
+
+use proxy_wasm_abi::{
+    callbacks::Id,
+    limits::{CALLOUT_RESPONSE_MAX_BYTES, CALLOUTS_MAX},
+    settings::Origin,
+};
+
+use crate::{
+    environment::Guest,
+    headers::{HeaderMap, Kind},
+    local_reply::LocalReply,
+    plugin::Plugin,
+    router::UpstreamFailure,
+    vm::ROOT_CONTEXT,
+};
+
+/// A callout for the edge to make.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Callout {
+    /// What the filter knows it by.
+    pub token: u32,
+    /// Where the cluster is.
+    pub origin: Origin,
+    /// Its head, pseudo-headers included.
+    pub headers: HeaderMap,
+    /// Its body; empty for none.
+    pub body: Vec<u8>,
+    /// Its trailers.
+    pub trailers: Option<HeaderMap>,
+    /// Milliseconds until its response is there; 0 is no limit.
+    pub timeout_ms: u32,
+}
+
+/// A response to a callout.
+#[derive(Debug)]
+pub struct CalloutResponse {
+    /// Its head, with `:status`.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Its trailers.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl CalloutResponse {
+    /// Whether a body of so many bytes is more than Envoy keeps.
+    pub fn is_too_large(bytes: usize) -> bool {
+        bytes > CALLOUT_RESPONSE_MAX_BYTES
+    }
+}
+
+impl From<LocalReply> for CalloutResponse {
+    fn from(reply: LocalReply) -> Self {
+        let headers = HeaderMap::from_pairs(
+            Kind::Response,
+            [
+                (":status", reply.status.to_string()),
+                ("content-length", reply.body.len().to_string()),
+                ("content-type", "text/plain".into()),
+            ],
+        );
+        Self { headers, body: reply.body, trailers: None }
+    }
+}
+
+/// What the virtual machine knows of its callouts.
+#[derive(Debug, Default)]
+pub(crate) struct Callouts {
+    /// How many calls were accepted.
+    accepted: u32,
+    /// Those that have not come back.
+    outstanding: usize,
+    /// For the edge to make.
+    requested: VecDeque<Callout>,
+    /// Answered without being made.
+    answered: VecDeque<(u32, CalloutResponse)>,
+    /// What the filter's callback can read.
+    pub(crate) response: Option<CalloutResponse>,
+    /// The latest failure's code, and its message while its callback runs.
+    pub(crate) status: (u32, &'static str),
+}
+
+impl Callouts {
+    /// Takes a call on; returns its token.
+    pub(crate) fn accept(&mut self, call: impl FnOnce(u32) -> Result<Callout, LocalReply>) -> u32 {
+        self.accepted = self.accepted.wrapping_add(1);
+        // The two low bits tell kinds of calls apart. Source: Envoy.
+        let token = self.accepted.wrapping_mul(4);
+        let made = if self.outstanding < CALLOUTS_MAX { call(token) } else { Err(UpstreamFailure::Overflow.reply()) };
+        match made {
+            Ok(callout) => self.requested.push_back(callout),
+            Err(reply) => self.answered.push_back((token, reply.into())),
+        }
+        self.outstanding += 1;
+        token
+    }
+}
+
+/// The status code of a callout that came back as nothing. Source: Envoy.
+const RESET: u32 = 11;
+
+impl<G: Guest> Plugin<G> {
+    /// The next callout to make.
+    pub fn next_callout(&self) -> Option<Callout> {
+        self.vm.borrow_mut().callouts.requested.pop_front()
+    }
+
+    /// Whether callouts have not come back.
+    pub fn awaits_callouts(&self) -> bool {
+        self.vm.borrow().callouts.outstanding > 0
+    }
+
+    /// Hands the filter the answers to callouts that need not be made; tells whether there were any.
+    pub fn answer_callouts(&self) -> bool {
+        let mut any = false;
+        loop {
+            let Some((token, response)) = self.vm.borrow_mut().callouts.answered.pop_front() else { return any };
+            self.called_out(token, Some(response));
+            any = true;
+        }
+    }
+
+    /// A callout's whole response is here; it took so many milliseconds until its head came.
+    pub fn callout_answered(&self, token: u32, mut response: CalloutResponse, elapsed_ms: u64) {
+        response.headers.set(b"x-envoy-upstream-service-time", elapsed_ms.to_string());
+        self.called_out(token, Some(response));
+    }
+
+    /// A callout's response can't be had; `after_head` says that its head had come.
+    pub fn callout_failed(&self, token: u32, failure: UpstreamFailure, after_head: bool) {
+        self.called_out(token, (!after_head).then(|| failure.reply().into()));
+    }
+
+    fn called_out(&self, token: u32, response: Option<CalloutResponse>) {
+        let (headers, body, trailers) = response.as_ref().map_or((0, 0, 0), |response| {
+            let trailers = response.trailers.as_ref().map_or(0, HeaderMap::len);
+            (response.headers.len() as u32, response.body.len() as u32, trailers as u32)
+        });
+        {
+            let callouts = &mut self.vm.borrow_mut().callouts;
+            callouts.outstanding = callouts.outstanding.saturating_sub(1);
+            if response.is_none() {
+                callouts.status = (RESET, "reset");
+            }
+            callouts.response = response;
+        }
+        let arguments = [ROOT_CONTEXT, token, headers, body, trailers];
+        let returned = self.call(ROOT_CONTEXT, Id::HttpCallResponse, &arguments);
+        {
+            let callouts = &mut self.vm.borrow_mut().callouts;
+            callouts.response = None;
+            callouts.status.1 = "";
+        }
+        if let Some(returned) = returned {
+            self.act(returned.actions);
+        }
+    }
+}

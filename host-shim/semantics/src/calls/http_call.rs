@@ -1,0 +1,54 @@
+//! HTTP callouts.
+
+use proxy_wasm_abi::{enums::Status, pairs};
+
+use super::CallResult;
+use crate::{
+    callouts::Callout,
+    headers::{HeaderMap, Kind},
+    router::check_request,
+    vm::Vm,
+};
+
+impl Vm {
+    /// `proxy_http_call`: returns the call's token. The head needs a method, a path and an authority; a cluster that the
+    /// settings don't name is a bad argument, as is a time above [`i32::MAX`].
+    pub fn http_call(
+        &mut self,
+        cluster: &[u8],
+        headers: &[u8],
+        body: Vec<u8>,
+        trailers: &[u8],
+        timeout_ms: u32,
+    ) -> CallResult<u32> {
+        let clusters = &self.settings.clusters;
+        let cluster = clusters.iter().find(|known| known.name.as_bytes() == cluster).ok_or(Status::BadArgument)?;
+        let mut headers = decode(Kind::Request, headers);
+        let is_complete = [b":path".as_slice(), b":method", b":authority"].iter().all(|name| headers.contains(name));
+        if !is_complete || i32::try_from(timeout_ms).is_err() {
+            return Err(Status::BadArgument);
+        }
+        if !body.is_empty() {
+            headers.set(b"content-length", body.len().to_string());
+        }
+        headers.set(b"x-envoy-internal", "true");
+        if timeout_ms > 0 {
+            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout_ms.to_string());
+        }
+        let trailers = Some(decode(Kind::Trailers, trailers)).filter(|trailers| !trailers.is_empty());
+        let origin = cluster.origin.clone();
+        Ok(self.callouts.accept(|token| {
+            check_request(&headers)?;
+            Ok(Callout { token, origin, headers, body, trailers, timeout_ms })
+        }))
+    }
+}
+
+/// A map that a filter hands over; malformed bytes count as no pairs.
+fn decode(kind: Kind, bytes: &[u8]) -> HeaderMap {
+    let mut map = HeaderMap::new(kind);
+    for (name, value) in pairs::decode(bytes).unwrap_or_default() {
+        map.add(name, value);
+    }
+    map
+}

@@ -1,0 +1,242 @@
+//! Callouts: requests of the filter's own, on their way.
+//!
+//! They outlive the exchange that they were asked for in: what is not back when it ends is waited for a while, and then
+//! goes on in the next one.
+
+use proxy_wasm_abi::limits::CALLOUT_LINGER_MS;
+use proxy_wasm_semantics::{
+    Callout, CalloutResponse, Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, Plugin, UpstreamFailure,
+};
+
+use crate::{
+    bindings::wasi::{
+        clocks::monotonic_clock,
+        http::types::FutureIncomingResponse,
+        io::poll::{Pollable, poll},
+    },
+    failure::{refusal, upstream_failure},
+    host::{WasiHost, time_passed},
+    reader::{Arrival, Reader},
+    response, upstream,
+    writer::Writer,
+};
+
+const NANOS_PER_MS: u64 = 1_000_000;
+
+/// The callouts of an instance that have not come back.
+#[derive(Default)]
+pub(crate) struct Callouts(Vec<Call>);
+
+/// A callout on its way.
+struct Call {
+    token: u32,
+    to_head: bool,
+    writer: Option<Writer>,
+    // The pollable is the future's child, so it goes first.
+    pollable: Option<Pollable>,
+    future: Option<FutureIncomingResponse>,
+    /// The response's head, and the milliseconds until it came.
+    head: Option<(HeaderMap, u64)>,
+    reader: Option<Reader>,
+    body: Vec<u8>,
+    started: u64,
+    deadline: Option<u64>,
+}
+
+/// What became of a callout.
+enum Outcome {
+    Answered(CalloutResponse, u64),
+    Failed(UpstreamFailure, Option<&'static str>),
+}
+
+impl Callouts {
+    /// Makes what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
+    pub(crate) fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
+        let mut moved = plugin.answer_callouts();
+        while let Some(callout) = plugin.next_callout() {
+            let token = callout.token;
+            match Call::start(callout) {
+                Ok(call) => self.0.push(call),
+                Err((failure, reason)) => {
+                    warn(failure, reason);
+                    plugin.callout_failed(token, failure, false);
+                    moved = true;
+                }
+            }
+        }
+        let mut index = 0;
+        while index < self.0.len() {
+            let Some(outcome) = self.0[index].step() else {
+                index += 1;
+                continue;
+            };
+            let call = self.0.swap_remove(index);
+            let (token, after_head) = (call.token, call.head.is_some());
+            // Let go before the filter goes on: it may ask for the next one.
+            drop(call);
+            match outcome {
+                Outcome::Answered(response, elapsed_ms) => plugin.callout_answered(token, response, elapsed_ms),
+                Outcome::Failed(failure, reason) => {
+                    warn(failure, reason);
+                    plugin.callout_failed(token, failure, after_head);
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// What to wait for.
+    pub(crate) fn pollables<'a>(&'a mut self, into: &mut Vec<&'a Pollable>) {
+        for call in &mut self.0 {
+            call.pollables(into);
+        }
+    }
+
+    /// When the next one has taken too long, by the monotonic clock.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.0.iter().filter_map(|call| call.deadline).min()
+    }
+
+    /// Ends those that have taken too long.
+    pub(crate) fn check_deadlines<G: Guest>(&mut self, plugin: &Plugin<G>, now: u64) {
+        while let Some(index) = self.0.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
+            let call = self.0.swap_remove(index);
+            let (token, after_head) = (call.token, call.head.is_some());
+            drop(call);
+            warn(UpstreamFailure::Timeout, None);
+            plugin.callout_failed(token, UpstreamFailure::Timeout, after_head);
+        }
+    }
+
+    /// Stays for those that are still on their way, and for those that the filter then asks for.
+    pub(crate) fn linger<G: Guest>(&mut self, plugin: &Plugin<G>) {
+        if !plugin.awaits_callouts() {
+            return;
+        }
+        let end = monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS);
+        loop {
+            while self.step(plugin) {}
+            time_passed();
+            let now = WasiHost.now();
+            self.check_deadlines(plugin, now);
+            if !plugin.awaits_callouts() || now >= end {
+                return;
+            }
+            let timer = monotonic_clock::subscribe_instant(self.deadline().map_or(end, |next| next.min(end)));
+            let mut pollables = Vec::new();
+            self.pollables(&mut pollables);
+            pollables.push(&timer);
+            poll(&pollables);
+        }
+    }
+}
+
+impl Call {
+    fn start(callout: Callout) -> Result<Self, (UpstreamFailure, Option<&'static str>)> {
+        let Callout { token, origin, headers, body, trailers, timeout_ms } = callout;
+        let to_head = headers.get(b":method") == Some(b"HEAD");
+        let direction = Direction::Request;
+        let mut egress = Egress::new(direction, false);
+        let bodiless = body.is_empty() && trailers.is_none();
+        let mut frames = egress.frames(Effect::Headers { direction, headers, end: bodiless }, false);
+        if !bodiless {
+            let end = trailers.is_none();
+            frames.extend(egress.frames(Effect::Data { direction, bytes: body, end, changed: false }, false));
+        }
+        if let Some(trailers) = trailers {
+            frames.extend(egress.frames(Effect::Trailers { direction, trailers }, false));
+        }
+        let mut sent = None;
+        let mut writer: Option<Writer> = None;
+        for frame in frames {
+            match frame {
+                Frame::Headers { headers, end } => {
+                    let refused = |code| (upstream_failure(&code), refusal(&code));
+                    let (future, body) = upstream::send(&origin, &headers, end).map_err(refused)?;
+                    (sent, writer) = (Some(future), body);
+                }
+                Frame::Data(bytes) => writer.iter_mut().for_each(|writer| writer.push(bytes.clone())),
+                Frame::End(trailers) => writer.iter_mut().for_each(|writer| writer.end(trailers.clone())),
+                // The host call made the length what the body's is.
+                Frame::LengthMismatch { .. } => return Err((UpstreamFailure::ProtocolError, None)),
+            }
+        }
+        let started = WasiHost.now();
+        let timeout = u64::from(timeout_ms) * NANOS_PER_MS;
+        Ok(Self {
+            token,
+            to_head,
+            writer,
+            pollable: None,
+            future: sent,
+            head: None,
+            reader: None,
+            body: Vec::new(),
+            started,
+            deadline: (timeout > 0).then(|| started.saturating_add(timeout)),
+        })
+    }
+
+    fn step(&mut self) -> Option<Outcome> {
+        if let Some(writer) = &mut self.writer
+            && (writer.pump().is_err() || writer.is_finished())
+        {
+            // A peer that takes no more may still answer.
+            self.writer = None;
+        }
+        if let Some(future) = &self.future {
+            let arrived = future.get()?;
+            self.pollable = None;
+            self.future = None;
+            match arrived {
+                Ok(Ok(incoming)) => {
+                    let head = response::receive(&incoming, self.to_head);
+                    time_passed();
+                    let elapsed_ms = WasiHost.now().saturating_sub(self.started) / NANOS_PER_MS;
+                    self.head = Some((head.headers, elapsed_ms));
+                    self.reader = head.body.map(Reader::new);
+                }
+                Ok(Err(code)) => return Some(Outcome::Failed(upstream_failure(&code), refusal(&code))),
+                Err(()) => return Some(Outcome::Failed(UpstreamFailure::ConnectionTerminated, None)),
+            }
+        }
+        let mut trailers = None;
+        while let Some(reader) = &mut self.reader {
+            match reader.read() {
+                Arrival::Pending => return None,
+                Arrival::Data(bytes) if self.body.is_empty() => self.body = bytes,
+                Arrival::Data(bytes) => self.body.extend_from_slice(&bytes),
+                Arrival::End(ended) => {
+                    trailers = ended;
+                    self.reader = None;
+                }
+                Arrival::Failed => return Some(Outcome::Failed(UpstreamFailure::ConnectionTerminated, None)),
+            }
+            if CalloutResponse::is_too_large(self.body.len()) {
+                return Some(Outcome::Failed(
+                    UpstreamFailure::ProtocolError,
+                    Some("a callout's response is too large"),
+                ));
+            }
+        }
+        let (headers, elapsed_ms) = self.head.take()?;
+        let body = std::mem::take(&mut self.body);
+        Some(Outcome::Answered(CalloutResponse { headers, body, trailers }, elapsed_ms))
+    }
+
+    fn pollables<'a>(&'a mut self, into: &mut Vec<&'a Pollable>) {
+        if let Some(future) = &self.future {
+            into.push(self.pollable.get_or_insert_with(|| future.subscribe()));
+        } else if let Some(reader) = &mut self.reader {
+            into.push(reader.pollable());
+        }
+        if let Some(writer) = self.writer.as_mut().filter(|writer| !writer.is_idle()) {
+            into.extend(writer.pollable());
+        }
+    }
+}
+
+fn warn(failure: UpstreamFailure, reason: Option<&str>) {
+    WasiHost.log(&format!("[warn] callout: {}", reason.unwrap_or(failure.reason())));
+}
