@@ -145,9 +145,11 @@ function append(element, text) {
   element.append(text.slice(at));
 }
 
-/** What a line is about, set off from the rest: a call's name, a header's. */
+const SUBJECTS = { trace: /^(?:(env|wasi_\w+)\.)?\w+/, log: /^\[\w+\]/ };
+
+/** What a line is about, set off from the rest: a call's name, a log line's level, a header's name. */
 function subject(kind, text) {
-  const match = kind === "trace" ? /^(?:(env|wasi_\w+)\.)?\w+/.exec(text) : /^:?[\w-]+(?=: )/.exec(text);
+  const match = (SUBJECTS[kind] ?? /^:?[\w-]+(?=:)/).exec(text);
   if (!match) return [];
   const module = match[1] ? match[1].length + 1 : 0;
   return [...(module ? [[0, module, "module"]] : []), [module, match[0].length, "subject"]];
