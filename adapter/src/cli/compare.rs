@@ -36,8 +36,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
 
-    /// Envoy's program [default: `envoy` on PATH]
-    #[arg(long, value_name = "FILE", env = "ENVOY")]
+    /// Envoy's program [default: the one that ENVOY names, else `envoy` on PATH]
+    #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
 
     /// Command that serves the component instead of the embedded host, such as 'wasmtime serve --addr {address} {component}'
@@ -187,7 +187,7 @@ fn compare(args: Args) -> Result<Report, Failure> {
         filter,
         options,
         requests,
-        envoy: args.envoy,
+        envoy: args.envoy.or_else(envoy_of_environment),
         host,
         timeout: args.timeout,
         start_timeout: args.start_timeout,
@@ -197,6 +197,10 @@ fn compare(args: Args) -> Result<Report, Failure> {
         compare::Error::Adapt(error) => Failure::Library { file, error },
         error => Failure::Compare(error),
     })
+}
+
+fn envoy_of_environment() -> Option<PathBuf> {
+    std::env::var_os("ENVOY").filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn program() -> Result<PathBuf, Failure> {

@@ -91,6 +91,14 @@ impl Failure {
             }
             Self::Several(failures) => failures.iter().flat_map(Self::messages).collect(),
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
+            Self::Compare(error @ compare::Error::Requests { file, problems }) => {
+                let mut messages: Vec<Message> =
+                    problems.iter().map(|problem| Message::error(problem.in_file(file), None)).collect();
+                if let Some(last) = messages.last_mut() {
+                    last.help = error.remedy();
+                }
+                messages
+            }
             Self::Compare(error) => vec![Message::error(error.to_string(), error.remedy())],
         }
     }

@@ -101,14 +101,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Requests { file, problems } => {
-                for (index, problem) in problems.iter().enumerate() {
-                    if index > 0 {
-                        f.write_str("\n")?;
-                    }
-                    let colon = if problem.place.is_some() { ":" } else { ": " };
-                    write!(f, "{file}{colon}{problem}")?;
-                }
-                Ok(())
+                let lines: Vec<String> = problems.iter().map(|problem| problem.in_file(file)).collect();
+                f.write_str(&lines.join("\n"))
             }
             Self::Adapt(error) => error.fmt(f),
             Self::NoEnvoy { path: None } => f.write_str("there is no `envoy` on PATH"),

@@ -28,6 +28,14 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Problem {
+    /// What is wrong with this file: `FILE:LINE:COLUMN: …`.
+    pub fn in_file(&self, file: &str) -> String {
+        let colon = if self.place.is_some() { ":" } else { ": " };
+        format!("{file}{colon}{self}")
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Place { line, column }) = self.place {
@@ -83,12 +91,11 @@ pub fn parse(text: &str) -> Result<Requests, Vec<Problem>> {
 
 fn problem(error: &serde_yaml_ng::Error) -> Problem {
     let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
-    let text = error.to_string();
-    // The place comes first in ours.
-    let message = match (place, text.rfind(" at line ")) {
-        (Some(_), Some(end)) => text[..end].to_owned(),
-        _ => text,
-    };
+    let mut message = error.to_string();
+    if let Some(Place { line, column }) = place {
+        // The place comes first in ours.
+        message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
+    }
     Problem { place, message }
 }
 

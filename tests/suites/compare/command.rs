@@ -1,0 +1,238 @@
+//! The command, as users run it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter_tests::examples::Example;
+use proxy_wasm_adapter_tests::fixtures;
+use serde_json::Value;
+
+/// A directory with files for one test.
+pub(crate) struct Files(tempfile::TempDir);
+
+/// What the command came to.
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Files {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text)?;
+        }
+        Ok(Self(directory))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `compare` with these arguments, in this directory.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(fixtures::binary("proxy-wasm-adapter")?);
+        command.arg("compare").args(arguments).current_dir(self.0.path());
+        command.env("ENVOY", fixtures::tool("envoy", "ENVOY")?).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    pub(crate) fn compare(&self, arguments: &[&str]) -> Result<Outcome> {
+        run(self.command(arguments)?)
+    }
+}
+
+pub(crate) fn run(mut command: Command) -> Result<Outcome> {
+    let output = command.output().context("runs compare")?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+}
+
+impl Outcome {
+    /// Fails unless it came to this, and these stand in what it wrote.
+    pub(crate) fn check(&self, code: i32, parts: &[&str]) -> Result<()> {
+        ensure!(self.code == Some(code), "it ended with {:?}, not {code}\n{}\n{}", self.code, self.stdout, self.stderr);
+        let written = if code == 2 { &self.stderr } else { &self.stdout };
+        for part in parts {
+            ensure!(written.contains(part), "`{part}` is not in\n{written}");
+        }
+        Ok(())
+    }
+}
+
+/// The path of an example's filter.
+pub(crate) fn example(name: &str) -> Result<String> {
+    let all = Example::all()?;
+    let example = all.iter().find(|example| example.name == name).context("an example")?;
+    example.filter()?;
+    Ok(fixtures::root().join("target/examples").join(name).with_extension("wasm").display().to_string())
+}
+
+pub(crate) fn an_example_is_the_same() -> Result<()> {
+    let files = Files::new(&[
+        ("requests.yaml", "requests: [{method: GET, path: /x}, {path: /admin}]"),
+        ("plugin.toml", "configuration = \"mark = seen\\nforbidden = /admin\""),
+    ])?;
+    let filter = example("rust-headers")?;
+    let arguments = ["--requests", "requests.yaml", "--settings", "plugin.toml", "--html", "page.html", "--json"];
+    let outcome = files.compare(&[&[filter.as_str()], &arguments[..]].concat())?;
+    outcome.check(0, &[])?;
+    let report: Value = serde_json::from_str(&outcome.stdout)?;
+    ensure!(report["same"] == true && report["envoy"]["name"].as_str().is_some_and(|name| name.starts_with("Envoy ")));
+    let names: Vec<_> = report["parts"].as_array().context("parts")?.iter().map(|part| &part["name"]).collect();
+    ensure!(names == ["start", "GET /x", "GET /admin"], "{names:?}");
+    let page = std::fs::read_to_string(files.path("page.html")).context("reads the page")?;
+    ensure!(page.contains("proxy_on_request_headers"), "the page shows no trace");
+
+    let outcome = files.compare(&[&[filter.as_str()], &arguments[..4], &["--all"]].concat())?;
+    outcome.check(0, &["same       GET /x", "[vm->host] env.proxy_get_header_map_value(0, ", "\nsame: 3 parts, "])
+}
+
+/// The tracing shim with a host call that does what it did and answers `NOT_FOUND`.
+fn shim_with_another_status(host_call: &str) -> Result<Vec<u8>> {
+    let text = wasmprinter::print_bytes(Shim::built_in(Flavour::Tracing).bytes())?;
+    let begin = text.find(&format!("(func ${host_call} ")).context("the host call")?;
+    let end = begin + text[begin..].find("\n  (func ").context("the function behind it")?;
+    let mut changed = String::new();
+    let mut calls = 0;
+    for line in text[begin..end].lines() {
+        changed.push_str(line);
+        // What the call proper returns is the status that is traced, and returned.
+        if line.trim().starts_with("call $") && line.contains("exports5proxy") {
+            changed.push_str("\n drop\n i32.const 1");
+            calls += 1;
+        }
+        changed.push('\n');
+    }
+    ensure!(calls > 0, "`{host_call}` calls nothing of that name any more:\n{}", &text[begin..end]);
+    Ok(wat::parse_str([&text[..begin], &changed, &text[end..]].concat())?)
+}
+
+pub(crate) fn one_other_status_is_told() -> Result<()> {
+    let files = Files::new(&[("requests.yaml", "requests: [{path: /x}]")])?;
+    std::fs::write(files.path("shim.wasm"), shim_with_another_status("proxy_add_header_map_value")?)?;
+    let filter = example("wat-minimal")?;
+    let arguments = [filter.as_str(), "--requests", "requests.yaml", "--shim", "shim.wasm"];
+    files.compare(&arguments)?.check(
+        1,
+        &[
+            "same       start\ndifferent  GET /x\n  trace\n",
+            "\n    -   [vm<-host] env.proxy_add_header_map_value return: 0\n",
+            "\n    +   [vm<-host] env.proxy_add_header_map_value return: 1\n",
+            "\ndifferent: 1 of 2 parts, 1 of ",
+        ],
+    )
+}
+
+pub(crate) fn unmet_expectations_are_told() -> Result<()> {
+    let requests = "requests: [{path: /, expect: {status: 404, headers: {x-hello: no}, body: no, log: [no]}}]";
+    let files = Files::new(&[("requests.yaml", requests)])?;
+    files.compare(&[&example("wat-minimal")?, "--requests", "requests.yaml"])?.check(
+        1,
+        &[
+            "different  GET /\n",
+            "expected: Envoy: the status is 200, expected 404\n",
+            "expected: Envoy: there is no header `x-hello: no`\n",
+            "expected: the other side: the body is \"ok\\n\", expected \"no\"\n",
+            "expected: the other side: no line of the log holds `no`\n",
+            "different: 1 of 2 parts, 0 of ",
+        ],
+    )
+}
+
+/// A filter with this code behind its start and in its request headers.
+fn filter(configure: &str, request: &str) -> String {
+    format!(
+        "(module (memory (export \"memory\") 1) (func (export \"proxy_abi_version_0_2_1\"))
+         (func (export \"malloc\") (param i32) (result i32) (i32.const 1024))
+         (func (export \"proxy_on_configure\") (param i32 i32) (result i32) {configure} (i32.const 1))
+         {request})"
+    )
+}
+
+const LOOP: &str = "(loop $forever (br $forever))";
+
+pub(crate) fn refused_by_envoy() -> Result<()> {
+    // The signature of ABI 0.1.0.
+    let filter = filter("", r#"(func (export "proxy_on_request_headers") (param i32 i32) (result i32) (i32.const 0))"#);
+    let files = Files::new(&[("filter.wat", &filter), ("requests.yaml", "requests: [{}]")])?;
+    files.compare(&["filter.wat", "--requests", "requests.yaml"])?.check(
+        1,
+        &[
+            "different  start",
+            "    - did not start: ",
+            "Bad function signature for: proxy_on_request_headers",
+            "    + started\n",
+            "Note: No request was sent: not Envoy runs the plugin.",
+        ],
+    )
+}
+
+pub(crate) fn a_filter_that_hangs() -> Result<()> {
+    let request =
+        format!(r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {LOOP} (i32.const 0))"#);
+    let files =
+        Files::new(&[("filter.wat", &filter("", &request)), ("requests.yaml", "requests: [{path: /1}, {path: /2}]")])?;
+    let begin = Instant::now();
+    files.compare(&["filter.wat", "--requests", "requests.yaml", "--timeout", "1s", "--all"])?.check(
+        0,
+        &[
+            "end: not within 1s\n",
+            "[host<-vm] proxy_on_request_headers has not returned\n",
+            "Note: In `GET /1` the filter did not return; the request after it was not sent.\n",
+        ],
+    )?;
+    ensure!(begin.elapsed() < Duration::from_secs(60), "it took {:?}", begin.elapsed());
+    Ok(())
+}
+
+pub(crate) fn a_filter_that_hangs_as_it_starts() -> Result<()> {
+    let files = Files::new(&[("filter.wat", &filter(LOOP, "")), ("requests.yaml", "requests: [{}]")])?;
+    files.compare(&["filter.wat", "--requests", "requests.yaml", "--start-timeout", "5s", "--all"])?.check(
+        0,
+        &["did not start: it has not started after 5 s", "Note: No request was sent: neither side runs the plugin."],
+    )
+}
+
+pub(crate) fn nothing_is_left() -> Result<()> {
+    let files = Files::new(&[("filter.wat", &filter(LOOP, "")), ("requests.yaml", "requests: [{}]")])?;
+    let mut command = files.command(&["filter.wat", "--requests", "requests.yaml"])?;
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let children = loop {
+        let children = children(child.id())?;
+        if children.len() == 2 {
+            break children;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            anyhow::bail!("it has the children {children:?}, not Envoy and a host");
+        }
+        std::thread::yield_now();
+    };
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+    let status = child.wait()?;
+    ensure!(told.success() && status.code() == Some(2), "it ended with {status}");
+    for id in children {
+        while Path::new("/proc").join(&id).join("exe").exists() {
+            ensure!(Instant::now() < deadline, "process {id} is left");
+            std::thread::yield_now();
+        }
+    }
+    Ok(())
+}
+
+/// The processes that this process started.
+fn children(id: u32) -> Result<Vec<String>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+        // A thread may end meanwhile.
+        let list = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+        children.extend(list.split_whitespace().map(str::to_owned));
+    }
+    Ok(children)
+}

@@ -1,0 +1,143 @@
+//! `tests/scenarios/EXAMPLE/NAME.yaml`: a request file for an example filter, with the settings in `NAME.toml` or else in
+//! `plugin.toml`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use proxy_wasm_adapter::compare::report::{Kind, Report, Style, terminal};
+use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
+use proxy_wasm_adapter::settings::{self, Input};
+use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter_tests::examples::Example;
+use proxy_wasm_adapter_tests::fixtures;
+use proxy_wasm_adapter_tests::trial::trial;
+
+use crate::differences::Differences;
+
+/// Scenarios whose traces have to be Envoy's, call by call.
+const IDENTICAL: usize = 40;
+
+/// A scenario.
+#[derive(Clone)]
+struct Scenario {
+    /// `EXAMPLE/NAME`
+    name: String,
+    example: Example,
+    requests: PathBuf,
+}
+
+pub(crate) fn trials() -> Result<Vec<Trial>> {
+    let differences = Differences::read()?;
+    let mut trials = Vec::new();
+    let mut names = Vec::new();
+    for scenario in all()? {
+        names.push(scenario.name.clone());
+        let expected = differences.of(&scenario.name);
+        let what = if expected.is_empty() { "is the same" } else { "differs as it is listed" };
+        trials.push(trial(format!("{} {what}", scenario.name), move || {
+            let report = scenario.run()?;
+            let found = differing_lines(&report);
+            ensure!(
+                found == expected,
+                "listed as different:\n{expected:#?}\nfound:\n{found:#?}\n{}",
+                terminal(&report, Style::default())
+            );
+            Ok(())
+        }));
+    }
+    trials.push(trial("most scenarios have Envoy's trace, call by call", move || {
+        differences.check_names(&names)?;
+        let different = names.iter().filter(|name| differences.of(name).iter().any(|line| line.contains(", trace ")));
+        let identical = names.len() - different.count();
+        ensure!(identical >= IDENTICAL, "{identical} of {}", names.len());
+        Ok(())
+    }));
+    Ok(trials)
+}
+
+fn all() -> Result<Vec<Scenario>> {
+    let root = fixtures::root().join("tests/scenarios");
+    let mut scenarios = Vec::new();
+    for example in Example::all()? {
+        let directory = root.join(&example.name);
+        let entries = std::fs::read_dir(&directory).with_context(|| format!("reads {}", directory.display()))?;
+        for entry in entries {
+            let requests = entry?.path();
+            if requests.extension().is_some_and(|extension| extension == "yaml") {
+                let name = requests.file_stem().context("a name")?.to_string_lossy();
+                let name = format!("{}/{name}", example.name);
+                scenarios.push(Scenario { name, example: example.clone(), requests });
+            }
+        }
+    }
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(scenarios)
+}
+
+/// The lines that differ, and the expectations that are not met: `PART, KIND SIGN LINE`.
+fn differing_lines(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in &report.parts {
+        for section in &part.sections {
+            let kind = match section.kind {
+                Kind::Response => "response",
+                Kind::Upstream => "upstream",
+                Kind::Callout => "callout",
+                Kind::Log => "log",
+                Kind::Trace => "trace",
+            };
+            for row in section.rows.iter().filter(|row| !row.same) {
+                let side = |sign: &str, line: &Option<String>| {
+                    line.as_ref().map(|line| format!("{}, {kind} {sign} {line}", part.name))
+                };
+                lines.extend(side("-", &row.envoy));
+                lines.extend(side("+", &row.here));
+            }
+        }
+        lines.extend(part.unmet.iter().map(|unmet| format!("{}, expected {unmet}", part.name)));
+    }
+    lines.sort();
+    lines
+}
+
+impl Scenario {
+    fn run(&self) -> Result<Report> {
+        let text = std::fs::read_to_string(&self.requests).context("reads the request file")?;
+        let requests =
+            requests::parse(&text).map_err(|problems| anyhow::anyhow!("{}: {problems:#?}", self.requests.display()))?;
+        let comparison = Comparison {
+            file: self.name.clone(),
+            filter: self.example.filter()?,
+            options: self.options()?,
+            requests,
+            envoy: Some(fixtures::tool("envoy", "ENVOY")?),
+            host: Host::Embedded { program: fixtures::binary("proxy-wasm-adapter")? },
+            timeout: Duration::from_secs(20),
+            start_timeout: Duration::from_secs(120),
+            upstream: None,
+        };
+        Ok(compare::run(&comparison)?)
+    }
+
+    fn options(&self) -> Result<proxy_wasm_adapter::Options> {
+        let own = self.requests.with_extension("toml");
+        let file = if own.exists() { own } else { self.requests.with_file_name("plugin.toml") };
+        let text = std::fs::read_to_string(&file).with_context(|| format!("reads {}", file.display()))?;
+        let shown = file.display().to_string();
+        let input = settings::parse(&shown, &text).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let mut below = Input::default();
+        below.upstream = Some("http://127.0.0.1:1".into());
+        let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
+        let options = input.over(below).resolve(&read);
+        let mut options = options.map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
+        if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
+            // The fresh build stands beside the plain one.
+            let tracing = Path::new(&plain).with_file_name("wasi02-trace.wasm");
+            let bytes = std::fs::read(&tracing).with_context(|| format!("reads {}", tracing.display()))?;
+            options.shim = Shim::from_bytes(Flavour::Tracing, bytes);
+        }
+        Ok(options)
+    }
+}
