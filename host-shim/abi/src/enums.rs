@@ -141,6 +141,24 @@ impl StreamType {
     }
 }
 
+/// What `proxy_define_metric` defines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum MetricType {
+    Counter = 0,
+    Gauge = 1,
+    Histogram = 2,
+}
+
+impl MetricType {
+    /// The metric type with this number.
+    pub fn from_u32(number: u32) -> Option<Self> {
+        use MetricType::*;
+        [Counter, Gauge, Histogram].into_iter().find(|kind| *kind as u32 == number)
+    }
+}
+
 /// WASI preview-1 error numbers that the shim returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -38,6 +38,14 @@ pub const CALLOUTS_MAX: usize = 1024;
 /// by then goes on with the next request, where the host sends it one. Reason: Envoy's workers stay.
 pub const CALLOUT_LINGER_MS: u64 = 15_000;
 
+/// Bytes of shared data and of the items in shared queues, keys included, that a VM keeps; past it the answer is
+/// `INTERNAL_FAILURE`. Reason: Envoy has no limit, and a filter that only adds would end the host.
+pub const SHARED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Metric definitions of one VM; past it the answer is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and each costs
+/// memory.
+pub const METRICS_MAX: usize = 100_000;
+
 /// Entries of a filter's function table that Wasmtime's pooling allocator takes at its defaults.
 pub const POOLED_TABLE_ELEMENTS: u64 = 20_000;
 

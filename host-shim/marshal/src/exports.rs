@@ -97,6 +97,20 @@ exports! { proxy, c,
     ) c.http_call(
         [cluster, cluster_len], [headers, headers_len], [body, body_len], [trailers, trailers_len], timeout_ms, token
     );
+    proxy_set_tick_period_milliseconds(period: u32) { c.vm().set_tick_period(period); Ok(()) };
+    proxy_get_shared_data(key: u32, key_len: u32, ptr: u32, size: u32, change: u32)
+        c.get_shared_data(key, key_len, ptr, size, change);
+    proxy_set_shared_data(key: u32, key_len: u32, value: u32, value_len: u32, change: u32)
+        c.set_shared_data(key, key_len, value, value_len, change);
+    proxy_register_shared_queue(name: u32, name_len: u32, token: u32) c.register_shared_queue(name, name_len, token);
+    proxy_resolve_shared_queue(vm: u32, vm_len: u32, name: u32, name_len: u32, token: u32)
+        c.resolve_shared_queue(vm, vm_len, name, name_len, token);
+    proxy_enqueue_shared_queue(token: u32, item: u32, item_len: u32) c.enqueue_shared_queue(token, item, item_len);
+    proxy_dequeue_shared_queue(token: u32, ptr: u32, size: u32) c.dequeue_shared_queue(token, ptr, size);
+    proxy_define_metric(kind: u32, name: u32, name_len: u32, id: u32) c.define_metric(kind, name, name_len, id);
+    proxy_increment_metric(id: u32, by: i64) c.vm().increment_metric(id, by);
+    proxy_record_metric(id: u32, value: u64) c.vm().record_metric(id, value);
+    proxy_get_metric(id: u32, value: u32) c.get_metric(id, value);
 }
 
 exports! { proxy, _,
@@ -114,22 +128,11 @@ macro_rules! unimplemented_calls {
 }
 
 unimplemented_calls! {
-    proxy_set_tick_period_milliseconds(a: u32);
     proxy_grpc_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32, k: u32, l: u32);
     proxy_grpc_stream(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32);
     proxy_grpc_send(a: u32, b: u32, c: u32, d: u32);
     proxy_grpc_cancel(a: u32);
     proxy_grpc_close(a: u32);
-    proxy_get_shared_data(a: u32, b: u32, c: u32, d: u32, e: u32);
-    proxy_set_shared_data(a: u32, b: u32, c: u32, d: u32, e: u32);
-    proxy_register_shared_queue(a: u32, b: u32, c: u32);
-    proxy_resolve_shared_queue(a: u32, b: u32, c: u32, d: u32, e: u32);
-    proxy_enqueue_shared_queue(a: u32, b: u32, c: u32);
-    proxy_dequeue_shared_queue(a: u32, b: u32, c: u32);
-    proxy_define_metric(a: u32, b: u32, c: u32, d: u32);
-    proxy_increment_metric(a: u32, b: i64);
-    proxy_record_metric(a: u32, b: i64);
-    proxy_get_metric(a: u32, b: u32);
     proxy_call_foreign_function(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32);
     envoy_resolve_dns(a: u32, b: u32, c: u32);
 }

@@ -113,9 +113,10 @@ impl<G: Guest> Plugin<G> {
         self.vm.borrow_mut().callouts.requested.pop_front()
     }
 
-    /// Whether callouts have not come back.
-    pub fn awaits_callouts(&self) -> bool {
-        self.vm.borrow().callouts.outstanding > 0
+    /// Whether callouts have not come back, or queues have items that the filter was not told of.
+    pub fn has_work(&self) -> bool {
+        let vm = self.vm.borrow();
+        vm.callouts.outstanding > 0 || !vm.ready_queues.is_empty()
     }
 
     /// Hands the filter the answers to callouts that need not be made; tells whether there were any.

@@ -20,11 +20,14 @@ mod filter_manager;
 mod headers;
 mod inline_headers;
 mod local_reply;
+mod metrics;
 mod plugin;
 mod properties;
 mod router;
+mod shared;
 mod stream;
 mod streams;
+mod timers;
 mod vm;
 
 pub use body::Body;

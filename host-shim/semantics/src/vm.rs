@@ -1,5 +1,7 @@
 //! The virtual machine: its contexts, and which of them a host call acts on.
 
+use std::collections::VecDeque;
+
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     enums::{LogLevel, Status},
@@ -10,8 +12,11 @@ use crate::{
     callouts::Callouts,
     environment::Host,
     local_reply::LocalReply,
+    metrics::Metrics,
+    shared::Shared,
     stream::{Direction, Stream},
     streams::Streams,
+    timers::Tick,
 };
 
 /// The context id of the VM itself.
@@ -46,6 +51,11 @@ pub struct Vm {
     pub(crate) host: Box<dyn Host>,
     pub(crate) streams: Streams,
     pub(crate) callouts: Callouts,
+    pub(crate) shared: Shared,
+    /// The queues that something was put into, item by item.
+    pub(crate) ready_queues: VecDeque<u32>,
+    pub(crate) metrics: Metrics,
+    pub(crate) tick: Option<Tick>,
     pub(crate) phase: Phase,
     next_context: u32,
     /// The context whose callback runs.
@@ -72,6 +82,10 @@ impl Vm {
             host,
             streams: Streams::default(),
             callouts: Callouts::default(),
+            shared: Shared::default(),
+            ready_queues: VecDeque::new(),
+            metrics: Metrics::default(),
+            tick: None,
             phase: Phase::Running,
             next_context: ROOT_CONTEXT + 1,
             current: VM_CONTEXT,

@@ -1,4 +1,4 @@
-//! Callouts: requests of the filter's own, on their way.
+//! Callouts: requests of the filter's own, on their way; and what else happens beside an exchange.
 //!
 //! They outlive the exchange that they were asked for in: what is not back when it ends is waited for a while, and then
 //! goes on in the next one.
@@ -52,7 +52,7 @@ enum Outcome {
 impl Callouts {
     /// Makes what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
     pub(crate) fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
-        let mut moved = plugin.answer_callouts();
+        let mut moved = plugin.answer_callouts() | plugin.announce_queues();
         while let Some(callout) = plugin.next_callout() {
             let token = callout.token;
             match Call::start(callout) {
@@ -111,7 +111,7 @@ impl Callouts {
 
     /// Stays for those that are still on their way, and for those that the filter then asks for.
     pub(crate) fn linger<G: Guest>(&mut self, plugin: &Plugin<G>) {
-        if !plugin.awaits_callouts() {
+        if !plugin.has_work() {
             return;
         }
         let end = monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS);
@@ -120,7 +120,7 @@ impl Callouts {
             time_passed();
             let now = WasiHost.now();
             self.check_deadlines(plugin, now);
-            if !plugin.awaits_callouts() || now >= end {
+            if !plugin.has_work() || now >= end {
                 return;
             }
             let timer = monotonic_clock::subscribe_instant(self.deadline().map_or(end, |next| next.min(end)));

@@ -60,6 +60,10 @@ impl<'a, G: Guest> Exchange<'a, G> {
         out: ResponseOutparam,
     ) {
         time_passed();
+        // One that came due while the host gave the instance no time.
+        if plugin.tick_deadline().is_some() {
+            tick(plugin, WasiHost.now());
+        }
         let incoming = request::receive(request);
         let to_head = incoming.head.method == b"HEAD";
         let id = plugin.open(incoming.head, incoming.end);
@@ -111,7 +115,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     /// Where no callout is on its way and none was asked for, nothing is looked at.
     fn call_out(&mut self) -> bool {
-        self.plugin.awaits_callouts() && self.callouts.step(self.plugin)
+        self.plugin.has_work() && self.callouts.step(self.plugin)
     }
 
     fn is_over(&self) -> bool {
@@ -352,7 +356,8 @@ impl<'a, G: Guest> Exchange<'a, G> {
         if self.idle_deadline.is_none() && idle_ms > 0 {
             self.idle_deadline = Some(WasiHost.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
         }
-        let deadlines = [self.idle_deadline, self.upstream_deadline, self.callouts.deadline()];
+        let deadlines =
+            [self.idle_deadline, self.upstream_deadline, self.callouts.deadline(), self.plugin.tick_deadline()];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             self.timer = None;
             return;
@@ -369,6 +374,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         self.timer = None;
         let now = WasiHost.now();
         self.callouts.check_deadlines(self.plugin, now);
+        tick(self.plugin, now);
         if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {
             self.upstream_deadline = None;
             self.plugin.upstream_failed(self.id, UpstreamFailure::Timeout);
@@ -387,5 +393,12 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         self.plugin.close(self.id);
         self.callouts.linger(self.plugin);
+    }
+}
+
+/// Runs the tick that is due.
+fn tick<G: Guest>(plugin: &Plugin<G>, now: u64) {
+    if plugin.tick_deadline().is_some_and(|due| due <= now) {
+        plugin.tick();
     }
 }

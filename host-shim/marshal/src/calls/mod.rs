@@ -5,4 +5,5 @@ mod callouts;
 mod general;
 mod maps;
 mod properties;
+mod shared;
 mod streams;

@@ -7,6 +7,8 @@ mod configuration;
 mod http_call;
 mod log;
 mod maps;
+mod metrics;
+mod shared;
 mod streams;
 
 use proxy_wasm_abi::enums::Status;

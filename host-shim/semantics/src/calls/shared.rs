@@ -1,0 +1,60 @@
+//! Shared data and shared queues.
+
+use std::collections::VecDeque;
+
+use proxy_wasm_abi::callbacks::Id;
+
+use super::CallResult;
+use crate::{
+    environment::Guest,
+    plugin::Plugin,
+    vm::{ROOT_CONTEXT, Vm},
+};
+
+impl Vm {
+    /// `proxy_get_shared_data`: a key's value, and what `proxy_set_shared_data` compares.
+    pub fn get_shared_data(&self, key: &[u8]) -> CallResult<(Vec<u8>, u32)> {
+        self.shared.get(key).map(|(value, change)| (value.to_vec(), change))
+    }
+
+    /// `proxy_set_shared_data`
+    pub fn set_shared_data(&mut self, key: &[u8], value: &[u8], expected: u32) -> CallResult {
+        self.shared.set(key, value, expected)
+    }
+
+    /// `proxy_register_shared_queue`: the queue's token.
+    pub fn register_shared_queue(&mut self, name: &[u8]) -> u32 {
+        self.shared.register_queue(self.settings.plugin.vm_id.as_bytes(), name)
+    }
+
+    /// `proxy_resolve_shared_queue`: the token of a queue of that VM.
+    pub fn resolve_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
+        self.shared.resolve_queue(vm_id, name)
+    }
+
+    /// `proxy_enqueue_shared_queue`: whoever registered the queue is told, once for each item.
+    pub fn enqueue_shared_queue(&mut self, token: u32, item: &[u8]) -> CallResult {
+        self.shared.enqueue(token, item)?;
+        self.ready_queues.push_back(token);
+        Ok(())
+    }
+
+    /// `proxy_dequeue_shared_queue`
+    pub fn dequeue_shared_queue(&mut self, token: u32) -> CallResult<Vec<u8>> {
+        self.shared.dequeue(token)
+    }
+}
+
+impl<G: Guest> Plugin<G> {
+    /// Tells the filter of what was put into queues so far; tells whether there was anything. What it puts there
+    /// meanwhile waits for the next call: a filter that refills its own queue must not keep the host.
+    pub fn announce_queues(&self) -> bool {
+        let ready: VecDeque<u32> = std::mem::take(&mut self.vm.borrow_mut().ready_queues);
+        for &token in &ready {
+            if let Some(returned) = self.call(ROOT_CONTEXT, Id::QueueReady, &[ROOT_CONTEXT, token]) {
+                self.act(returned.actions);
+            }
+        }
+        !ready.is_empty()
+    }
+}
