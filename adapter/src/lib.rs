@@ -3,10 +3,10 @@
 //! [`adapt`] is the recipe; each stage is a file named after it.
 //!
 //! ```text
-//! filter.wasm ─► check ─► filter ─► bridge ─► link ─► provenance ─► validate ─► filter.component.wasm
-//!                every    no name   the glue  with    sha256 and
-//!                problem  twice     module    the     settings
-//!                at once                      shim
+//! filter.wasm ─► check ─► filter ─► bridge ─► prune ─► link ─► provenance ─► validate ─► filter.component.wasm
+//!                every    no name   the glue  the      with    sha256 and
+//!                problem  twice     module    shim     the     settings
+//!                at once                               shim
 //! ```
 //!
 //! # Lexicon
@@ -34,6 +34,7 @@ mod filter;
 pub mod inspect;
 mod link;
 pub mod provenance;
+mod prune;
 mod relatives;
 pub mod serve;
 pub mod settings;
@@ -41,7 +42,10 @@ pub mod shim;
 mod stubs;
 mod text;
 
+use std::collections::HashSet;
+
 use proxy_wasm_abi::bridge::FILTER;
+use proxy_wasm_abi::host_calls::HOST_CALLS;
 use proxy_wasm_abi::settings::Settings;
 
 pub use check::is_component;
@@ -118,13 +122,17 @@ fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Erro
         return Err(Error::Filter(errors));
     }
 
+    let imported: HashSet<String> = facts.imports.iter().map(|import| import.name.clone()).collect();
     let embeddable = filter::embeddable(filter)?;
     let wiring = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases);
     let mut parts = wiring.stubs;
     parts.push(Part { name: FILTER.into(), bytes: embeddable.bytes.into_owned(), imports: wiring.filter_imports });
     parts.extend(bridge::generate(options.bridge, &abi, &options.settings.encode()));
 
-    let linked = link::link(options.shim.bytes(), &parts)?;
+    let shim = prune::prune(options.shim.bytes(), |export| {
+        imported.contains(export) || HOST_CALLS.iter().all(|call| call.name != export)
+    })?;
+    let linked = link::link(&shim, &parts)?;
     let provenance = Provenance::new(filter, embeddable.changed, options.shim.bytes(), options);
     let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;

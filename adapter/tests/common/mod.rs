@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use proxy_wasm_abi::bridge;
-use proxy_wasm_abi::callbacks::CALLBACKS;
+use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_abi::host_calls::{HOST_CALLS, Type};
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
 use proxy_wasm_adapter::Options;
@@ -65,15 +65,13 @@ pub(crate) fn stand_in() -> Vec<u8> {
             (list("param", &mut params.iter().copied()), list("result", &mut results.iter().copied()));
         writeln!(text, r#"(import "bridge" "{name}" (func ${name}{params}{results}))"#).unwrap();
     }
-    for callback in CALLBACKS {
-        let (name, params) = (callback.name, " i32".repeat(callback.params));
-        let result = if callback.result { "(result i32)" } else { "" };
-        writeln!(text, r#"(import "bridge" "{name}" (func ${name} (param{params}) {result}))"#).unwrap();
-    }
     for call in HOST_CALLS.iter().filter(|call| call.name != "proxy_log") {
         let (params, result) = (list("param", &mut call.params()), if call.result { "(result i32)" } else { "" });
         let body = if call.result { "i32.const 12" } else { "" };
         writeln!(text, r#"(func (export "{}"){params} {result} {body})"#, call.name).unwrap();
+    }
+    for (name, id) in [("configure", Id::Configure), ("request_headers", Id::RequestHeaders)] {
+        writeln!(text, "(global ${name} i32 (i32.const {}))", id as u32).unwrap();
     }
     text.push_str(
         r#"
@@ -90,13 +88,18 @@ pub(crate) fn stand_in() -> Vec<u8> {
         (func (export "wasi:http/incoming-handler@0.2.0#handle") (param i32 i32))
         (func (export "proxy-wasm:adapter/plugin@0.1.0#start") (result i32)
           (local $size i32) (local $at i32)
-          (call $start)
+          (drop (call $start (i32.const 0)))
+          (drop (call $start (i32.const 1)))
+          (drop (call $start (i32.const 2)))
+          (drop (call $start (i32.const 3)))
           (local.set $size (call $settings_size))
           (call $settings_read (i32.const 4096))
           (local.set $at (call $allocate (local.get $size)))
           (call $memory_write (local.get $at) (i32.const 4096) (local.get $size))
-          (drop (call $proxy_on_configure (local.get $at) (local.get $size)))
-          (drop (call $proxy_on_request_headers (i32.const 2) (i32.const 3) (i32.const 1)))
+          (drop (call $call (global.get $configure) (local.get $at) (local.get $size)
+            (i32.const 0) (i32.const 0) (i32.const 0)))
+          (drop (call $call (global.get $request_headers) (i32.const 2) (i32.const 3) (i32.const 1)
+            (i32.const 0) (i32.const 0)))
           (drop (call $memory_pages))
           (drop (call $abi_version))
           (i32.store (i32.const 16) (i32.const 1))

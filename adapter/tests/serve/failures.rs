@@ -134,7 +134,7 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
          at SHIM!proxy_get_buffer_bytes\n    \
          at broken!read_configuration\n    \
          at broken!proxy_on_configure"
-            .replace("SHIM", "proxy_wasm_shim_wasi02.wasm")
+            .replace("SHIM", "proxy-wasm shim")
     );
 }
 

@@ -54,7 +54,7 @@ async fn a_filter_that_traps() {
         "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
          wasm trap: wasm `unreachable` instruction executed\n    \
          at broken!my_allocator\n    \
-         at proxy_wasm_shim_wasi02.wasm!proxy_get_header_map_pairs\n    \
+         at proxy-wasm shim!proxy_get_header_map_pairs\n    \
          at broken!read_headers\n    \
          at broken!on_request",
     );
@@ -68,7 +68,7 @@ async fn a_filter_without_names_that_traps() {
         &stderr,
         "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
          wasm trap: wasm `unreachable` instruction executed\n    \
-         at proxy_wasm_shim_wasi02.wasm!proxy_get_header_map_pairs\n    \
+         at proxy-wasm shim!proxy_get_header_map_pairs\n    \
          at filter!proxy_on_request_headers\n    \
          and 2 without a name",
     );
