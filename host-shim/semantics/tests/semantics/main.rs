@@ -1,8 +1,10 @@
 //! What the semantics do, as a host and a filter see it: each test is a sentence about Envoy 1.40 that was measured.
 
+mod beside;
 mod bodies;
 mod buffers;
 mod callbacks;
+mod callouts;
 mod common;
 mod contexts;
 mod egress;

@@ -1,0 +1,137 @@
+//! What belongs to no stream: ticks, shared data, queues and metrics.
+
+use proxy_wasm_abi::{enums::Status, limits::SHARED_BYTES_MAX};
+
+use crate::common::{Bed, Id};
+
+const MS: u64 = 1_000_000;
+
+#[test]
+fn a_tick_comes_a_period_after_the_last_one() {
+    let bed = Bed::new();
+    assert_eq!(bed.plugin.tick_deadline(), None);
+    assert!(!bed.plugin.tick(), "nobody asked for it");
+    bed.plugin.vm().set_tick_period(200);
+    assert_eq!(bed.plugin.tick_deadline(), Some(200 * MS));
+    bed.set_clocks(0, 250 * MS);
+    assert!(bed.plugin.tick());
+    assert_eq!(bed.trace(), ["tick(1)"]);
+    assert_eq!(bed.plugin.tick_deadline(), Some(450 * MS));
+    bed.plugin.vm().set_tick_period(0);
+    assert_eq!(bed.plugin.tick_deadline(), None);
+}
+
+#[test]
+fn a_tick_can_end_itself() {
+    let bed = Bed::new();
+    bed.plugin.vm().set_tick_period(1);
+    bed.on(Id::Tick, |filter| {
+        filter.vm().set_tick_period(0);
+        0
+    });
+    assert!(bed.plugin.tick());
+    assert_eq!(bed.plugin.tick_deadline(), None);
+}
+
+#[test]
+fn shared_data_compares_changes() {
+    let bed = Bed::new();
+    let mut vm = bed.plugin.vm();
+    assert_eq!(vm.get_shared_data(b"k"), Err(Status::NotFound));
+    assert_eq!(vm.set_shared_data(b"k", b"1", 0), Ok(()));
+    assert_eq!(vm.get_shared_data(b"k"), Ok((b"1".to_vec(), 1)));
+    assert_eq!(vm.set_shared_data(b"k", b"2", 1), Ok(()));
+    assert_eq!(vm.set_shared_data(b"k", b"3", 1), Err(Status::CasMismatch));
+    assert_eq!(vm.set_shared_data(b"new", b"", 5), Ok(()), "a new key has nothing to compare with");
+    assert_eq!(vm.get_shared_data(b"new"), Ok((Vec::new(), 3)), "changes are counted over all keys");
+    assert_eq!(vm.get_shared_data(b"k"), Ok((b"2".to_vec(), 2)));
+}
+
+#[test]
+fn shared_data_is_bounded() {
+    let bed = Bed::new();
+    let mut vm = bed.plugin.vm();
+    let half = vec![0; SHARED_BYTES_MAX / 2 - 1];
+    assert_eq!(vm.set_shared_data(b"a", &half, 0), Ok(()));
+    assert_eq!(vm.set_shared_data(b"b", &half, 0), Ok(()));
+    assert_eq!(vm.set_shared_data(b"c", b"", 0), Err(Status::InternalFailure));
+    assert_eq!(vm.set_shared_data(b"a", b"", 0), Ok(()), "what is replaced makes room");
+    assert_eq!(vm.set_shared_data(b"c", b"", 0), Ok(()));
+}
+
+#[test]
+fn queues_keep_their_order_and_announce_each_item() {
+    let bed = Bed::with(|settings| settings.plugin.vm_id = "vm".into());
+    {
+        let mut vm = bed.plugin.vm();
+        assert_eq!(vm.register_shared_queue(b"q"), 1);
+        assert_eq!(vm.register_shared_queue(b"q"), 1, "it is the same one");
+        assert_eq!(vm.register_shared_queue(b"r"), 2);
+        assert_eq!(vm.resolve_shared_queue(b"vm", b"q"), Ok(1));
+        assert_eq!(vm.resolve_shared_queue(b"", b"q"), Err(Status::NotFound));
+        for item in [b"a".as_slice(), b""] {
+            assert_eq!(vm.enqueue_shared_queue(1, item), Ok(()));
+        }
+        for token in [0, 3] {
+            assert_eq!(vm.enqueue_shared_queue(token, b""), Err(Status::NotFound));
+            assert_eq!(vm.dequeue_shared_queue(token), Err(Status::NotFound));
+        }
+    }
+    bed.on(Id::QueueReady, |filter| {
+        let item = filter.vm().dequeue_shared_queue(1);
+        filter.note(format!("{item:?}"));
+        0
+    });
+    assert!(bed.plugin.has_work());
+    assert!(bed.plugin.announce_queues());
+    assert_eq!(bed.trace(), ["queue_ready(1,1)", "  Ok([97])", "queue_ready(1,1)", "  Ok([])"]);
+    assert!(!bed.plugin.announce_queues());
+    assert_eq!(bed.plugin.vm().dequeue_shared_queue(1), Err(Status::Empty));
+}
+
+#[test]
+fn a_queue_that_refills_itself_does_not_keep_the_host() {
+    let bed = Bed::new();
+    let token = bed.plugin.vm().register_shared_queue(b"q");
+    bed.plugin.vm().enqueue_shared_queue(token, b"a").unwrap();
+    bed.on(Id::QueueReady, move |filter| {
+        filter.vm().enqueue_shared_queue(token, b"a").unwrap();
+        0
+    });
+    assert!(bed.plugin.announce_queues());
+    assert_eq!(bed.trace(), ["queue_ready(1,1)"]);
+    assert!(bed.plugin.has_work());
+}
+
+#[test]
+fn metrics_have_envoys_ids_and_rules() {
+    let bed = Bed::new();
+    let mut vm = bed.plugin.vm();
+    for (kind, name, id) in [(0, "c", 4), (1, "g", 5), (2, "h", 6), (1, "g2", 9), (0, "c", 8)] {
+        assert_eq!(vm.define_metric(kind, name.as_bytes()), Ok(id));
+    }
+    assert_eq!(vm.define_metric(3, b"x"), Err(Status::BadArgument));
+    assert_eq!(vm.increment_metric(4, 5), Ok(()));
+    assert_eq!(vm.get_metric(8), Ok(5), "one name is one counter");
+    for by in [0, -1] {
+        assert_eq!(vm.increment_metric(4, by), Err(Status::BadArgument));
+    }
+    assert_eq!(vm.record_metric(4, 9), Ok(()));
+    assert_eq!(vm.get_metric(4), Ok(14), "recording adds to a counter");
+    assert_eq!(vm.increment_metric(5, -7), Ok(()));
+    assert_eq!(vm.get_metric(5), Ok(7_u64.wrapping_neg()));
+    assert_eq!(vm.record_metric(5, 42), Ok(()));
+    assert_eq!(vm.get_metric(5), Ok(42));
+    assert_eq!(vm.record_metric(6, 7), Ok(()));
+    assert_eq!(vm.increment_metric(6, 1), Err(Status::BadArgument));
+    assert_eq!(vm.get_metric(6), Err(Status::BadArgument));
+    for id in [0, 12, 401] {
+        assert_eq!(vm.increment_metric(id, 1), Err(Status::NotFound));
+        assert_eq!(vm.record_metric(id, 1), Err(Status::NotFound));
+        assert_eq!(vm.get_metric(id), Err(Status::NotFound));
+    }
+    for id in [3, 7, u32::MAX] {
+        assert_eq!(vm.increment_metric(id, 1), Err(Status::BadArgument));
+        assert_eq!(vm.record_metric(id, 1), Err(Status::NotFound));
+    }
+}
