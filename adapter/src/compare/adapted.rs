@@ -62,7 +62,7 @@ impl Host {
                 let (command, name, address) = from_template(template, &file).await?;
                 (command, name, Some(address))
             }
-            Self::Endpoint(url) => return endpoint(url, directory).await.map(Started::Running),
+            Self::Endpoint(url) => return endpoint(url, directory).await.map(Box::new).map(Started::Running),
         };
         let shown = command.as_std().get_program().to_string_lossy().into_owned();
         let failed = |source| Error::Start { command: shown, source };
@@ -102,7 +102,7 @@ async fn wait(
         if let Some(address) = listening {
             let output = Output::Shim(process, lines);
             let (early, _directory) = (Vec::new(), directory.clone());
-            return Ok(Started::Running(Running { side, address, output, early, _directory }));
+            return Ok(Started::Running(Box::new(Running { side, address, output, early, _directory })));
         }
         if started.elapsed() > patience {
             if address.is_none() {

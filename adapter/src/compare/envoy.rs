@@ -140,13 +140,8 @@ impl Envoy {
             let (command, output) = (process.command.clone(), String::new());
             return Err(Error::Silent { command, address: None, time: begin.elapsed(), output });
         };
-        Ok(Started::Running(Running {
-            side,
-            address,
-            output: Output::Envoy(process, lines),
-            early,
-            _directory: directory.clone(),
-        }))
+        let (output, _directory) = (Output::Envoy(process, lines), directory.clone());
+        Ok(Started::Running(Box::new(Running { side, address, output, early, _directory })))
     }
 }
 

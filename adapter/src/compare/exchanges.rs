@@ -91,7 +91,7 @@ fn unreadable(source: std::io::Error) -> Error {
 async fn ask(
     comparison: &Comparison,
     origins: &Origins,
-    mut sides: [Running; 2],
+    mut sides: [Box<Running>; 2],
     last_callback: Option<&str>,
 ) -> Result<Found, Error> {
     let mut start = [Vec::new(), Vec::new()];
@@ -200,8 +200,7 @@ impl Found {
         let [envoy, here] = &self.start;
         let mut parts = vec![sections::start([envoy, here], outcomes, visible, &mut normaliser)];
         for (request, [envoy, here]) in comparison.requests.requests.iter().zip(&self.requests) {
-            let upstream = origins.upstream.address;
-            parts.push(sections::request(request, [envoy, here], upstream, visible, &mut normaliser));
+            parts.push(sections::request(request, [envoy, here], origins, visible, &mut normaliser));
         }
         if self.restarted {
             normaliser.used(Rule::Starts);

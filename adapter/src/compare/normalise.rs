@@ -38,8 +38,8 @@ impl Rule {
             }
             Self::EnvoyHeaders => "Envoy's headers: `x-envoy-*` is left out, as Envoy adds it by itself",
             Self::Host => {
-                "host: the upstream's `host` is shown as the upstream's own, as a wasi:http host always sends the \
-                 authority that it connects to"
+                "host: what an upstream or a cluster gets as `host` is shown as its own address, as a wasi:http host \
+                 always sends the authority that it connects to"
             }
             Self::Contexts => {
                 "contexts: streams are numbered as they come in each request, as a host that makes new instances counts \
@@ -107,16 +107,16 @@ impl Normaliser {
         self.message(first, message, None)
     }
 
-    /// What a server got, as lines. A wasi:http host chooses the upstream's `host`.
-    pub(super) fn requests(&mut self, requests: &[Message], host: Option<SocketAddr>) -> Vec<String> {
+    /// What the server at this address got, as lines. A wasi:http host sends it its own address as `host`.
+    pub(super) fn requests(&mut self, requests: &[Message], address: SocketAddr) -> Vec<String> {
         if requests.is_empty() {
             return vec!["no request".into()];
         }
-        let host = host.map(|host| host.to_string());
+        let host = address.to_string();
         let mut lines = Vec::new();
         for message in requests {
             let first = message.first.clone().unwrap_or_else(|| "no request".into());
-            lines.extend(self.message(first, message, host.as_deref()));
+            lines.extend(self.message(first, message, Some(&host)));
         }
         lines
     }
@@ -219,7 +219,7 @@ mod tests {
             end: End::Complete,
         };
         assert_eq!(
-            normaliser.requests(&[message], Some(address)),
+            normaliser.requests(&[message], address),
             [
                 "GET /",
                 "host: <upstream>",

@@ -43,6 +43,11 @@ impl Origins {
         self.clusters.iter().map(cluster).collect()
     }
 
+    /// The address of a cluster.
+    pub(super) fn cluster(&self, name: &str) -> Option<SocketAddr> {
+        self.clusters.get(name).map(|origin| origin.address)
+    }
+
     /// Their addresses, and what reports call them.
     pub(super) fn names(&self) -> Vec<(SocketAddr, String)> {
         let clusters = self.clusters.iter().map(|(name, origin)| (origin.address, format!("<cluster {name}>")));

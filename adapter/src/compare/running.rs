@@ -43,7 +43,7 @@ pub(super) enum Output {
 
 /// What became of a side's start.
 pub(super) enum Started {
-    Running(Running),
+    Running(Box<Running>),
     /// It runs no such plugin, in its own words; what the plugin did before.
     Refused {
         side: Side,

@@ -1,11 +1,11 @@
 //! From what was seen on both sides to the parts of a report.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use super::align::{Item, align};
 use super::message::Message;
 use super::normalise::{self, Normaliser, Rule};
+use super::origins::Origins;
 use super::output::Line;
 use super::report::{Kind, Part, Row, Section};
 use super::requests::{Expect, Request};
@@ -66,14 +66,14 @@ pub(super) fn start(
 pub(super) fn request(
     request: &Request,
     [envoy, here]: [&Seen; 2],
-    upstream: SocketAddr,
+    origins: &Origins,
     visible: Visible,
     normaliser: &mut Normaliser,
 ) -> Part {
     let mut sections =
         vec![messages(Kind::Response, None, normaliser.response(&envoy.response), normaliser.response(&here.response))];
     if visible.upstream {
-        let mut requests = |requests: &[Message]| normaliser.requests(requests, Some(upstream));
+        let mut requests = |requests: &[Message]| normaliser.requests(requests, origins.upstream.address);
         let [of_envoy, of_here] = [&envoy.upstream, &here.upstream].map(|seen| requests(seen));
         sections.push(messages(Kind::Upstream, None, of_envoy, of_here));
         for (name, of_envoy) in &envoy.clusters {
@@ -81,7 +81,8 @@ pub(super) fn request(
             if of_envoy.is_empty() && of_here.is_empty() {
                 continue;
             }
-            let [of_envoy, of_here] = [of_envoy, of_here].map(|seen| normaliser.requests(seen, None));
+            let Some(address) = origins.cluster(name) else { continue };
+            let [of_envoy, of_here] = [of_envoy, of_here].map(|seen| normaliser.requests(seen, address));
             sections.push(messages(Kind::Callout, Some(name.clone()), of_envoy, of_here));
         }
     }
@@ -118,7 +119,9 @@ fn output(lines: [&[Line]; 2], hangs: [bool; 2], visible: Visible, normaliser: &
     if visible.trace {
         let calls = [trace::calls(lines[0], hangs[0]), trace::calls(lines[1], hangs[1])];
         let rows = normalise::traces(calls, normaliser);
-        sections.push(Section { kind: Kind::Trace, name: None, same: rows.iter().all(|row| row.same), rows });
+        if !rows.is_empty() {
+            sections.push(Section { kind: Kind::Trace, name: None, same: rows.iter().all(|row| row.same), rows });
+        }
     }
     sections
 }

@@ -226,6 +226,32 @@ pub(crate) fn nothing_is_left() -> Result<()> {
     Ok(())
 }
 
+/// Calls `auth` and waits for its answer.
+const CALLOUT: &str = r#"(module
+    (import "env" "proxy_http_call"
+        (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "auth")
+    (data (i32.const 16) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\06\00\00\00\0a\00\00\00\04\00\00\00"
+        ":method\00GET\00:path\00/check\00:authority\00auth\00")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) (i32.const 2048))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (call $call (i32.const 0) (i32.const 4) (i32.const 16) (i32.const 69) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 1000) (i32.const 1024))))"#;
+
+pub(crate) fn clusters_are_asked() -> Result<()> {
+    let requests = "requests: [{path: /}]\nclusters: {auth: {body: allowed}}";
+    let files = Files::new(&[("filter.wat", CALLOUT), ("requests.yaml", requests)])?;
+    let outcome = files.compare(&["filter.wat", "--requests", "requests.yaml", "--json"])?;
+    let report: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.stderr.clone())?;
+    let sections = report["parts"][1]["sections"].as_array().context("sections")?;
+    let callout = sections.iter().find(|section| section["kind"] == "callout").context("a section for the cluster")?;
+    let rows = callout["rows"].as_array().context("rows")?;
+    ensure!(callout["name"] == "auth" && rows.iter().any(|row| row["envoy"] == "GET /check"), "{callout}");
+    Ok(())
+}
+
 /// The processes that this process started.
 fn children(id: u32) -> Result<Vec<String>> {
     let mut children = Vec::new();

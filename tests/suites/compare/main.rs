@@ -10,14 +10,17 @@ use anyhow::Result;
 use libtest_mimic::Arguments;
 use proxy_wasm_adapter_tests::trial::trial;
 
+type Run = fn() -> Result<()>;
+
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
     let mut trials = scenarios::trials()?;
-    let commands: [(&str, fn() -> Result<()>); 17] = [
+    let commands: [(&str, Run); 18] = [
         ("an example is the same", command::an_example_is_the_same),
         ("one other status of the shim is told with its call", command::one_other_status_is_told),
         ("what was expected and did not come is told", command::unmet_expectations_are_told),
         ("what only Envoy refuses differs, in its own words", command::refused_by_envoy),
+        ("callout clusters are asked, and what they get is shown", command::clusters_are_asked),
         ("a filter that hangs is given up", command::a_filter_that_hangs),
         ("a filter that hangs as it starts is given up", command::a_filter_that_hangs_as_it_starts),
         ("no process is left when it is told to end", command::nothing_is_left),

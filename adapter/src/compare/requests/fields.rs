@@ -156,12 +156,15 @@ fn read_name(text: &str) -> Result<String, String> {
     is_token(text).then(|| text.into()).ok_or_else(|| format!("`{text}` is no name of a header: {TOKEN}"))
 }
 
-fn name() -> Scalar<String, fn(&str) -> Result<String, String>> {
+/// A function of a scalar's text.
+type Read<T> = fn(&str) -> Result<T, String>;
+
+fn name() -> Scalar<String, Read<String>> {
     Scalar { expected: "the name of a header", stand_in: String::new(), read: read_name }
 }
 
-fn value() -> Scalar<Vec<u8>, fn(&str) -> Result<Vec<u8>, String>> {
-    let read: fn(&str) -> _ = |text| {
+fn value() -> Scalar<Vec<u8>, Read<Vec<u8>>> {
+    let read: Read<_> = |text| {
         if text.contains(['\r', '\n', '\0']) {
             return Err(format!("{text:?} is no value of a header: it has no line breaks and no NUL"));
         }
