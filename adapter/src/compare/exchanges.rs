@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use proxy_wasm_abi::settings::Settings;
 
 use super::error::Error;
-use super::message::End;
+use super::message::{End, Message};
 use super::normalise::{Normaliser, Rule};
 use super::origins::Origins;
 use super::output::Line;
@@ -119,7 +119,7 @@ async fn ask(
         found.requests.push(both);
         let mut ends = Vec::new();
         for side in &mut sides {
-            ends.extend(side.ended().map(|status| format!("{} ended ({status})", side.side.name)));
+            ends.extend(side.ended().map(|how| format!("{} {how}", side.side.name)));
         }
         if hangs {
             ends.push("the filter did not return".into());
@@ -147,11 +147,16 @@ async fn one(
 ) -> Result<Seen, Error> {
     origins.behave(Some(request), &comparison.requests)?;
     let host = origins.upstream.address.to_string();
-    let response = client::send(request, side.address, &host, comparison.timeout).await;
+    let address = side.address;
+    let response = tokio::select! {
+        response = client::send(request, address, &host, comparison.timeout) => response,
+        () = side.watch() => Message::default(),
+    };
     let mut lines = Vec::new();
     side.settle(&mut lines, last_callback).await.map_err(unreadable)?;
     let (upstream, clusters) = origins.requests().await;
-    let hangs = matches!(response.end, End::TimedOut(_)) && trace::runs(&lines);
+    let given_up = matches!(response.end, End::TimedOut(_)) || side.ended().is_some();
+    let hangs = given_up && trace::runs(&lines);
     Ok(Seen { response, upstream, clusters, lines, hangs })
 }
 

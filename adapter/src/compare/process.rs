@@ -1,15 +1,15 @@
 //! A child process whose output is kept in a file, so that it never waits for its reader.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
-/// Bytes of output that are kept; a process that writes more is ended.
-const MOST_OUTPUT: u64 = 256 << 20;
+/// Bytes of output that are read; a process that writes more is ended.
+const MOST_OUTPUT: u64 = 16 << 20;
 
 /// A process that ends when this is dropped.
 pub(super) struct Process {
@@ -41,17 +41,28 @@ impl Process {
 
     /// What it wrote since the last call.
     pub(super) fn output(&mut self) -> io::Result<Vec<u8>> {
+        self.check_output()?;
         let mut bytes = Vec::new();
-        self.read += self.output.read_to_end(&mut bytes)? as u64;
-        if self.read > MOST_OUTPUT {
-            self.child.start_kill()?;
-        }
+        let left = MOST_OUTPUT.saturating_sub(self.read);
+        self.read += (&self.output).take(left).read_to_end(&mut bytes)? as u64;
         Ok(bytes)
     }
 
+    /// Ends it if it wrote too much; whether it did.
+    pub(super) fn check_output(&mut self) -> io::Result<bool> {
+        let too_much = self.output.metadata()?.len() > MOST_OUTPUT;
+        if too_much && self.ended().is_none() {
+            self.child.start_kill()?;
+        }
+        Ok(too_much)
+    }
+
     /// All that it wrote so far.
-    pub(super) fn all_output(&self) -> io::Result<String> {
-        fs::read(&self.file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    pub(super) fn all_output(&mut self) -> io::Result<String> {
+        self.check_output()?;
+        let mut bytes = Vec::new();
+        File::open(&self.file)?.take(MOST_OUTPUT).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// How it ended, if it did.

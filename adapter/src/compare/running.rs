@@ -16,6 +16,9 @@ use super::trace;
 /// How often the output is looked at.
 pub(super) const GLANCE: Duration = Duration::from_millis(5);
 
+/// How often it is looked whether it writes too much.
+const WATCH: Duration = Duration::from_millis(100);
+
 /// How long nothing more may come, where all that is known to be expected is there.
 const QUIET: Duration = Duration::from_millis(30);
 
@@ -66,9 +69,18 @@ impl Running {
 
     /// How its process ended, if it did.
     pub(super) fn ended(&mut self) -> Option<String> {
-        match &mut self.output {
-            Output::Envoy(process, _) | Output::Shim(process, _) => process.ended().map(|status| status.to_string()),
-            Output::Nothing => None,
+        let (Output::Envoy(process, _) | Output::Shim(process, _)) = &mut self.output else { return None };
+        if process.check_output().unwrap_or(false) {
+            return Some("wrote too much and was ended".into());
+        }
+        process.ended().map(|status| format!("ended ({status})"))
+    }
+
+    /// Looks from time to time whether it writes too much, which ends it.
+    pub(super) async fn watch(&mut self) {
+        loop {
+            tokio::time::sleep(WATCH).await;
+            self.ended();
         }
     }
 

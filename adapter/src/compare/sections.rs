@@ -10,6 +10,7 @@ use super::output::Line;
 use super::report::{Kind, Part, Row, Section};
 use super::requests::{Expect, Request};
 use super::trace;
+use crate::digest::sha256;
 
 /// What one side did with one request.
 #[derive(Clone, Debug, Default)]
@@ -126,9 +127,21 @@ fn output(lines: [&[Line]; 2], hangs: [bool; 2], visible: Visible, normaliser: &
     sections
 }
 
+/// A line that can be read, with the length and the digest of what it leaves out.
+fn shortened(line: String) -> String {
+    const LONGEST: usize = 1000;
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => {
+            let digest = sha256(line.as_bytes());
+            format!("{}… ({} bytes, sha256 {})", &line[..end], line.len(), digest.get(..16).unwrap_or_default())
+        }
+        None => line,
+    }
+}
+
 fn log(lines: &[Line], normaliser: &mut Normaliser) -> Vec<Item> {
     let record = |line: &Line| match line {
-        Line::Log { level, text } => Some(Item::from(normaliser.text(&format!("[{level}] {text}")))),
+        Line::Log { level, text } => Some(Item::from(normaliser.text(&shortened(format!("[{level}] {text}"))))),
         _ => None,
     };
     lines.iter().filter_map(record).collect()

@@ -190,6 +190,19 @@ pub(crate) fn a_filter_that_hangs() -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn a_filter_that_writes_without_end() -> Result<()> {
+    let request = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (loop $forever (drop (call $log (i32.const 2) (i32.const 0) (i32.const 60000))) (br $forever)) (i32.const 0))"#;
+    let log = r#"(module (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))"#;
+    let filter = filter("", request).replacen("(module", log, 1);
+    let files = Files::new(&[("filter.wat", &filter), ("requests.yaml", "requests: [{path: /1}, {path: /2}]")])?;
+    let outcome = files.compare(&["filter.wat", "--requests", "requests.yaml"])?;
+    outcome
+        .check(1, &["In `GET /1` Envoy 1.40.0 wrote too much and was ended", "serve wrote too much and was ended"])?;
+    ensure!(outcome.stdout.len() < 1 << 20, "the report has {} bytes", outcome.stdout.len());
+    Ok(())
+}
+
 pub(crate) fn a_filter_that_hangs_as_it_starts() -> Result<()> {
     let files = Files::new(&[("filter.wat", &filter(LOOP, "")), ("requests.yaml", "requests: [{}]")])?;
     files.compare(&["filter.wat", "--requests", "requests.yaml", "--start-timeout", "5s", "--all"])?.check(

@@ -15,13 +15,14 @@ type Run = fn() -> Result<()>;
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
     let mut trials = scenarios::trials()?;
-    let commands: [(&str, Run); 18] = [
+    let commands: [(&str, Run); 19] = [
         ("an example is the same", command::an_example_is_the_same),
         ("one other status of the shim is told with its call", command::one_other_status_is_told),
         ("what was expected and did not come is told", command::unmet_expectations_are_told),
         ("what only Envoy refuses differs, in its own words", command::refused_by_envoy),
         ("callout clusters are asked, and what they get is shown", command::clusters_are_asked),
         ("a filter that hangs is given up", command::a_filter_that_hangs),
+        ("a filter that writes without end is ended", command::a_filter_that_writes_without_end),
         ("a filter that hangs as it starts is given up", command::a_filter_that_hangs_as_it_starts),
         ("no process is left when it is told to end", command::nothing_is_left),
         ("a new instance for each request is the same", hosts::a_new_instance_for_each_request),

@@ -7,6 +7,9 @@ use super::{Kind, Part, Report, Row, Section};
 /// Equal lines that are shown around those that differ.
 const AROUND: usize = 2;
 
+/// Lines of a section that are shown, unless all are.
+const MOST: usize = 200;
+
 /// How to show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,7 +95,8 @@ fn section(out: &mut String, section: &Section, style: Style) -> std::fmt::Resul
         (Kind::Trace, _) => "trace".into(),
     };
     writeln!(out, "  {}", style.paint("1", &title))?;
-    let shown = shown(&section.rows, style.all);
+    let mut shown = shown(&section.rows, style.all);
+    let more = if style.all { Vec::new() } else { shown.split_off(MOST.min(shown.len())) };
     let mut phase = None;
     let mut last = None;
     for index in shown {
@@ -111,7 +115,10 @@ fn section(out: &mut String, section: &Section, style: Style) -> std::fmt::Resul
         last = Some(index);
         self::row(out, row, style)?;
     }
-    Ok(())
+    if more.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "    … and {} more lines; `--all` shows them", more.len())
 }
 
 /// Which rows are shown.
