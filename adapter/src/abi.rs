@@ -18,6 +18,8 @@ pub(crate) struct Abi {
     pub(crate) allocator: Option<&'static str>,
     /// Whether it imports what reads properties.
     pub(crate) reads_properties: bool,
+    /// The foreign functions that it names.
+    pub(crate) foreign_functions: Vec<&'static str>,
     /// What runs before the first callback.
     pub(crate) start: Start,
 }
@@ -75,6 +77,7 @@ impl Abi {
         Self {
             version,
             markers,
+            foreign_functions: Vec::new(),
             reads_properties: facts.imports.iter().any(|import| import.name == "proxy_get_property"),
             callbacks: CALLBACKS.iter().map(|callback| shape(facts, callback)).collect(),
             allocator: ALLOCATORS.iter().copied().find(|name| exports(name)),

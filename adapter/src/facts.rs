@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memmem;
+use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction};
 use proxy_wasm_abi::host_calls::{HostCall, Type};
 use wasmparser::{ExternalKind, MemoryType, Parser, Payload, TypeRef, ValType};
 
@@ -174,6 +176,17 @@ impl Facts {
             }
         }
         Ok(facts)
+    }
+
+    /// The foreign functions whose names stand in the module, where it can call any.
+    pub(crate) fn foreign_functions(&self, module: &[u8]) -> Vec<&'static ForeignFunction> {
+        if self.imports.iter().all(|import| import.name != "proxy_call_foreign_function") {
+            return Vec::new();
+        }
+        FOREIGN_FUNCTIONS
+            .iter()
+            .filter(|function| function.export.is_some() && memmem::find(module, function.name.as_bytes()).is_some())
+            .collect()
     }
 
     /// The type of the function exported under this name.

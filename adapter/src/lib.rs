@@ -45,6 +45,7 @@ mod text;
 use std::collections::HashSet;
 
 use proxy_wasm_abi::bridge::FILTER;
+use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction};
 use proxy_wasm_abi::host_calls::HOST_CALLS;
 use proxy_wasm_abi::settings::Settings;
 
@@ -114,7 +115,9 @@ pub fn adapt(filter: &[u8], options: &Options) -> Result<Adapted, Error> {
 
 /// The recipe.
 fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Error> {
-    let abi = abi::Abi::of(&facts);
+    let mut abi = abi::Abi::of(&facts);
+    let foreign = facts.foreign_functions(filter);
+    abi.foreign_functions = foreign.iter().map(|function| function.name).collect();
     let problems = check::check(&facts, &abi, options.stub_unknown_imports);
     let (errors, warnings): (Vec<_>, _) =
         problems.into_iter().partition(|problem| problem.severity() == Severity::Error);
@@ -130,7 +133,10 @@ fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Erro
     parts.extend(bridge::generate(options.bridge, &abi, &options.settings.encode()));
 
     let shim = prune::prune(options.shim.bytes(), |export| {
-        imported.contains(export) || HOST_CALLS.iter().all(|call| call.name != export)
+        let is_foreign = |function: &&ForeignFunction| function.export == Some(export);
+        imported.contains(export)
+            || foreign.iter().any(|function| is_foreign(function))
+            || (HOST_CALLS.iter().all(|call| call.name != export) && !FOREIGN_FUNCTIONS.iter().any(|f| is_foreign(&f)))
     })?;
     let linked = link::link(&shim, &parts)?;
     let provenance = Provenance::new(filter, embeddable.changed, options.shim.bytes(), options);

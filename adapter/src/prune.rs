@@ -150,8 +150,7 @@ impl<F: Fn(&str) -> bool> Reencode for Pruner<F> {
                     for naming in functions {
                         let naming = naming?;
                         if self.is_live(naming.index) {
-                            // Without the hash, which tells a reader of backtraces nothing.
-                            kept.append(naming.index, &format!("{:#}", rustc_demangle::demangle(naming.name)));
+                            kept.append(naming.index, &shown(naming.name));
                         }
                     }
                 }
@@ -166,6 +165,11 @@ impl<F: Fn(&str) -> bool> Reencode for Pruner<F> {
         }
         Ok(())
     }
+}
+
+/// A function's name as backtraces show it: without its hash, and with our crates' names cut short.
+fn shown(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol)).replace("proxy_wasm_shim_", "").replace("proxy_wasm_", "")
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! function of the bridge, even where it only calls the filter's: so a host's backtrace names it, however the filter's own
 //! function is called or stripped. One with the parameters of ABI 0.1.0 is called without the last argument.
 
-use proxy_wasm_abi::bridge::{ALLOCATORS, FILTER, START_FUNCTIONS};
+use proxy_wasm_abi::bridge::{ALLOCATORS, FILTER, SHIM, START_FUNCTIONS};
 use proxy_wasm_abi::callbacks::CALLBACKS;
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 
 use wasm_encoder::{BlockType, InstructionSink};
 
@@ -21,6 +22,8 @@ pub(super) struct Imports {
     allocator: Option<u32>,
     /// One for each of the table that is called.
     start: Vec<Option<u32>>,
+    /// One for each foreign function of the table that the filter names.
+    foreign: Vec<Option<u32>>,
 }
 
 /// Imports what is called of the filter.
@@ -46,7 +49,14 @@ pub(super) fn import(builder: &mut Builder, abi: &Abi) -> Imports {
         }
         start.push(Some(builder.import_function(FILTER, name, &Signature::i32s(params, usize::from(result)))));
     }
-    Imports { callbacks, allocator, start }
+    let foreign = FOREIGN_FUNCTIONS
+        .iter()
+        .map(|function| {
+            let export = function.export.filter(|_| abi.foreign_functions.contains(&function.name))?;
+            Some(builder.import_function(SHIM, export, &Signature::i32s(0, 0)))
+        })
+        .collect();
+    Imports { callbacks, allocator, start, foreign }
 }
 
 /// Exports what the shim calls of the filter, and what it asks about it.
@@ -81,6 +91,13 @@ pub(super) fn export(builder: &mut Builder, abi: &Abi, imports: &Imports, settin
             Some(allocator) => code.local_get(0).call(allocator),
             None => code.i32_const(0),
         };
+    });
+    builder.function("foreign", &signature("foreign"), |code| {
+        for (index, function) in (0..).zip(&imports.foreign) {
+            if let Some(function) = function {
+                code.local_get(0).i32_const(index).i32_eq().if_(BlockType::Empty).call(*function).end();
+            }
+        }
     });
     let called = imports.start.iter().enumerate().fold(0, |bits, (i, import)| bits | i32::from(import.is_some()) << i);
     builder.function("start_functions", &signature("start_functions"), |code| {

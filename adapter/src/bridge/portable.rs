@@ -32,7 +32,11 @@ pub(super) fn generate(abi: &Abi, settings: &[u8]) -> Vec<Part> {
         Part { name: COPY.into(), bytes: copy(), imports: sources(&[SHIM, FILTER]) },
         Part { name: SETTINGS.into(), bytes: self::settings(settings), imports: sources(&[SHIM]) },
         Part { name: SIZE.into(), bytes: size(), imports: sources(&[FILTER]) },
-        Part { name: MODULE.into(), bytes: main(abi, settings), imports: sources(&[FILTER, COPY, SETTINGS, SIZE]) },
+        Part {
+            name: MODULE.into(),
+            bytes: main(abi, settings),
+            imports: sources(&[SHIM, FILTER, COPY, SETTINGS, SIZE]),
+        },
     ]
 }
 

@@ -26,6 +26,7 @@
   (export "reads_properties" (func $reads_properties))
   (export "allocator" (func $allocator))
   (export "allocate" (func $allocate))
+  (export "foreign" (func $foreign))
   (export "start_functions" (func $start_functions))
   (export "start" (func $start))
   (export "call" (func $call))
@@ -72,10 +73,11 @@
     local.get 0
     call $filter.malloc
   )
-  (func $start_functions (;16;) (type 4) (result i32)
+  (func $foreign (;16;) (type 1) (param i32))
+  (func $start_functions (;17;) (type 4) (result i32)
     i32.const 3
   )
-  (func $start (;17;) (type 2) (param i32) (result i32)
+  (func $start (;18;) (type 2) (param i32) (result i32)
     local.get 0
     i32.const 0
     i32.eq
@@ -95,16 +97,16 @@
     end
     i32.const 0
   )
-  (func $proxy_on_request_headers (;18;) (type 7) (param i32 i32 i32) (result i32)
+  (func $proxy_on_request_headers (;19;) (type 7) (param i32 i32 i32) (result i32)
     local.get 0
     local.get 1
     call $filter.proxy_on_request_headers
   )
-  (func $proxy_on_log (;19;) (type 1) (param i32)
+  (func $proxy_on_log (;20;) (type 1) (param i32)
     local.get 0
     call $filter.proxy_on_log
   )
-  (func $call (;20;) (type 8) (param i32 i32 i32 i32 i32 i32) (result i32)
+  (func $call (;21;) (type 8) (param i32 i32 i32 i32 i32 i32) (result i32)
     block ;; label = @1
       block ;; label = @2
         block ;; label = @3

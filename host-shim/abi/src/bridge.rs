@@ -18,6 +18,7 @@
 //! | `allocator` | `() -> i32` | which of [`ALLOCATORS`] the filter has; past the end for none |
 //! | `allocate` | `(len: i32) -> i32` | calls it; 0 where there is none |
 //! | `call` | `(i: i32, argument: i32 × 5) -> i32` | calls callback *i* with its ABI 0.2.1 arguments, those that it lacks 0; 0 where it has no result or is not there |
+//! | `foreign` | `(i: i32)` | calls what the shim exports for row *i* of [`FOREIGN_FUNCTIONS`](crate::foreign_functions::FOREIGN_FUNCTIONS), if the filter names that function |
 //! | `start_functions` | `() -> i32` | bit *i*: function *i* of [`START_FUNCTIONS`] is to be called, in this order |
 //! | `start` | `(i: i32) -> i32` | calls it; 0 where it has no result |
 //!
@@ -55,6 +56,7 @@ pub const FUNCTIONS: &[(&str, &[crate::host_calls::Type], &[crate::host_calls::T
         ("allocator", &[], &[I32]),
         ("allocate", &[I32], &[I32]),
         ("call", &[I32, I32, I32, I32, I32, I32], &[I32]),
+        ("foreign", &[I32], &[]),
         ("start_functions", &[], &[I32]),
         ("start", &[I32], &[I32]),
     ]

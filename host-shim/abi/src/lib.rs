@@ -8,6 +8,7 @@
 pub mod bridge;
 pub mod callbacks;
 pub mod enums;
+pub mod foreign_functions;
 pub mod host_calls;
 pub mod limits;
 pub mod pairs;

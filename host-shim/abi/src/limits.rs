@@ -38,6 +38,14 @@ pub const CALLOUTS_MAX: usize = 1024;
 /// by then goes on with the next request, where the host sends it one. Reason: Envoy's workers stay.
 pub const CALLOUT_LINGER_MS: u64 = 15_000;
 
+/// Bytes that the foreign function `uncompress` makes; more is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and a few
+/// bytes can stand for gigabytes.
+pub const UNCOMPRESSED_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Milliseconds that the start of a plugin waits for callouts: those of its `proxy_on_configure` and those of the ticks
+/// that run at once, all together. What is not back by then goes on with the first request.
+pub const START_WAIT_MS: u64 = 15_000;
+
 /// Bytes of shared data and of the items in shared queues, keys included, that a VM keeps; past it the answer is
 /// `INTERNAL_FAILURE`. Reason: Envoy has no limit, and a filter that only adds would end the host.
 pub const SHARED_BYTES_MAX: usize = 64 * 1024 * 1024;

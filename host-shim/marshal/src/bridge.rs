@@ -23,6 +23,7 @@ unsafe extern "C" {
     safe fn callbacks_of_0_1_0() -> u64;
     safe fn reads_properties() -> u32;
     safe fn allocator() -> u32;
+    safe fn foreign(function: u32);
     safe fn start_functions() -> u32;
     safe fn memory_pages() -> u32;
     fn memory_read(into: *mut u8, from: u32, len: usize);
@@ -76,6 +77,10 @@ impl Memory for Filter {
         let at = trace::guest_call(trace(), name, &[len], true, || allocate(len));
         self.allocating.set(false);
         at
+    }
+
+    fn foreign(&self, function: u32) {
+        foreign(function);
     }
 }
 

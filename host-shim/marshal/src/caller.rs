@@ -18,6 +18,10 @@ pub trait Memory {
 
     /// Calls the filter's allocator; 0 where it failed.
     fn allocate(&self, len: u32) -> u32;
+
+    /// Runs this row of [`FOREIGN_FUNCTIONS`](proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS), if the component
+    /// has it.
+    fn foreign(&self, function: u32);
 }
 
 /// A host call in progress.
@@ -37,7 +41,7 @@ impl<'a, G: Guest + Memory> Caller<'a, G> {
         self.plugin.vm()
     }
 
-    fn memory(&self) -> &'a G {
+    pub(crate) fn memory(&self) -> &'a G {
         self.plugin.guest()
     }
 

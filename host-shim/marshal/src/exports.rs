@@ -107,6 +107,9 @@ exports! { proxy, c,
         c.resolve_shared_queue(vm, vm_len, name, name_len, token);
     proxy_enqueue_shared_queue(token: u32, item: u32, item_len: u32) c.enqueue_shared_queue(token, item, item_len);
     proxy_dequeue_shared_queue(token: u32, ptr: u32, size: u32) c.dequeue_shared_queue(token, ptr, size);
+    proxy_call_foreign_function(
+        name: u32, name_len: u32, arguments: u32, arguments_len: u32, ptr: u32, size: u32
+    ) c.call_foreign_function([name, name_len], [arguments, arguments_len], ptr, size);
     proxy_define_metric(kind: u32, name: u32, name_len: u32, id: u32) c.define_metric(kind, name, name_len, id);
     proxy_increment_metric(id: u32, by: i64) c.vm().increment_metric(id, by);
     proxy_record_metric(id: u32, value: u64) c.vm().record_metric(id, value);
@@ -133,7 +136,6 @@ unimplemented_calls! {
     proxy_grpc_send(a: u32, b: u32, c: u32, d: u32);
     proxy_grpc_cancel(a: u32);
     proxy_grpc_close(a: u32);
-    proxy_call_foreign_function(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32);
     envoy_resolve_dns(a: u32, b: u32, c: u32);
 }
 
@@ -206,4 +208,23 @@ extern "C" fn pthread_equal(left: u32, right: u32) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn emscripten_notify_memory_growth(memory: u32) {
     trace::host_call(bridge::trace(), "env", "emscripten_notify_memory_growth", &[memory.into()], || None);
+}
+
+/// The foreign functions, which only the bridge calls.
+macro_rules! foreign_functions {
+    ($($export:ident $function:ident;)*) => {
+        $(#[unsafe(no_mangle)]
+        extern "C" fn $export() {
+            if let Some(plugin) = bridge::current() {
+                plugin.vm().run_foreign(proxy_wasm_semantics::foreign::$function);
+            }
+        })*
+    };
+}
+
+foreign_functions! {
+    foreign_clear_route_cache clear_route_cache;
+    foreign_compress compress;
+    foreign_uncompress uncompress;
+    foreign_declare_property declare_property;
 }

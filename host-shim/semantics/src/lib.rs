@@ -32,7 +32,7 @@ mod vm;
 
 pub use body::Body;
 pub use callouts::{Callout, CalloutResponse};
-pub use calls::{Blob, CallResult};
+pub use calls::{Blob, CallResult, foreign};
 pub use connection::Request;
 pub use egress::{Egress, Frame};
 pub use environment::{Guest, Host};

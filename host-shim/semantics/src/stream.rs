@@ -183,6 +183,8 @@ pub(crate) struct Stream {
     pub(crate) effects: VecDeque<Effect>,
     /// What `proxy_set_property` stored.
     pub(crate) filter_state: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The property names that the filter declared.
+    pub(crate) declared_properties: Vec<Vec<u8>>,
     pub(crate) facts: Facts,
 }
 
@@ -224,6 +226,7 @@ impl Stream {
             destroyed: false,
             effects: VecDeque::new(),
             filter_state: Vec::new(),
+            declared_properties: Vec::new(),
             facts,
         }
     }

@@ -10,6 +10,7 @@ use proxy_wasm_abi::{
 
 use crate::{
     callouts::Callouts,
+    calls::foreign::Foreign,
     environment::Host,
     local_reply::LocalReply,
     metrics::Metrics,
@@ -55,6 +56,9 @@ pub struct Vm {
     /// The queues that something was put into, item by item.
     pub(crate) ready_queues: VecDeque<u32>,
     pub(crate) metrics: Metrics,
+    pub(crate) foreign: Foreign,
+    /// The names that the root context declared.
+    declared_properties: Vec<Vec<u8>>,
     pub(crate) tick: Option<Tick>,
     pub(crate) phase: Phase,
     next_context: u32,
@@ -85,6 +89,8 @@ impl Vm {
             shared: Shared::default(),
             ready_queues: VecDeque::new(),
             metrics: Metrics::default(),
+            foreign: Foreign::default(),
+            declared_properties: Vec::new(),
             tick: None,
             phase: Phase::Running,
             next_context: ROOT_CONTEXT + 1,
@@ -147,6 +153,15 @@ impl Vm {
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
         let context = self.context();
         self.streams.get_mut(context)
+    }
+
+    /// The property names that the context declared.
+    pub(crate) fn declared_properties(&mut self) -> &mut Vec<Vec<u8>> {
+        let context = self.context();
+        match self.streams.get_mut(context) {
+            Some(stream) => &mut stream.declared_properties,
+            None => &mut self.declared_properties,
+        }
     }
 
     /// Tells the operator, once, that the filter asked for what is not there: some filters go on as if nothing had

@@ -2,6 +2,7 @@
 
 mod buffers;
 mod callouts;
+mod foreign;
 mod general;
 mod maps;
 mod properties;

@@ -5,11 +5,12 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     callbacks::Id,
     enums::{Errno, Status},
-    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings},
+    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
 use proxy_wasm_semantics::{Direction, Effect, Guest, HeaderMap, Host, Kind, Plugin, Request};
 
@@ -47,6 +48,16 @@ pub(super) struct Fake {
 }
 
 impl Memory for Fake {
+    fn foreign(&self, function: u32) {
+        let plugin = self.plugin.upgrade().expect("the plugin calls");
+        let name = FOREIGN_FUNCTIONS[function as usize].name;
+        if name == "compress" {
+            plugin.vm().run_foreign(proxy_wasm_semantics::foreign::compress);
+        } else if name == "uncompress" {
+            plugin.vm().run_foreign(proxy_wasm_semantics::foreign::uncompress);
+        }
+    }
+
     fn len(&self, _needed: u64) -> u64 {
         self.memory.borrow().len() as u64
     }
@@ -212,6 +223,7 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> 
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection { forwarded_proto: false, request_id: false, ..Connection::default() },
+        upkeep: Upkeep::default(),
     };
     let log = Rc::new(RefCell::new(Vec::new()));
     let script: Script = Rc::new(script);

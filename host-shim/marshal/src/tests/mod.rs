@@ -1,6 +1,7 @@
 //! The host calls on a memory that the test holds: what they read and write, in which order they check, and what they
 //! return where a pointer, a length or the filter's allocator is bad.
 
+mod beside;
 mod buffers;
 mod filter;
 mod general;

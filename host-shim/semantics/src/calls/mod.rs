@@ -4,6 +4,7 @@
 mod buffers;
 mod clocks;
 mod configuration;
+pub mod foreign;
 mod http_call;
 mod log;
 mod maps;

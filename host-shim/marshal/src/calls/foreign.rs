@@ -1,0 +1,46 @@
+//! Foreign functions.
+
+use proxy_wasm_abi::{enums::Status, foreign_functions::FOREIGN_FUNCTIONS};
+use proxy_wasm_semantics::Guest;
+
+use crate::caller::{Caller, Memory, Outcome};
+
+impl<G: Guest + Memory> Caller<'_, G> {
+    pub(crate) fn call_foreign_function(
+        &self,
+        name: [u32; 2],
+        arguments: [u32; 2],
+        pointer: u32,
+        size: u32,
+    ) -> Outcome {
+        let [name, arguments] = [name, arguments].map(|[at, len]| self.bytes(at, len));
+        let (name, arguments) = (name?, arguments?);
+        let function = FOREIGN_FUNCTIONS.iter().position(|function| function.name.as_bytes() == name);
+        let function = function.ok_or(Status::NotFound)?;
+        let row = &FOREIGN_FUNCTIONS[function];
+        if row.export.is_none() {
+            self.vm().note_unimplemented(row.name);
+            return Err(Status::Unimplemented);
+        }
+        self.vm().begin_foreign(arguments);
+        self.memory().foreign(function as u32);
+        let Some(result) = self.vm().end_foreign() else {
+            // The name was put together at run time, so the adapter did not see it.
+            self.vm().note_unimplemented(row.name);
+            return Err(Status::Unimplemented);
+        };
+        // Where the filter wants no result, it gets none.
+        let wanted = pointer != 0 && size != 0;
+        match result {
+            Ok(bytes) if wanted => self.give(&bytes, pointer, size),
+            Ok(_) => Ok(()),
+            Err(status) => {
+                if wanted {
+                    self.put_u32(pointer, 0)?;
+                    self.put_u32(size, 0)?;
+                }
+                Err(status)
+            }
+        }
+    }
+}
