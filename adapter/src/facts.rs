@@ -178,14 +178,17 @@ impl Facts {
         Ok(facts)
     }
 
-    /// The foreign functions whose names stand in the module, where it can call any.
-    pub(crate) fn foreign_functions(&self, module: &[u8]) -> Vec<&'static ForeignFunction> {
+    /// The foreign functions whose names stand in the module, and these others, where it can call any.
+    pub(crate) fn foreign_functions(&self, module: &[u8], others: &[String]) -> Vec<&'static ForeignFunction> {
         if self.imports.iter().all(|import| import.name != "proxy_call_foreign_function") {
             return Vec::new();
         }
         FOREIGN_FUNCTIONS
             .iter()
-            .filter(|function| function.export.is_some() && memmem::find(module, function.name.as_bytes()).is_some())
+            .filter(|function| {
+                let named = || memmem::find(module, function.name.as_bytes()).is_some();
+                function.export.is_some() && (others.iter().any(|other| other == function.name) || named())
+            })
             .collect()
     }
 

@@ -71,6 +71,8 @@ pub struct Options {
     pub bridge: bridge::Kind,
     /// Let imports that are no host calls become functions that trap.
     pub stub_unknown_imports: bool,
+    /// Foreign functions that the component has besides those whose names stand in the filter.
+    pub foreign_functions: Vec<String>,
     /// The host side of the ABI.
     pub shim: Shim,
 }
@@ -78,7 +80,13 @@ pub struct Options {
 impl Options {
     /// These settings, and the default of everything else.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, bridge: bridge::Kind::default(), stub_unknown_imports: false, shim: Shim::default() }
+        Self {
+            settings,
+            bridge: bridge::Kind::default(),
+            stub_unknown_imports: false,
+            foreign_functions: Vec::new(),
+            shim: Shim::default(),
+        }
     }
 }
 
@@ -116,7 +124,7 @@ pub fn adapt(filter: &[u8], options: &Options) -> Result<Adapted, Error> {
 /// The recipe.
 fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Error> {
     let mut abi = abi::Abi::of(&facts);
-    let foreign = facts.foreign_functions(filter);
+    let foreign = facts.foreign_functions(filter, &options.foreign_functions);
     abi.foreign_functions = foreign.iter().map(|function| function.name).collect();
     let problems = check::check(&facts, &abi, options.stub_unknown_imports);
     let (errors, warnings): (Vec<_>, _) =

@@ -43,6 +43,9 @@ pub struct Provenance {
     pub trace: bool,
     /// Whether imports that are no host calls became functions that trap.
     pub stub_unknown_imports: bool,
+    /// The foreign functions that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_functions: Vec<String>,
     /// The plugin's settings.
     pub settings: Shown,
 }
@@ -74,6 +77,7 @@ impl Provenance {
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,
+            foreign_functions: options.foreign_functions.clone(),
             settings: Shown::of(&options.settings),
         }
     }

@@ -48,8 +48,10 @@ pub struct Input {
     pub x_request_id: Option<bool>,
     pub buffer_limit: Option<u32>,
     pub stream_idle_timeout: Option<u64>,
+    pub startup_ticks: Option<u32>,
     pub bridge: Option<bridge::Kind>,
     pub stub_unknown_imports: Option<bool>,
+    pub foreign_functions: Vec<String>,
 }
 
 /// Bytes, or the file that holds them.
@@ -123,8 +125,14 @@ impl Input {
             x_request_id: self.x_request_id.or(below.x_request_id),
             buffer_limit: self.buffer_limit.or(below.buffer_limit),
             stream_idle_timeout: self.stream_idle_timeout.or(below.stream_idle_timeout),
+            startup_ticks: self.startup_ticks.or(below.startup_ticks),
             bridge: self.bridge.or(below.bridge),
             stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
+            foreign_functions: if self.foreign_functions.is_empty() {
+                below.foreign_functions
+            } else {
+                self.foreign_functions
+            },
         }
     }
 }

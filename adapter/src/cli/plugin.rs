@@ -34,8 +34,10 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   x_request_id = true
   buffer_limit = 1048576
   stream_idle_timeout = 300000
+  startup_ticks = 0
   bridge = "memory-copy"
   stub_unknown_imports = false
+  foreign_functions = ["compress"]
 "#;
 
 /// How to adapt a filter.
@@ -126,6 +128,10 @@ pub(super) struct Plugin {
     #[arg(long, value_name = "MS", help_heading = "Routing")]
     stream_idle_timeout: Option<u64>,
 
+    /// Ticks that run at once when the plugin starts, for a filter that fills a cache from them; requests wait up to 15 s
+    #[arg(long, value_name = "N", help_heading = "Plugin")]
+    startup_ticks: Option<u32>,
+
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
     #[arg(long, value_name = "KIND", value_parser = bridge_kinds(), help_heading = "Component")]
     bridge: Option<Kind>,
@@ -133,6 +139,10 @@ pub(super) struct Plugin {
     /// Let imports that are no host calls become functions that trap
     #[arg(long, help_heading = "Component")]
     stub_unknown_imports: bool,
+
+    /// Foreign function to have, though its name does not stand in the filter; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Component")]
+    foreign_function: Vec<String>,
 
     /// Write every call across the ABI to stderr, in the form of Envoy's `wasm:trace` log
     #[arg(long, help_heading = "Component")]
@@ -206,8 +216,10 @@ impl Plugin {
         input.x_request_id = self.no_x_request_id.then_some(false);
         input.buffer_limit = self.buffer_limit;
         input.stream_idle_timeout = self.stream_idle_timeout;
+        input.startup_ticks = self.startup_ticks;
         input.bridge = self.bridge;
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
+        input.foreign_functions = self.foreign_function;
         input
     }
 }

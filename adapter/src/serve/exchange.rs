@@ -21,7 +21,7 @@ pub(super) type ResponseBody = Either<GuestBody, NoBody>;
 
 /// Answers requests.
 pub(super) struct Host {
-    pub(super) pool: Pool,
+    pub(super) pool: Arc<Pool>,
     pub(super) gate: Gate,
     pub(super) plugin: String,
 }

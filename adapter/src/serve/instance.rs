@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use super::fields;
 use super::logs::{Lines, Output, Stream};
 use super::meter::Meter;
 use super::outgoing::Client;
+use super::plugin::Plugin;
 use super::program::Program;
 use super::request::RequestBody;
 use super::state::State;
@@ -59,16 +60,24 @@ impl Failure {
     }
 }
 
+/// How long an instance may take between two requests without a sign of life: ours never waits there.
+const TEND_LIMIT: Duration = Duration::from_secs(30);
+
 /// A running component.
 pub(super) struct Instance {
     /// Whoever reads an unfinished request body of this instance learns by it that no more will come.
     abandoned: Arc<AtomicBool>,
     store: Store<State>,
     handler: Proxy,
+    plugin: Plugin,
     meter: Meter,
     logs: [Lines; 2],
     /// Requests that it has served.
     pub(super) served: u32,
+    /// When it wants to be tended, unless a request comes first.
+    pub(super) wake: Option<Instant>,
+    /// Something of it is on its way that is lost when it is let go.
+    pub(super) unfinished: bool,
 }
 
 impl Instance {
@@ -85,7 +94,8 @@ impl Instance {
 
         let instance = meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::of_instantiating)?;
         let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
-        if let Some(start) = &program.start {
+        let plugin = program.plugin.load(&mut store, &instance).map_err(Failure::Instantiate)?;
+        if let Some(start) = &program.plugin.start {
             let start = instance
                 .get_typed_func::<(), (Result<(), String>,)>(&mut store, start)
                 .map_err(Failure::Instantiate)?;
@@ -97,7 +107,30 @@ impl Instance {
                 Err(trap) => return Err(Failure::Trapped(trap)),
             }
         }
-        Ok(Self { abandoned, store, handler, meter, logs, served: 0 })
+        let mut instance =
+            Self { abandoned, store, handler, plugin, meter, logs, served: 0, wake: None, unfinished: false };
+        if instance.has_upkeep() {
+            instance.tend().await.map_err(Failure::Trapped)?;
+        }
+        Ok(instance)
+    }
+
+    /// Whether it is to be tended between requests.
+    pub(super) fn has_upkeep(&self) -> bool {
+        self.plugin.acts_between_requests()
+    }
+
+    /// Lets the plugin do what is due between requests.
+    ///
+    /// After an error the instance must not be used again.
+    pub(super) async fn tend(&mut self) -> wasmtime::Result<()> {
+        let call = tokio::time::timeout(TEND_LIMIT, self.plugin.idle(&mut self.store));
+        let result = self.meter.run(call).await;
+        self.logs.iter().for_each(Lines::flush);
+        let pending = result.map_err(|_| wasmtime::Error::msg("it waits for something between requests"))??;
+        self.wake = pending.wake.and_then(|wake| Instant::now().checked_add(Duration::from_nanos(wake)));
+        self.unfinished = pending.unfinished;
+        Ok(())
     }
 
     /// Serves one request; the answer goes to `answer` as soon as the component has it.

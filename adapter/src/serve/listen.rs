@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::error::Error;
 use super::exchange::Host;
@@ -55,7 +55,7 @@ impl Server {
         };
         let pool = Pool::start(recipe, options.max_instance_reuse).await?;
         let host = Arc::new(Host {
-            pool,
+            pool: Arc::new(pool),
             gate: Gate::new(options.max_concurrency, options.max_queue),
             plugin: options.plugin_name.clone(),
         });
@@ -77,6 +77,7 @@ impl Server {
         let connection = builder();
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let keeper = Aborted(tokio::spawn(host.pool.clone().keep()));
         let mut trim = tokio::time::interval(TRIM);
         let mut end = std::pin::pin!(end);
         loop {
@@ -101,7 +102,7 @@ impl Server {
             }
         }
 
-        drop(listener);
+        drop((listener, keeper));
         tracing::info!(running = host.gate.running(), "shutting down");
         let drained = async {
             graceful.shutdown().await;
@@ -110,6 +111,15 @@ impl Server {
         if tokio::time::timeout(grace, drained).await.is_err() {
             tracing::warn!(running = host.gate.running(), "the grace period is over: cutting off what still runs");
         }
+    }
+}
+
+/// A task that ends with its owner.
+struct Aborted(JoinHandle<()>);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -17,7 +17,8 @@
 //! | `state` | what a store holds: WASI, HTTP, limits |
 //! | `meter` | how long a filter computes, and when it is stopped |
 //! | `instance` | one running component, from its start to its last request |
-//! | `pool` | idle instances, ready for the next request |
+//! | `plugin` | what an adapted component exports besides its handler |
+//! | `pool` | idle instances, ready for the next request, and what they do meanwhile |
 //! | `gate` | how many requests run and wait |
 //! | `exchange` | one request and its response |
 //! | `fields` | header fields, in the order of the wire |
@@ -31,6 +32,10 @@
 //!
 //! Unlike Envoy's default, a trap fails the requests of its own instance only: the next request gets another instance,
 //! as with Envoy's `FAIL_RELOAD`, but at once.
+//!
+//! An instance is to a plugin what a worker thread's VM is to Envoy: each ticks by itself, from its start on, and gets the
+//! answers to its own callouts. Here they come and go with the traffic, so a plugin that ticks is never left without one,
+//! and one that needs a cache filled before it sees a request says so by `--startup-ticks`.
 //!
 //! Architecture invariant: an instance serves one request at a time, and an instance that did not come back from a
 //! request in good order never serves another.
@@ -46,6 +51,7 @@ mod logs;
 mod meter;
 mod options;
 mod outgoing;
+mod plugin;
 mod pool;
 mod program;
 mod request;

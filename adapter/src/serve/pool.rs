@@ -1,8 +1,10 @@
-//! Idle instances, ready for the next request.
+//! Idle instances, ready for the next request, and what they do meanwhile: ticks, the answers to callouts, queues.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::error::Error;
 use super::instance::{Failure, Instance, Recipe};
@@ -11,24 +13,65 @@ use super::trap::Report;
 /// How long an instance is kept that no request needs.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long a request waits for an instance that is being tended, before it gets a new one: a tick takes less, and a new
+/// instance has its caches empty.
+const TENDED_WAIT: Duration = Duration::from_millis(50);
+
+/// How long an instance that has served enough is kept for what it has on its way.
+const LAST_WORK: Duration = Duration::from_secs(15);
+
 /// Makes instances, and keeps those that are idle.
 pub(super) struct Pool {
     recipe: Recipe,
     max_reuse: u32,
-    /// The longest idle first.
-    idle: Mutex<VecDeque<(Instant, Instance)>>,
+    resting: Mutex<Resting>,
+    /// An instance rests that wants to be tended earlier than the others.
+    earlier: Notify,
+    /// An instance came back from being tended, or will not.
+    tended: Notify,
+}
+
+#[derive(Default)]
+struct Resting {
+    /// The longest without a request first.
+    idle: VecDeque<Idle>,
+    /// How many are being tended, and will be idle again.
+    tended: usize,
+}
+
+struct Idle {
+    since: Instant,
+    instance: Instance,
+}
+
+impl Resting {
+    fn add(&mut self, idle: Idle) {
+        let at = self.idle.partition_point(|other| other.since <= idle.since);
+        self.idle.insert(at, idle);
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.idle.iter().filter_map(|idle| idle.instance.wake).min()
+    }
+
+    /// Takes an instance out whose time has come.
+    fn take_due(&mut self, now: Instant) -> Option<Idle> {
+        let due = self.idle.iter().position(|idle| idle.instance.wake.is_some_and(|wake| wake <= now))?;
+        self.tended += 1;
+        self.idle.remove(due)
+    }
 }
 
 impl Pool {
     /// A pool that holds one started instance.
     pub(super) async fn start(recipe: Recipe, max_reuse: u32) -> Result<Self, Error> {
-        let pool = Self { recipe, max_reuse, idle: Mutex::default() };
+        let pool = Self { recipe, max_reuse, resting: Mutex::default(), earlier: Notify::new(), tended: Notify::new() };
         let first = Instance::new(&pool.recipe).await.map_err(|failure| match failure {
             Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
             Failure::Refused(reason) => Error::Refused { reason },
             Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
         })?;
-        pool.put_back(first);
+        pool.resting().add(Idle { since: Instant::now(), instance: first });
         Ok(pool)
     }
 
@@ -39,32 +82,117 @@ impl Pool {
 
     /// An instance for one request: the one that was used last, whose memory is warm, or a new one.
     pub(super) async fn take(&self) -> Result<Instance, Failure> {
-        let idle = self.idle().pop_back();
-        match idle {
-            Some((_, instance)) => Ok(instance),
-            None => Instance::new(&self.recipe).await,
+        if let Ok(Some(instance)) = tokio::time::timeout(TENDED_WAIT, self.take_idle()).await {
+            return Ok(instance);
+        }
+        Instance::new(&self.recipe).await
+    }
+
+    /// The idle instance that was used last; waits while none is idle but one soon will be.
+    async fn take_idle(&self) -> Option<Instance> {
+        loop {
+            let tended = self.tended.notified();
+            {
+                let mut resting = self.resting();
+                if let Some(idle) = resting.idle.pop_back() {
+                    return Some(idle.instance);
+                }
+                if resting.tended == 0 {
+                    return None;
+                }
+            }
+            tended.await;
         }
     }
 
     /// Keeps an instance that served a request in good order, unless it has served enough.
-    pub(super) fn put_back(&self, instance: Instance) {
-        if instance.served < self.max_reuse {
-            self.idle().push_back((Instant::now(), instance));
+    pub(super) fn put_back(self: &Arc<Self>, instance: Instance) {
+        let idle = Idle { since: Instant::now(), instance };
+        if idle.instance.has_upkeep() {
+            self.resting().tended += 1;
+            tokio::spawn(self.clone().tend(idle));
+        } else if idle.instance.served < self.max_reuse {
+            self.resting().add(idle);
+        }
+    }
+
+    /// Tends idle instances when they want it, as long as it is polled.
+    pub(super) async fn keep(self: Arc<Self>) {
+        loop {
+            let earlier = self.earlier.notified();
+            let next = self.resting().next_wake();
+            match next {
+                None => earlier.await,
+                Some(next) => {
+                    tokio::select! {
+                        () = earlier => continue,
+                        () = tokio::time::sleep_until(next.into()) => {}
+                    }
+                }
+            }
+            let now = Instant::now();
+            loop {
+                let due = self.resting().take_due(now);
+                let Some(idle) = due else { break };
+                tokio::spawn(self.clone().tend(idle));
+            }
+        }
+    }
+
+    /// Tends an instance that was taken out for it, and lets it rest again.
+    async fn tend(self: Arc<Self>, mut idle: Idle) {
+        let result = idle.instance.tend().await;
+        let worn_out = {
+            let mut resting = self.resting();
+            resting.tended -= 1;
+            let worn_out = idle.instance.served >= self.max_reuse;
+            // A plugin that ticks keeps the caches of its last instance, however much that has served; not where each
+            // request was to have its own.
+            let last = resting.idle.is_empty() && resting.tended == 0 && self.max_reuse > 1;
+            match &result {
+                Ok(()) if worn_out && !(last && idle.instance.wake.is_some()) => Some(idle),
+                Ok(()) => {
+                    resting.add(idle);
+                    None
+                }
+                Err(_) => None,
+            }
+        };
+        self.tended.notify_waiters();
+        self.earlier.notify_one();
+        if let Err(error) = result {
+            tracing::error!("{}", self.report(&error));
+        }
+        if let Some(idle) = worn_out {
+            self.finish(idle.instance).await;
+        }
+    }
+
+    /// Stays with an instance that has served enough until what it has on its way is back.
+    async fn finish(&self, mut instance: Instance) {
+        let end = Instant::now() + LAST_WORK;
+        while instance.unfinished && Instant::now() < end {
+            let wake = instance.wake.unwrap_or(end).min(end);
+            tokio::time::sleep_until(wake.into()).await;
+            if let Err(error) = instance.tend().await {
+                tracing::error!("{}", self.report(&error));
+                return;
+            }
         }
     }
 
     /// Drops the instances that no request needed for a while, save one.
     pub(super) fn trim(&self) {
         let mut dropped = Vec::new();
-        let mut idle = self.idle();
-        while idle.len() > 1 && idle.front().is_some_and(|(since, _)| since.elapsed() > IDLE) {
-            dropped.extend(idle.pop_front());
+        let mut resting = self.resting();
+        while resting.idle.len() > 1 && resting.idle.front().is_some_and(|idle| idle.since.elapsed() > IDLE) {
+            dropped.extend(resting.idle.pop_front());
         }
         // Dropping takes a while: not under the lock.
-        drop(idle);
+        drop(resting);
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Instance)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn resting(&self) -> MutexGuard<'_, Resting> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

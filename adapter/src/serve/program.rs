@@ -2,17 +2,15 @@
 
 use std::num::NonZeroUsize;
 
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 use super::error::Error;
 use super::meter::Ticker;
+use super::plugin::Exports;
 use super::state::State;
 use super::trap::Callbacks;
-
-/// The interface through which this host starts the plugin.
-const PLUGIN: &str = "proxy-wasm:adapter/plugin@0.1.0";
 
 /// Frames that a backtrace keeps: a filter's panic machinery alone can take twenty.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(256).expect("is not zero");
@@ -21,8 +19,8 @@ const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(256).expect("is not zer
 pub(super) struct Program {
     pub(super) pre: InstancePre<State>,
     pub(super) handler: ProxyIndices,
-    /// `plugin.start`, where the component exports it.
-    pub(super) start: Option<ComponentExportIndex>,
+    /// What it exports for the plugin's sake.
+    pub(super) plugin: Exports,
     /// What the filter's frames are in a backtrace.
     pub(super) callbacks: Callbacks,
     _ticker: Ticker,
@@ -30,11 +28,11 @@ pub(super) struct Program {
 
 impl Program {
     /// Compiles and links.
-    pub(super) fn new(component: &[u8]) -> Result<Self, Error> {
-        let callbacks = Callbacks::of(component);
+    pub(super) fn new(bytes: &[u8]) -> Result<Self, Error> {
+        let callbacks = Callbacks::of(bytes);
         let engine = Engine::new(&config()).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
         let component =
-            Component::new(&engine, component).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
+            Component::new(&engine, bytes).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
 
         let mut linker = Linker::new(&engine);
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)
@@ -42,11 +40,9 @@ impl Program {
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
 
         let handler = ProxyIndices::new(&pre).map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
-        let start = component
-            .get_export_index(None, PLUGIN)
-            .and_then(|plugin| component.get_export_index(Some(&plugin), "start"));
+        let plugin = Exports::of(&component, bytes);
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
-        Ok(Self { pre, handler, start, callbacks, _ticker: ticker })
+        Ok(Self { pre, handler, plugin, callbacks, _ticker: ticker })
     }
 }
 

@@ -57,8 +57,11 @@ struct File {
     x_request_id: Option<bool>,
     buffer_limit: Option<u32>,
     stream_idle_timeout: Option<u64>,
+    startup_ticks: Option<u32>,
     bridge: Option<bridge::Kind>,
     stub_unknown_imports: Option<bool>,
+    #[serde(default)]
+    foreign_functions: Vec<String>,
 }
 
 impl From<File> for Input {
@@ -85,8 +88,10 @@ impl From<File> for Input {
             x_request_id: file.x_request_id,
             buffer_limit: file.buffer_limit,
             stream_idle_timeout: file.stream_idle_timeout,
+            startup_ticks: file.startup_ticks,
             bridge: file.bridge,
             stub_unknown_imports: file.stub_unknown_imports,
+            foreign_functions: file.foreign_functions,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
+
 /// Something wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,6 +39,11 @@ pub enum Problem {
     LogLevel {
         /// What was written.
         level: String,
+    },
+    /// Not a foreign function that there is.
+    ForeignFunction {
+        /// What was written.
+        name: String,
     },
     /// Not a property path.
     Path {
@@ -106,6 +113,11 @@ impl Problem {
             Self::Url { .. } => "Write `http://HOST[:PORT]` or `https://HOST[:PORT]`.".into(),
             Self::Status { .. } => "Write a number from 200 to 599, then `:` and the body if there is one.".into(),
             Self::LogLevel { .. } => "Write `trace`, `debug`, `info`, `warn`, `error` or `critical`.".into(),
+            Self::ForeignFunction { .. } => {
+                let there = FOREIGN_FUNCTIONS.iter().filter(|function| function.export.is_some());
+                let names: Vec<String> = there.map(|function| format!("`{}`", function.name)).collect();
+                format!("There are {}.", names.join(", "))
+            }
             Self::Path { .. } => {
                 "Write segments separated by dots, as in `source.address`; a dot within a segment is `\\.`.".into()
             }
@@ -132,6 +144,7 @@ impl fmt::Display for Problem {
             Self::Url { of, url, reason } => write!(f, "{of} cannot be at `{url}`: {reason}"),
             Self::Status { status } => write!(f, "`{status}` is not a status code for the direct response"),
             Self::LogLevel { level } => write!(f, "`{level}` is not a log level"),
+            Self::ForeignFunction { name } => write!(f, "there is no foreign function `{name}`"),
             Self::Path { path } => write!(f, "`{path}` is not the path of a property"),
             Self::Value { path, value, .. } => write!(f, "`{value}` is not a value for the property `{path}`"),
             Self::HeaderName { path, header } => {

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use http::HeaderName;
 use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
-use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings, Upkeep};
 
 use super::{DirectResponse, Input, Problem, Source, Value, origin, path};
 use crate::Options;
@@ -41,6 +42,7 @@ impl Input {
     fn settings(self, read: Read<'_>, problems: &mut Vec<Problem>) -> Option<Options> {
         duplicates("environment variables", self.environment.iter().map(|(key, _)| key), problems);
         duplicates("clusters", self.clusters.iter().map(|(name, _)| name), problems);
+        foreign_functions(&self.foreign_functions, problems);
         duplicates("properties", self.properties.iter().map(|(path, _)| path), problems);
         duplicates("properties from headers", self.property_headers.iter().map(|(path, _)| path), problems);
         let route = route(self.upstream, self.upstream_timeout, self.direct_response, problems);
@@ -64,14 +66,22 @@ impl Input {
                 buffer_limit: self.buffer_limit.unwrap_or(limits::BUFFER_LIMIT_BYTES),
                 stream_idle_timeout_ms: self.stream_idle_timeout.unwrap_or(limits::STREAM_IDLE_TIMEOUT_MS),
             },
+            upkeep: Upkeep { startup_ticks: self.startup_ticks.unwrap_or(0) },
             route: route?,
         };
         Some(Options {
             bridge: self.bridge.unwrap_or_default(),
             stub_unknown_imports: self.stub_unknown_imports.unwrap_or(false),
+            foreign_functions: self.foreign_functions,
             ..Options::new(settings)
         })
     }
+}
+
+fn foreign_functions(names: &[String], problems: &mut Vec<Problem>) {
+    let is_known = |name: &&String| FOREIGN_FUNCTIONS.iter().any(|known| known.name == *name && known.export.is_some());
+    let unknown = names.iter().filter(|name| !is_known(name));
+    problems.extend(unknown.map(|name| Problem::ForeignFunction { name: name.clone() }));
 }
 
 fn duplicates<'a>(list: &'static str, keys: impl Iterator<Item = &'a String>, problems: &mut Vec<Problem>) {

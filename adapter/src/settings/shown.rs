@@ -32,6 +32,7 @@ pub struct Shown {
     pub x_request_id: bool,
     pub buffer_limit: u32,
     pub stream_idle_timeout: u64,
+    pub startup_ticks: u32,
 }
 
 /// Bytes for people.
@@ -107,6 +108,7 @@ impl Shown {
             x_request_id: settings.connection.request_id,
             buffer_limit: settings.connection.buffer_limit,
             stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
+            startup_ticks: settings.upkeep.startup_ticks,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use proxy_wasm_abi::bridge;
 use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_abi::host_calls::{HOST_CALLS, Type};
-use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 
@@ -42,6 +42,7 @@ pub(crate) fn settings() -> Settings {
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection::default(),
+        upkeep: Upkeep::default(),
     }
 }
 
@@ -112,6 +113,8 @@ pub(crate) fn stand_in() -> Vec<u8> {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let (package, _) = resolve.push_dir(wit).unwrap_or_else(|error| panic!("{error:#}"));
     let world = resolve.select_world(&[package], Some("adapted")).unwrap();
+    let plugin = resolve.packages[package].interfaces["plugin"];
+    resolve.interfaces[plugin].functions.retain(|name, _| name == "start");
     let utf8 = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false).unwrap();
     module

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use http_body_util::Empty;
-use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::serve::{Error, Options};
 
 use crate::support::{Running, StartMode, client, collect, get, guest, h2_client, raw, request};
@@ -120,6 +120,7 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection::default(),
+        upkeep: Upkeep::default(),
     };
     let filter = wat::parse_str(filter).unwrap();
     let adapted = proxy_wasm_adapter::adapt(&filter, &proxy_wasm_adapter::Options::new(settings)).unwrap();

@@ -12,3 +12,4 @@ mod outgoing;
 mod process;
 mod support;
 mod tls;
+mod upkeep;

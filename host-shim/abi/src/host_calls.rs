@@ -120,7 +120,7 @@ macro_rules! host_calls {
 
 use Support::{Full, Partial, Unimplemented};
 
-const SOME_FOREIGN: Support = Partial("the functions that the table of foreign functions says");
+const SOME_FOREIGN: Support = Partial("see the foreign functions");
 const NO_ROUTES: Support = Partial("returns OK: there is one route");
 
 host_calls! {
@@ -151,11 +151,11 @@ host_calls! {
     Env proxy_send_local_response ("iiiiiiii") ALL LocalResponses Full;
     Env proxy_get_status ("iii") ALL HttpCallouts Full;
     Env proxy_http_call ("iiiiiiiiii") ALL HttpCallouts Full;
-    Env proxy_grpc_call ("iiiiiiiiiiii") ALL GrpcCallouts Unimplemented;
-    Env proxy_grpc_stream ("iiiiiiiii") ALL GrpcCallouts Unimplemented;
-    Env proxy_grpc_send ("iiii") ALL GrpcCallouts Unimplemented;
-    Env proxy_grpc_cancel ("i") ALL GrpcCallouts Unimplemented;
-    Env proxy_grpc_close ("i") ALL GrpcCallouts Unimplemented;
+    Env proxy_grpc_call ("iiiiiiiiiiii") ALL GrpcCallouts Full;
+    Env proxy_grpc_stream ("iiiiiiiii") ALL GrpcCallouts Full;
+    Env proxy_grpc_send ("iiii") ALL GrpcCallouts Full;
+    Env proxy_grpc_cancel ("i") ALL GrpcCallouts Full;
+    Env proxy_grpc_close ("i") ALL GrpcCallouts Full;
     Env proxy_get_shared_data ("iiiii") ALL SharedData Full;
     Env proxy_set_shared_data ("iiiii") ALL SharedData Full;
     Env proxy_register_shared_queue ("iii") ALL SharedQueues Full;

@@ -34,6 +34,13 @@ pub const CALLOUT_RESPONSE_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// breaker, which counts each cluster by itself.
 pub const CALLOUTS_MAX: usize = 1024;
 
+/// Bytes of one message that comes back from a gRPC callout; a larger one ends it with `INTERNAL` (13). Reason: Envoy has
+/// no limit, and a server could end the host.
+pub const GRPC_MESSAGE_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Digits of a `grpc-timeout`. Source: gRPC over HTTP/2.
+pub const GRPC_TIMEOUT_DIGITS_MAX: usize = 8;
+
 /// Milliseconds that an instance stays for callouts which outlive the request that it was started for. What is not back
 /// by then goes on with the next request, where the host sends it one. Reason: Envoy's workers stay.
 pub const CALLOUT_LINGER_MS: u64 = 15_000;

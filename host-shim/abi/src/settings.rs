@@ -19,6 +19,15 @@ pub struct Settings {
     pub property_headers: Vec<(Vec<u8>, String)>,
     /// Where the shim takes the connection manager's part.
     pub connection: Connection,
+    /// What makes up for what hosts don't do.
+    pub upkeep: Upkeep,
+}
+
+/// What makes up for what hosts don't do that give an instance only while a request runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upkeep {
+    /// Ticks that run at once when the plugin starts, where it asked for ticks.
+    pub startup_ticks: u32,
 }
 
 /// The plugin as the filter sees it.

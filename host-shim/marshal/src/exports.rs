@@ -97,6 +97,20 @@ exports! { proxy, c,
     ) c.http_call(
         [cluster, cluster_len], [headers, headers_len], [body, body_len], [trailers, trailers_len], timeout_ms, token
     );
+    proxy_grpc_call(
+        service: u32, service_len: u32, name: u32, name_len: u32, method: u32, method_len: u32, metadata: u32,
+        metadata_len: u32, request: u32, request_len: u32, timeout_ms: u32, token: u32
+    ) c.grpc_call(
+        [[service, service_len], [name, name_len], [method, method_len], [metadata, metadata_len]],
+        [request, request_len], timeout_ms, token
+    );
+    proxy_grpc_stream(
+        service: u32, service_len: u32, name: u32, name_len: u32, method: u32, method_len: u32, metadata: u32,
+        metadata_len: u32, token: u32
+    ) c.grpc_stream([[service, service_len], [name, name_len], [method, method_len], [metadata, metadata_len]], token);
+    proxy_grpc_send(token: u32, message: u32, message_len: u32, end: u32) c.grpc_send(token, [message, message_len], end);
+    proxy_grpc_close(token: u32) c.vm().grpc_close(token);
+    proxy_grpc_cancel(token: u32) c.vm().grpc_cancel(token);
     proxy_set_tick_period_milliseconds(period: u32) { c.vm().set_tick_period(period); Ok(()) };
     proxy_get_shared_data(key: u32, key_len: u32, ptr: u32, size: u32, change: u32)
         c.get_shared_data(key, key_len, ptr, size, change);
@@ -131,11 +145,6 @@ macro_rules! unimplemented_calls {
 }
 
 unimplemented_calls! {
-    proxy_grpc_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32, k: u32, l: u32);
-    proxy_grpc_stream(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32);
-    proxy_grpc_send(a: u32, b: u32, c: u32, d: u32);
-    proxy_grpc_cancel(a: u32);
-    proxy_grpc_close(a: u32);
     envoy_resolve_dns(a: u32, b: u32, c: u32);
 }
 

@@ -85,7 +85,7 @@ pub(crate) struct Callouts {
     /// What the filter's callback can read.
     pub(crate) response: Option<CalloutResponse>,
     /// The latest failure's code, and its message while its callback runs.
-    pub(crate) status: (u32, &'static str),
+    pub(crate) status: (u32, Vec<u8>),
 }
 
 impl Callouts {
@@ -116,7 +116,13 @@ impl<G: Guest> Plugin<G> {
     /// Whether callouts have not come back, or queues have items that the filter was not told of.
     pub fn has_work(&self) -> bool {
         let vm = self.vm.borrow();
-        vm.callouts.outstanding > 0 || !vm.ready_queues.is_empty()
+        vm.callouts.outstanding > 0 || !vm.ready_queues.is_empty() || vm.grpc.is_busy()
+    }
+
+    /// The same without the gRPC streams that the filter keeps open: nothing need ever come of them.
+    pub fn awaits_work(&self) -> bool {
+        let vm = self.vm.borrow();
+        vm.callouts.outstanding > 0 || !vm.ready_queues.is_empty() || vm.grpc.awaits()
     }
 
     /// Hands the filter the answers to callouts that need not be made; tells whether there were any.
@@ -149,7 +155,7 @@ impl<G: Guest> Plugin<G> {
             let callouts = &mut self.vm.borrow_mut().callouts;
             callouts.outstanding = callouts.outstanding.saturating_sub(1);
             if response.is_none() {
-                callouts.status = (RESET, "reset");
+                callouts.status = (RESET, b"reset".to_vec());
             }
             callouts.response = response;
         }
@@ -158,7 +164,7 @@ impl<G: Guest> Plugin<G> {
         {
             let callouts = &mut self.vm.borrow_mut().callouts;
             callouts.response = None;
-            callouts.status.1 = "";
+            callouts.status.1.clear();
         }
         if let Some(returned) = returned {
             self.act(returned.actions);

@@ -32,7 +32,7 @@ impl LocalReply {
         Self { status, body: body.into(), details: details.into(), ..Self::default() }
     }
 
-    fn head(&self, is_grpc: bool, is_head: bool) -> HeaderMap {
+    pub(crate) fn head(&self, is_grpc: bool, is_head: bool) -> HeaderMap {
         let mut headers = HeaderMap::new(Kind::Response);
         headers.add(b":status", self.status.to_string());
         for (name, value) in &self.headers {

@@ -74,6 +74,11 @@ impl<G: Guest> Plugin<G> {
         self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
     }
 
+    /// Whether it was started, in good order or not.
+    pub fn is_started(&self) -> bool {
+        self.started.get().is_some()
+    }
+
     fn start_now(&self) -> Result<(), String> {
         self.enter_phase(Phase::Starting);
         self.vm.borrow_mut().enter(VM_CONTEXT);
@@ -249,6 +254,7 @@ impl<G: Guest> Plugin<G> {
                     }
                 }
                 Action::LocalReply(id, reply) => self.local_reply(id, reply),
+                Action::GrpcRefused(token, reply) => self.grpc_refused(token, reply),
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     callouts::Callouts,
     calls::foreign::Foreign,
     environment::Host,
+    grpc::GrpcCallouts,
     local_reply::LocalReply,
     metrics::Metrics,
     shared::Shared,
@@ -43,6 +44,8 @@ pub(crate) enum Action {
     Continue(u32, Direction),
     Close(u32),
     LocalReply(u32, LocalReply),
+    /// A gRPC callout came to nothing before it was made.
+    GrpcRefused(u32, Option<LocalReply>),
 }
 
 /// The state of a virtual machine with one plugin. Host calls are its methods.
@@ -52,6 +55,7 @@ pub struct Vm {
     pub(crate) host: Box<dyn Host>,
     pub(crate) streams: Streams,
     pub(crate) callouts: Callouts,
+    pub(crate) grpc: GrpcCallouts,
     pub(crate) shared: Shared,
     /// The queues that something was put into, item by item.
     pub(crate) ready_queues: VecDeque<u32>,
@@ -86,6 +90,7 @@ impl Vm {
             host,
             streams: Streams::default(),
             callouts: Callouts::default(),
+            grpc: GrpcCallouts::default(),
             shared: Shared::default(),
             ready_queues: VecDeque::new(),
             metrics: Metrics::default(),

@@ -3,7 +3,7 @@
 //! They outlive the exchange that they were asked for in: what is not back when it ends is waited for a while, and then
 //! goes on in the next one.
 
-use proxy_wasm_abi::limits::CALLOUT_LINGER_MS;
+use proxy_wasm_abi::limits::{CALLOUT_LINGER_MS, START_WAIT_MS};
 use proxy_wasm_semantics::{
     Callout, CalloutResponse, Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, Plugin, UpstreamFailure,
 };
@@ -15,6 +15,7 @@ use crate::{
         io::poll::{Pollable, poll},
     },
     failure::{refusal, upstream_failure},
+    grpc::GrpcCalls,
     host::{WasiHost, time_passed},
     reader::{Arrival, Reader},
     response, upstream,
@@ -23,9 +24,21 @@ use crate::{
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
+/// The shortest and the longest time between two looks at callouts that nothing else waits for.
+const LOOK_MIN: u64 = NANOS_PER_MS;
+const LOOK_MAX: u64 = 50 * NANOS_PER_MS;
+
+/// How often one `idle` looks: for a response's head, for its body, and for the body's end.
+const LOOKS: u32 = 3;
+
 /// The callouts of an instance that have not come back.
 #[derive(Default)]
-pub(crate) struct Callouts(Vec<Call>);
+pub(crate) struct Callouts {
+    calls: Vec<Call>,
+    grpc: GrpcCalls,
+    /// The host calls between requests, too, so no request has to stay for what outlives it.
+    tended: bool,
+}
 
 /// A callout on its way.
 struct Call {
@@ -52,11 +65,11 @@ enum Outcome {
 impl Callouts {
     /// Makes what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
     pub(crate) fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
-        let mut moved = plugin.answer_callouts() | plugin.announce_queues();
+        let mut moved = plugin.answer_callouts() | plugin.announce_queues() | self.grpc.step(plugin);
         while let Some(callout) = plugin.next_callout() {
             let token = callout.token;
             match Call::start(callout) {
-                Ok(call) => self.0.push(call),
+                Ok(call) => self.calls.push(call),
                 Err((failure, reason)) => {
                     warn(failure, reason);
                     plugin.callout_failed(token, failure, false);
@@ -65,12 +78,12 @@ impl Callouts {
             }
         }
         let mut index = 0;
-        while index < self.0.len() {
-            let Some(outcome) = self.0[index].step() else {
+        while index < self.calls.len() {
+            let Some(outcome) = self.calls[index].step() else {
                 index += 1;
                 continue;
             };
-            let call = self.0.swap_remove(index);
+            let call = self.calls.swap_remove(index);
             let (token, after_head) = (call.token, call.head.is_some());
             // Let go before the filter goes on: it may ask for the next one.
             drop(call);
@@ -88,40 +101,102 @@ impl Callouts {
 
     /// What to wait for.
     pub(crate) fn pollables<'a>(&'a mut self, into: &mut Vec<&'a Pollable>) {
-        for call in &mut self.0 {
+        for call in &mut self.calls {
             call.pollables(into);
         }
+        self.grpc.pollables(into);
     }
 
     /// When the next one has taken too long, by the monotonic clock.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.0.iter().filter_map(|call| call.deadline).min()
+        self.calls.iter().filter_map(|call| call.deadline).chain(self.grpc.deadline()).min()
     }
 
     /// Ends those that have taken too long.
     pub(crate) fn check_deadlines<G: Guest>(&mut self, plugin: &Plugin<G>, now: u64) {
-        while let Some(index) = self.0.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
-            let call = self.0.swap_remove(index);
+        while let Some(index) = self.calls.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now))
+        {
+            let call = self.calls.swap_remove(index);
             let (token, after_head) = (call.token, call.head.is_some());
             drop(call);
             warn(UpstreamFailure::Timeout, None);
             plugin.callout_failed(token, UpstreamFailure::Timeout, after_head);
         }
+        self.grpc.check_deadlines(plugin, now);
     }
 
-    /// Stays for those that are still on their way, and for those that the filter then asks for.
+    /// Stays for those that are still on their way, and for those that the filter then asks for; not where the host
+    /// calls between requests.
     pub(crate) fn linger<G: Guest>(&mut self, plugin: &Plugin<G>) {
-        if !plugin.has_work() {
+        if !self.tended {
+            self.stay(plugin, monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS));
+        }
+    }
+
+    /// Waits for what the plugin asked for while it started; then runs so many ticks, each after what the one before
+    /// asked for is back.
+    pub(crate) fn warm_up<G: Guest>(&mut self, plugin: &Plugin<G>, ticks: u32) {
+        let end = monotonic_clock::now().saturating_add(START_WAIT_MS * NANOS_PER_MS);
+        self.stay(plugin, end);
+        for _ in 0..ticks {
+            time_passed();
+            if WasiHost.now() >= end || !plugin.tick() {
+                return;
+            }
+            self.stay(plugin, end);
+        }
+    }
+
+    /// Does what is due without waiting. Returns the nanoseconds until there may be more to do.
+    pub(crate) fn idle<G: Guest>(&mut self, plugin: &Plugin<G>) -> Option<u64> {
+        self.tended = true;
+        time_passed();
+        let now = WasiHost.now();
+        tick_if_due(plugin, now);
+        // Not until nothing moves: a filter that always asks for more would never let go of its host.
+        for _ in 0..LOOKS {
+            self.look(now);
+            self.step(plugin);
+        }
+        self.check_deadlines(plugin, now);
+        time_passed();
+        let now = WasiHost.now();
+        let tick = plugin.tick_deadline().map(|due| due.saturating_sub(now));
+        let look = plugin.has_work().then(|| self.next_look(now));
+        let deadline = self.deadline().map(|deadline| deadline.saturating_sub(now));
+        [tick, look, deadline].into_iter().flatten().min()
+    }
+
+    /// Lets the host see what came, which it does where it is asked to wait, and waits for nothing.
+    fn look(&mut self, now: u64) {
+        if self.calls.is_empty() && self.grpc.is_empty() {
             return;
         }
-        let end = monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS);
-        loop {
-            while self.step(plugin) {}
+        let timer = monotonic_clock::subscribe_instant(now);
+        let mut pollables = vec![&timer];
+        self.pollables(&mut pollables);
+        poll(&pollables);
+    }
+
+    /// A tenth of the time that the youngest callout is on its way: soon for one that takes little, and no busy loop for
+    /// one that takes long.
+    fn next_look(&self, now: u64) -> u64 {
+        let since = self.calls.iter().map(|call| call.started).chain(self.grpc.last_moved());
+        let youngest = since.map(|since| now.saturating_sub(since)).min();
+        youngest.map_or(LOOK_MIN, |age| (age / 10).clamp(LOOK_MIN, LOOK_MAX))
+    }
+
+    fn stay<G: Guest>(&mut self, plugin: &Plugin<G>, end: u64) {
+        while plugin.awaits_work() || self.grpc.is_writing() {
+            let moved = self.step(plugin);
             time_passed();
             let now = WasiHost.now();
             self.check_deadlines(plugin, now);
-            if !plugin.has_work() || now >= end {
+            if now >= end {
                 return;
+            }
+            if moved {
+                continue;
             }
             let timer = monotonic_clock::subscribe_instant(self.deadline().map_or(end, |next| next.min(end)));
             let mut pollables = Vec::new();
@@ -129,6 +204,13 @@ impl Callouts {
             pollables.push(&timer);
             poll(&pollables);
         }
+    }
+}
+
+/// Runs the tick that is due.
+pub(crate) fn tick_if_due<G: Guest>(plugin: &Plugin<G>, now: u64) {
+    if plugin.tick_deadline().is_some_and(|due| due <= now) {
+        plugin.tick();
     }
 }
 

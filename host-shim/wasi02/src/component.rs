@@ -9,7 +9,8 @@ use crate::{
     bindings::{
         self,
         exports::{
-            proxy_wasm::adapter::plugin::Guest as PluginGuest, wasi::http::incoming_handler::Guest as HandlerGuest,
+            proxy_wasm::adapter::plugin::{Guest as PluginGuest, Pending},
+            wasi::http::incoming_handler::Guest as HandlerGuest,
         },
         wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
@@ -38,20 +39,38 @@ fn current() -> &'static Plugin<Filter> {
     })
 }
 
+/// Starts the plugin, once, with its ticks. What it fetches when it is configured is waited for where ticks follow, or
+/// where nothing else waits for the plugin.
+fn start(plugin: &Plugin<Filter>, waits: bool) -> Result<(), &str> {
+    let first = !plugin.is_started();
+    plugin.start()?;
+    let ticks = plugin.vm().settings().upkeep.startup_ticks;
+    if first && (waits || ticks > 0) {
+        CALLOUTS.with_borrow_mut(|callouts| callouts.warm_up(plugin, ticks));
+    }
+    Ok(())
+}
+
 impl PluginGuest for Component {
     fn start() -> Result<(), String> {
+        start(current(), true).map_err(str::to_owned)
+    }
+
+    fn idle() -> Pending {
         let plugin = current();
-        plugin.start().map_err(str::to_owned)?;
-        // What a plugin fetches when it is configured is there before its first request.
-        CALLOUTS.with_borrow_mut(|callouts| callouts.linger(plugin));
-        Ok(())
+        // A plugin that refused to start, or that nobody started, does nothing between requests.
+        if !plugin.is_started() || plugin.start().is_err() {
+            return Pending { wake: None, unfinished: false };
+        }
+        let wake = CALLOUTS.with_borrow_mut(|callouts| callouts.idle(plugin));
+        Pending { wake, unfinished: plugin.has_work() }
     }
 }
 
 impl HandlerGuest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let plugin = current();
-        match plugin.start() {
+        match start(plugin, false) {
             Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(plugin, callouts, request, out)),
             Err(reason) => {
                 let name = &plugin.vm().settings().plugin.name.clone();

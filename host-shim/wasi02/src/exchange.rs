@@ -13,7 +13,7 @@ use crate::{
         http::types::{FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam},
         io::poll::{Pollable, poll},
     },
-    callouts::Callouts,
+    callouts::{Callouts, tick_if_due},
     failure::{refusal, upstream_failure},
     host::{WasiHost, time_passed},
     reader::{Arrival, Reader},
@@ -62,7 +62,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         time_passed();
         // One that came due while the host gave the instance no time.
         if plugin.tick_deadline().is_some() {
-            tick(plugin, WasiHost.now());
+            tick_if_due(plugin, WasiHost.now());
         }
         let incoming = request::receive(request);
         let to_head = incoming.head.method == b"HEAD";
@@ -374,7 +374,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         self.timer = None;
         let now = WasiHost.now();
         self.callouts.check_deadlines(self.plugin, now);
-        tick(self.plugin, now);
+        tick_if_due(self.plugin, now);
         if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {
             self.upstream_deadline = None;
             self.plugin.upstream_failed(self.id, UpstreamFailure::Timeout);
@@ -393,12 +393,5 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         self.plugin.close(self.id);
         self.callouts.linger(self.plugin);
-    }
-}
-
-/// Runs the tick that is due.
-fn tick<G: Guest>(plugin: &Plugin<G>, now: u64) {
-    if plugin.tick_deadline().is_some_and(|due| due <= now) {
-        plugin.tick();
     }
 }

@@ -20,6 +20,7 @@ mod callouts;
 mod exchange;
 mod failure;
 mod fields;
+mod grpc;
 mod host;
 mod reader;
 mod request;

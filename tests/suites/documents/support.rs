@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::callbacks::{self, CALLBACKS, TCP_CALLBACKS};
 use proxy_wasm_abi::enums::Errno;
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::host_calls::{Family, HOST_CALLS, HostCall, Support};
 use proxy_wasm_adapter_tests::hosts::Host;
 
@@ -15,7 +16,7 @@ use crate::{asked, says};
 const BEGIN: &str = "\
 # Support
 
-<!-- Generated from host-shim/abi/src/host_calls.rs, host-shim/abi/src/callbacks.rs and what a filter gets that calls all
+<!-- Generated from the tables in host-shim/abi/src/ and what a filter gets that calls all
 of WASI: `BLESS=1 cargo test -p proxy-wasm-adapter-tests --test documents` writes it. -->
 
 What a filter can import and export, and what becomes of it. `proxy-wasm-adapter inspect FILE` says the same of one
@@ -27,6 +28,16 @@ Imported from `env`. Every one links, whatever the filter's ABI version; the ver
 
 | about | host call | ABI versions | support |
 |---|---|---|---|
+";
+
+const FOREIGN: &str = "
+## Foreign functions
+
+Called by name through `proxy_call_foreign_function`. A component has those whose names stand in its filter; for a filter
+that puts a name together at run time, `--foreign-function NAME` adds it. Names that Envoy doesn't know are `NOT_FOUND` (1).
+
+| function | support |
+|---|---|
 ";
 
 const WASI: &str = "
@@ -153,6 +164,10 @@ fn document() -> Result<String> {
     for call in HOST_CALLS.iter().filter(|call| call.family != Family::Wasi) {
         let title = if about.replace(call.family) == Some(call.family) { "" } else { title(call.family) };
         writeln!(text, "| {title} | `{}` | {} | {} |", call.name, versions(call.versions), support(call.support))?;
+    }
+    text.push_str(FOREIGN);
+    for function in FOREIGN_FUNCTIONS {
+        writeln!(text, "| `{}` | {} |", function.name, support(function.support))?;
     }
     text.push_str(WASI);
     wasi(&mut text)?;

@@ -1,7 +1,7 @@
 //! Requests to upstreams, over pooled connections.
 //!
-//! HTTP/1.1 and HTTP/2: over TLS as ALPN decides, without TLS HTTP/2 to those upstreams that the user named. Connections
-//! are shared by all instances.
+//! HTTP/1.1 and HTTP/2: over TLS as ALPN decides, without TLS HTTP/2 to those upstreams that the user named, and for gRPC,
+//! which knows nothing else. Connections are shared by all instances.
 
 mod body;
 mod connect;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy;
@@ -71,8 +71,8 @@ impl Client {
     ) -> Result<Response<WasiBody>, Error> {
         let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
         let h2c = request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
-            && !self.h2c.is_empty()
-            && self.h2c.contains(&with_port(authority.as_str()));
+            && (is_grpc(request.headers())
+                || !self.h2c.is_empty() && self.h2c.contains(&with_port(authority.as_str())));
         let client = if h2c { &self.http2 } else { &self.negotiated };
 
         let mut request = frame(request, abandoned).await?;
@@ -92,6 +92,12 @@ impl Client {
         let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
         Ok(response.map(|body| ResponseBody::new(body, between).boxed_unsync()))
     }
+}
+
+/// Whether this is the head of a gRPC request; gRPC-Web is made for HTTP/1.1.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
+    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 /// An authority in the one way to spell it.
@@ -206,6 +212,18 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        let typed = |value| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+        for value in ["application/grpc", "application/grpc+proto", "application/grpc;x"] {
+            assert!(is_grpc(&typed(value)), "{value}");
+        }
+        for value in ["application/grpc-web+proto", "text/plain", "application/grpcx"] {
+            assert!(!is_grpc(&typed(value)), "{value}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
 
     #[test]
     fn authorities_are_compared_with_their_ports() {

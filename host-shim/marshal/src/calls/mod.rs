@@ -4,6 +4,7 @@ mod buffers;
 mod callouts;
 mod foreign;
 mod general;
+mod grpc;
 mod maps;
 mod properties;
 mod shared;

@@ -4,6 +4,7 @@ use proxy_wasm_abi::enums::{BufferType, Status};
 
 use super::CallResult;
 use crate::{
+    body::Body,
     stream::Direction,
     vm::{Phase, Vm},
 };
@@ -44,6 +45,9 @@ impl Vm {
         let direction = match buffer {
             BufferType::RequestBody => Direction::Request,
             BufferType::ResponseBody => Direction::Response,
+            BufferType::GrpcMessage => {
+                return self.grpc.message.as_mut().ok_or(Status::BadArgument)?.replace(start, len, data);
+            }
             _ => return Err(Status::BadArgument),
         };
         let message = self.stream_mut().ok_or(Status::BadArgument)?.message(direction);
@@ -66,9 +70,8 @@ impl Vm {
                 None => Err(Status::NotFound),
             },
             BufferType::PluginConfiguration => Err(Status::NotFound),
-            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage | BufferType::CallData => {
-                Ok(&[])
-            }
+            BufferType::GrpcMessage => Ok(self.grpc.message.as_ref().map_or(&[], Body::as_slice)),
+            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::CallData => Ok(&[]),
         }
     }
 

@@ -14,8 +14,8 @@ impl Vm {
     /// `proxy_get_status`: the code and message of the latest callout's failure; the code stays when its callback is
     /// over.
     pub fn get_status(&self) -> (u32, &[u8]) {
-        let (code, message) = self.callouts.status;
-        (code, message.as_bytes())
+        let (code, message) = &self.callouts.status;
+        (*code, message)
     }
 
     /// WASI's environment: `KEY=VALUE`, each.

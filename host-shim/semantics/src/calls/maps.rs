@@ -77,6 +77,8 @@ impl Vm {
         match map {
             MapType::HttpCallResponseHeaders => return callout().map(|response| &response.headers),
             MapType::HttpCallResponseTrailers => return callout()?.trailers.as_ref(),
+            MapType::GrpcInitialMetadata => return self.grpc.initial.as_ref(),
+            MapType::GrpcTrailingMetadata => return self.grpc.trailing.as_ref(),
             _ => {}
         }
         let stream = self.stream()?;
@@ -117,5 +119,6 @@ impl Vm {
 }
 
 fn is_of_callout(map: MapType) -> bool {
-    matches!(map, MapType::HttpCallResponseHeaders | MapType::HttpCallResponseTrailers)
+    use MapType::*;
+    matches!(map, HttpCallResponseHeaders | HttpCallResponseTrailers | GrpcInitialMetadata | GrpcTrailingMetadata)
 }

@@ -5,6 +5,7 @@ mod buffers;
 mod clocks;
 mod configuration;
 pub mod foreign;
+mod grpc;
 mod http_call;
 mod log;
 mod maps;
@@ -18,3 +19,4 @@ use proxy_wasm_abi::enums::Status;
 pub type CallResult<T = ()> = Result<T, Status>;
 
 pub use buffers::Blob;
+pub use grpc::GrpcTarget;

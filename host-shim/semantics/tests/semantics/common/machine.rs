@@ -7,7 +7,7 @@ use std::{
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
-    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings},
+    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
 use proxy_wasm_semantics::{Direction, Effect, HeaderMap, Host, Kind, Plugin, Request, Vm};
 
@@ -86,6 +86,7 @@ impl Bed {
             properties: Vec::new(),
             property_headers: Vec::new(),
             connection: Connection { forwarded_proto: false, request_id: false, ..Connection::default() },
+            upkeep: Upkeep::default(),
         };
         change(&mut settings);
         let clocks = Rc::new(Clocks::default());

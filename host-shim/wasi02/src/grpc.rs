@@ -1,0 +1,215 @@
+//! gRPC callouts on their way: bodies that flow both ways at once.
+
+use proxy_wasm_semantics::{GrpcAction, GrpcRequest, Guest, HeaderMap, Host, Plugin, UpstreamFailure};
+
+use crate::{
+    bindings::wasi::{http::types::FutureIncomingResponse, io::poll::Pollable},
+    failure::{refusal, upstream_failure},
+    host::{WasiHost, time_passed},
+    reader::{Arrival, Reader},
+    response, upstream,
+    writer::Writer,
+};
+
+const NANOS_PER_MS: u64 = 1_000_000;
+
+/// The gRPC callouts of an instance whose responses have not ended.
+#[derive(Default)]
+pub(crate) struct GrpcCalls(Vec<Call>);
+
+struct Call {
+    token: u32,
+    writer: Option<Writer>,
+    // The pollable is the future's child, so it goes first.
+    pollable: Option<Pollable>,
+    future: Option<FutureIncomingResponse>,
+    /// A head that may be all of the response, until that is known.
+    head: Option<HeaderMap>,
+    reader: Option<Reader>,
+    started: u64,
+    /// When something moved last.
+    moved: u64,
+    deadline: Option<u64>,
+}
+
+/// How a call fares.
+#[derive(PartialEq, Eq)]
+enum Progress {
+    None,
+    Some,
+    Over,
+}
+
+impl GrpcCalls {
+    /// Does what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
+    pub(crate) fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
+        let mut moved = self.act(plugin);
+        let mut index = 0;
+        while let Some(call) = self.0.get_mut(index) {
+            let progress = call.step(plugin);
+            moved |= progress != Progress::None;
+            if progress == Progress::Over {
+                self.0.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        moved
+    }
+
+    fn act<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
+        let mut moved = false;
+        while let Some(action) = plugin.next_grpc() {
+            moved = true;
+            match action {
+                GrpcAction::Start(request) => {
+                    let token = request.token;
+                    match Call::start(request) {
+                        Ok(call) => self.0.push(call),
+                        Err((failure, reason)) => fail(plugin, token, failure, reason),
+                    }
+                }
+                GrpcAction::Send { token, bytes, end } => {
+                    let call = self.0.iter_mut().find(|call| call.token == token);
+                    if let Some(writer) = call.and_then(|call| call.writer.as_mut()) {
+                        writer.push(bytes);
+                        if end {
+                            writer.end(None);
+                        }
+                    }
+                }
+                GrpcAction::Cancel(token) => self.0.retain(|call| call.token != token),
+            }
+        }
+        moved
+    }
+
+    /// What to wait for.
+    pub(crate) fn pollables<'a>(&'a mut self, into: &mut Vec<&'a Pollable>) {
+        for call in &mut self.0 {
+            if let Some(future) = &call.future {
+                into.push(call.pollable.get_or_insert_with(|| future.subscribe()));
+            } else if let Some(reader) = &mut call.reader {
+                into.push(reader.pollable());
+            }
+            if let Some(writer) = call.writer.as_mut().filter(|writer| !writer.is_idle()) {
+                into.extend(writer.pollable());
+            }
+        }
+    }
+
+    /// Whether bytes wait to be written.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.0.iter().filter_map(|call| call.writer.as_ref()).any(|writer| !writer.is_idle())
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When the last thing moved, by the monotonic clock.
+    pub(crate) fn last_moved(&self) -> Option<u64> {
+        self.0.iter().map(|call| call.moved).max()
+    }
+
+    /// When the next one has taken too long, by the monotonic clock.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.0.iter().filter_map(|call| call.deadline).min()
+    }
+
+    /// Ends those that have taken too long.
+    pub(crate) fn check_deadlines<G: Guest>(&mut self, plugin: &Plugin<G>, now: u64) {
+        while let Some(index) = self.0.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
+            let Call { token, head, .. } = self.0.remove(index);
+            if let Some(headers) = head {
+                plugin.grpc_head(token, headers, false, 0);
+            }
+            fail(plugin, token, UpstreamFailure::Timeout, None);
+        }
+    }
+}
+
+impl Call {
+    fn start(request: GrpcRequest) -> Result<Self, (UpstreamFailure, Option<&'static str>)> {
+        let refused = |code| (upstream_failure(&code), refusal(&code));
+        let (future, writer) = upstream::send(&request.origin, &request.headers, false).map_err(refused)?;
+        let started = WasiHost.now();
+        let timeout = u64::from(request.timeout_ms) * NANOS_PER_MS;
+        Ok(Self {
+            token: request.token,
+            writer,
+            pollable: None,
+            future: Some(future),
+            head: None,
+            reader: None,
+            started,
+            moved: started,
+            deadline: (timeout > 0).then(|| started.saturating_add(timeout)),
+        })
+    }
+
+    fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> Progress {
+        if let Some(writer) = &mut self.writer
+            && (writer.pump().is_err() || writer.is_finished())
+        {
+            // A peer that takes no more may still answer.
+            self.writer = None;
+        }
+        let mut progress = Progress::None;
+        if let Some(future) = &self.future {
+            let Some(arrived) = future.get() else { return progress };
+            self.pollable = None;
+            self.future = None;
+            self.note_move();
+            match arrived {
+                Ok(Ok(incoming)) => {
+                    let response::Incoming { headers, body } = response::receive(&incoming, false);
+                    self.head = Some(headers);
+                    self.reader = body.map(Reader::new);
+                    progress = Progress::Some;
+                }
+                Ok(Err(code)) => {
+                    fail(plugin, self.token, upstream_failure(&code), refusal(&code));
+                    return Progress::Over;
+                }
+                Err(()) => {
+                    fail(plugin, self.token, UpstreamFailure::ConnectionTerminated, None);
+                    return Progress::Over;
+                }
+            }
+        }
+        let arrival = self.reader.as_mut().map_or(Arrival::End(None), Reader::read);
+        let pending = matches!(arrival, Arrival::Pending);
+        // A head with a status in it is most often all there is: what comes next tells.
+        if let Some(headers) = self.head.take_if(|headers| !pending || !headers.contains(b"grpc-status")) {
+            let end = matches!(arrival, Arrival::End(None));
+            let elapsed_ms = self.moved.saturating_sub(self.started) / NANOS_PER_MS;
+            if !plugin.grpc_head(self.token, headers, end, elapsed_ms) {
+                return Progress::Over;
+            }
+        }
+        match arrival {
+            Arrival::Pending => return progress,
+            Arrival::Data(bytes) => {
+                self.note_move();
+                if plugin.grpc_data(self.token, &bytes) {
+                    return Progress::Some;
+                }
+            }
+            Arrival::End(trailers) => plugin.grpc_end(self.token, trailers),
+            Arrival::Failed => fail(plugin, self.token, UpstreamFailure::ConnectionTerminated, None),
+        }
+        Progress::Over
+    }
+
+    fn note_move(&mut self) {
+        time_passed();
+        self.moved = WasiHost.now();
+    }
+}
+
+fn fail<G: Guest>(plugin: &Plugin<G>, token: u32, failure: UpstreamFailure, reason: Option<&str>) {
+    WasiHost.log(&format!("[warn] gRPC callout: {}", reason.unwrap_or(failure.reason())));
+    plugin.grpc_failed(token, failure);
+}
