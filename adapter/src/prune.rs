@@ -167,14 +167,39 @@ impl<F: Fn(&str) -> bool> Reencode for Pruner<F> {
     }
 }
 
-/// A function's name as backtraces show it: without its hash, and with our crates' names cut short.
+/// A function's name as backtraces show it: the last two parts of its path, without types. Whole, they would be a tenth
+/// of the shim.
 fn shown(symbol: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(symbol)).replace("proxy_wasm_shim_", "").replace("proxy_wasm_", "")
+    let name = format!("{:#}", rustc_demangle::demangle(symbol));
+    let mut depth = 0_u32;
+    let path: String = name
+        .chars()
+        .filter(|&character| {
+            depth += u32::from(character == '<');
+            let kept = depth == 0;
+            depth = depth.saturating_sub(u32::from(character == '>'));
+            kept
+        })
+        .collect();
+    let parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
+    parts[parts.len().saturating_sub(2)..].join("::")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_short() {
+        for (symbol, name) in [
+            ("proxy_log", "proxy_log"),
+            ("_ZN22proxy_wasm_shim_wasi028exchange17Exchange$LT$G$GT$3run17h2ade9127571ff5cdE", "Exchange::run"),
+            ("_ZN4core3str8converts9from_utf817h0123456789abcdefE", "converts::from_utf8"),
+            ("wasi:http/incoming-handler@0.2.0#handle", "wasi:http/incoming-handler@0.2.0#handle"),
+        ] {
+            assert_eq!(shown(symbol), name);
+        }
+    }
 
     #[test]
     fn what_no_wanted_export_reaches_is_left_out() {
