@@ -23,7 +23,7 @@ const WATCH: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_millis(30);
 
 /// How long what is expected is waited for, once the client has what it wanted.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A side that can be asked.
 pub(super) struct Running {
