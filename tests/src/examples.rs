@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
 use serde::Deserialize;
 
 use crate::client::{self, Reply};
@@ -211,6 +211,7 @@ impl Example {
             properties: Vec::new(),
             property_headers: Vec::new(),
             connection: Connection::default(),
+            upkeep: Upkeep::default(),
         };
         Ok(Plugin { filter: self.filter()?, settings, trailers: false })
     }

@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
 use serde::Deserialize;
 
 use crate::client::{self, Received, Reply};
@@ -215,6 +215,7 @@ impl Profile {
                     .unwrap_or(defaults.stream_idle_timeout_ms),
                 ..defaults
             },
+            upkeep: Upkeep::default(),
         };
         Ok(Plugin { filter: fixtures::probe(version)?, settings, trailers: self.trailers })
     }

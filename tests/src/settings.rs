@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use proxy_wasm_abi::settings::{Connection, Origin, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Origin, Plugin, Route, Settings, Upkeep};
 
 /// Everything at its default, and a direct response.
 pub fn direct() -> Settings {
@@ -23,5 +23,6 @@ pub fn with_route(route: Route) -> Settings {
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection::default(),
+        upkeep: Upkeep::default(),
     }
 }

@@ -127,21 +127,30 @@ fn wasm(plugin: &Plugin, filter: PathBuf) -> Value {
 }
 
 fn clusters(plugin: &Plugin) -> Vec<Value> {
-    let Route::Upstream { origin: Origin { authority, .. }, .. } = &plugin.settings.route else { return Vec::new() };
+    let named = |(name, origin): (&str, &Origin)| cluster(name, &origin.authority, plugin.trailers);
+    let upstream = match &plugin.settings.route {
+        Route::Upstream { origin, .. } => Some(("upstream", origin)),
+        Route::DirectResponse { .. } => None,
+    };
+    let told = plugin.settings.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.origin));
+    upstream.into_iter().chain(told).map(named).collect()
+}
+
+fn cluster(name: &str, authority: &str, trailers: bool) -> Value {
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    let mut protocol = json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": plugin.trailers}}});
+    let mut protocol = json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}});
     // One connection for each request, so that no exchange sees what another left behind.
     protocol["common_http_protocol_options"] = json!({"max_requests_per_connection": 1});
     protocol["@type"] = json!("type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
-    vec![json!({
-        "name": "upstream",
+    json!({
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
-        "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [{"endpoint": {
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {
             "address": socket(host, port.parse().unwrap_or(80)),
         }}]}]},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
-    })]
+    })
 }
 
 fn socket(address: &str, port: u16) -> Value {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_abi::host_calls::{Family, HOST_CALLS, HostCall, Type};
-use proxy_wasm_abi::settings::{Connection, Plugin as Told, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Plugin as Told, Route, Settings, Upkeep};
 use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::hosts::{Host, Plugin};
 use proxy_wasm_adapter_tests::trial::trial;
@@ -103,6 +103,7 @@ fn ask(host: Host, calls: &[WasiCall], paths: &[&str]) -> Result<Vec<u8>> {
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection::default(),
+        upkeep: Upkeep::default(),
     };
     let filter = wat::parse_str(module(calls, paths)?)?;
     let running = host.start(&Plugin { filter, settings, trailers: false })?;
