@@ -1,8 +1,8 @@
-//! How a message passes the filter: Envoy's filter manager for one filter and the hop behind it.
+//! How a message comes to the filter: Envoy's filter manager for one filter and the hop behind it.
 //!
 //! Both directions are alike, so the code is one. A message arrives as [`headers`](Plugin::headers), any number of
 //! [`data`](Plugin::data) and at most one [`trailers`](Plugin::trailers); each is shown to the filter unless it stopped
-//! everything, and passed on or held as the filter's return value says. [`resume`](Plugin::resume) lets go what was held.
+//! everything, and passed on ([`passing`](crate::passing)) or held as the filter's return value says.
 
 use proxy_wasm_abi::callbacks::Id;
 
@@ -12,12 +12,12 @@ use crate::{
     local_reply::LocalReply,
     plugin::{Plugin, Returned},
     router,
-    stream::{BodyView, Direction, Effect, Iteration},
+    stream::{BodyView, Direction, Iteration},
 };
 
 /// Which bytes a data step is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
+pub(crate) enum Source {
     /// Those that just arrived.
     Chunk,
     /// Those held so far.
@@ -182,7 +182,7 @@ impl<G: Guest> Plugin<G> {
     }
 
     /// Shows body bytes to the filter and does what it says.
-    fn data_step(&self, id: u32, direction: Direction, source: Source, end: bool) {
+    pub(crate) fn data_step(&self, id: u32, direction: Direction, source: Source, end: bool) {
         let (size, had_trailers) = {
             let mut vm = self.vm.borrow_mut();
             let Some(stream) = vm.streams.get_mut(id) else { return };
@@ -287,7 +287,7 @@ impl<G: Guest> Plugin<G> {
     }
 
     /// Shows the trailers to the filter and does what it says.
-    fn trailers_step(&self, id: u32, direction: Direction) {
+    pub(crate) fn trailers_step(&self, id: u32, direction: Direction) {
         let count = {
             let mut vm = self.vm.borrow_mut();
             let Some(stream) = vm.streams.get_mut(id) else { return };
@@ -332,67 +332,6 @@ impl<G: Guest> Plugin<G> {
         }
     }
 
-    /// Lets go what the filter held.
-    pub(crate) fn resume(&self, id: u32, direction: Direction) {
-        let (from_filter, head) = {
-            let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(id) else { return };
-            if stream.stopped(direction) {
-                return;
-            }
-            let message = stream.message(direction);
-            if message.passed
-                || message.headers.is_none()
-                || (message.iteration == Iteration::Continue && message.headers_continued)
-            {
-                return;
-            }
-            let from_filter = message.stopped_all();
-            message.iteration = Iteration::Continue;
-            let head = (!message.headers_continued)
-                .then(|| message.complete && message.held.is_none() && message.trailers.is_none());
-            message.headers_continued = true;
-            (from_filter, head)
-        };
-        if let Some(end) = head {
-            self.pass_headers(id, direction, end);
-        }
-        let (bytes, had_trailers, complete) = {
-            let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(id) else { return };
-            if stream.stopped(direction) {
-                return;
-            }
-            let message = stream.message(direction);
-            let had_trailers = message.trailers.is_some();
-            let bytes = if from_filter { None } else { message.held.as_mut().map(|held| held.take()) };
-            (bytes, had_trailers, message.complete)
-        };
-        let end = complete && !had_trailers;
-        if let Some(bytes) = bytes {
-            self.pass_data(id, direction, bytes, end);
-        } else if from_filter && self.has_held(id, direction) {
-            self.data_step(id, direction, Source::Held, end);
-        }
-        if had_trailers {
-            // The body step may have held the stream again.
-            if self.is_stopped_all(id, direction) {
-                return;
-            }
-            if from_filter { self.trailers_step(id, direction) } else { self.pass_trailers(id, direction) }
-        }
-    }
-
-    fn has_held(&self, id: u32, direction: Direction) -> bool {
-        let mut vm = self.vm.borrow_mut();
-        vm.streams.get_mut(id).is_some_and(|stream| stream.message(direction).held.is_some())
-    }
-
-    fn is_stopped_all(&self, id: u32, direction: Direction) -> bool {
-        let mut vm = self.vm.borrow_mut();
-        vm.streams.get_mut(id).is_none_or(|stream| stream.message(direction).stopped_all())
-    }
-
     /// Answers 413 or 500 where more is held than the settings allow; tells whether the message goes on.
     fn check_limit(&self, id: u32, direction: Direction) -> bool {
         {
@@ -406,66 +345,6 @@ impl<G: Guest> Plugin<G> {
         }
         self.local_reply(id, LocalReply::too_large(direction));
         false
-    }
-
-    /// The head leaves the filter.
-    fn pass_headers(&self, id: u32, direction: Direction, end: bool) {
-        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
-            stream.message(direction).passed = end;
-        }
-        match direction {
-            Direction::Request => self.route(id, end),
-            Direction::Response => {
-                let mut vm = self.vm.borrow_mut();
-                let Some(stream) = vm.streams.get_mut(id) else { return };
-                let Some(headers) = stream.response.headers.clone() else { return };
-                if let Err(reply) = router::check_response(&headers) {
-                    drop(vm);
-                    self.local_reply(id, reply);
-                    return;
-                }
-                stream.response_started = true;
-                stream.response_ended = end;
-                stream.effects.push_back(Effect::Headers { direction, headers, end });
-            }
-        }
-    }
-
-    /// Body bytes leave the filter.
-    fn pass_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
-        let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(id) else { return };
-        // Bytes that the filter took away leave nothing to send.
-        if stream.stopped(direction) || (bytes.is_empty() && !end) {
-            return;
-        }
-        stream.message(direction).passed |= end;
-        if direction == Direction::Response {
-            stream.response.body_bytes += bytes.len() as u64;
-            stream.response_ended = end;
-        }
-        let changed = stream.message(direction).changed;
-        stream.effects.push_back(Effect::Data { direction, bytes, end, changed });
-    }
-
-    /// The trailers leave the filter.
-    fn pass_trailers(&self, id: u32, direction: Direction) {
-        let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(id) else { return };
-        if stream.stopped(direction) {
-            return;
-        }
-        let Some(trailers) = stream.message(direction).trailers.clone() else { return };
-        if let Err(reply) = router::check_size(&trailers) {
-            drop(vm);
-            self.local_reply(id, reply);
-            return;
-        }
-        stream.message(direction).passed = true;
-        if direction == Direction::Response {
-            stream.response_ended = true;
-        }
-        stream.effects.push_back(Effect::Trailers { direction, trailers });
     }
 }
 

@@ -24,6 +24,7 @@ mod headers;
 mod inline_headers;
 mod local_reply;
 mod metrics;
+mod passing;
 mod plugin;
 mod properties;
 mod router;
