@@ -18,6 +18,8 @@ mod shown;
 
 use std::path::{Path, PathBuf};
 
+use proxy_wasm_abi::settings::GrpcTransport;
+
 use crate::bridge;
 
 pub use file::parse;
@@ -49,6 +51,7 @@ pub struct Input {
     pub buffer_limit: Option<u32>,
     pub stream_idle_timeout: Option<u64>,
     pub startup_ticks: Option<u32>,
+    pub grpc_transport: Option<GrpcTransport>,
     pub bridge: Option<bridge::Kind>,
     pub stub_unknown_imports: Option<bool>,
     pub foreign_functions: Vec<String>,
@@ -126,6 +129,7 @@ impl Input {
             buffer_limit: self.buffer_limit.or(below.buffer_limit),
             stream_idle_timeout: self.stream_idle_timeout.or(below.stream_idle_timeout),
             startup_ticks: self.startup_ticks.or(below.startup_ticks),
+            grpc_transport: self.grpc_transport.or(below.grpc_transport),
             bridge: self.bridge.or(below.bridge),
             stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
             foreign_functions: if self.foreign_functions.is_empty() {

@@ -169,6 +169,7 @@ fn a_settings_file_says_what_options_say() {
             x_request_id = false
             buffer_limit = 1024
             stream_idle_timeout = 5000
+            grpc_transport = "grpc-web"
             bridge = "portable"
             stub_unknown_imports = true
 
@@ -194,6 +195,7 @@ fn a_settings_file_says_what_options_say() {
     let options = "--plugin-name name --root-id root --vm-id vm --config conf/plugin.json --env A=1 --env B=2 \
         --allow-on-headers-stop-iteration --log-level debug --upstream https://example.org --upstream-timeout 0 \
         --no-x-forwarded-proto --no-x-request-id --buffer-limit 1024 --stream-idle-timeout 5000 --bridge portable \
+        --grpc-transport grpc-web \
         --stub-unknown-imports --property connection.mtls=true --property source.address=192.0.2.1:4711 \
         --property source.port=4711 --property-header xds.cluster_name=x-cluster --cluster auth=http://127.0.0.1:9000";
     let options: Vec<&str> = options.split_whitespace().chain(["--vm-config-text", "vm text"]).collect();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
+use proxy_wasm_abi::settings::GrpcTransport;
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
@@ -35,6 +36,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   buffer_limit = 1048576
   stream_idle_timeout = 300000
   startup_ticks = 0
+  grpc_transport = "http2"
   bridge = "memory-copy"
   stub_unknown_imports = false
   foreign_functions = ["compress"]
@@ -132,6 +134,10 @@ pub(super) struct Plugin {
     #[arg(long, value_name = "N", help_heading = "Plugin")]
     startup_ticks: Option<u32>,
 
+    /// What gRPC callouts are sent as: `grpc-web` is for hosts that only send HTTP/1.1 [default: http2]
+    #[arg(long, value_name = "KIND", value_parser = grpc_transports(), help_heading = "Routing")]
+    grpc_transport: Option<GrpcTransport>,
+
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
     #[arg(long, value_name = "KIND", value_parser = bridge_kinds(), help_heading = "Component")]
     bridge: Option<Kind>,
@@ -151,6 +157,11 @@ pub(super) struct Plugin {
     /// Another build of the shim, to test it
     #[arg(long, value_name = "FILE", hide = true)]
     shim: Option<PathBuf>,
+}
+
+fn grpc_transports() -> impl TypedValueParser<Value = GrpcTransport> {
+    PossibleValuesParser::new(GrpcTransport::ALL.map(GrpcTransport::name))
+        .map(|name| GrpcTransport::ALL.into_iter().find(|transport| transport.name() == name).unwrap_or_default())
 }
 
 fn bridge_kinds() -> impl TypedValueParser<Value = Kind> {
@@ -217,6 +228,7 @@ impl Plugin {
         input.buffer_limit = self.buffer_limit;
         input.stream_idle_timeout = self.stream_idle_timeout;
         input.startup_ticks = self.startup_ticks;
+        input.grpc_transport = self.grpc_transport;
         input.bridge = self.bridge;
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
         input.foreign_functions = self.foreign_function;

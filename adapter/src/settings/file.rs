@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use proxy_wasm_abi::settings::GrpcTransport;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -58,6 +59,7 @@ struct File {
     buffer_limit: Option<u32>,
     stream_idle_timeout: Option<u64>,
     startup_ticks: Option<u32>,
+    grpc_transport: Option<GrpcTransport>,
     bridge: Option<bridge::Kind>,
     stub_unknown_imports: Option<bool>,
     #[serde(default)]
@@ -89,6 +91,7 @@ impl From<File> for Input {
             buffer_limit: file.buffer_limit,
             stream_idle_timeout: file.stream_idle_timeout,
             startup_ticks: file.startup_ticks,
+            grpc_transport: file.grpc_transport,
             bridge: file.bridge,
             stub_unknown_imports: file.stub_unknown_imports,
             foreign_functions: file.foreign_functions,

@@ -66,7 +66,10 @@ impl Input {
                 buffer_limit: self.buffer_limit.unwrap_or(limits::BUFFER_LIMIT_BYTES),
                 stream_idle_timeout_ms: self.stream_idle_timeout.unwrap_or(limits::STREAM_IDLE_TIMEOUT_MS),
             },
-            upkeep: Upkeep { startup_ticks: self.startup_ticks.unwrap_or(0) },
+            upkeep: Upkeep {
+                startup_ticks: self.startup_ticks.unwrap_or(0),
+                grpc_transport: self.grpc_transport.unwrap_or_default(),
+            },
             route: route?,
         };
         Some(Options {

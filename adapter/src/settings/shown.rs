@@ -1,7 +1,7 @@
 //! Settings for people: what stands in the provenance.
 
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{Origin, Route, Settings};
+use proxy_wasm_abi::settings::{GrpcTransport, Origin, Route, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::path;
@@ -33,6 +33,7 @@ pub struct Shown {
     pub buffer_limit: u32,
     pub stream_idle_timeout: u64,
     pub startup_ticks: u32,
+    pub grpc_transport: GrpcTransport,
 }
 
 /// Bytes for people.
@@ -109,6 +110,7 @@ impl Shown {
             buffer_limit: settings.connection.buffer_limit,
             stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
             startup_ticks: settings.upkeep.startup_ticks,
+            grpc_transport: settings.upkeep.grpc_transport,
         }
     }
 }

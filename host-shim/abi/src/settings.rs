@@ -23,11 +23,38 @@ pub struct Settings {
     pub upkeep: Upkeep,
 }
 
-/// What makes up for what hosts don't do that give an instance only while a request runs.
+/// What makes up for what hosts don't do: those that give an instance only while a request runs, and those that send
+/// HTTP/1.1 only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upkeep {
     /// Ticks that run at once when the plugin starts, where it asked for ticks.
     pub startup_ticks: u32,
+    /// What gRPC callouts are sent as.
+    pub grpc_transport: GrpcTransport,
+}
+
+/// What gRPC callouts are sent as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrpcTransport {
+    /// gRPC, where the host sends it by HTTP/2.
+    #[default]
+    Http2,
+    /// gRPC-Web, which HTTP/1.1 can carry: the trailers are in the body.
+    GrpcWeb,
+}
+
+impl GrpcTransport {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Http2, Self::GrpcWeb];
+
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http2 => "http2",
+            Self::GrpcWeb => "grpc-web",
+        }
+    }
 }
 
 /// The plugin as the filter sees it.

@@ -7,7 +7,10 @@
 
 use std::collections::VecDeque;
 
-use proxy_wasm_abi::{callbacks::Id, settings::Origin};
+use proxy_wasm_abi::{
+    callbacks::Id,
+    settings::{GrpcTransport, Origin},
+};
 
 use crate::{
     body::Body,
@@ -167,14 +170,13 @@ impl<G: Guest> Plugin<G> {
             if open.ended {
                 headers.set(b"x-envoy-upstream-service-time", elapsed_ms.to_string());
             }
+            // The filter need not know.
+            if vm.grpc_is_web() && headers.contains(b"content-type") {
+                headers.set(b"content-type", "application/grpc");
+            }
         }
         match status(&headers) {
-            Some(200) if !end => {
-                if vm_is_web(&self.vm.borrow()) {
-                    headers.set(b"content-type", "application/grpc");
-                }
-                self.grpc_metadata(token, Id::GrpcReceiveInitialMetadata, headers);
-            }
+            Some(200) if !end => self.grpc_metadata(token, Id::GrpcReceiveInitialMetadata, headers),
             Some(200) => self.grpc_trailers_only(token, headers, VIA_UPSTREAM),
             _ if end && headers.contains(b"grpc-status") => self.grpc_trailers_only(token, headers, VIA_UPSTREAM),
             other => {
@@ -190,7 +192,7 @@ impl<G: Guest> Plugin<G> {
     pub fn grpc_data(&self, token: u32, bytes: &[u8]) -> bool {
         let frames = {
             let mut vm = self.vm.borrow_mut();
-            let web = vm_is_web(&vm);
+            let web = vm.grpc_is_web();
             let Some(open) = vm.grpc.get(token) else { return false };
             open.decoder.decode(bytes, web)
         };
@@ -363,7 +365,9 @@ impl<G: Guest> Plugin<G> {
     }
 }
 
-/// Whether gRPC-Web stands in for gRPC.
-fn vm_is_web(_vm: &Vm) -> bool {
-    false
+impl Vm {
+    /// Whether gRPC-Web stands in for gRPC.
+    pub(crate) fn grpc_is_web(&self) -> bool {
+        self.settings.upkeep.grpc_transport == GrpcTransport::GrpcWeb
+    }
 }

@@ -89,7 +89,7 @@ impl GrpcCalls {
         for call in &mut self.0 {
             if let Some(future) = &call.future {
                 into.push(call.pollable.get_or_insert_with(|| future.subscribe()));
-            } else if let Some(reader) = &mut call.reader {
+            } else if let Some(reader) = call.reader.as_mut().filter(|reader| reader.is_waiting()) {
                 into.push(reader.pollable());
             }
             if let Some(writer) = call.writer.as_mut().filter(|writer| !writer.is_idle()) {

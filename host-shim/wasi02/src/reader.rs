@@ -157,6 +157,11 @@ impl Reader {
         self.state = State::Failed;
     }
 
+    /// Whether there is something to wait for, rather than to read at once.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Body(..) | State::Trailers(_))
+    }
+
     /// Ready when [`read`](Self::read) has news.
     ///
     /// # Panics

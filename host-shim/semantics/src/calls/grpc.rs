@@ -103,7 +103,11 @@ impl Vm {
             self.actions.push(Action::GrpcRefused(token, None));
             return Err(Status::InternalFailure);
         };
-        let headers = head(&to, &metadata, target, call_timeout_ms);
+        let mut headers = head(&to, &metadata, target, call_timeout_ms);
+        if self.grpc_is_web() {
+            headers.set(b"content-type", "application/grpc-web+proto");
+            headers.set(b"x-grpc-web", "1");
+        }
         let refusal = if self.grpc.outstanding() < CALLOUTS_MAX {
             check(&headers).err()
         } else {
@@ -150,9 +154,9 @@ fn head(
     headers.remove(b"content-length");
     if !to.skip_envoy_headers {
         headers.set(b"x-envoy-internal", "true");
-        if let Some(timeout_ms @ 1..) = call_timeout_ms {
-            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout_ms.to_string());
-        }
+    }
+    if let Some(timeout_ms @ 1..) = call_timeout_ms {
+        headers.set(b"x-envoy-expected-rq-timeout-ms", timeout_ms.to_string());
     }
     headers
 }
