@@ -16,6 +16,9 @@ const STDERR: u32 = 2;
 /// `fs_rights_base` of an `fdstat` that can only be written to.
 const RIGHTS_FD_WRITE: u64 = 64;
 
+/// An `iovec`: a pointer and a size.
+const IOVEC_BYTES: u32 = 8;
+
 /// Any access out of bounds.
 fn fault<T>(outcome: Result<T, Status>) -> Result<T, Errno> {
     outcome.map_err(|_| Errno::Fault)
@@ -39,15 +42,16 @@ impl<G: Guest + Memory> Caller<'_, G> {
     /// `fd_write`, `fd_pwrite`: all vectors are one log record, without the line break at its end.
     pub(crate) fn fd_write(&self, fd: u32, vectors: u32, count: u32, written: u32) -> Done {
         let level = log_level(fd)?;
+        let size = count.checked_mul(IOVEC_BYTES).ok_or(Errno::Fault)?;
+        fault(self.check(vectors, size))?;
         if count > IOVECS_MAX_COUNT {
             return Err(Errno::Inval);
         }
         let mut text = Vec::new();
         let mut total: u32 = 0;
         for i in 0..count {
-            let entry = vectors.checked_add(i * 8).ok_or(Errno::Fault)?;
-            let at = fault(self.u32_at(entry))?;
-            let len = fault(self.u32_at(entry.checked_add(4).ok_or(Errno::Fault)?))?;
+            let entry = vectors + i * IOVEC_BYTES;
+            let (at, len) = (fault(self.u32_at(entry))?, fault(self.u32_at(entry + 4))?);
             if len == 0 {
                 continue;
             }

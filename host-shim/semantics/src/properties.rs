@@ -13,20 +13,15 @@ use crate::{
 };
 
 /// Maps of attributes, which have no wire form as a whole.
-const WHOLE_MAPS: &[&[u8]] = &[
-    b"connection",
-    b"destination",
-    b"filter_state",
-    b"request",
-    b"response",
-    b"source",
-    b"upstream",
-    b"upstream_filter_state",
-];
+const WHOLE_MAPS: &[&[u8]] =
+    &[b"connection", b"destination", b"filter_state", b"request", b"response", b"source", b"upstream"];
 
 type Value = Result<Vec<u8>, Status>;
 
 const NOT_FOUND: Value = Err(Status::NotFound);
+
+/// The highest status of gRPC: `UNAUTHENTICATED`.
+const GRPC_STATUS_MAX: u64 = 16;
 
 /// What a map without entries looks like as a value.
 const EMPTY_MAP: [u8; 4] = [0; 4];
@@ -34,17 +29,17 @@ const EMPTY_MAP: [u8; 4] = [0; 4];
 impl Vm {
     /// `proxy_get_property`
     pub fn get_property(&self, path: &[u8]) -> Value {
-        // A NUL at the end starts no segment.
-        let path = path.strip_suffix(b"\0").unwrap_or(path);
         if path.is_empty() {
             return Err(Status::SerializationFailure);
         }
+        // A NUL at the end starts no segment.
+        let path = path.strip_suffix(b"\0").unwrap_or(path);
         let stream = self.stream();
         if let Some(value) = self.configured(stream, path) {
             return Ok(value);
         }
         let segments: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
-        if let Some(value) = self.plugin_property(&segments, stream.is_some()) {
+        if let Some(value) = self.plugin_property(&segments, stream) {
             return value;
         }
         let Some(stream) = stream else { return NOT_FOUND };
@@ -61,6 +56,10 @@ impl Vm {
                 [b"filter_metadata" | b"typed_filter_metadata"] => Ok(EMPTY_MAP.to_vec()),
                 _ => NOT_FOUND,
             },
+            // It comes into being with the connection to the upstream.
+            b"upstream_filter_state" if segments.len() == 1 && stream.upstream_timeout_ms.is_some() => {
+                Err(Status::SerializationFailure)
+            }
             b"filter_state" | b"upstream_filter_state" => match segments[1..] {
                 [key] if segments[0] == b"filter_state" => {
                     key.strip_prefix(b"wasm.").map_or(NOT_FOUND, |name| stored(stream, name))
@@ -90,13 +89,12 @@ impl Vm {
         all.find(|(key, _)| key == path).map(|(_, value)| value.clone())
     }
 
-    /// What is known without an exchange.
-    fn plugin_property(&self, segments: &[&[u8]], in_stream: bool) -> Option<Value> {
+    /// What is known without an exchange, or of how it is configured.
+    fn plugin_property(&self, segments: &[&[u8]], stream: Option<&Stream>) -> Option<Value> {
         let plugin = &self.settings.plugin;
-        let cluster = match &self.settings.route {
-            Route::Upstream { .. } => "upstream",
-            Route::DirectResponse { .. } => "",
-        };
+        let in_stream = stream.is_some();
+        let has_upstream = matches!(self.settings.route, Route::Upstream { .. });
+        let is_routed = stream.is_some_and(|stream| stream.upstream_timeout_ms.is_some());
         let text = |text: &str| Some(Ok(text.as_bytes().to_vec()));
         match *segments {
             [b"plugin_name"] => text(&plugin.name),
@@ -105,9 +103,10 @@ impl Vm {
             [b"xds", b"node"] => Some(Ok(Vec::new())),
             [b"xds", b"node", b"id" | b"cluster" | b"user_agent_name"] => text(""),
             [b"xds", b"node", b"metadata"] => Some(Ok(Vec::new())),
-            [b"xds"] if in_stream => Some(Err(Status::SerializationFailure)),
+            [b"xds"] => Some(Err(Status::SerializationFailure)),
             [b"xds", b"cluster_metadata" | b"listener_metadata" | b"route_metadata"] if in_stream => text(""),
-            [b"xds", b"cluster_name"] if in_stream => text(cluster),
+            [b"xds", b"cluster_name"] if in_stream && has_upstream => text("upstream"),
+            [b"xds", b"upstream_host_metadata"] if is_routed => Some(Err(Status::SerializationFailure)),
             [b"xds", b"route_name" | b"virtual_host_name" | b"filter_chain_name"] if in_stream => text(""),
             [b"xds", b"listener_direction"] if in_stream => Some(Ok(int(0))),
             [b"xds", ..] => Some(NOT_FOUND),
@@ -158,7 +157,9 @@ impl Vm {
 
     fn upstream_property(&self, stream: &Stream, segments: &[&[u8]]) -> Value {
         match *segments {
-            [b"num_endpoints"] => Ok(int(matches!(self.settings.route, Route::Upstream { .. }).into())),
+            [b"num_endpoints"] if matches!(self.settings.route, Route::Upstream { .. }) => Ok(int(1)),
+            // There is no TLS, and no locality is configured.
+            [b"transport_failure_reason" | b"locality"] if stream.upstream_timeout_ms.is_some() => Ok(Vec::new()),
             [b"request_attempt_count"] => Ok(int(stream.upstream_timeout_ms.is_some().into())),
             _ => NOT_FOUND,
         }
@@ -179,8 +180,14 @@ fn response_property(stream: &Stream, segments: &[&[u8]]) -> Value {
         [b"flags"] => Ok(int(facts.response_flags)),
         [b"grpc_status"] => {
             let given = [trailers, live].into_iter().flatten().find_map(|map| map.get(b"grpc-status"));
-            let given = given.and_then(|value| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
-            Ok(int(given.map_or_else(|| code.map(|code| grpc_status_of_http(code.into()).into()), Ok)?))
+            match given {
+                Some(value) => {
+                    let number = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+                    // What is no status is told as -1.
+                    Ok(int(number.filter(|number| *number <= GRPC_STATUS_MAX).unwrap_or(u64::MAX)))
+                }
+                None => Ok(int(grpc_status_of_http(code?.into()).into())),
+            }
         }
         [b"headers"] => Ok(map(live)),
         [b"headers", name] => live.and_then(|headers| headers.get_joined(name)).map_or(NOT_FOUND, Ok),

@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_abi::host_calls::{Family, HOST_CALLS, HostCall, Type};
-use proxy_wasm_abi::settings::{Connection, Plugin as Told, Route, Settings, Upkeep};
-use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::hosts::{Host, Plugin};
+use proxy_wasm_adapter_tests::message::Step;
 use proxy_wasm_adapter_tests::trial::trial;
+use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream};
+use proxy_wasm_adapter_tests::{client, settings};
 
 use crate::support;
 
@@ -96,15 +97,11 @@ fn wasi_calls() -> Vec<WasiCall> {
 
 /// What the filter got on this host, in order.
 fn ask(host: Host, calls: &[WasiCall], paths: &[&str]) -> Result<Vec<u8>> {
-    let settings = Settings {
-        plugin: Told { name: "asks".into(), log_level: 2, ..Told::default() },
-        route: Route::DirectResponse { status: 200, body: b"ok".to_vec() },
-        clusters: Vec::new(),
-        properties: Vec::new(),
-        property_headers: Vec::new(),
-        connection: Connection::default(),
-        upkeep: Upkeep::default(),
-    };
+    // With a direct response there is nothing to tell of an upstream.
+    let upstream = Upstream::start()?;
+    let answer = Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into());
+    upstream.behave(Behaviour { steps: vec![answer], wait: None });
+    let settings = settings::to_upstream(upstream.address);
     let filter = wat::parse_str(module(calls, paths)?)?;
     let running = host.start(&Plugin { filter, settings, trailers: false })?;
     client::send(running.address, REQUEST, Duration::from_secs(10))?;
