@@ -27,11 +27,12 @@ pub struct Reply {
 /// # Errors
 /// There is no connection.
 pub fn send(address: SocketAddr, request: &[u8], patience: Duration) -> io::Result<Reply> {
-    exchange(address, patience, false, &Received::default(), |stream, _| stream.write_all(request))
+    exchange(address, patience, false, &Received::default(), |stream, _| stream.write_all(request), || {})
 }
 
 /// Sends what `write` sends and reads one response at the same time. `write` is told when the response is there, after
-/// which nothing matters that it does.
+/// which nothing matters that it does; the connection ends after `stay`,
+/// which a whole response leads to.
 ///
 /// # Errors
 /// There is no connection.
@@ -41,6 +42,7 @@ pub fn exchange(
     to_head: bool,
     received: &Received,
     write: impl FnOnce(&mut TcpStream, &AtomicBool) -> io::Result<()> + Send,
+    stay: impl FnOnce(),
 ) -> io::Result<Reply> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -52,6 +54,9 @@ pub fn exchange(
         // A peer that closes early makes writing fail; what it answered tells why.
         let writing = scope.spawn(|| write(&mut writer, &finished));
         let reply = read(Tee { stream: &stream, received }, to_head);
+        if reply.end.is_none() {
+            stay();
+        }
         finished.store(true, Ordering::SeqCst);
         // Wakes a writer that is blocked.
         let _ = stream.shutdown(Shutdown::Both);

@@ -72,18 +72,38 @@ impl Differences {
     /// # Errors
     /// An entry does not apply any more.
     pub fn expected(&self, case: &str, host: Host, envoy: &str) -> Result<String> {
+        self.apply(case, host, envoy, &mut BTreeSet::new())
+    }
+
+    fn apply(&self, case: &str, host: Host, envoy: &str, used: &mut BTreeSet<usize>) -> Result<String> {
         let mut expected = envoy.to_string();
         if host == Host::Envoy {
             return Ok(expected);
         }
-        for difference in self.difference.iter().filter(|difference| difference.concerns(case, host)) {
+        for (i, difference) in self.difference.iter().enumerate().filter(|(_, entry)| entry.concerns(case, host)) {
             ensure!(difference.envoy != difference.here, "an entry for `{case}` says nothing");
-            if !expected.contains(&difference.envoy) && !difference.cases.is_empty() {
+            if expected.contains(&difference.envoy) {
+                used.insert(i);
+            } else if !difference.cases.is_empty() {
                 bail!("an entry for `{case}` speaks of what Envoy does not do:\n{}", difference.envoy);
             }
             expected = expected.replace(&difference.envoy, &difference.here);
         }
         Ok(expected)
+    }
+
+    /// The entries that apply to none of these transcripts of Envoy's, each with its case's name.
+    ///
+    /// # Errors
+    /// As [`expected`](Self::expected).
+    pub fn stale(&self, transcripts: &[(String, String)], hosts: &[Host]) -> Result<Vec<&Difference>> {
+        let mut used = BTreeSet::new();
+        for (case, envoy) in transcripts {
+            for host in hosts {
+                self.apply(case, *host, envoy, &mut used)?;
+            }
+        }
+        Ok(self.difference.iter().enumerate().filter(|(i, _)| !used.contains(i)).map(|(_, entry)| entry).collect())
     }
 }
 

@@ -11,10 +11,10 @@ use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settin
 use serde::Deserialize;
 
 use crate::client::{self, Reply};
-use crate::fixtures;
 use crate::hosts::{Host, Lines, Plugin};
-use crate::message::Step;
+use crate::message::{self, Step};
 use crate::upstream::{Behaviour, Request, Upstream};
+use crate::{fixtures, log};
 
 /// How long an answer or a log record may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,9 +87,9 @@ struct Exchange {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestTable {
-    #[serde(default = "get")]
+    #[serde(default = "message::get")]
     method: String,
-    #[serde(default = "root")]
+    #[serde(default = "message::root")]
     path: String,
     #[serde(default)]
     headers: Vec<(String, String)>,
@@ -119,14 +119,6 @@ struct Message {
 struct Record {
     level: String,
     text: String,
-}
-
-fn get() -> String {
-    "GET".into()
-}
-
-fn root() -> String {
-    "/".into()
 }
 
 fn yes() -> bool {
@@ -320,12 +312,9 @@ impl Message {
 }
 
 impl Record {
-    fn expect(&self, lines: &Lines, mut from: usize) -> Result<()> {
-        // Envoy names one level otherwise.
-        let levels = [format!("[{}]", self.level), format!("[{}ing]", self.level)];
-        let is_it =
-            |line: &str| (line.contains(&self.text) && levels.iter().any(|level| line.contains(level))).then_some(());
-        let found = lines.next(&mut from, PATIENCE, &is_it);
-        found.with_context(|| format!("no log record `[{}] {}`", self.level, self.text))
+    fn expect(&self, lines: &Lines, from: usize) -> Result<()> {
+        let found = lines.wait(from, PATIENCE, |line| log::is_record(line, &self.level, &self.text));
+        ensure!(found, "no log record `[{}] {}`", self.level, self.text);
+        Ok(())
     }
 }

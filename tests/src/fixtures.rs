@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
-use proxy_wasm_abi::bridge::AbiVersion;
 
 /// The top of the repository.
 pub fn root() -> &'static Path {
@@ -68,53 +67,19 @@ pub fn forget_package(command: &mut Command) {
 /// # Errors
 /// It is not installed: a test that needs it fails.
 pub fn tool(name: &str, variable: &str) -> Result<PathBuf> {
+    let install = format!("Run `tests/tools.sh --install {name}`.");
     if let Some(path) = std::env::var_os(variable) {
-        return Ok(path.into());
+        let path = PathBuf::from(path);
+        // A bare name is looked up as a shell does.
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        let is_there = match path.components().count() {
+            1 => std::env::split_paths(&directories).any(|directory| directory.join(&path).is_file()),
+            _ => path.is_file(),
+        };
+        ensure!(is_there, "`{variable}` is `{}`, where no program is. {install}", path.display());
+        return Ok(path);
     }
     let output = Command::new(root().join("tests/tools.sh")).arg(name).output().context("runs tests/tools.sh")?;
-    ensure!(
-        output.status.success(),
-        "`{name}` is missing. Run `tests/tools.sh --install {name}`.\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    ensure!(output.status.success(), "`{name}` is missing. {install}\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().into())
-}
-
-/// The probe (`tests/fixtures/probe.c`) for this ABI version.
-///
-/// # Errors
-/// There is no C compiler for WebAssembly.
-pub fn probe(version: AbiVersion) -> Result<Vec<u8>> {
-    static PROBES: LazyLock<Mutex<[Option<Vec<u8>>; 3]>> = LazyLock::new(Mutex::default);
-    let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
-    let probe = &mut probes[version as usize];
-    if probe.is_none() {
-        *probe = Some(compile(version)?);
-    }
-    Ok(probe.clone().unwrap_or_default())
-}
-
-fn compile(version: AbiVersion) -> Result<Vec<u8>> {
-    let number = match version {
-        AbiVersion::V0_1_0 => 10,
-        AbiVersion::V0_2_0 => 20,
-        AbiVersion::V0_2_1 => 21,
-    };
-    let directory = tempfile::tempdir()?;
-    let filter = directory.path().join("probe.wasm");
-    let mut command = Command::new(tool("cxx", "WASM_CXX")?);
-    command.args([
-        "--target=wasm32",
-        "-x",
-        "c",
-        "-O2",
-        "-nostdlib",
-        "-Wl,--no-entry",
-        &format!("-DABI={number}"),
-        "-o",
-    ]);
-    command.arg(&filter).arg(root().join("tests/fixtures/probe.c"));
-    let output = command.output().with_context(|| format!("runs {command:?}"))?;
-    ensure!(output.status.success(), "the probe does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::read(&filter).context("reads the probe")
 }

@@ -8,7 +8,9 @@
 use std::fmt::Write;
 
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_abi::host_calls::{HOST_CALLS, HostCall, Type};
+use proxy_wasm_abi::host_calls::{HostCall, Type};
+
+use crate::probe::host_calls;
 
 /// Values for pointers, sizes and everything else: null, one that is good for everything, the last word of the memory,
 /// its last byte, its end, and far beyond.
@@ -20,13 +22,9 @@ const GOOD: u32 = 8;
 /// Where the results stand.
 const RESULTS: u32 = 32_768;
 
-/// Not tried: Envoy refuses modules that import them with the signature of WASI.
-const NOT_IN_ENVOY: [&str; 3] = ["path_link", "path_rename", "path_symlink"];
-
 /// The host calls that a filter of this version can import and that take arguments.
 pub fn calls(version: AbiVersion) -> Vec<&'static HostCall> {
-    let takes_some = |call: &&HostCall| call.versions.contains(&version) && call.params().next().is_some();
-    HOST_CALLS.iter().filter(takes_some).filter(|call| !NOT_IN_ENVOY.contains(&call.name)).collect()
+    host_calls(version).filter(|call| call.params().next().is_some()).collect()
 }
 
 /// Every set of arguments for this host call: all alike, and each value in each place with good ones around it.

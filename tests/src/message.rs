@@ -18,7 +18,7 @@ pub enum Step {
 pub enum Action {
     /// Waits until the filter logged a line with this in it, since the exchange began.
     Await(String),
-    /// Waits until the client got this. For upstreams.
+    /// Waits until the client got this.
     AwaitClient(String),
     /// Waits until the upstream has the head of a request. For clients.
     AwaitUpstream(bool),
@@ -34,6 +34,16 @@ pub enum Action {
     Close(bool),
     /// Closes the connection with a reset.
     Reset(bool),
+}
+
+/// The method of a request that names none.
+pub(crate) fn get() -> String {
+    "GET".into()
+}
+
+/// The path of a request that names none.
+pub(crate) fn root() -> String {
+    "/".into()
 }
 
 /// The bytes that a text in a case file stands for.

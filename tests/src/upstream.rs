@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::http1::{Body, Head, Reader};
 use crate::message::{Action, Step, bytes};
+use crate::tcp;
 
 /// Waits until what an action names has happened; whether it did.
 pub type Waits = Arc<dyn Fn(&Action) -> bool + Send + Sync>;
@@ -193,7 +194,7 @@ fn answer(
                 return Ok(false);
             }
             Step::Other(Action::Reset(_)) => {
-                reset(stream)?;
+                tcp::reset(stream)?;
                 return Ok(false);
             }
         }
@@ -203,13 +204,4 @@ fn answer(
         request.body = reader.request_body(&request.head);
     }
     Ok(!request.body.cut)
-}
-
-/// Closes a connection with a reset.
-fn reset(stream: &TcpStream) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _entered = runtime.enter();
-    let stream = stream.try_clone()?;
-    stream.set_nonblocking(true)?;
-    tokio::net::TcpStream::from_std(stream)?.set_zero_linger()
 }

@@ -15,7 +15,7 @@ use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
 use proxy_wasm_adapter_tests::http1::{Head, Reader};
 use proxy_wasm_adapter_tests::trial::trial;
-use proxy_wasm_adapter_tests::{fixtures, memory, settings};
+use proxy_wasm_adapter_tests::{memory, probe, settings};
 
 const HOSTS: [Host; 2] = [Host::Serve, Host::WasmtimeServe];
 
@@ -163,7 +163,7 @@ fn many(host: Host) -> Result<()> {
         write!(&mut &*stream, "HTTP/1.1 200 OK\r\nx-id: {id}\r\ncontent-length: {}\r\n\r\n{text}", text.len())
     })?;
     let plugin = Plugin {
-        filter: fixtures::probe(AbiVersion::V0_2_1)?,
+        filter: probe::probe(AbiVersion::V0_2_1)?,
         settings: settings::to_upstream(upstream.address),
         trailers: false,
     };

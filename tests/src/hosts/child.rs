@@ -137,6 +137,11 @@ impl Lines {
         self.lock().get(from..).unwrap_or_default().to_vec()
     }
 
+    /// Whether a line after the first `from` is it, within this time.
+    pub fn wait(&self, mut from: usize, time: Duration, is_it: impl Fn(&str) -> bool) -> bool {
+        self.next(&mut from, time, &|line| is_it(line).then_some(())).is_some()
+    }
+
     /// What `find` makes of the first line from `from` on that it takes, within this time; `from` moves past what was
     /// looked at.
     pub fn next<T>(&self, from: &mut usize, time: Duration, find: &impl Fn(&str) -> Option<T>) -> Option<T> {

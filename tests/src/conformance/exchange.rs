@@ -1,0 +1,182 @@
+//! One request and its response: sending, waiting, and what came of it.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde::Deserialize;
+
+use super::{Stage, transcript};
+use crate::client::{self, Received, Reply};
+use crate::hosts::{Host, Lines};
+use crate::message::{self, Action, Step, bytes};
+use crate::script::Script;
+use crate::upstream::Behaviour;
+
+/// How long a step of an exchange may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the probe has room for.
+const MOST_SCRIPT: usize = 16_384;
+
+/// One request and its response.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    #[serde(default = "message::get")]
+    method: String,
+    #[serde(default = "message::root")]
+    path: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: Vec<Step>,
+    #[serde(default)]
+    chunked: bool,
+    #[serde(default)]
+    trailers: Vec<(String, String)>,
+    raw: Option<Vec<Step>>,
+    upstream: Option<Vec<Step>>,
+    #[serde(default = "delete")]
+    until: String,
+    until_here: Option<String>,
+    #[serde(default)]
+    script: Script,
+}
+
+fn delete() -> String {
+    "@cb delete()".into()
+}
+
+impl Exchange {
+    /// Does it; what came of it.
+    pub(super) fn run(&self, stage: &Stage) -> Result<String> {
+        let lines = &stage.host.child.lines;
+        let from = lines.count();
+        let (waiting, received) = (lines.clone(), Received::default());
+        let awaited = received.clone();
+        stage.upstream.behave(Behaviour {
+            steps: self
+                .upstream
+                .clone()
+                .unwrap_or_else(|| vec![Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())]),
+            wait: Some(Arc::new(move |action| match action {
+                Action::Await(text) => wait(&waiting, from, text),
+                Action::AwaitClient(text) => awaited.wait_for(&bytes(text), PATIENCE),
+                _ => true,
+            })),
+        });
+        let until = match &self.until_here {
+            Some(until) if stage.kind != Host::Envoy => until,
+            _ => &self.until,
+        };
+        let mut ended = until.is_empty();
+        // A client that leaves first would make a race of what the filter sees.
+        let reply = self.send(stage, from, &received, || ended = ended || wait(lines, from, until))?;
+        if !ended && !wait(lines, from, until) {
+            bail!("the filter never logged `{until}`; the client got {reply:?}");
+        }
+        let requests = stage.upstream.requests(PATIENCE);
+        Ok(transcript::exchange(&lines.since(from), &requests, &reply))
+    }
+
+    fn send(&self, stage: &Stage, from: usize, received: &Received, stay: impl FnOnce()) -> Result<Reply> {
+        let steps = self.steps();
+        let lines = &stage.host.child.lines;
+        let write = |stream: &mut TcpStream, finished: &AtomicBool| {
+            for step in &steps {
+                match step {
+                    Step::Text(text) => stream.write_all(&bytes(text))?,
+                    Step::Other(Action::Fill(byte, count)) => stream.write_all(&vec![*byte; *count])?,
+                    Step::Other(Action::Await(text)) => {
+                        let moment = Duration::from_millis(50);
+                        while !finished.load(Ordering::SeqCst) && !lines.wait(from, moment, |line| line.contains(text))
+                        {
+                        }
+                    }
+                    Step::Other(Action::AwaitUpstream(_)) => {
+                        stage.upstream.wait_for_head(PATIENCE);
+                    }
+                    Step::Other(Action::AwaitClient(text)) => {
+                        received.wait_for(&bytes(text), PATIENCE);
+                    }
+                    Step::Other(Action::Close(_)) => return stream.shutdown(std::net::Shutdown::Both),
+                    Step::Other(_) => {}
+                }
+            }
+            Ok(())
+        };
+        Ok(client::exchange(stage.host.address, PATIENCE, self.method == "HEAD", received, write, stay)?)
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let script = match self.script.is_empty() {
+            true => String::new(),
+            false => format!("x-script: {}\r\n", self.script.encode()),
+        };
+        assert!(script.len() <= MOST_SCRIPT, "the script is longer than the probe has room for");
+        if let Some(raw) = &self.raw {
+            let place = |step: &Step| match step {
+                Step::Text(text) => Step::Text(text.replace("<script>", &script)),
+                other => other.clone(),
+            };
+            return raw.iter().map(place).collect();
+        }
+        let mut head = format!("{} {} HTTP/1.1\r\nhost: example.test\r\n", self.method, self.path);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if self.chunked {
+            head.push_str("transfer-encoding: chunked\r\n");
+        } else if !self.body.is_empty() {
+            let length: usize = self.body.iter().map(length).sum();
+            head.push_str(&format!("content-length: {length}\r\n"));
+        }
+        head.push_str(&script);
+        head.push_str("\r\n");
+        let mut steps = vec![Step::Text(head)];
+        if !self.chunked {
+            steps.extend(self.body.iter().cloned());
+        } else {
+            steps.extend(self.body.iter().flat_map(chunk));
+            let trailers: String = self.trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            steps.push(Step::Text(format!("0\r\n{trailers}\r\n")));
+        }
+        merge(steps)
+    }
+}
+
+/// Texts that follow each other go out in one write.
+fn merge(steps: Vec<Step>) -> Vec<Step> {
+    let mut merged: Vec<Step> = Vec::new();
+    for step in steps {
+        match (merged.last_mut(), step) {
+            (Some(Step::Text(text)), Step::Text(more)) => text.push_str(&more),
+            (_, step) => merged.push(step),
+        }
+    }
+    merged
+}
+
+fn length(step: &Step) -> usize {
+    match step {
+        Step::Text(text) => bytes(text).len(),
+        Step::Other(Action::Fill(_, count)) => *count,
+        Step::Other(_) => 0,
+    }
+}
+
+/// A piece of the body as a chunk.
+fn chunk(step: &Step) -> Vec<Step> {
+    match length(step) {
+        0 => vec![step.clone()],
+        size => vec![Step::Text(format!("{size:x}\r\n")), step.clone(), Step::Text("\r\n".into())],
+    }
+}
+
+fn wait(lines: &Lines, from: usize, text: &str) -> bool {
+    lines.wait(from, PATIENCE, |line| line.contains(text))
+}

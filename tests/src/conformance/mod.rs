@@ -1,0 +1,127 @@
+//! A case of `tests/conformance`: what the client sends, what the filter and the upstream do; and the transcript of it.
+//!
+//! ```toml
+//! about = "what the case shows"
+//! abi = "0.2.0"                       # by default 0.2.1
+//! alone = true                        # a host of its own, with no connection left over from another case
+//! trailers = true                     # let Envoy pass on the trailers of HTTP/1
+//!
+//! [plugin]                            # optional, as is every key in it
+//! name = "probe"
+//! root_id = ""
+//! vm_id = ""
+//! configuration = "text"              # by default the script's `configure`
+//! environment = { KEY = "value" }
+//! allow_on_headers_stop_iteration = true
+//!
+//! [connection]                        # optional, as is every key in it
+//! buffer_limit = 1024
+//! stream_idle_timeout_ms = 300
+//! upstream_timeout_ms = 300
+//! request_id = false
+//!
+//! [route]                             # by default the upstream
+//! direct_response = { status = 200, body = "text" }
+//! refused = true                      # nobody listens there
+//!
+//! [[exchange]]                        # one after another, each on a new connection
+//! method = "POST"                     # `GET` by default
+//! path = "/"                          # by default
+//! headers = [["name", "value"]]
+//! body = ["text", { await = "request_body(4" }, "text"]   # steps, see `message`; `content-length` is added
+//! chunked = true                      # each text of the body a chunk of its own
+//! trailers = [["name", "value"]]      # ends the chunks
+//! raw = ["bytes"]                     # instead of all of these, with `<script>` where the script's header line goes
+//! upstream = ["HTTP/1.1 200 OK\r\n\r\n", { close = true }]  # steps; by default 200 with the body `ok`
+//! until = "delete()"                  # the filter's last line, by default; "" where it isn't called
+//! until_here = "log()"                # the same on hosts of components, where that is a known difference
+//!
+//! [exchange.script]
+//! request_headers = [["pairs", 0], ["add", 0, "x-a", "1"], ["return", 1]]
+//! ```
+
+mod exchange;
+mod profile;
+mod transcript;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::hosts::{Host, Running};
+use crate::upstream::Upstream;
+use crate::{fixtures, normal};
+
+pub use exchange::Exchange;
+pub use profile::Profile;
+
+/// A case file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it shows.
+    pub about: String,
+    /// What the host is started with; equal ones share a host.
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// The exchanges.
+    pub exchange: Vec<Exchange>,
+}
+
+/// A host that runs for cases, with its upstream.
+#[derive(Debug)]
+pub struct Stage {
+    kind: Host,
+    host: Running,
+    upstream: Upstream,
+}
+
+impl Case {
+    /// Each case with its name, `family/name`, and its file.
+    ///
+    /// # Errors
+    /// A file can't be read, or is no case.
+    pub fn all() -> Result<Vec<(String, PathBuf, Self)>> {
+        let directory = fixtures::root().join("tests/conformance");
+        let mut cases = Vec::new();
+        for family in sorted(&directory)? {
+            for path in sorted(&family)?.into_iter().filter(|path| path.extension().is_some_and(|is| is == "toml")) {
+                let text = std::fs::read_to_string(&path)?;
+                let case: Self = toml::from_str(&text).with_context(|| format!("reads {}", path.display()))?;
+                let name = path.with_extension("").strip_prefix(&directory)?.to_string_lossy().into_owned();
+                cases.push((name, path, case));
+            }
+        }
+        Ok(cases)
+    }
+
+    /// The transcript of this case on this stage.
+    ///
+    /// # Errors
+    /// What was waited for never came; with the host's output.
+    pub fn run(&self, stage: &Stage) -> Result<String> {
+        let mut transcript = String::new();
+        if !self.profile.start.is_empty() {
+            transcript.push_str("start\n");
+        }
+        for exchange in &self.exchange {
+            let text = exchange.run(stage).with_context(|| format!("the host wrote:\n{}", stage.host.child.lines))?;
+            transcript.push_str(&text);
+        }
+        if !self.profile.start.is_empty() {
+            // Now it has started for sure, on hosts that start it with the first request too.
+            let lines = transcript::first_start(&stage.host.child.lines);
+            transcript = transcript.replacen("start\n", &format!("start\n{}", transcript::section(&lines)), 1);
+        }
+        let ports = [(stage.upstream.address.port(), "upstream"), (stage.host.address.port(), "host")];
+        Ok(transcript.lines().map(|line| normal::line(line, &ports) + "\n").collect())
+    }
+}
+
+fn sorted(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| format!("reads {}", directory.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,93 @@
+//! The transcript of an exchange: what the filter logged, what the upstream got, what the client got.
+
+use crate::client::Reply;
+use crate::hosts::Lines;
+use crate::log;
+use crate::message::shown;
+use crate::normal;
+use crate::upstream::Request;
+
+/// What came of an exchange.
+pub(super) fn exchange(lines: &[String], requests: &[Request], reply: &Reply) -> String {
+    let mut in_start = false;
+    let filter: Vec<String> = lines
+        .iter()
+        .filter_map(|line| logged(line))
+        .filter(|line| {
+            // The plugin's start, which comes with the first request on hosts that know of no start.
+            in_start = line.starts_with("@root") || (in_start && !line.starts_with("@cb"));
+            !in_start
+        })
+        .collect();
+    let requests: String = requests.iter().map(of_request).collect();
+    format!("filter\n{}upstream\n{requests}client\n{}", section(&filter), of_reply(reply))
+}
+
+/// What the filter logged when it started the first time: Envoy starts it several times.
+pub(super) fn first_start(lines: &Lines) -> Vec<String> {
+    let mut started = 0;
+    let mut of_start = Vec::new();
+    let mut in_start = false;
+    for line in lines.since(0).iter().filter_map(|line| logged(line)) {
+        if line.starts_with("@root context_create") {
+            started += 1;
+        }
+        in_start = if line.starts_with("@root") { true } else { in_start && !line.starts_with("@cb") };
+        if started == 1 && in_start {
+            of_start.push(line);
+        }
+    }
+    of_start
+}
+
+/// The part of a host's line that the probe wrote; where a script wrote it, with its level.
+fn logged(line: &str) -> Option<String> {
+    let begin = ["@cb ", "@op ", "@root ", "@log"].iter().filter_map(|mark| line.find(mark)).min()?;
+    let text = &line[begin..];
+    Some(match text.strip_prefix("@log") {
+        Some(text) => format!("@log [{}]{text}", log::level(&line[..begin]).unwrap_or("none")),
+        None => text.to_string(),
+    })
+}
+
+pub(super) fn section(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+fn of_request(request: &Request) -> String {
+    let mut text = format!("  {}\n{}", shown(&request.head.start), of_headers(&request.head.headers));
+    if !request.body.bytes.is_empty() || request.head.get("transfer-encoding").is_some() {
+        text.push_str(&format!("  body \"{}\"\n", shown(&request.body.bytes)));
+    }
+    text.push_str(&of_trailers(&request.body.trailers));
+    if request.body.cut {
+        text.push_str("  cut off\n");
+    }
+    text
+}
+
+fn of_reply(reply: &Reply) -> String {
+    let mut text = String::new();
+    if let Some(head) = &reply.head {
+        text.push_str(&format!("  {}\n{}", shown(head.status()), of_headers(&head.headers)));
+        text.push_str(&format!("  body \"{}\"\n", shown(&reply.body)));
+        text.push_str(&of_trailers(&reply.trailers));
+    }
+    if let Some(end) = reply.end {
+        text.push_str(&format!("  {end}\n"));
+    }
+    text
+}
+
+/// By name: only the order of headers of one name means anything.
+fn of_headers(headers: &[(Vec<u8>, Vec<u8>)]) -> String {
+    let mut headers: Vec<_> = headers.iter().filter(|(name, _)| normal::is_compared(name)).collect();
+    headers.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+    let line =
+        |(name, value): &&(Vec<u8>, Vec<u8>)| format!("  {}: {}\n", shown(&name.to_ascii_lowercase()), shown(value));
+    headers.iter().map(line).collect()
+}
+
+fn of_trailers(trailers: &[(Vec<u8>, Vec<u8>)]) -> String {
+    trailers.iter().map(|(name, value)| format!("  trailer {}: {}\n", shown(name), shown(value))).collect()
+}

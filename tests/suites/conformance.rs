@@ -1,0 +1,94 @@
+//! Each case of `tests/conformance`, on Envoy and on hosts of components: the same transcript, but for what
+//! `known-differences.toml` names.
+//!
+//! `BLESS=1` writes what Envoy does into the case's `.txt`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Arguments;
+use proxy_wasm_adapter_tests::conformance::{Case, Profile, Stage};
+use proxy_wasm_adapter_tests::difference::Differences;
+use proxy_wasm_adapter_tests::fixtures;
+use proxy_wasm_adapter_tests::hosts::Host;
+use proxy_wasm_adapter_tests::pool::Pool;
+use proxy_wasm_adapter_tests::trial::{compare, trial};
+
+const HOSTS_OF_COMPONENTS: [Host; 2] = [Host::Serve, Host::WasmtimeServe];
+
+/// A host, what it is started with, and the case that has it for itself.
+type Key = (Host, Profile, Option<String>);
+
+static STAGES: LazyLock<Pool<Key, Stage>> = LazyLock::new(Pool::default);
+
+fn main() -> Result<()> {
+    let arguments = Arguments::from_args();
+    if !arguments.list {
+        // Not even a run of our side alone passes without Envoy.
+        fixtures::tool("envoy", "ENVOY")?;
+    }
+    let cases = Case::all()?;
+    let names: BTreeSet<String> = cases.iter().map(|(name, ..)| name.clone()).collect();
+    let differences = Arc::new(Differences::read(&names)?);
+    let mut trials = vec![trial("fails where Envoy is missing", fails_without_envoy)];
+    let (all, known) = (names.clone(), differences.clone());
+    trials.push(trial("every known difference shows in a case", move || shows_every_difference(&all, &known)));
+    for (name, path, case) in cases {
+        for host in [Host::Envoy].into_iter().chain(HOSTS_OF_COMPONENTS) {
+            STAGES.announce(&key(&name, &case, host));
+            let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
+            trials
+                .push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    STAGES.clear();
+    conclusion.exit()
+}
+
+fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differences) -> Result<()> {
+    let transcript = STAGES.with(&key(name, case, host), || case.profile.start(host), |stage| case.run(stage))?;
+    let golden = path.with_extension("txt");
+    if host == Host::Envoy && std::env::var_os("BLESS").is_some() {
+        return std::fs::write(&golden, transcript).context("writes what Envoy does");
+    }
+    let envoy = std::fs::read_to_string(&golden)
+        .with_context(|| format!("`{}` is missing: write it with BLESS=1", golden.display()))?;
+    let expected = differences.expected(name, host, &envoy)?;
+    if let Some(difference) = compare(&expected, &transcript) {
+        bail!("{}\n{difference}", case.about);
+    }
+    Ok(())
+}
+
+fn key(name: &str, case: &Case, host: Host) -> Key {
+    (host, case.profile.clone(), case.profile.alone.then(|| name.to_string()))
+}
+
+/// This very suite, run again with `ENVOY` pointing nowhere.
+fn fails_without_envoy() -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env("ENVOY", "/nowhere/envoy").args(["--exact", "abi-versions/a-filter-of-0-2-0::serve"]);
+    let output = command.output().context("runs this suite")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(!output.status.success(), "the suite passes without Envoy");
+    ensure!(said.contains("tests/tools.sh --install envoy"), "it does not say how to get Envoy:\n{said}");
+    Ok(())
+}
+
+/// An entry that no transcript of Envoy's has is out of date, whether or not it names its cases.
+fn shows_every_difference(names: &BTreeSet<String>, differences: &Differences) -> Result<()> {
+    let directory = fixtures::root().join("tests/conformance");
+    let read = |name: &String| {
+        let path = directory.join(name).with_extension("txt");
+        Ok((name.clone(), std::fs::read_to_string(&path).with_context(|| format!("reads {}", path.display()))?))
+    };
+    let transcripts: Vec<(String, String)> = names.iter().map(read).collect::<Result<_>>()?;
+    let stale = differences.stale(&transcripts, &HOSTS_OF_COMPONENTS)?;
+    let stale: Vec<String> = stale.iter().map(|entry| format!("{}\n{}", entry.reason, entry.envoy)).collect();
+    ensure!(stale.is_empty(), "known-differences.toml has what no case shows:\n{}", stale.join("\n"));
+    Ok(())
+}
