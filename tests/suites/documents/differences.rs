@@ -24,7 +24,7 @@ upstream see something else, why, and which side is better off.
 const CHECKED: &str = "\
 ## Checked
 
-Each of these is part of the outcome of a case in `tests/cases/`, which runs on Envoy and on hosts of components. An entry
+Each of these is part of the outcome of a case in `tests/conformance/`, which runs on Envoy and on hosts of components. An entry
 that no longer holds fails the run. Lines with `-` are Envoy's, lines with `+` ours.
 
 ";

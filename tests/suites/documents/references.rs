@@ -81,7 +81,7 @@ fn exists(path: &str, directory: &Path) -> bool {
     let path = path.trim_end_matches('/');
     let as_file = format!("/{path}");
     let as_directory = format!("/{path}/");
-    let case = format!("tests/cases/{path}.toml");
+    let case = format!("tests/conformance/{path}.toml");
     directory.join(path).exists()
         || FILES.contains(&case)
         || FILES
