@@ -4,6 +4,7 @@
 //! suites/conformance.rs one case file, the same on Envoy and on hosts of components   conformance/, known-differences.toml
 //! suites/examples.rs    the five examples on every host                                    ../examples/*/expected.toml
 //! suites/hostile.rs     filters that mean harm
+//! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
 //! src/hosts/            starts Envoy, `serve`, `wasmtime serve` and `jco serve`
