@@ -52,6 +52,7 @@ pub struct Input {
     pub stream_idle_timeout: Option<u64>,
     pub startup_ticks: Option<u32>,
     pub grpc_transport: Option<GrpcTransport>,
+    pub metrics: Option<Metrics>,
     pub bridge: Option<bridge::Kind>,
     pub stub_unknown_imports: Option<bool>,
     pub foreign_functions: Vec<String>,
@@ -77,6 +78,16 @@ pub enum Value {
     Float(f64),
     /// One byte.
     Bool(bool),
+}
+
+/// Where the shim itself writes metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metrics {
+    /// Nowhere: a host that wants them asks.
+    None,
+    /// Into the log.
+    Log,
 }
 
 /// An answer that no upstream gave.
@@ -130,6 +141,7 @@ impl Input {
             stream_idle_timeout: self.stream_idle_timeout.or(below.stream_idle_timeout),
             startup_ticks: self.startup_ticks.or(below.startup_ticks),
             grpc_transport: self.grpc_transport.or(below.grpc_transport),
+            metrics: self.metrics.or(below.metrics),
             bridge: self.bridge.or(below.bridge),
             stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
             foreign_functions: if self.foreign_functions.is_empty() {

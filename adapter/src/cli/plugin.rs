@@ -37,6 +37,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   stream_idle_timeout = 300000
   startup_ticks = 0
   grpc_transport = "http2"
+  metrics = "none"                          # or "log"
   bridge = "memory-copy"
   stub_unknown_imports = false
   foreign_functions = ["compress"]
@@ -138,6 +139,10 @@ pub(super) struct Plugin {
     #[arg(long, value_name = "KIND", value_parser = grpc_transports(), help_heading = "Routing")]
     grpc_transport: Option<GrpcTransport>,
 
+    /// Write metrics that changed as log records when a request ends: each is that of its instance alone
+    #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
+    metrics: Option<settings::Metrics>,
+
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
     #[arg(long, value_name = "KIND", value_parser = bridge_kinds(), help_heading = "Component")]
     bridge: Option<Kind>,
@@ -229,6 +234,7 @@ impl Plugin {
         input.stream_idle_timeout = self.stream_idle_timeout;
         input.startup_ticks = self.startup_ticks;
         input.grpc_transport = self.grpc_transport;
+        input.metrics = self.metrics;
         input.bridge = self.bridge;
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
         input.foreign_functions = self.foreign_function;

@@ -46,13 +46,18 @@ pub enum Error {
         report: String,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}. Choose another with `--listen`; port 0 takes any that is free")]
+    #[error("cannot listen on {address}: {source}. Choose another with `{option}`; port 0 takes any that is free")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The option that it is of.
+        option: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
+    /// Requests cannot pass the component without its filter.
+    #[error("the component was made by an adapter that knows no `--failure-policy open`. Adapt the filter again")]
+    NoBypass,
     /// The file of certificate authorities cannot be used.
     #[error("cannot use the certificates in `{}`: {reason}. Give a PEM file with `--upstream-ca`", path.display())]
     Certificates {

@@ -1,6 +1,7 @@
 //! One request and its response.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -24,6 +25,8 @@ pub(super) struct Host {
     pub(super) pool: Arc<Pool>,
     pub(super) gate: Gate,
     pub(super) plugin: String,
+    /// It was told to end.
+    pub(super) draining: AtomicBool,
 }
 
 impl Host {
@@ -91,6 +94,7 @@ impl Host {
             }
             Err(error) => {
                 tracing::error!("{}", self.pool.report(&error));
+                self.pool.fail(instance.loaded);
                 let _ = end.send(End::Trapped(Remains { _instance: instance, _turn: turn }));
             }
         }
@@ -102,6 +106,7 @@ impl Host {
         match failure {
             Failure::Instantiate(error) => tracing::error!("503: cannot instantiate `{plugin}`: {error:#}"),
             Failure::Refused(reason) => tracing::error!("503: `{plugin}` cannot start: {reason}"),
+            Failure::Failed => tracing::debug!("503: `{plugin}` failed before"),
             Failure::Trapped(error) => {
                 tracing::error!("503: `{plugin}` cannot start: {}", self.pool.report(error));
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use tokio::sync::oneshot;
-use wasmtime::{Store, WasmBacktrace};
+use wasmtime::{Store, WasmBacktrace, component};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
@@ -20,6 +20,7 @@ use super::plugin::Plugin;
 use super::program::Program;
 use super::request::RequestBody;
 use super::state::State;
+use super::stats::{Share, Stats};
 use super::trap::Report;
 
 /// What a component answers: a response, or the error that it has instead of one.
@@ -34,6 +35,8 @@ pub(super) struct Recipe {
     pub(super) output: Output,
     pub(super) max_memory: Option<usize>,
     pub(super) cpu_timeout: Duration,
+    /// Where metrics are added up, if anyone wants to see them.
+    pub(super) stats: Option<Arc<Stats>>,
 }
 
 impl Recipe {
@@ -51,6 +54,8 @@ pub(super) enum Failure {
     Refused(String),
     /// The plugin trapped while it started.
     Trapped(wasmtime::Error),
+    /// The plugin failed before, and is not made anew, or not yet.
+    Failed,
 }
 
 impl Failure {
@@ -72,17 +77,50 @@ pub(super) struct Instance {
     plugin: Plugin,
     meter: Meter,
     logs: [Lines; 2],
+    instance: component::Instance,
     /// Requests that it has served.
     pub(super) served: u32,
     /// When it wants to be tended, unless a request comes first.
     pub(super) wake: Option<Instant>,
     /// Something of it is on its way that is lost when it is let go.
     pub(super) unfinished: bool,
+    /// When it was made.
+    pub(super) loaded: Instant,
+    /// Requests pass it without the filter.
+    pub(super) bypasses: bool,
+    /// What it adds to the metrics.
+    stats: Option<Share>,
 }
 
 impl Instance {
     /// Instantiates the component and starts its plugin.
     pub(super) async fn new(recipe: &Recipe) -> Result<Self, Failure> {
+        let mut instance = Self::unstarted(recipe).await?;
+        let start = instance.plugin.start(&mut instance.store);
+        let result = instance.meter.run(start).await;
+        instance.flush();
+        result.map_err(Failure::Trapped)?.map_err(Failure::Refused)?;
+        if instance.has_upkeep() {
+            instance.tend().await.map_err(Failure::Trapped)?;
+        } else {
+            instance.collect().await.map_err(Failure::Trapped)?;
+        }
+        Ok(instance)
+    }
+
+    /// Instantiates the component for requests that pass without the filter.
+    pub(super) async fn bypassing(recipe: &Recipe) -> Result<Self, Failure> {
+        let mut instance = Self::unstarted(recipe).await?;
+        let exports = &recipe.program.plugin;
+        let bypass = exports.bypass(&mut instance.store, &instance.instance);
+        let result = instance.meter.run(bypass).await;
+        instance.flush();
+        result.map_err(Failure::Trapped)?;
+        instance.bypasses = true;
+        Ok(instance)
+    }
+
+    async fn unstarted(recipe: &Recipe) -> Result<Self, Failure> {
         let program = &recipe.program;
         let logs = [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), stream));
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -95,29 +133,40 @@ impl Instance {
         let instance = meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::of_instantiating)?;
         let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         let plugin = program.plugin.load(&mut store, &instance).map_err(Failure::Instantiate)?;
-        if let Some(start) = &program.plugin.start {
-            let start = instance
-                .get_typed_func::<(), (Result<(), String>,)>(&mut store, start)
-                .map_err(Failure::Instantiate)?;
-            let result = meter.run(start.call_async(&mut store, ())).await;
-            logs.iter().for_each(Lines::flush);
-            match result {
-                Ok((Ok(()),)) => {}
-                Ok((Err(reason),)) => return Err(Failure::Refused(reason)),
-                Err(trap) => return Err(Failure::Trapped(trap)),
-            }
+        let stats = recipe.stats.clone().map(Share::new);
+        Ok(Self {
+            abandoned,
+            store,
+            handler,
+            plugin,
+            meter,
+            logs,
+            instance,
+            served: 0,
+            wake: None,
+            unfinished: false,
+            loaded: Instant::now(),
+            bypasses: false,
+            stats,
+        })
+    }
+
+    fn flush(&self) {
+        self.logs.iter().for_each(Lines::flush);
+    }
+
+    /// Adds to the metrics what changed since the last time.
+    async fn collect(&mut self) -> wasmtime::Result<()> {
+        if let Some(share) = &mut self.stats {
+            let stats = self.plugin.stats(&mut self.store);
+            share.add(self.meter.run(stats).await?);
         }
-        let mut instance =
-            Self { abandoned, store, handler, plugin, meter, logs, served: 0, wake: None, unfinished: false };
-        if instance.has_upkeep() {
-            instance.tend().await.map_err(Failure::Trapped)?;
-        }
-        Ok(instance)
+        Ok(())
     }
 
     /// Whether it is to be tended between requests.
     pub(super) fn has_upkeep(&self) -> bool {
-        self.plugin.acts_between_requests()
+        !self.bypasses && self.plugin.acts_between_requests()
     }
 
     /// Lets the plugin do what is due between requests.
@@ -126,11 +175,11 @@ impl Instance {
     pub(super) async fn tend(&mut self) -> wasmtime::Result<()> {
         let call = tokio::time::timeout(TEND_LIMIT, self.plugin.idle(&mut self.store));
         let result = self.meter.run(call).await;
-        self.logs.iter().for_each(Lines::flush);
+        self.flush();
         let pending = result.map_err(|_| wasmtime::Error::msg("it waits for something between requests"))??;
         self.wake = pending.wake.and_then(|wake| Instant::now().checked_add(Duration::from_nanos(wake)));
         self.unfinished = pending.unfinished;
-        Ok(())
+        self.collect().await
     }
 
     /// Serves one request; the answer goes to `answer` as soon as the component has it.
@@ -152,8 +201,9 @@ impl Instance {
         let answer = http.new_response_outparam(answer)?;
         let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);
         let result = self.meter.run(call).await;
-        self.logs.iter().for_each(Lines::flush);
-        result
+        self.flush();
+        result?;
+        self.collect().await
     }
 }
 

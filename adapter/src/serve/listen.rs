@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -11,6 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::admin::Admin;
 use super::error::Error;
 use super::exchange::Host;
 use super::gate::Gate;
@@ -18,8 +20,10 @@ use super::instance::Recipe;
 use super::logs::Output;
 use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::Client;
+use super::policy::{FailurePolicy, Policy};
 use super::pool::Pool;
 use super::program::Program;
+use super::stats::Stats;
 
 /// How long a client may take to send the head of an HTTP/1.1 request, and how long an idle connection stays open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,13 +32,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const TRIM: Duration = Duration::from_secs(10);
 
 /// How long to wait after the system refused a connection, typically for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A component that is ready to serve, and the address that it serves at.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     host: Arc<Host>,
+    admin: Option<(TcpListener, SocketAddr, Arc<Stats>)>,
     grace: Duration,
 }
 
@@ -45,25 +50,38 @@ impl Server {
     /// When any of these fails: a plugin that refuses to start is never served.
     pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
         let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref())?;
+        let program = Program::new(component)?;
+        if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
+            return Err(Error::NoBypass);
+        }
+        let stats = options.admin.is_some().then(Arc::<Stats>::default);
         let recipe = Recipe {
             plugin: options.plugin_name.clone(),
-            program: Program::new(component)?,
+            program,
             client: Arc::new(client),
             output,
             max_memory: options.max_memory,
             cpu_timeout: options.cpu_timeout,
+            stats: stats.clone(),
         };
-        let pool = Pool::start(recipe, options.max_instance_reuse).await?;
+        let policy = Policy::new(options.failure_policy, options.reload_backoff);
+        let pool = Pool::start(recipe, options.max_instance_reuse, policy).await?;
         let host = Arc::new(Host {
             pool: Arc::new(pool),
             gate: Gate::new(options.max_concurrency, options.max_queue),
             plugin: options.plugin_name.clone(),
+            draining: AtomicBool::new(false),
         });
 
-        let failed = |source| Error::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, host, grace: options.shutdown_grace })
+        let (listener, address) = bind(options.listen, "--listen").await?;
+        let admin = match options.admin.zip(stats) {
+            Some((admin, stats)) => {
+                let (listener, address) = bind(admin, "--admin").await?;
+                Some((listener, address, stats))
+            }
+            None => None,
+        };
+        Ok(Self { listener, address, host, admin, grace: options.shutdown_grace })
     }
 
     /// The address that it listens on.
@@ -71,10 +89,19 @@ impl Server {
         self.address
     }
 
+    /// The address that metrics and readiness are told at, if they are.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, address, _)| *address)
+    }
+
     /// Serves until `end`, and then finishes what is in flight, as long as that takes at most the grace period.
     pub async fn serve(self, end: impl Future<Output = ()>) {
-        let Self { listener, host, grace, .. } = self;
+        let Self { listener, host, grace, admin, .. } = self;
         let connection = builder();
+        let _admin = admin.map(|(listener, _, stats)| {
+            let admin = Admin { host: host.clone(), stats };
+            Aborted(tokio::spawn(admin.serve(listener, builder())))
+        });
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let keeper = Aborted(tokio::spawn(host.pool.clone().keep()));
@@ -102,6 +129,7 @@ impl Server {
             }
         }
 
+        host.draining.store(true, Ordering::Relaxed);
         drop((listener, keeper));
         tracing::info!(running = host.gate.running(), "shutting down");
         let drained = async {
@@ -121,6 +149,14 @@ impl Drop for Aborted {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Listens at an address that an option gave.
+async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen { address, option, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// HTTP/1.1, and HTTP/2 by prior knowledge.

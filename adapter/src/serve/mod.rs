@@ -19,6 +19,10 @@
 //! | `instance` | one running component, from its start to its last request |
 //! | `plugin` | what an adapted component exports besides its handler |
 //! | `pool` | idle instances, ready for the next request, and what they do meanwhile |
+//! | `policy` | what becomes of requests after the plugin failed |
+//! | `stats` | the filter's metrics, over all instances |
+//! | `prometheus` | the same as text |
+//! | `admin` | where they are shown |
 //! | `gate` | how many requests run and wait |
 //! | `exchange` | one request and its response |
 //! | `fields` | header fields, in the order of the wire |
@@ -31,7 +35,7 @@
 //! | `shutdown` | the signals that end the host |
 //!
 //! Unlike Envoy's default, a trap fails the requests of its own instance only: the next request gets another instance,
-//! as with Envoy's `FAIL_RELOAD`, but at once.
+//! as with Envoy's `FAIL_RELOAD`, but at once. Envoy's other ways are there to be chosen.
 //!
 //! An instance is to a plugin what a worker thread's VM is to Envoy: each ticks by itself, from its start on, and gets the
 //! answers to its own callouts. Here they come and go with the traffic, so a plugin that ticks is never left without one,
@@ -40,6 +44,7 @@
 //! Architecture invariant: an instance serves one request at a time, and an instance that did not come back from a
 //! request in good order never serves another.
 
+mod admin;
 mod body;
 mod error;
 mod exchange;
@@ -52,11 +57,14 @@ mod meter;
 mod options;
 mod outgoing;
 mod plugin;
+mod policy;
 mod pool;
 mod program;
+mod prometheus;
 mod request;
 pub(crate) mod shutdown;
 mod state;
+mod stats;
 mod trap;
 
 use std::io::IsTerminal;
@@ -65,6 +73,7 @@ pub use error::Error;
 pub use listen::Server;
 pub use logs::Output;
 pub use options::Options;
+pub use policy::FailurePolicy;
 
 /// Serves a component until the process is told to end by SIGTERM or SIGINT.
 ///
@@ -86,6 +95,9 @@ pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
         let end = shutdown::signal().map_err(Error::Runtime)?;
         let server = Server::bind(&component, &options, Output::Process).await?;
         eprintln!("listening on http://{}", server.local_addr());
+        if let Some(address) = server.admin_addr() {
+            eprintln!("admin on http://{address}");
+        }
         server.serve(end).await;
         Ok(())
     })

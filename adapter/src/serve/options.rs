@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::policy::FailurePolicy;
+
 /// The largest head of a request or a response: Envoy's default. Larger ones are answered 431, or fail the upstream.
 pub(super) const HEAD_LIMIT_BYTES: u32 = 60 * 1024;
 
@@ -39,6 +41,19 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     pub cpu_timeout: Duration,
 
+    /// What becomes of requests after the plugin failed; the one that failed is answered 503
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    pub failure_policy: FailurePolicy,
+
+    /// With `--failure-policy reload`, answer 503 where a new instance is needed before one that failed is this old;
+    /// Envoy's is 1s
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_time)]
+    pub reload_backoff: Duration,
+
+    /// Address to show the filter's metrics at, under `/stats/prometheus`, and whether it is ready, under `/ready`
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+
     /// On SIGTERM or SIGINT, wait this long for the requests that are being served
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub shutdown_grace: Duration,
@@ -65,6 +80,9 @@ impl Default for Options {
             max_queue: 1000,
             max_memory: None,
             cpu_timeout: Duration::from_secs(10),
+            failure_policy: FailurePolicy::default(),
+            reload_backoff: Duration::ZERO,
+            admin: None,
             shutdown_grace: Duration::from_secs(30),
             upstream_h2c: Vec::new(),
             upstream_ca: None,

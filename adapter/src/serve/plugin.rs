@@ -12,14 +12,21 @@ const INTERFACE: &str = "proxy-wasm:adapter/plugin@0.1.0";
 
 /// Where a component has the functions.
 pub(super) struct Exports {
-    pub(super) start: Option<ComponentExportIndex>,
+    start: Option<ComponentExportIndex>,
     idle: Option<ComponentExportIndex>,
+    stats: Option<ComponentExportIndex>,
+    bypass: Option<ComponentExportIndex>,
 }
 
 /// The functions of an instance.
 pub(super) struct Plugin {
     idle: Option<TypedFunc<(), (Pending,)>>,
+    stats: Option<TypedFunc<(), (Vec<Stat>,)>>,
+    start: Option<TypedFunc<(), (Started,)>>,
 }
+
+/// What the plugin's start came to; the error says which callback refused.
+type Started = Result<(), String>;
 
 /// What a plugin waits for between requests.
 #[derive(Clone, Copy, Debug, Default, wasmtime::component::ComponentType, Lift)]
@@ -31,18 +38,73 @@ pub(super) struct Pending {
     pub(super) unfinished: bool,
 }
 
+/// What became of a metric.
+#[derive(Clone, Debug, PartialEq, wasmtime::component::ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Stat {
+    pub(super) name: Vec<u8>,
+    pub(super) change: Change,
+}
+
+/// The same, by the metric's type.
+#[derive(Clone, Debug, PartialEq, wasmtime::component::ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Change {
+    #[component(name = "counter")]
+    Counter(u64),
+    #[component(name = "gauge")]
+    Gauge(u64),
+    #[component(name = "histogram")]
+    Histogram(HistogramChange),
+}
+
+/// What a histogram got.
+#[derive(Clone, Debug, PartialEq, wasmtime::component::ComponentType, Lift)]
+#[component(record)]
+pub(super) struct HistogramChange {
+    /// For each bucket; empty for nothing at all.
+    pub(super) buckets: Vec<u64>,
+    pub(super) sum: u64,
+}
+
 impl Exports {
     /// Looks a component through.
     pub(super) fn of(component: &Component, bytes: &[u8]) -> Self {
         let interface = component.get_export_index(None, INTERFACE);
         let function = |name| component.get_export_index(Some(interface.as_ref()?), name);
         let families = Families::of(bytes);
-        Self { start: function("start"), idle: function("idle").filter(|_| families.act_between_requests()) }
+        Self {
+            start: function("start"),
+            idle: function("idle").filter(|_| families.act_between_requests()),
+            stats: function("stats").filter(|_| families.include(&[Family::Metrics])),
+            bypass: function("bypass"),
+        }
+    }
+
+    /// Whether requests can pass the component without its filter.
+    pub(super) fn can_bypass(&self) -> bool {
+        self.bypass.is_some()
     }
 
     /// The functions of an instance.
     pub(super) fn load<T: 'static>(&self, store: &mut Store<T>, instance: &Instance) -> wasmtime::Result<Plugin> {
-        Ok(Plugin { idle: function(self.idle.as_ref(), store, instance)? })
+        Ok(Plugin {
+            idle: function(self.idle.as_ref(), store, instance)?,
+            stats: function(self.stats.as_ref(), store, instance)?,
+            start: function(self.start.as_ref(), store, instance)?,
+        })
+    }
+
+    /// Lets requests pass without the filter.
+    pub(super) async fn bypass<T: Send + 'static>(
+        &self,
+        store: &mut Store<T>,
+        instance: &Instance,
+    ) -> wasmtime::Result<()> {
+        match function::<T, (), ()>(self.bypass.as_ref(), store, instance)? {
+            Some(bypass) => bypass.call_async(store, ()).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -69,6 +131,20 @@ impl Plugin {
         let Some(idle) = &self.idle else { return Ok(Pending::default()) };
         let (pending,) = idle.call_async(store, ()).await?;
         Ok(pending)
+    }
+
+    /// The metrics that changed since the last call.
+    pub(super) async fn stats<T: Send + 'static>(&self, store: &mut Store<T>) -> wasmtime::Result<Vec<Stat>> {
+        let Some(stats) = &self.stats else { return Ok(Vec::new()) };
+        let (stats,) = stats.call_async(store, ()).await?;
+        Ok(stats)
+    }
+
+    /// Starts the plugin.
+    pub(super) async fn start<T: Send + 'static>(&self, store: &mut Store<T>) -> wasmtime::Result<Started> {
+        let Some(start) = &self.start else { return Ok(Ok(())) };
+        let (started,) = start.call_async(store, ()).await?;
+        Ok(started)
     }
 }
 

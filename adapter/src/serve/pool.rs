@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::error::Error;
 use super::instance::{Failure, Instance, Recipe};
+use super::policy::{Policy, Service};
 use super::trap::Report;
 
 /// How long an instance is kept that no request needs.
@@ -24,6 +25,7 @@ const LAST_WORK: Duration = Duration::from_secs(15);
 pub(super) struct Pool {
     recipe: Recipe,
     max_reuse: u32,
+    policy: Policy,
     resting: Mutex<Resting>,
     /// An instance rests that wants to be tended earlier than the others.
     earlier: Notify,
@@ -64,12 +66,14 @@ impl Resting {
 
 impl Pool {
     /// A pool that holds one started instance.
-    pub(super) async fn start(recipe: Recipe, max_reuse: u32) -> Result<Self, Error> {
-        let pool = Self { recipe, max_reuse, resting: Mutex::default(), earlier: Notify::new(), tended: Notify::new() };
+    pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy) -> Result<Self, Error> {
+        let (earlier, tended) = (Notify::new(), Notify::new());
+        let pool = Self { recipe, max_reuse, policy, resting: Mutex::default(), earlier, tended };
         let first = Instance::new(&pool.recipe).await.map_err(|failure| match failure {
             Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
             Failure::Refused(reason) => Error::Refused { reason },
             Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
+            Failure::Failed => Error::Refused { reason: String::from("it failed") },
         })?;
         pool.resting().add(Idle { since: Instant::now(), instance: first });
         Ok(pool)
@@ -80,12 +84,52 @@ impl Pool {
         self.recipe.report(error)
     }
 
+    /// Whether every request is answered 503 from now on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.policy.service(Instant::now()) == Service::Nothing
+    }
+
     /// An instance for one request: the one that was used last, whose memory is warm, or a new one.
     pub(super) async fn take(&self) -> Result<Instance, Failure> {
+        let service = self.policy.service(Instant::now());
+        if service == Service::Nothing {
+            return Err(Failure::Failed);
+        }
         if let Ok(Some(instance)) = tokio::time::timeout(TENDED_WAIT, self.take_idle()).await {
             return Ok(instance);
         }
-        Instance::new(&self.recipe).await
+        match service {
+            Service::Bypass => Instance::bypassing(&self.recipe).await,
+            Service::Filter => self.make().await,
+            Service::Present | Service::Nothing => Err(Failure::Failed),
+        }
+    }
+
+    async fn make(&self) -> Result<Instance, Failure> {
+        let now = Instant::now();
+        let made = Instance::new(&self.recipe).await;
+        if made.is_err() {
+            self.fail(now);
+        }
+        made
+    }
+
+    /// An instance failed that was made then.
+    pub(super) fn fail(&self, loaded: Instant) {
+        self.policy.fail(loaded);
+        if self.policy.has_given_up() {
+            let mut resting = self.resting();
+            let (kept, dropped) = resting.idle.drain(..).partition(|idle: &Idle| idle.instance.bypasses);
+            resting.idle = kept;
+            // Dropping takes a while: not under the lock.
+            drop(resting);
+            let _: VecDeque<Idle> = dropped;
+        }
+    }
+
+    /// Whether requests may get this instance.
+    fn is_wanted(&self, instance: &Instance) -> bool {
+        instance.bypasses || !self.policy.has_given_up()
     }
 
     /// The idle instance that was used last; waits while none is idle but one soon will be.
@@ -107,6 +151,9 @@ impl Pool {
 
     /// Keeps an instance that served a request in good order, unless it has served enough.
     pub(super) fn put_back(self: &Arc<Self>, instance: Instance) {
+        if !self.is_wanted(&instance) {
+            return;
+        }
         let idle = Idle { since: Instant::now(), instance };
         if idle.instance.has_upkeep() {
             self.resting().tended += 1;
@@ -141,6 +188,7 @@ impl Pool {
 
     /// Tends an instance that was taken out for it, and lets it rest again.
     async fn tend(self: Arc<Self>, mut idle: Idle) {
+        let loaded = idle.instance.loaded;
         let result = idle.instance.tend().await;
         let worn_out = {
             let mut resting = self.resting();
@@ -150,6 +198,7 @@ impl Pool {
             // request was to have its own.
             let last = resting.idle.is_empty() && resting.tended == 0 && self.max_reuse > 1;
             match &result {
+                Ok(()) if !self.is_wanted(&idle.instance) => None,
                 Ok(()) if worn_out && !(last && idle.instance.wake.is_some()) => Some(idle),
                 Ok(()) => {
                     resting.add(idle);
@@ -162,6 +211,7 @@ impl Pool {
         self.earlier.notify_one();
         if let Err(error) = result {
             tracing::error!("{}", self.report(&error));
+            self.fail(loaded);
         }
         if let Some(idle) = worn_out {
             self.finish(idle.instance).await;
@@ -176,6 +226,7 @@ impl Pool {
             tokio::time::sleep_until(wake.into()).await;
             if let Err(error) = instance.tend().await {
                 tracing::error!("{}", self.report(&error));
+                self.fail(instance.loaded);
                 return;
             }
         }

@@ -34,6 +34,7 @@ pub struct Shown {
     pub stream_idle_timeout: u64,
     pub startup_ticks: u32,
     pub grpc_transport: GrpcTransport,
+    pub metrics: String,
 }
 
 /// Bytes for people.
@@ -111,6 +112,7 @@ impl Shown {
             stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
             startup_ticks: settings.upkeep.startup_ticks,
             grpc_transport: settings.upkeep.grpc_transport,
+            metrics: if settings.upkeep.log_metrics { "log" } else { "none" }.into(),
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use http_body_util::Full;
-use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::serve::Options;
 
-use crate::support::{Running, Upstream, get};
+use crate::support::{Running, Upstream, adapted, get, logged};
 
 /// A filter whose tick does what stands there; `$log` writes one letter.
 fn ticking(tick: &str) -> Vec<u8> {
@@ -39,37 +38,6 @@ fn ticking(tick: &str) -> Vec<u8> {
             {tick}))"#
     );
     wat::parse_str(filter).unwrap()
-}
-
-/// It, adapted, with a cluster `a`.
-fn adapted(filter: &[u8], cluster: Option<std::net::SocketAddr>) -> Vec<u8> {
-    let cluster = cluster.map(|address| Cluster {
-        name: String::from("a"),
-        origin: Origin { tls: false, authority: address.to_string() },
-    });
-    let settings = Settings {
-        plugin: Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() },
-        route: Route::DirectResponse { status: 200, body: Vec::new() },
-        clusters: cluster.into_iter().collect(),
-        properties: Vec::new(),
-        property_headers: Vec::new(),
-        connection: Connection::default(),
-        upkeep: Upkeep::default(),
-    };
-    proxy_wasm_adapter::adapt(filter, &proxy_wasm_adapter::Options::new(settings)).unwrap().component
-}
-
-/// Waits until so many lines `[info] t: …` of this letter were written.
-async fn logged(server: &Running, letter: &str, times: usize) -> String {
-    let line = format!(": {letter}\n");
-    for _ in 0..1000 {
-        let text = String::from_utf8(server.logs.lock().unwrap().clone()).unwrap();
-        if text.matches(&line).count() >= times {
-            return text;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("`{letter}` was not written {times} times: {:?}", server.logs.lock().unwrap());
 }
 
 #[tokio::test]

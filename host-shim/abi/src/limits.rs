@@ -61,6 +61,10 @@ pub const SHARED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// memory.
 pub const METRICS_MAX: usize = 100_000;
 
+/// Upper bounds of a histogram's buckets, each within its bucket. Source: Envoy's, as its `/stats/prometheus` shows them.
+pub const HISTOGRAM_BOUNDS: [f64; 19] =
+    [0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 1.8e6, 3.6e6];
+
 /// Entries of a filter's function table that Wasmtime's pooling allocator takes at its defaults.
 pub const POOLED_TABLE_ELEMENTS: u64 = 20_000;
 

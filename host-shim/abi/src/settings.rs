@@ -31,6 +31,8 @@ pub struct Upkeep {
     pub startup_ticks: u32,
     /// What gRPC callouts are sent as.
     pub grpc_transport: GrpcTransport,
+    /// Write metrics that changed as log records when a request ends.
+    pub log_metrics: bool,
 }
 
 /// What gRPC callouts are sent as.

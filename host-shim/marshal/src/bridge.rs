@@ -38,7 +38,7 @@ const PAGE: u64 = 64 * 1024;
 /// The filter.
 pub struct Filter {
     /// Bit *i*: the filter exports callback *i*.
-    callbacks: u64,
+    callbacks: Cell<u64>,
     /// Bytes of its memory when last looked at.
     memory_len: Cell<u64>,
     /// Its allocator runs.
@@ -86,7 +86,11 @@ impl Memory for Filter {
 
 impl Guest for Filter {
     fn exports(&self, callback: Id) -> bool {
-        self.callbacks >> (callback as usize) & 1 == 1
+        self.callbacks.get() >> (callback as usize) & 1 == 1
+    }
+
+    fn bypass(&self) {
+        self.callbacks.set(0);
     }
 
     fn reads_properties(&self) -> bool {
@@ -165,7 +169,7 @@ fn load(host: Box<dyn Host>) -> Plugin<Filter> {
             settings.plugin.name
         ));
     }
-    let filter = Filter { callbacks: callbacks(), memory_len: Cell::new(0), allocating: Cell::new(false) };
+    let filter = Filter { callbacks: Cell::new(callbacks()), memory_len: Cell::new(0), allocating: Cell::new(false) };
     Plugin::new(settings, version, host, filter)
 }
 

@@ -42,6 +42,7 @@ pub use egress::{Egress, Frame};
 pub use environment::{Guest, Host};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
+pub use metrics::{Change, ChangeKind};
 pub use plugin::Plugin;
 pub use router::UpstreamFailure;
 pub use stream::{Direction, Effect, ResetReason};

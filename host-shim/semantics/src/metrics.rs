@@ -2,7 +2,7 @@
 
 use proxy_wasm_abi::{
     enums::{MetricType, Status},
-    limits::METRICS_MAX,
+    limits::{HISTOGRAM_BOUNDS, METRICS_MAX},
 };
 
 use crate::calls::CallResult;
@@ -13,13 +13,61 @@ pub(crate) struct Metrics {
     stats: Vec<Stat>,
     /// For each type, which stats its ids stand for, in the order in which they were given out.
     ids: [Vec<usize>; 3],
+    /// For each reader, the stats that changed since it looked.
+    changed: [Vec<usize>; 2],
+}
+
+/// Who asks what changed, each by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reader {
+    Host,
+    Log,
 }
 
 #[derive(Debug)]
 struct Stat {
     kind: MetricType,
     name: Vec<u8>,
+    /// A counter's or a gauge's value; the number of values of a histogram.
     value: u64,
+    /// The sum of a histogram's values.
+    sum: u64,
+    /// What the host was not told of.
+    untold: Untold,
+    /// Whether it stands in the list of each reader.
+    changed: [bool; 2],
+}
+
+#[derive(Debug, Default)]
+struct Untold {
+    increase: u64,
+    sum: u64,
+    buckets: Vec<u64>,
+}
+
+/// What became of a metric since the host asked last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its name, as the filter defined it.
+    pub name: Vec<u8>,
+    /// What changed.
+    pub kind: ChangeKind,
+}
+
+/// What changed, by the metric's type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A counter went up by so much.
+    Counter(u64),
+    /// A gauge has this value.
+    Gauge(u64),
+    /// A histogram got values.
+    Histogram {
+        /// How many in each bucket of [`HISTOGRAM_BOUNDS`], and beyond the last bound.
+        buckets: Vec<u64>,
+        /// Their sum.
+        sum: u64,
+    },
 }
 
 /// The two low bits of an id are its type, the rest counts the ids of that type. Source: Envoy.
@@ -33,8 +81,11 @@ impl Metrics {
             return Err(Status::InternalFailure);
         }
         let stat = known.unwrap_or_else(|| {
-            self.stats.push(Stat { kind, name: name.to_vec(), value: 0 });
-            self.stats.len() - 1
+            let untold = Untold::default();
+            self.stats.push(Stat { kind, name: name.to_vec(), value: 0, sum: 0, untold, changed: [false; 2] });
+            let at = self.stats.len() - 1;
+            self.mark(at);
+            at
         });
         let ids = &mut self.ids[kind as usize];
         ids.push(stat);
@@ -48,18 +99,34 @@ impl Metrics {
             MetricType::Histogram => return Err(Status::BadArgument),
             _ => {}
         }
-        let stat = self.stat(id)?;
+        let at = self.find(id)?;
+        let stat = &mut self.stats[at];
         stat.value = stat.value.wrapping_add_signed(by);
+        stat.untold.increase = stat.untold.increase.wrapping_add_signed(by);
+        self.mark(at);
         Ok(())
     }
 
     /// Sets a gauge; adds to a counter; records a value of a histogram.
     pub(crate) fn record(&mut self, id: u32, value: u64) -> CallResult {
-        let stat = self.stat(id)?;
-        stat.value = match stat.kind {
-            MetricType::Counter => stat.value.wrapping_add(value),
-            MetricType::Gauge | MetricType::Histogram => value,
-        };
+        let at = self.find(id)?;
+        let stat = &mut self.stats[at];
+        match stat.kind {
+            MetricType::Counter => {
+                stat.value = stat.value.wrapping_add(value);
+                stat.untold.increase = stat.untold.increase.wrapping_add(value);
+            }
+            MetricType::Gauge => stat.value = value,
+            MetricType::Histogram => {
+                stat.value = stat.value.wrapping_add(1);
+                stat.sum = stat.sum.wrapping_add(value);
+                stat.untold.sum = stat.untold.sum.wrapping_add(value);
+                stat.untold.buckets.resize(HISTOGRAM_BOUNDS.len() + 1, 0);
+                let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < value as f64);
+                stat.untold.buckets[bucket] += 1;
+            }
+        }
+        self.mark(at);
         Ok(())
     }
 
@@ -67,14 +134,57 @@ impl Metrics {
     pub(crate) fn get(&mut self, id: u32) -> CallResult<u64> {
         match kind(id)? {
             MetricType::Histogram => Err(Status::BadArgument),
-            _ => Ok(self.stat(id)?.value),
+            _ => self.find(id).map(|at| self.stats[at].value),
         }
     }
 
-    fn stat(&mut self, id: u32) -> CallResult<&mut Stat> {
+    /// What changed since the host asked last.
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
+        let stats = &mut self.stats;
+        let changed = std::mem::take(&mut self.changed[Reader::Host as usize]);
+        let change = |at: usize| {
+            let stat = &mut stats[at];
+            stat.changed[Reader::Host as usize] = false;
+            let untold = std::mem::take(&mut stat.untold);
+            let kind = match stat.kind {
+                MetricType::Counter => ChangeKind::Counter(untold.increase),
+                MetricType::Gauge => ChangeKind::Gauge(stat.value),
+                MetricType::Histogram => ChangeKind::Histogram { buckets: untold.buckets, sum: untold.sum },
+            };
+            Change { name: stat.name.clone(), kind }
+        };
+        changed.into_iter().map(change).collect()
+    }
+
+    /// A line for each metric that changed since these were written last.
+    pub(crate) fn lines(&mut self) -> Vec<Vec<u8>> {
+        let stats = &mut self.stats;
+        let changed = std::mem::take(&mut self.changed[Reader::Log as usize]);
+        let line = |at: usize| {
+            let stat = &mut stats[at];
+            stat.changed[Reader::Log as usize] = false;
+            let (kind, value) = match stat.kind {
+                MetricType::Counter => ("counter", stat.value.to_string()),
+                MetricType::Gauge => ("gauge", stat.value.to_string()),
+                MetricType::Histogram => ("histogram", format!("count {} sum {}", stat.value, stat.sum)),
+            };
+            [b"metric ", kind.as_bytes(), b" ", &stat.name, b" ", value.as_bytes()].concat()
+        };
+        changed.into_iter().map(line).collect()
+    }
+
+    fn mark(&mut self, at: usize) {
+        for reader in [Reader::Host, Reader::Log] {
+            let is_marked = &mut self.stats[at].changed[reader as usize];
+            if !std::mem::replace(is_marked, true) {
+                self.changed[reader as usize].push(at);
+            }
+        }
+    }
+
+    fn find(&self, id: u32) -> CallResult<usize> {
         let ids = self.ids.get((id % ID_STEP) as usize).ok_or(Status::NotFound)?;
-        let at = (id / ID_STEP).checked_sub(1).and_then(|at| ids.get(at as usize)).ok_or(Status::NotFound)?;
-        self.stats.get_mut(*at).ok_or(Status::NotFound)
+        id.checked_sub(ID_STEP).and_then(|id| ids.get((id / ID_STEP) as usize)).copied().ok_or(Status::NotFound)
     }
 }
 

@@ -74,6 +74,14 @@ impl<G: Guest> Plugin<G> {
         self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
     }
 
+    /// Lets everything pass without the filter, which is never started: what is called from here on is what the filter's
+    /// host does by itself.
+    pub fn bypass(&self) {
+        if self.started.set(Ok(())).is_ok() {
+            self.guest.bypass();
+        }
+    }
+
     /// Whether it was started, in good order or not.
     pub fn is_started(&self) -> bool {
         self.started.get().is_some()

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 
 use proxy_wasm_marshal::{Filter, plugin};
-use proxy_wasm_semantics::{Host, Plugin};
+use proxy_wasm_semantics::{Change, ChangeKind, Host, Plugin};
 
 use crate::{
     bindings::{
         self,
         exports::{
-            proxy_wasm::adapter::plugin::{Guest as PluginGuest, Pending},
+            proxy_wasm::adapter::plugin::{Guest as PluginGuest, HistogramChange, Pending, Stat, StatChange},
             wasi::http::incoming_handler::Guest as HandlerGuest,
         },
         wasi::http::types::{IncomingRequest, ResponseOutparam},
@@ -51,6 +51,15 @@ fn start(plugin: &Plugin<Filter>, waits: bool) -> Result<(), &str> {
     Ok(())
 }
 
+fn stat(change: Change) -> Stat {
+    let change_of = match change.kind {
+        ChangeKind::Counter(increase) => StatChange::Counter(increase),
+        ChangeKind::Gauge(value) => StatChange::Gauge(value),
+        ChangeKind::Histogram { buckets, sum } => StatChange::Histogram(HistogramChange { buckets, sum }),
+    };
+    Stat { name: change.name, change: change_of }
+}
+
 impl PluginGuest for Component {
     fn start() -> Result<(), String> {
         start(current(), true).map_err(str::to_owned)
@@ -64,6 +73,14 @@ impl PluginGuest for Component {
         }
         let wake = CALLOUTS.with_borrow_mut(|callouts| callouts.idle(plugin));
         Pending { wake, unfinished: plugin.has_work() }
+    }
+
+    fn stats() -> Vec<Stat> {
+        current().vm().metric_changes().into_iter().map(stat).collect()
+    }
+
+    fn bypass() {
+        current().bypass();
     }
 }
 

@@ -393,5 +393,6 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         self.plugin.close(self.id);
         self.callouts.linger(self.plugin);
+        self.plugin.vm().log_metrics();
     }
 }

@@ -2,11 +2,13 @@
 
 mod bodies;
 mod client;
+mod filter;
 mod guest;
 mod upstream;
 
 pub(crate) use bodies::{Fed, Repeated, Watched, collect};
 pub(crate) use client::{Answer, client, exchange, get, h2_client, raw, request};
+pub(crate) use filter::{adapted, logged};
 pub(crate) use guest::{StartMode, guest};
 pub(crate) use upstream::Upstream;
 
@@ -20,6 +22,8 @@ use tokio::task::JoinHandle;
 /// A server in this process.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// Where its metrics are.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) logs: Arc<Mutex<Vec<u8>>>,
     end: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -35,12 +39,12 @@ impl Running {
         options.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let logs = Arc::new(Mutex::new(Vec::new()));
         let server = Server::bind(component, &options, Output::Captured(logs.clone())).await?;
-        let address = server.local_addr();
+        let (address, admin) = (server.local_addr(), server.admin_addr());
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(server.serve(async {
             let _ = ended.await;
         }));
-        Ok(Self { address, logs, end: Some(end), task })
+        Ok(Self { address, admin, logs, end: Some(end), task })
     }
 
     /// Tells it to shut down.

@@ -112,6 +112,8 @@ impl Guest for Fake {
     }
 
     fn start(&self) {}
+
+    fn bypass(&self) {}
 }
 
 /// A machine whose clocks stand and whose randomness counts; its log goes to the filter's memory of the test.

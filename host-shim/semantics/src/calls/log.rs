@@ -12,9 +12,14 @@ impl Vm {
     /// write a line that looks like another's.
     pub fn log(&self, level: u32, text: &[u8]) -> CallResult {
         let level = LogLevel::from_u32(level).ok_or(Status::BadArgument)?;
-        if (level as u32) < self.get_log_level() {
-            return Ok(());
+        if level as u32 >= self.get_log_level() {
+            self.write(level, text);
         }
+        Ok(())
+    }
+
+    /// Writes one record, whatever the least severe level is that a filter's must have.
+    pub(crate) fn write(&self, level: LogLevel, text: &[u8]) {
         let plugin = &self.settings.plugin;
         let mut line = format!("[{}]", level.name());
         for part in [&plugin.name, &plugin.root_id, &plugin.vm_id] {
@@ -34,7 +39,6 @@ impl Vm {
         line.push_str(": ");
         push_escaped(&mut line, text);
         self.host.log(&line);
-        Ok(())
     }
 
     /// `proxy_get_log_level`

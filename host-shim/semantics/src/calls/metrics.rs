@@ -1,8 +1,9 @@
 //! Metrics.
 
-use proxy_wasm_abi::enums::{MetricType, Status};
+use proxy_wasm_abi::enums::{LogLevel, MetricType, Status};
 
 use super::CallResult;
+use crate::metrics::Change;
 use crate::vm::Vm;
 
 impl Vm {
@@ -19,6 +20,20 @@ impl Vm {
     /// `proxy_record_metric`
     pub fn record_metric(&mut self, id: u32, value: u64) -> CallResult {
         self.metrics.record(id, value)
+    }
+
+    /// What became of the metrics since this was called last, those included that were only defined.
+    pub fn metric_changes(&mut self) -> Vec<Change> {
+        self.metrics.changes()
+    }
+
+    /// Writes a log record for each metric that changed since this was called last, if the settings ask for it.
+    pub fn log_metrics(&mut self) {
+        if self.settings.upkeep.log_metrics {
+            for line in self.metrics.lines() {
+                self.write(LogLevel::Info, &line);
+            }
+        }
     }
 
     /// `proxy_get_metric`

@@ -1,6 +1,7 @@
 //! What belongs to no stream: ticks, shared data, queues and metrics.
 
-use proxy_wasm_abi::{enums::Status, limits::SHARED_BYTES_MAX};
+use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, limits::SHARED_BYTES_MAX};
+use proxy_wasm_semantics::{Change, ChangeKind};
 
 use crate::common::{Bed, Id};
 
@@ -134,4 +135,69 @@ fn metrics_have_envoys_ids_and_rules() {
         assert_eq!(vm.increment_metric(id, 1), Err(Status::BadArgument));
         assert_eq!(vm.record_metric(id, 1), Err(Status::NotFound));
     }
+}
+
+#[test]
+fn the_host_is_told_what_became_of_metrics() {
+    let bed = Bed::new();
+    let mut vm = bed.plugin.vm();
+    for (kind, name) in [(0, "c"), (1, "g"), (2, "h"), (0, "c")] {
+        vm.define_metric(kind, name.as_bytes()).unwrap();
+    }
+    let change = |name: &str, kind| Change { name: name.into(), kind };
+    let nothing = ChangeKind::Histogram { buckets: Vec::new(), sum: 0 };
+    let defined = [change("c", ChangeKind::Counter(0)), change("g", ChangeKind::Gauge(0)), change("h", nothing)];
+    assert_eq!(vm.metric_changes(), defined, "what is only defined is 0");
+    assert_eq!(vm.metric_changes(), []);
+
+    vm.record_metric(6, 0).unwrap();
+    vm.record_metric(6, 5).unwrap();
+    vm.record_metric(6, 5).unwrap();
+    vm.record_metric(6, 3_600_001).unwrap();
+    vm.increment_metric(4, 2).unwrap();
+    vm.record_metric(8, 3).unwrap();
+    let mut buckets = vec![0; 20];
+    (buckets[0], buckets[2], buckets[19]) = (1, 2, 1);
+    let histogram = ChangeKind::Histogram { buckets, sum: 3_600_011 };
+    assert_eq!(vm.metric_changes(), [change("h", histogram), change("c", ChangeKind::Counter(5))]);
+    vm.increment_metric(4, 1).unwrap();
+    vm.record_metric(5, 9).unwrap();
+    assert_eq!(vm.metric_changes(), [change("c", ChangeKind::Counter(1)), change("g", ChangeKind::Gauge(9))]);
+}
+
+#[test]
+fn metrics_that_changed_are_logged_where_asked_for() {
+    for log_metrics in [false, true] {
+        let bed = Bed::with(|settings| {
+            settings.upkeep.log_metrics = log_metrics;
+            settings.plugin.log_level = 5;
+        });
+        {
+            let mut vm = bed.plugin.vm();
+            for (kind, name) in [(0, "c\n"), (2, "h")] {
+                vm.define_metric(kind, name.as_bytes()).unwrap();
+            }
+            vm.record_metric(6, 5).unwrap();
+            vm.log_metrics();
+            vm.increment_metric(4, 2).unwrap();
+            vm.log_metrics();
+            vm.log_metrics();
+        }
+        let lines = [
+            "[info] p: metric counter c\\n 0",
+            "[info] p: metric histogram h count 1 sum 5",
+            "[info] p: metric counter c\\n 2",
+        ];
+        assert_eq!(bed.log(), if log_metrics { lines.to_vec() } else { Vec::new() });
+    }
+}
+
+#[test]
+fn a_filter_that_is_bypassed_is_never_called() {
+    let bed = Bed::unstarted(AbiVersion::V0_2_1, |_| {});
+    bed.plugin.bypass();
+    assert_eq!(bed.plugin.start(), Ok(()));
+    let id = bed.get();
+    assert_eq!(bed.trace(), [""; 0]);
+    assert!(bed.plugin.has_effects(id), "the request goes on");
 }

@@ -1,7 +1,7 @@
 //! The filter: what each callback does is a closure.
 
 use std::{
-    cell::{RefCell, RefMut},
+    cell::{Cell, RefCell, RefMut},
     collections::HashMap,
     rc::{Rc, Weak},
 };
@@ -22,6 +22,7 @@ pub(crate) struct Filter {
     pub(super) scripts: RefCell<HashMap<usize, Script>>,
     pub(super) start: RefCell<Option<StartScript>>,
     pub(super) missing: RefCell<Vec<Id>>,
+    bypassed: Cell<bool>,
 }
 
 impl Filter {
@@ -32,13 +33,14 @@ impl Filter {
             scripts: RefCell::default(),
             start: RefCell::default(),
             missing: RefCell::default(),
+            bypassed: Cell::default(),
         }
     }
 }
 
 impl Guest for Filter {
     fn exports(&self, callback: Id) -> bool {
-        !self.missing.borrow().contains(&callback)
+        !self.bypassed.get() && !self.missing.borrow().contains(&callback)
     }
 
     fn reads_properties(&self) -> bool {
@@ -59,6 +61,10 @@ impl Guest for Filter {
             Some(script) => script(&Call { plugin: &plugin, arguments }),
             None => u32::from(matches!(callback, Id::VmStart | Id::Configure | Id::Done)),
         }
+    }
+
+    fn bypass(&self) {
+        self.bypassed.set(true);
     }
 
     fn start(&self) {

@@ -1,0 +1,114 @@
+//! The filter's metrics, over all instances.
+
+use http::Method;
+use http_body_util::Empty;
+use proxy_wasm_adapter::serve::Options;
+
+use crate::support::{Answer, Running, adapted, client, exchange, get, request};
+
+/// Counts requests, keeps a gauge at 3, and records 7 in a histogram; `/trap` traps after that.
+const COUNTER: &str = r#"(module
+  (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
+  (import "env" "proxy_record_metric" (func $record (param i32 i64) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "requests.total" "open" "took.ms" "unused" ":path")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $define (i32.const 0) (i32.const 0) (i32.const 14) (i32.const 64)))
+    (drop (call $define (i32.const 1) (i32.const 14) (i32.const 4) (i32.const 68)))
+    (drop (call $define (i32.const 2) (i32.const 18) (i32.const 7) (i32.const 72)))
+    (drop (call $define (i32.const 0) (i32.const 25) (i32.const 6) (i32.const 76)))
+    (drop (call $record (i32.load (i32.const 68)) (i64.const 3)))
+    (i32.const 1))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (drop (call $increment (i32.load (i32.const 64)) (i64.const 1)))
+    (drop (call $record (i32.load (i32.const 72)) (i64.const 7)))
+    (drop (call $get (i32.const 0) (i32.const 31) (i32.const 5) (i32.const 80) (i32.const 84)))
+    (if (i32.eq (i32.load (i32.const 84)) (i32.const 5)) (then unreachable))
+    (i32.const 0)))"#;
+
+async fn admin(server: &Running, method: Method, path: &str) -> Answer {
+    let request = request(method, server.admin.unwrap(), path).body(Empty::new()).unwrap();
+    exchange(&client(), request).await
+}
+
+async fn metrics(server: &Running) -> Vec<String> {
+    let answer = admin(server, Method::GET, "/stats/prometheus").await;
+    let text = String::from_utf8(answer.body).unwrap();
+    text.lines().filter(|line| !line.contains("_bucket")).map(str::to_owned).collect()
+}
+
+async fn serve(reuse: u32) -> Running {
+    let mut options = Options::default();
+    options.admin = Some(([127, 0, 0, 1], 0).into());
+    options.max_instance_reuse = reuse;
+    Running::start_component(&adapted(&wat::parse_str(COUNTER).unwrap(), None), options).await.unwrap()
+}
+
+fn expected(requests: u32, open: u32) -> Vec<String> {
+    let text = format!(
+        "# TYPE requests_total counter\nrequests_total{{}} {requests}\n# TYPE unused counter\nunused{{}} 0\n\
+         # TYPE open gauge\nopen{{}} {open}\n# TYPE took_ms histogram\ntook_ms_sum{{}} {}\ntook_ms_count{{}} {requests}",
+        7 * requests
+    );
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The body of a response may be there before its request has ended.
+async fn soon(server: &Running, wanted: Vec<String>) {
+    for _ in 0..500 {
+        if metrics(server).await == wanted {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(metrics(server).await, wanted);
+}
+
+#[tokio::test]
+async fn metrics_are_added_up() {
+    let server = serve(1000).await;
+    assert_eq!(metrics(&server).await, expected(0, 3));
+    for _ in 0..5 {
+        assert_eq!(get(server.address, "/").await.status, 200);
+    }
+    soon(&server, expected(5, 3)).await;
+    let requests = (0..20).map(|_| tokio::spawn(get(server.address, "/")));
+    for request in requests.collect::<Vec<_>>() {
+        assert_eq!(request.await.unwrap().status, 200);
+    }
+    for _ in 0..500 {
+        if metrics(&server).await[1] == "requests_total{} 25" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{:?}", metrics(&server).await);
+}
+
+/// Counters stay, gauges go with their instance; the last request of an instance that traps is not counted.
+#[tokio::test]
+async fn ended_instances_count() {
+    let server = serve(1).await;
+    for _ in 0..5 {
+        assert_eq!(get(server.address, "/").await.status, 200);
+    }
+    soon(&server, expected(5, 0)).await;
+    assert_eq!(get(server.address, "/trap").await.status, 503);
+    assert_eq!(get(server.address, "/").await.status, 200);
+    soon(&server, expected(6, 0)).await;
+}
+
+#[tokio::test]
+async fn the_admin_address_answers_as_envoys_does() {
+    let server = serve(1000).await;
+    let ready = admin(&server, Method::GET, "/ready").await;
+    assert_eq!((ready.status.as_u16(), ready.body.as_slice()), (200, &b"LIVE\n"[..]));
+    assert_eq!(ready.headers["content-type"], "text/plain; charset=UTF-8");
+    assert_eq!(admin(&server, Method::HEAD, "/ready").await.status, 200);
+    assert_eq!(admin(&server, Method::POST, "/ready").await.status, 405);
+    assert_eq!(admin(&server, Method::GET, "/nothing").await.status, 404);
+}
