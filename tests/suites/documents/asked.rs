@@ -99,7 +99,7 @@ fn wasi_calls() -> Vec<WasiCall> {
 fn ask(host: Host, calls: &[WasiCall], paths: &[&str]) -> Result<Vec<u8>> {
     // With a direct response there is nothing to tell of an upstream.
     let upstream = Upstream::start()?;
-    let answer = Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into());
+    let answer = Step::Text("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok".into());
     upstream.behave(Behaviour { steps: vec![answer], wait: None });
     let settings = settings::to_upstream(upstream.address);
     let filter = wat::parse_str(module(calls, paths)?)?;

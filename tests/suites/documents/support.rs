@@ -141,7 +141,6 @@ pub(crate) const NOT_FOUND: &[&str] = &[
     "upstream.address",
     "upstream.port",
     "upstream.local_address",
-    "xds.upstream_host_metadata",
 ];
 
 const PROPERTIES: &str = "
