@@ -16,6 +16,15 @@ build_rust_headers() {
     cp "$work/wasm32-wasip1/release/rust_headers.wasm" "$built"
 }
 
+build_ext_authz() {
+    cargo_build wasm32-wasip1 "$source/Cargo.toml" "$work" --release
+    cp "$work/wasm32-wasip1/release/ext_authz.wasm" "$built"
+    # Its server, for this machine.
+    cargo build --quiet --locked --manifest-path "$source/server/Cargo.toml" --target-dir "$work/server"
+    cp "$work/server/debug/ext-authz-server" "$output/.ext-authz-server"
+    mv "$output/.ext-authz-server" "$output/ext-authz-server"
+}
+
 build_cpp_body() {
     find_cxx
     # A reactor: the host calls `_initialize`, and then the callbacks.

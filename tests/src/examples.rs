@@ -1,17 +1,18 @@
 //! `examples/*/expected.toml`, as `examples/README.md` describes it, and what is asserted of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Cluster, Connection, GrpcTransport, Origin, Plugin as Told, Route, Settings, Upkeep};
 use serde::Deserialize;
 
 use crate::client::{self, Reply};
-use crate::hosts::{Host, Lines, Plugin};
+use crate::hosts::{Child, Host, Lines, Plugin};
 use crate::message::{self, Step};
 use crate::upstream::{Behaviour, Request, Upstream};
 use crate::{fixtures, log};
@@ -34,6 +35,9 @@ struct Expected {
     plugin: PluginTable,
     #[serde(default)]
     start: Start,
+    /// The programs behind the clusters that it calls, by gRPC.
+    #[serde(default)]
+    servers: BTreeMap<String, String>,
     route: RouteTable,
     exchange: Vec<Exchange>,
 }
@@ -77,6 +81,9 @@ struct Answer {
 #[serde(deny_unknown_fields)]
 struct Exchange {
     name: String,
+    /// The servers that end before it.
+    #[serde(default)]
+    down: Vec<String>,
     request: RequestTable,
     upstream: Option<Reached>,
     response: Message,
@@ -214,15 +221,34 @@ impl Example {
     /// What was not as expected.
     pub fn run(&self, host: Host) -> Result<()> {
         let upstream = Upstream::start()?;
-        let running = host.start(&self.plugin(&upstream)?)?;
+        // The filter first: its server is built with it.
+        let mut plugin = self.plugin(&upstream)?;
+        let mut servers = self.servers()?;
+        plugin.settings.clusters = servers.iter().map(|(name, server)| server.cluster(name)).collect();
+        if !matches!(host, Host::Envoy | Host::Serve) {
+            // The others send HTTP/1.1.
+            plugin.settings.upkeep.grpc_transport = GrpcTransport::GrpcWeb;
+        }
+        let running = host.start(&plugin)?;
         let lines = &running.child.lines;
-        let result = self.exchanges(running.address, &upstream, lines);
+        let result = self.exchanges(running.address, &upstream, &mut servers, lines);
         result.with_context(|| format!("the host wrote:\n{lines}"))
     }
 
-    fn exchanges(&self, address: std::net::SocketAddr, upstream: &Upstream, lines: &Lines) -> Result<()> {
+    fn servers(&self) -> Result<BTreeMap<String, Server>> {
+        self.expected.servers.iter().map(|(name, program)| Ok((name.clone(), Server::start(program)?))).collect()
+    }
+
+    fn exchanges(
+        &self,
+        address: SocketAddr,
+        upstream: &Upstream,
+        servers: &mut BTreeMap<String, Server>,
+        lines: &Lines,
+    ) -> Result<()> {
         let steps = self.expected.route.upstream.iter().map(|answer| Step::Text(answer.text())).collect();
         for exchange in &self.expected.exchange {
+            servers.retain(|name, _| !exchange.down.contains(name));
             let from = lines.count();
             upstream.behave(Behaviour { steps: Clone::clone(&steps), wait: None });
             exchange.run(address, upstream, lines, from).with_context(|| exchange.name.clone())?;
@@ -231,6 +257,24 @@ impl Example {
             record.expect(lines, 0)?;
         }
         Ok(())
+    }
+}
+
+/// The server behind a cluster; it ends when this is dropped.
+struct Server {
+    address: SocketAddr,
+    _child: Child,
+}
+
+impl Server {
+    fn start(program: &str) -> Result<Self> {
+        let mut child = Child::start(&mut Command::new(fixtures::root().join("target/examples").join(program)))?;
+        let address = child.wait_for("address", |line| line.strip_prefix("listening on http://")?.parse().ok())?;
+        Ok(Self { address, _child: child })
+    }
+
+    fn cluster(&self, name: &str) -> Cluster {
+        Cluster { name: name.into(), origin: Origin { tls: false, authority: self.address.to_string() } }
     }
 }
 
@@ -243,7 +287,7 @@ impl Answer {
 }
 
 impl Exchange {
-    fn run(&self, address: std::net::SocketAddr, upstream: &Upstream, lines: &Lines, from: usize) -> Result<()> {
+    fn run(&self, address: SocketAddr, upstream: &Upstream, lines: &Lines, from: usize) -> Result<()> {
         let reply = client::send(address, self.request.text().as_bytes(), PATIENCE)?;
         self.response.expect_reply(&reply).context("the response")?;
         if let Some(expected) = &self.upstream {

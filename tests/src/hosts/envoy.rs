@@ -138,7 +138,11 @@ fn clusters(plugin: &Plugin) -> Vec<Value> {
 
 fn cluster(name: &str, authority: &str, trailers: bool) -> Value {
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    let mut protocol = json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}});
+    // gRPC needs HTTP/2. Which clusters are spoken to in gRPC their names tell here.
+    let mut protocol = match name.starts_with("grpc") {
+        true => json!({"explicit_http_config": {"http2_protocol_options": {}}}),
+        false => json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}}),
+    };
     // One connection for each request, so that no exchange sees what another left behind.
     protocol["common_http_protocol_options"] = json!({"max_requests_per_connection": 1});
     protocol["@type"] = json!("type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions");

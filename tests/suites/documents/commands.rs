@@ -21,8 +21,8 @@ use crate::Document;
 use crate::markdown::Block;
 use crate::references;
 
-/// The address that the documents name.
-const ADDRESS: &str = "127.0.0.1:8080";
+/// What the addresses begin with that the documents name.
+const HOST: &str = "127.0.0.1:";
 
 pub(crate) fn trials(documents: &[Document]) -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -68,20 +68,24 @@ fn steps(block: &Block) -> Vec<Step> {
 
 fn console(block: &Block) -> Result<()> {
     let directory = directory()?;
-    let mut address = ADDRESS.to_string();
+    // As it stands there, and as it is.
+    let mut addresses: Vec<(String, String)> = Vec::new();
     let mut servers = Vec::new();
     for step in steps(block) {
+        let known = |text: &str| addresses.iter().fold(text.to_string(), |text, (from, to)| text.replace(from, to));
         if let Some(server) = step.command.strip_suffix('&') {
-            ensure!(server.contains(ADDRESS), "`{server}` has to listen on {ADDRESS}, which the test replaces");
-            let (child, bound) = serve(directory.path(), &server.replace(ADDRESS, "127.0.0.1:0"))?;
-            address = bound.to_string();
+            let new = named(server).find(|address| addresses.iter().all(|(known, _)| known != address));
+            let new =
+                new.with_context(|| format!("`{server}` has to listen on {HOST}PORT, which the test replaces"))?;
+            let (child, bound) = serve(directory.path(), &known(&server.replace(&new, "127.0.0.1:0")))?;
+            addresses.push((new, bound.to_string()));
             servers.push(child);
             continue;
         }
         if step.command.contains(" --install") {
             nothing_to_install()?;
         }
-        let printed = run(directory.path(), &step.command.replace(ADDRESS, &address))?;
+        let printed = run(directory.path(), &known(&step.command))?;
         let printed: Vec<&str> = printed.lines().collect();
         if !fits(&step.output, &printed) {
             let difference = compare(&step.output.join("\n"), &printed.join("\n")).unwrap_or_default();
@@ -89,6 +93,14 @@ fn console(block: &Block) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The addresses that a command names.
+fn named(command: &str) -> impl Iterator<Item = String> {
+    command.split(HOST).skip(1).map(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        format!("{HOST}{}", &rest[..digits])
+    })
 }
 
 /// Commands whose output is not shown: what they name exists, and the quick ones are run.
