@@ -22,6 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A tick that does not come within a test.
 const NEVER: u32 = 3_600_000;
 
+/// Counts requests.
+const COUNTER: &str = r#"(module
+  (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "requests")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (i32.eqz (call $define (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 64))))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (call $increment (i32.load (i32.const 64)) (i64.const 1))))"#;
+
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
@@ -38,6 +51,9 @@ fn main() -> Result<()> {
     for host in Host::ALL {
         let name = format!("without a startup tick the first request has no keys on {}", host.name());
         trials.push(trial(name, move || without(host)));
+    }
+    for host in [Host::Serve, Host::WasmtimeServe, Host::WasmtimeServeReuse] {
+        trials.push(trial(format!("metrics that changed are logged on {}", host.name()), move || log_metrics(host)));
     }
     libtest_mimic::run(&arguments, trials).exit()
 }
@@ -77,6 +93,23 @@ fn without(host: Host) -> Result<()> {
     let running = start(host, &keys, NEVER, 0)?;
     ensure!(status(&running)? == "503");
     ensure!(keys.fetched.try_recv().is_err(), "a tick came that nobody asked for");
+    Ok(())
+}
+
+fn log_metrics(host: Host) -> Result<()> {
+    let settings = Settings { upkeep: Upkeep { log_metrics: true, ..Upkeep::default() }, ..settings::direct() };
+    let running = host.start(&Plugin { filter: wat::parse_str(COUNTER)?, settings, trailers: false })?;
+    for _ in 0..2 {
+        ensure!(status(&running)? == "200");
+    }
+    // Each instance has its own; only one that is reused gets to 2.
+    let counts: &[&str] = if host == Host::WasmtimeServe { &["1", "1"] } else { &["1", "2"] };
+    let mut from = 0;
+    for count in counts {
+        let line = format!("[info] test: metric counter requests {count}");
+        let found = running.child.lines.next(&mut from, PATIENCE, &|found: &str| found.contains(&line).then_some(()));
+        found.with_context(|| format!("`{line}` is not in the log:\n{}", running.child.lines))?;
+    }
     Ok(())
 }
 
