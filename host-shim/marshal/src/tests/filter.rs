@@ -10,7 +10,7 @@ use proxy_wasm_abi::{
     bridge::AbiVersion,
     callbacks::Id,
     enums::{Errno, Status},
-    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
+    settings::{Cluster, Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
 use proxy_wasm_semantics::{Direction, Effect, Guest, HeaderMap, Host, Kind, Plugin, Request};
 
@@ -221,7 +221,7 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> 
             ..PluginSettings::default()
         },
         route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 0 },
-        clusters: Vec::new(),
+        clusters: vec![Cluster { name: "auth".into(), origin: Origin { tls: false, authority: "10.0.0.1:80".into() } }],
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection { forwarded_proto: false, request_id: false, ..Connection::default() },

@@ -8,7 +8,7 @@ use super::{Allocator, Filter, MEMORY, during};
 
 /// One host call with these arguments.
 fn make(f: &Filter<'_>, which: u8, a: [u32; 7]) -> u32 {
-    match which % 42 {
+    match which % 45 {
         0 => f.proxy(|c| c.log(a[0] % 8, a[1], a[2])),
         1 => f.proxy(|c| c.get_log_level(a[0])),
         2 => f.proxy(|c| c.get_current_time_nanoseconds(a[0])),
@@ -50,6 +50,11 @@ fn make(f: &Filter<'_>, which: u8, a: [u32; 7]) -> u32 {
         38 => f.proxy(|c| c.define_metric(a[0] % 4, a[1], a[2], a[3])),
         39 => f.proxy(|c| c.get_metric(a[0] % 13, a[1])),
         40 => f.proxy(|c| c.call_foreign_function([a[0], a[1]], [a[2], a[3]], a[4], a[5])),
+        41 => {
+            f.proxy(|c| c.grpc_call([[a[0], a[1]], [a[2], a[3]], [a[4], a[5]], [a[6], a[0]]], [a[1], a[2]], a[3], a[4]))
+        }
+        42 => f.proxy(|c| c.grpc_stream([[a[0], a[1]], [a[2], a[3]], [a[4], a[5]], [a[6], a[0]]], a[1])),
+        43 => f.proxy(|c| c.grpc_send(a[0] % 8, [a[1], a[2]], a[3])),
         _ => f.wasi(|c| c.poll_oneoff(a[0])),
     }
 }
@@ -80,7 +85,7 @@ proptest! {
             for (which, arguments, allocator) in &calls {
                 f.set_allocator(*allocator);
                 let status = make(f, *which, *arguments);
-                let known = [0, 1, 2, 3, 6, 7, 8, 12, 20, 21, 28, 52, 58];
+                let known = [0, 1, 2, 3, 4, 6, 7, 8, 12, 20, 21, 28, 52, 58];
                 assert!(known.contains(&status), "call {which}: {status}");
             }
         });

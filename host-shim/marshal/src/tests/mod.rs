@@ -5,6 +5,7 @@ mod beside;
 mod buffers;
 mod filter;
 mod general;
+mod grpc;
 mod hostile;
 mod maps;
 mod properties;

@@ -9,6 +9,7 @@ mod common;
 mod contexts;
 mod egress;
 mod endings;
+mod grpc;
 mod local_replies;
 mod local_reply_heads;
 mod maps;

@@ -93,6 +93,11 @@ impl Call<'_> {
         self.arguments[0]
     }
 
+    /// The token of a callout's callback.
+    pub(crate) fn token(&self) -> u32 {
+        self.arguments[1]
+    }
+
     /// A headers or body callback's `end_of_stream`.
     pub(crate) fn end(&self) -> bool {
         self.arguments[2] == 1
