@@ -16,9 +16,10 @@ impl<G: Guest + Memory> Caller<'_, G> {
     ) -> Outcome {
         let [cluster, headers, body, trailers] =
             [cluster, headers, body, trailers].map(|[at, len]| self.bytes(at, len));
-        let called = self.vm().http_call(&cluster?, &headers?, body?, &trailers?, timeout_ms);
-        // Where the call is refused, the token is 0.
-        self.put_u32(token, called.unwrap_or(0))?;
-        called.map(|_| ())
+        let (cluster, headers, body, trailers) = (cluster?, headers?, body?, trailers?);
+        // Where the call is refused, the token is 0; where there is no place for it, nothing is called.
+        self.put_u32(token, 0)?;
+        let called = self.vm().http_call(&cluster, &headers, body, &trailers, timeout_ms)?;
+        self.put_u32(token, called)
     }
 }

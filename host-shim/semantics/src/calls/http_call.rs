@@ -28,6 +28,7 @@ impl Vm {
         if !is_complete || i32::try_from(timeout_ms).is_err() {
             return Err(Status::BadArgument);
         }
+        let timeout_ms = take_timeout(&mut headers).unwrap_or(timeout_ms);
         if !body.is_empty() {
             headers.set(b"content-length", body.len().to_string());
         }
@@ -42,6 +43,14 @@ impl Vm {
             Ok(Callout { token, origin, headers, body, trailers, timeout_ms })
         }))
     }
+}
+
+/// The time that the head sets, which comes before the argument's. Source: Envoy's router.
+fn take_timeout(headers: &mut HeaderMap) -> Option<u32> {
+    const NAME: &[u8] = b"x-envoy-upstream-rq-timeout-ms";
+    let said = headers.get(NAME).and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok());
+    headers.remove(NAME);
+    said.map(|said| u32::try_from(said).unwrap_or(u32::MAX))
 }
 
 /// A map that a filter hands over; malformed bytes count as no pairs.

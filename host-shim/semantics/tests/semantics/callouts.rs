@@ -70,6 +70,24 @@ fn a_body_sets_its_length_and_no_timeout_adds_no_header() {
 }
 
 #[test]
+fn a_time_in_the_head_comes_before_the_argument() {
+    let bed = bed();
+    bed.on(Id::RequestHeaders, |filter| {
+        for time in ["9", "none"] {
+            let headers = [HEAD, &[("x-envoy-upstream-rq-timeout-ms", time)]].concat();
+            assert!(call(filter, &headers, "", 500).is_ok());
+        }
+        0
+    });
+    bed.get();
+    for expected in [9, 500] {
+        let callout = bed.plugin.next_callout().unwrap();
+        assert_eq!(callout.timeout_ms, expected);
+        assert_eq!(callout.headers.get(b"x-envoy-upstream-rq-timeout-ms"), None, "it is for the router");
+    }
+}
+
+#[test]
 fn what_is_missing_or_unknown_is_a_bad_argument() {
     let bed = bed();
     bed.on(Id::RequestHeaders, |filter| {
