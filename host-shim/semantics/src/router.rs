@@ -138,6 +138,11 @@ pub(crate) fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
         let details = "filter_removed_required_request_headers{missing_required_header:_:method}";
         return Err(refusal(b"missing required header: :method".to_vec(), details));
     }
+    // With a path, it would be an upgrade.
+    if headers.get(b":method") == Some(b"CONNECT") && headers.contains(b":path") && !headers.contains(b":protocol") {
+        let details = "filter_removed_required_request_headers{missing_required_header:_:protocol}";
+        return Err(refusal(b"missing required header: :protocol".to_vec(), details));
+    }
     check_size(headers)?;
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
         let details = "filter_added_invalid_request_header";

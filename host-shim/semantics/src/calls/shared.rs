@@ -27,8 +27,9 @@ impl Vm {
         self.shared.register_queue(self.settings.plugin.vm_id.as_bytes(), name)
     }
 
-    /// `proxy_resolve_shared_queue`: the token of a queue of that VM.
+    /// `proxy_resolve_shared_queue`: the token of a queue of that VM; of this one, where none is named.
     pub fn resolve_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
+        let vm_id = if vm_id.is_empty() { self.settings.plugin.vm_id.as_bytes() } else { vm_id };
         self.shared.resolve_queue(vm_id, name)
     }
 

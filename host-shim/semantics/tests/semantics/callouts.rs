@@ -88,6 +88,18 @@ fn a_time_in_the_head_comes_before_the_argument() {
 }
 
 #[test]
+fn connect_with_a_path_is_answered_without_being_sent() {
+    let bed = bed();
+    bed.on(Id::RequestHeaders, |filter| {
+        assert_eq!(call(filter, &[(":method", "CONNECT"), (":path", "/"), (":authority", "a")], "", 0), Ok(4));
+        0
+    });
+    bed.get();
+    assert!(bed.plugin.next_callout().is_none());
+    assert!(bed.plugin.answer_callouts());
+}
+
+#[test]
 fn what_is_missing_or_unknown_is_a_bad_argument() {
     let bed = bed();
     bed.on(Id::RequestHeaders, |filter| {
