@@ -143,7 +143,7 @@ fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Erro
     let shim = prune::prune(options.shim.bytes(), |export| {
         let is_foreign = |function: &&ForeignFunction| function.export == Some(export);
         imported.contains(export)
-            || foreign.iter().any(|function| is_foreign(function))
+            || foreign.iter().any(&is_foreign)
             || (HOST_CALLS.iter().all(|call| call.name != export) && !FOREIGN_FUNCTIONS.iter().any(|f| is_foreign(&f)))
     })?;
     let linked = link::link(&shim, &parts)?;

@@ -26,7 +26,7 @@ pub(super) enum End {
     /// It returned.
     Returned,
     /// It trapped.
-    Trapped(#[expect(dead_code, reason = "kept, not used")] Remains),
+    Trapped(#[expect(dead_code, reason = "kept, not used")] Box<Remains>),
     /// It never began: there was no instance for it.
     Unavailable,
     /// It was cut short by the host itself.

@@ -95,7 +95,7 @@ impl Host {
             Err(error) => {
                 tracing::error!("{}", self.pool.report(&error));
                 self.pool.fail(instance.loaded);
-                let _ = end.send(End::Trapped(Remains { _instance: instance, _turn: turn }));
+                let _ = end.send(End::Trapped(Box::new(Remains { _instance: instance, _turn: turn })));
             }
         }
     }

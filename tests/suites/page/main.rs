@@ -20,9 +20,12 @@ const SOON: Duration = Duration::from_secs(10);
 
 const MARKED: &str = "document.querySelectorAll('.row.both, .row.envoy, .row.here')";
 
+/// What a trial does with a browser.
+type Look = fn(&mut Browser) -> Result<()>;
+
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
-    let trials: [(&str, fn(&mut Browser) -> Result<()>); 13] = [
+    let trials: [(&str, Look); 13] = [
         ("what is the same says so", what_is_the_same),
         ("what differs is marked, by signs too", what_differs_is_marked),
         ("equal lines fold", reading::equal_lines_fold),
