@@ -46,6 +46,11 @@ pub(crate) fn root() -> String {
     "/".into()
 }
 
+/// The answer of a server that is told none.
+pub(crate) fn ok() -> Vec<Step> {
+    vec![Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())]
+}
+
 /// The bytes that a text in a case file stands for.
 ///
 /// # Panics

@@ -13,13 +13,13 @@ pub fn is_compared(name: &[u8]) -> bool {
     !CONNECTION_HEADERS.iter().any(|header| header.as_bytes() == name) && name != b"x-script"
 }
 
-/// A line of a transcript without what differs from run to run: UUIDs, dates, this run's ports.
+/// A line of a transcript without what differs from run to run: UUIDs, dates, times, this run's ports.
 pub fn line(text: &str, ports: &[(u16, &str)]) -> String {
     let mut text = uuids(text);
     for (port, name) in ports {
         text = text.replace(&format!("127.0.0.1:{port}"), &format!("<{name}>"));
     }
-    dates(&text)
+    service_times(&dates(&text))
 }
 
 fn uuids(text: &str) -> String {
@@ -53,6 +53,19 @@ fn dates(text: &str) -> String {
     }
 }
 
+/// How long a callout took.
+fn service_times(text: &str) -> String {
+    const HEADER: &str = "[x-envoy-upstream-service-time: ";
+    let mut parts = text.split(HEADER);
+    let mut result = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        result.push_str(HEADER);
+        result.push_str("<ms>");
+        result.push_str(part.trim_start_matches(|character: char| character.is_ascii_digit()));
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +76,7 @@ mod tests {
             line("[x-request-id: 0a1b2c3d-0000-4000-8000-0123456789ab] at 127.0.0.1:99", &[(99, "upstream")]),
             "[x-request-id: <uuid>] at <upstream>"
         );
+        assert_eq!(line("[x-envoy-upstream-service-time: 12]", &[]), "[x-envoy-upstream-service-time: <ms>]");
         assert_eq!(line("[date: Sun, 22 Nov 2026 15:00:00 GMT] [a: b]", &[]), "[date: <date>] [a: b]");
     }
 }

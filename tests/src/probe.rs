@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::host_calls::{HOST_CALLS, HostCall, Type};
 
 use crate::fixtures;
@@ -79,6 +80,10 @@ fn declarations(version: AbiVersion) -> String {
             values.join(", ")
         );
     }
+    // A component has those that its filter names, and the scripts that name them come later.
+    let foreign: Vec<&str> = FOREIGN_FUNCTIONS.iter().map(|function| function.name).collect();
+    let foreign = foreign.join(" ");
+    let _ = writeln!(text, "__attribute__((used)) static const char foreign_functions[] = \"{foreign}\";");
     format!(
         "{text}\nstatic int host_call(const u8 *name, u32 size, const i64 *value, u32 *status) {{\n{by_name}  return 0;\n}}\n"
     )

@@ -54,7 +54,7 @@ enum Out {
     Time,
 }
 
-const PHASES: [&str; 15] = [
+const PHASES: [&str; 18] = [
     "context_create",
     "vm_start",
     "validate_configuration",
@@ -67,6 +67,9 @@ const PHASES: [&str; 15] = [
     "response_body",
     "response_body_end",
     "response_trailers",
+    "http_call_response",
+    "tick",
+    "queue_ready",
     "log",
     "done",
     "delete",
@@ -126,7 +129,7 @@ impl Argument {
             Self::Raw(Raw::Map(map)) => {
                 let map: Vec<_> = map.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
                 let map = pairs::encode(map.iter().map(|(name, value)| (name.as_slice(), value.as_slice())));
-                format!("s{}", escaped(&map))
+                format!("m{}", escaped(&map))
             }
             Self::Raw(Raw::Vectors(texts)) => {
                 let texts: Vec<_> = texts.iter().map(|text| bytes(text)).collect();

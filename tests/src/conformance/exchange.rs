@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use super::{Stage, transcript};
+use super::{ClusterServer, Stage, transcript};
 use crate::client::{self, Received, Reply};
 use crate::hosts::{Host, Lines};
 use crate::message::{self, Action, Step, bytes};
 use crate::script::Script;
-use crate::upstream::Behaviour;
+use crate::upstream::{Behaviour, Waits};
 
 /// How long a step of an exchange may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,17 +58,16 @@ impl Exchange {
         let from = lines.count();
         let (waiting, received) = (lines.clone(), Received::default());
         let awaited = received.clone();
-        stage.upstream.behave(Behaviour {
-            steps: self
-                .upstream
-                .clone()
-                .unwrap_or_else(|| vec![Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())]),
-            wait: Some(Arc::new(move |action| match action {
-                Action::Await(text) => wait(&waiting, from, text),
-                Action::AwaitClient(text) => awaited.wait_for(&bytes(text), PATIENCE),
-                _ => true,
-            })),
+        let waits: Waits = Arc::new(move |action| match action {
+            Action::Await(text) => wait(&waiting, from, text),
+            Action::AwaitClient(text) => awaited.wait_for(&bytes(text), PATIENCE),
+            _ => true,
         });
+        for cluster in &stage.clusters {
+            cluster.server.behave(Behaviour { steps: cluster.answer.clone(), wait: Some(waits.clone()) });
+        }
+        let steps = self.upstream.clone().unwrap_or_else(message::ok);
+        stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
         let until = match &self.until_here {
             Some(until) if stage.kind != Host::Envoy => until,
             _ => &self.until,
@@ -79,8 +78,11 @@ impl Exchange {
         if !ended && !wait(lines, from, until) {
             bail!("the filter never logged `{until}`; the client got {reply:?}");
         }
-        let requests = stage.upstream.requests(PATIENCE);
-        Ok(transcript::exchange(&lines.since(from), &requests, &reply))
+        let of_cluster =
+            |cluster: &ClusterServer| (format!("cluster {}", cluster.name), cluster.server.requests(PATIENCE));
+        let mut servers = vec![("upstream".to_string(), stage.upstream.requests(PATIENCE))];
+        servers.extend(stage.clusters.iter().map(of_cluster));
+        Ok(transcript::exchange(&lines.since(from), &servers, &reply))
     }
 
     fn send(&self, stage: &Stage, from: usize, received: &Received, stay: impl FnOnce()) -> Result<Reply> {

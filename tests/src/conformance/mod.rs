@@ -24,6 +24,13 @@
 //! direct_response = { status = 200, body = "text" }
 //! refused = true                      # nobody listens there
 //!
+//! [clusters.auth]                     # where callouts go
+//! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
+//! refused = true                      # nobody listens there
+//!
+//! [start]                             # the plugin's script: what it does at start, in ticks, and when callouts are back
+//! tick = [["log", 2, "a tick"]]
+//!
 //! [[exchange]]                        # one after another, each on a new connection
 //! method = "POST"                     # `GET` by default
 //! path = "/"                          # by default
@@ -44,12 +51,14 @@ mod exchange;
 mod profile;
 mod transcript;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::hosts::{Host, Running};
+use crate::message::Step;
 use crate::upstream::Upstream;
 use crate::{fixtures, normal};
 
@@ -75,6 +84,17 @@ pub struct Stage {
     kind: Host,
     host: Running,
     upstream: Upstream,
+    clusters: Vec<ClusterServer>,
+}
+
+/// Where callouts go.
+#[derive(Debug)]
+struct ClusterServer {
+    name: String,
+    server: Upstream,
+    /// The server's, unless nobody is to be there.
+    address: SocketAddr,
+    answer: Vec<Step>,
 }
 
 impl Case {
@@ -114,7 +134,8 @@ impl Case {
             let lines = transcript::first_start(&stage.host.child.lines);
             transcript = transcript.replacen("start\n", &format!("start\n{}", transcript::section(&lines)), 1);
         }
-        let ports = [(stage.upstream.address.port(), "upstream"), (stage.host.address.port(), "host")];
+        let mut ports = vec![(stage.upstream.address.port(), "upstream"), (stage.host.address.port(), "host")];
+        ports.extend(stage.clusters.iter().map(|cluster| (cluster.address.port(), "cluster")));
         Ok(transcript.lines().map(|line| normal::line(line, &ports) + "\n").collect())
     }
 }

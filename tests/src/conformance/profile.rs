@@ -1,15 +1,16 @@
 //! What a host is started with for a case.
 
-use std::net::TcpListener;
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_abi::settings::{Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
 use serde::Deserialize;
 
-use super::Stage;
+use super::{ClusterServer, Stage};
 use crate::hosts::{Host, Plugin};
-use crate::message::bytes;
+use crate::message::{self, Step, bytes};
 use crate::probe::probe;
 use crate::script::Script;
 use crate::upstream::Upstream;
@@ -30,7 +31,19 @@ pub struct Profile {
     #[serde(default)]
     route: RouteTable,
     #[serde(default)]
+    clusters: BTreeMap<String, ClusterTable>,
+    #[serde(default)]
     pub(super) start: Script,
+}
+
+/// Where callouts go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClusterTable {
+    #[serde(default = "message::ok")]
+    answer: Vec<Step>,
+    #[serde(default)]
+    refused: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -41,7 +54,7 @@ struct PluginTable {
     vm_id: String,
     configuration: Option<String>,
     vm_configuration: Option<String>,
-    environment: std::collections::BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     allow_on_headers_stop_iteration: bool,
     log_level: Option<u8>,
 }
@@ -77,11 +90,17 @@ impl Profile {
     /// It does not start.
     pub fn start(&self, host: Host) -> Result<Stage> {
         let upstream = Upstream::start()?;
-        let plugin = self.plugin(&upstream)?;
-        Ok(Stage { kind: host, host: host.start(&plugin)?, upstream })
+        let start = |(name, told): (&String, &ClusterTable)| -> Result<ClusterServer> {
+            let server = Upstream::start()?;
+            let address = if told.refused { refused()? } else { server.address };
+            Ok(ClusterServer { name: name.clone(), server, address, answer: told.answer.clone() })
+        };
+        let clusters = self.clusters.iter().map(start).collect::<Result<Vec<_>>>()?;
+        let plugin = self.plugin(&upstream, &clusters)?;
+        Ok(Stage { kind: host, host: host.start(&plugin)?, upstream, clusters })
     }
 
-    fn plugin(&self, upstream: &Upstream) -> Result<Plugin> {
+    fn plugin(&self, upstream: &Upstream, clusters: &[ClusterServer]) -> Result<Plugin> {
         let version = match self.abi.as_deref() {
             None => AbiVersion::V0_2_1,
             Some(name) => AbiVersion::ALL.into_iter().find(|abi| abi.name() == name).context("an ABI version")?,
@@ -101,7 +120,10 @@ impl Profile {
                 log_level: told.log_level.unwrap_or(2),
             },
             route: self.route(upstream)?,
-            clusters: Vec::new(),
+            clusters: clusters
+                .iter()
+                .map(|cluster| Cluster { name: cluster.name.clone(), origin: origin(cluster.address) })
+                .collect(),
             // What Envoy's configuration of the tests calls it.
             properties: vec![(b"xds\0virtual_host_name".to_vec(), b"all".to_vec())],
             property_headers: Vec::new(),
@@ -123,13 +145,17 @@ impl Profile {
         if let Some(DirectResponse { status, body }) = &self.route.direct_response {
             return Ok(Route::DirectResponse { status: *status, body: bytes(body) });
         }
-        let authority = if self.route.refused {
-            // Free a moment ago, and nobody takes it while this listener is the last to have had it.
-            TcpListener::bind("127.0.0.1:0")?.local_addr()?
-        } else {
-            upstream.address
-        };
+        let address = if self.route.refused { refused()? } else { upstream.address };
         let timeout_ms = self.connection.upstream_timeout_ms.unwrap_or(proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS);
-        Ok(Route::Upstream { origin: Origin { tls: false, authority: authority.to_string() }, timeout_ms })
+        Ok(Route::Upstream { origin: origin(address), timeout_ms })
     }
+}
+
+fn origin(address: SocketAddr) -> Origin {
+    Origin { tls: false, authority: address.to_string() }
+}
+
+/// Where nobody listens: free a moment ago, and nobody takes it while this listener is the last to have had it.
+fn refused() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,4 +1,5 @@
-//! The transcript of an exchange: what the filter logged, what the upstream got, what the client got.
+//! The transcript of an exchange: what the filter logged, what the upstream and each cluster got, what the client
+//! got.
 
 use crate::client::Reply;
 use crate::hosts::Lines;
@@ -8,7 +9,7 @@ use crate::normal;
 use crate::upstream::Request;
 
 /// What came of an exchange.
-pub(super) fn exchange(lines: &[String], requests: &[Request], reply: &Reply) -> String {
+pub(super) fn exchange(lines: &[String], servers: &[(String, Vec<Request>)], reply: &Reply) -> String {
     let mut in_start = false;
     let filter: Vec<String> = lines
         .iter()
@@ -19,8 +20,11 @@ pub(super) fn exchange(lines: &[String], requests: &[Request], reply: &Reply) ->
             !in_start
         })
         .collect();
-    let requests: String = requests.iter().map(of_request).collect();
-    format!("filter\n{}upstream\n{requests}client\n{}", section(&filter), of_reply(reply))
+    let of_server = |(name, requests): &(String, Vec<Request>)| {
+        format!("{name}\n{}", requests.iter().map(of_request).collect::<String>())
+    };
+    let servers: String = servers.iter().map(of_server).collect();
+    format!("filter\n{}{servers}client\n{}", section(&filter), of_reply(reply))
 }
 
 /// What the filter logged when it started the first time: Envoy starts it several times.
