@@ -39,6 +39,7 @@ mod relatives;
 pub mod serve;
 pub mod settings;
 pub mod shim;
+mod state;
 mod stubs;
 mod text;
 
@@ -146,6 +147,7 @@ fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Erro
             || foreign.iter().any(&is_foreign)
             || (HOST_CALLS.iter().all(|call| call.name != export) && !FOREIGN_FUNCTIONS.iter().any(|f| is_foreign(&f)))
     })?;
+    let shim = if options.settings.upkeep.host_state { shim } else { state::without_host(&shim)? };
     let linked = link::link(&shim, &parts)?;
     let provenance = Provenance::new(filter, embeddable.changed, options.shim.bytes(), options);
     let component = provenance.add_to(linked)?;

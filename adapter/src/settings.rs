@@ -53,6 +53,7 @@ pub struct Input {
     pub startup_ticks: Option<u32>,
     pub grpc_transport: Option<GrpcTransport>,
     pub metrics: Option<Metrics>,
+    pub state: Option<State>,
     pub bridge: Option<bridge::Kind>,
     pub stub_unknown_imports: Option<bool>,
     pub foreign_functions: Vec<String>,
@@ -88,6 +89,16 @@ pub enum Metrics {
     None,
     /// Into the log.
     Log,
+}
+
+/// Where shared data and shared queues are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// In the instance: each has its own.
+    Vm,
+    /// In the host, for all instances: the component imports `proxy-wasm:adapter/shared`.
+    Host,
 }
 
 /// An answer that no upstream gave.
@@ -142,6 +153,7 @@ impl Input {
             startup_ticks: self.startup_ticks.or(below.startup_ticks),
             grpc_transport: self.grpc_transport.or(below.grpc_transport),
             metrics: self.metrics.or(below.metrics),
+            state: self.state.or(below.state),
             bridge: self.bridge.or(below.bridge),
             stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
             foreign_functions: if self.foreign_functions.is_empty() {

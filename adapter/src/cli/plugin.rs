@@ -37,6 +37,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   stream_idle_timeout = 300000
   startup_ticks = 0
   grpc_transport = "http2"
+  state = "vm"                              # or "host"
   metrics = "none"                          # or "log"
   bridge = "memory-copy"
   stub_unknown_imports = false
@@ -139,6 +140,11 @@ pub(super) struct Plugin {
     #[arg(long, value_name = "KIND", value_parser = grpc_transports(), help_heading = "Routing")]
     grpc_transport: Option<GrpcTransport>,
 
+    /// Where shared data and queues are: `host` is for hosts that offer `proxy-wasm:adapter/shared`, as `serve` does
+    /// [default: vm]
+    #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
+    state: Option<settings::State>,
+
     /// Write metrics that changed as log records when a request ends: each is that of its instance alone
     #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
     metrics: Option<settings::Metrics>,
@@ -235,6 +241,7 @@ impl Plugin {
         input.startup_ticks = self.startup_ticks;
         input.grpc_transport = self.grpc_transport;
         input.metrics = self.metrics;
+        input.state = self.state;
         input.bridge = self.bridge;
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
         input.foreign_functions = self.foreign_function;

@@ -19,6 +19,7 @@ use super::outgoing::Client;
 use super::plugin::Plugin;
 use super::program::Program;
 use super::request::RequestBody;
+use super::shared::{Member, Shared};
 use super::state::State;
 use super::stats::{Share, Stats};
 use super::trap::Report;
@@ -37,6 +38,8 @@ pub(super) struct Recipe {
     pub(super) cpu_timeout: Duration,
     /// Where metrics are added up, if anyone wants to see them.
     pub(super) stats: Option<Arc<Stats>>,
+    /// What they share.
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Recipe {
@@ -124,7 +127,8 @@ impl Instance {
         let program = &recipe.program;
         let logs = [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), stream));
         let abandoned = Arc::new(AtomicBool::new(false));
-        let state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), recipe.max_memory);
+        let shared = Member::new(&recipe.shared);
+        let state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), shared, recipe.max_memory);
         let mut store = Store::new(program.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         let meter = Meter::new(recipe.cpu_timeout);
@@ -162,6 +166,11 @@ impl Instance {
             share.add(self.meter.run(stats).await?);
         }
         Ok(())
+    }
+
+    /// Whether it wants to be tended by then.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.wake.is_some_and(|wake| wake <= now) || self.has_upkeep() && self.store.data().shared.has_ready_queues()
     }
 
     /// Whether it is to be tended between requests.

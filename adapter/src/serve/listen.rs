@@ -63,6 +63,7 @@ impl Server {
             max_memory: options.max_memory,
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),
+            shared: Arc::default(),
         };
         let policy = Policy::new(options.failure_policy, options.reload_backoff);
         let pool = Pool::start(recipe, options.max_instance_reuse, policy).await?;

@@ -20,6 +20,7 @@
 //! | `plugin` | what an adapted component exports besides its handler |
 //! | `pool` | idle instances, ready for the next request, and what they do meanwhile |
 //! | `policy` | what becomes of requests after the plugin failed |
+//! | `shared` | shared data and queues, for components that leave them to the host |
 //! | `stats` | the filter's metrics, over all instances |
 //! | `prometheus` | the same as text |
 //! | `admin` | where they are shown |
@@ -62,6 +63,7 @@ mod pool;
 mod program;
 mod prometheus;
 mod request;
+mod shared;
 pub(crate) mod shutdown;
 mod state;
 mod stats;

@@ -58,7 +58,7 @@ impl Resting {
 
     /// Takes an instance out whose time has come.
     fn take_due(&mut self, now: Instant) -> Option<Idle> {
-        let due = self.idle.iter().position(|idle| idle.instance.wake.is_some_and(|wake| wake <= now))?;
+        let due = self.idle.iter().position(|idle| idle.instance.is_due(now))?;
         self.tended += 1;
         self.idle.remove(due)
     }
@@ -166,16 +166,18 @@ impl Pool {
     /// Tends idle instances when they want it, as long as it is polled.
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
-            let earlier = self.earlier.notified();
             let next = self.resting().next_wake();
-            match next {
-                None => earlier.await,
-                Some(next) => {
-                    tokio::select! {
-                        () = earlier => continue,
-                        () = tokio::time::sleep_until(next.into()) => {}
-                    }
+            let wake = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next.into()).await,
+                    None => std::future::pending().await,
                 }
+            };
+            // What became due meanwhile is found below, whatever it was that ended the wait.
+            tokio::select! {
+                () = self.earlier.notified() => {}
+                () = self.recipe.shared.told.notified() => {}
+                () = wake => {}
             }
             let now = Instant::now();
             loop {

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{
 use super::logs::Lines;
 use super::options::FIELDS_LIMIT_BYTES;
 use super::outgoing::Client;
+use super::shared::Member;
 
 /// The data of one store.
 pub(super) struct State {
@@ -21,6 +22,7 @@ pub(super) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: Hooks,
+    pub(super) shared: Member,
     pub(super) memory: MemoryLimit,
 }
 
@@ -29,6 +31,7 @@ impl State {
         client: Arc<Client>,
         abandoned: Arc<AtomicBool>,
         logs: [Lines; 2],
+        shared: Member,
         memory: Option<usize>,
     ) -> Self {
         let [stdout, stderr] = logs;
@@ -39,6 +42,7 @@ impl State {
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
             http,
             hooks: Hooks { client, abandoned },
+            shared,
             memory: MemoryLimit { used: 0, limit: memory.unwrap_or(usize::MAX) },
         }
     }

@@ -7,7 +7,7 @@ use proxy_wasm_abi::settings::GrpcTransport;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{DirectResponse, Input, Metrics, Problem, Source, Value, json};
+use super::{DirectResponse, Input, Metrics, Problem, Source, State, Value, json};
 use crate::bridge;
 
 /// What a settings file says; messages call it by this name. File names in it stay as they are written: relative to the settings file.
@@ -61,6 +61,7 @@ struct File {
     startup_ticks: Option<u32>,
     grpc_transport: Option<GrpcTransport>,
     metrics: Option<Metrics>,
+    state: Option<State>,
     bridge: Option<bridge::Kind>,
     stub_unknown_imports: Option<bool>,
     #[serde(default)]
@@ -94,6 +95,7 @@ impl From<File> for Input {
             startup_ticks: file.startup_ticks,
             grpc_transport: file.grpc_transport,
             metrics: file.metrics,
+            state: file.state,
             bridge: file.bridge,
             stub_unknown_imports: file.stub_unknown_imports,
             foreign_functions: file.foreign_functions,

@@ -10,7 +10,7 @@ use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
 use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings, Upkeep};
 
-use super::{DirectResponse, Input, Metrics, Problem, Source, Value, origin, path};
+use super::{DirectResponse, Input, Metrics, Problem, Source, State, Value, origin, path};
 use crate::Options;
 
 /// Bytes of encoded settings: what a shim's memory holds with ease.
@@ -69,6 +69,7 @@ impl Input {
             upkeep: Upkeep {
                 startup_ticks: self.startup_ticks.unwrap_or(0),
                 grpc_transport: self.grpc_transport.unwrap_or_default(),
+                host_state: self.state == Some(State::Host),
                 log_metrics: self.metrics == Some(Metrics::Log),
             },
             route: route?,

@@ -35,6 +35,7 @@ pub struct Shown {
     pub startup_ticks: u32,
     pub grpc_transport: GrpcTransport,
     pub metrics: String,
+    pub state: String,
 }
 
 /// Bytes for people.
@@ -112,6 +113,7 @@ impl Shown {
             stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
             startup_ticks: settings.upkeep.startup_ticks,
             grpc_transport: settings.upkeep.grpc_transport,
+            state: if settings.upkeep.host_state { "host" } else { "vm" }.into(),
             metrics: if settings.upkeep.log_metrics { "log" } else { "none" }.into(),
         }
     }

@@ -12,6 +12,7 @@ mod metrics;
 mod outgoing;
 mod policy;
 mod process;
+mod shared;
 mod support;
 mod tls;
 mod upkeep;

@@ -31,6 +31,8 @@ pub struct Upkeep {
     pub startup_ticks: u32,
     /// What gRPC callouts are sent as.
     pub grpc_transport: GrpcTransport,
+    /// Leave shared data and shared queues to the host, which all instances share.
+    pub host_state: bool,
     /// Write metrics that changed as log records when a request ends.
     pub log_metrics: bool,
 }

@@ -2,6 +2,8 @@
 
 use proxy_wasm_abi::callbacks::Id;
 
+use crate::calls::CallResult;
+
 /// The machine below.
 pub trait Host {
     /// Nanoseconds since 1970.
@@ -25,8 +27,37 @@ pub trait Host {
     /// Fills with random bytes that can't be guessed.
     fn random(&self, bytes: &mut [u8]);
 
+    /// Shared data and queues that this machine keeps for other instances, too.
+    fn shared(&self) -> Option<&dyn SharedState> {
+        None
+    }
+
     /// Writes one log record. Its text has no line break.
     fn log(&self, line: &str);
+}
+
+/// Shared data and queues, by VM id: see `wit/`.
+pub trait SharedState {
+    /// A key's value, and the number of the change that made it.
+    fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(Vec<u8>, u32)>;
+
+    /// Sets a key's value, if it is still of this change.
+    fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult;
+
+    /// The token of a queue, of which this instance is told from now on.
+    fn register_queue(&self, vm_id: &[u8], name: &[u8]) -> u32;
+
+    /// The token of a queue that was registered.
+    fn resolve_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32>;
+
+    /// Puts an item at a queue's end.
+    fn enqueue(&self, token: u32, item: &[u8]) -> CallResult;
+
+    /// Takes the item at a queue's head.
+    fn dequeue(&self, token: u32) -> CallResult<Vec<u8>>;
+
+    /// The tokens of the queues that got items, one for each.
+    fn ready_queues(&self) -> Vec<u32>;
 }
 
 /// The filter.

@@ -39,7 +39,7 @@ pub use callouts::{Callout, CalloutResponse};
 pub use calls::{Blob, CallResult, GrpcTarget, foreign};
 pub use connection::Request;
 pub use egress::{Egress, Frame};
-pub use environment::{Guest, Host};
+pub use environment::{Guest, Host, SharedState};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
 pub use metrics::{Change, ChangeKind};

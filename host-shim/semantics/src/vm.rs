@@ -59,6 +59,8 @@ pub struct Vm {
     pub(crate) shared: Shared,
     /// The queues that something was put into, item by item.
     pub(crate) ready_queues: VecDeque<u32>,
+    /// The host has queues of which this virtual machine is told.
+    pub(crate) watches_queues: bool,
     pub(crate) metrics: Metrics,
     pub(crate) foreign: Foreign,
     /// The names that the root context declared.
@@ -93,6 +95,7 @@ impl Vm {
             grpc: GrpcCallouts::default(),
             shared: Shared::default(),
             ready_queues: VecDeque::new(),
+            watches_queues: false,
             metrics: Metrics::default(),
             foreign: Foreign::default(),
             declared_properties: Vec::new(),

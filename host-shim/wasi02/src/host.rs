@@ -2,12 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 
-use proxy_wasm_semantics::Host;
+use proxy_wasm_abi::enums::Status;
+use proxy_wasm_semantics::{CallResult, Host, SharedState};
 
-use crate::bindings::wasi::{
-    cli::stderr,
-    clocks::{monotonic_clock, wall_clock},
-    random::random,
+use crate::bindings::{
+    proxy_wasm::adapter::shared::{self, Error},
+    wasi::{
+        cli::stderr,
+        clocks::{monotonic_clock, wall_clock},
+        random::random,
+    },
 };
 
 /// The imports of the world.
@@ -60,6 +64,10 @@ impl Host for WasiHost {
         bytes.copy_from_slice(&random::get_random_bytes(bytes.len() as u64));
     }
 
+    fn shared(&self) -> Option<&dyn SharedState> {
+        Some(self)
+    }
+
     fn log(&self, line: &str) {
         /// Bytes that one blocking write takes at the most.
         const WRITE_MAX: usize = 4096;
@@ -71,5 +79,44 @@ impl Host for WasiHost {
                 return;
             }
         }
+    }
+}
+
+fn status(error: Error) -> Status {
+    match error {
+        Error::NotFound => Status::NotFound,
+        Error::CasMismatch => Status::CasMismatch,
+        Error::Empty => Status::Empty,
+        Error::Full => Status::InternalFailure,
+    }
+}
+
+impl SharedState for WasiHost {
+    fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(Vec<u8>, u32)> {
+        shared::get(vm_id, key).ok_or(Status::NotFound)
+    }
+
+    fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult {
+        shared::set(vm_id, key, value, expected).map_err(status)
+    }
+
+    fn register_queue(&self, vm_id: &[u8], name: &[u8]) -> u32 {
+        shared::register_queue(vm_id, name)
+    }
+
+    fn resolve_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
+        shared::resolve_queue(vm_id, name).ok_or(Status::NotFound)
+    }
+
+    fn enqueue(&self, token: u32, item: &[u8]) -> CallResult {
+        shared::enqueue(token, item).map_err(status)
+    }
+
+    fn dequeue(&self, token: u32) -> CallResult<Vec<u8>> {
+        shared::dequeue(token).map_err(status)
+    }
+
+    fn ready_queues(&self) -> Vec<u32> {
+        shared::ready_queues()
     }
 }

@@ -9,11 +9,16 @@ use super::Running;
 
 /// A filter, adapted, with a cluster `a`; what it lets through is answered 200.
 pub(crate) fn adapted(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
+    adapted_with(filter, cluster, |_| {})
+}
+
+/// The same with other settings.
+pub(crate) fn adapted_with(filter: &[u8], cluster: Option<SocketAddr>, change: impl FnOnce(&mut Settings)) -> Vec<u8> {
     let cluster = cluster.map(|address| Cluster {
         name: String::from("a"),
         origin: Origin { tls: false, authority: address.to_string() },
     });
-    let settings = Settings {
+    let mut settings = Settings {
         plugin: Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() },
         route: Route::DirectResponse { status: 200, body: Vec::new() },
         clusters: cluster.into_iter().collect(),
@@ -22,6 +27,7 @@ pub(crate) fn adapted(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
         connection: Connection::default(),
         upkeep: Upkeep::default(),
     };
+    change(&mut settings);
     proxy_wasm_adapter::adapt(filter, &proxy_wasm_adapter::Options::new(settings)).unwrap().component
 }
 
