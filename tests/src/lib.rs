@@ -19,6 +19,7 @@ pub mod conformance;
 pub mod difference;
 pub mod examples;
 pub mod fixtures;
+pub mod grpc;
 pub mod hostile;
 pub mod hosts;
 pub mod http1;

@@ -54,7 +54,7 @@ enum Out {
     Time,
 }
 
-const PHASES: [&str; 18] = [
+const PHASES: [&str; 22] = [
     "context_create",
     "vm_start",
     "validate_configuration",
@@ -68,6 +68,10 @@ const PHASES: [&str; 18] = [
     "response_body_end",
     "response_trailers",
     "http_call_response",
+    "grpc_receive_initial_metadata",
+    "grpc_receive",
+    "grpc_receive_trailing_metadata",
+    "grpc_close",
     "tick",
     "queue_ready",
     "log",

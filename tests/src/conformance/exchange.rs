@@ -65,6 +65,9 @@ impl Exchange {
         });
         for cluster in &stage.clusters {
             cluster.server.behave(Behaviour { steps: cluster.answer.clone(), wait: Some(waits.clone()) });
+            if let Some((server, steps)) = &cluster.grpc {
+                server.behave(steps.clone(), waits.clone());
+            }
         }
         let steps = self.upstream.clone().unwrap_or_else(message::ok);
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
@@ -78,8 +81,13 @@ impl Exchange {
         if !ended && !wait(lines, from, until) {
             bail!("the filter never logged `{until}`; the client got {reply:?}");
         }
-        let of_cluster =
-            |cluster: &ClusterServer| (format!("cluster {}", cluster.name), cluster.server.requests(PATIENCE));
+        let of_cluster = |cluster: &ClusterServer| {
+            let requests = match &cluster.grpc {
+                Some((server, _)) => server.requests(PATIENCE),
+                None => cluster.server.requests(PATIENCE),
+            };
+            (format!("cluster {}", cluster.name), requests)
+        };
         let mut servers = vec![("upstream".to_string(), stage.upstream.requests(PATIENCE))];
         servers.extend(stage.clusters.iter().map(of_cluster));
         Ok(transcript::exchange(&lines.since(from), &servers, &reply))

@@ -28,6 +28,9 @@
 //! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
 //! refused = true                      # nobody listens there
 //!
+//! [clusters.grpc]                     # gRPC, where the name begins with it
+//! grpc = [{ head = [] }, { message = "text" }, { trailers = [["grpc-status", "0"]] }] # steps, see `grpc`
+//!
 //! [start]                             # the plugin's script: what it does at start, in ticks, and when callouts are back
 //! tick = [["log", 2, "a tick"]]
 //!
@@ -57,6 +60,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::grpc::{GrpcServer, GrpcStep};
 use crate::hosts::{Host, Running};
 use crate::message::Step;
 use crate::upstream::Upstream;
@@ -92,6 +96,8 @@ pub struct Stage {
 struct ClusterServer {
     name: String,
     server: Upstream,
+    /// By gRPC, and what it does.
+    grpc: Option<(GrpcServer, Vec<GrpcStep>)>,
     /// The server's, unless nobody is to be there.
     address: SocketAddr,
     answer: Vec<Step>,

@@ -9,6 +9,7 @@ use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Rout
 use serde::Deserialize;
 
 use super::{ClusterServer, Stage};
+use crate::grpc::{GrpcServer, GrpcStep};
 use crate::hosts::{Host, Plugin};
 use crate::message::{self, Step, bytes};
 use crate::probe::probe;
@@ -44,6 +45,7 @@ struct ClusterTable {
     answer: Vec<Step>,
     #[serde(default)]
     refused: bool,
+    grpc: Option<Vec<GrpcStep>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -84,6 +86,11 @@ struct DirectResponse {
 }
 
 impl Profile {
+    /// Whether it has a cluster that speaks gRPC.
+    pub fn calls_grpc(&self) -> bool {
+        self.clusters.values().any(|cluster| cluster.grpc.is_some())
+    }
+
     /// Starts this host for it.
     ///
     /// # Errors
@@ -92,8 +99,13 @@ impl Profile {
         let upstream = Upstream::start()?;
         let start = |(name, told): (&String, &ClusterTable)| -> Result<ClusterServer> {
             let server = Upstream::start()?;
-            let address = if told.refused { refused()? } else { server.address };
-            Ok(ClusterServer { name: name.clone(), server, address, answer: told.answer.clone() })
+            let grpc = told.grpc.as_ref().map(|steps| anyhow::Ok((GrpcServer::start()?, steps.clone()))).transpose()?;
+            let address = match &grpc {
+                _ if told.refused => refused()?,
+                Some((server, _)) => server.address,
+                None => server.address,
+            };
+            Ok(ClusterServer { name: name.clone(), server, grpc, address, answer: told.answer.clone() })
         };
         let clusters = self.clusters.iter().map(start).collect::<Result<Vec<_>>>()?;
         let plugin = self.plugin(&upstream, &clusters)?;
