@@ -149,8 +149,8 @@ impl<F: Fn(&str) -> bool> Reencode for Pruner<F> {
                     let Ok(Name::Function(functions)) = functions else { continue };
                     for naming in functions {
                         let naming = naming?;
-                        if self.is_live(naming.index) {
-                            kept.append(naming.index, &shown(naming.name));
+                        if let Some(name) = shown(naming.name).filter(|_| self.is_live(naming.index)) {
+                            kept.append(naming.index, &name);
                         }
                     }
                 }
@@ -167,10 +167,13 @@ impl<F: Fn(&str) -> bool> Reencode for Pruner<F> {
     }
 }
 
-/// A function's name as backtraces show it: the last two parts of its path, without types. Whole, they would be a tenth
-/// of the shim.
-fn shown(symbol: &str) -> String {
+/// A function's name as backtraces show it: the last two parts of its path, without types; none for those of libraries.
+/// All names whole would be a tenth of the shim.
+fn shown(symbol: &str) -> Option<String> {
     let name = format!("{:#}", rustc_demangle::demangle(symbol));
+    if name.contains("::") && !name.contains("proxy_wasm") {
+        return None;
+    }
     let mut depth = 0_u32;
     let path: String = name
         .chars()
@@ -182,7 +185,7 @@ fn shown(symbol: &str) -> String {
         })
         .collect();
     let parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
-    parts[parts.len().saturating_sub(2)..].join("::")
+    Some(parts[parts.len().saturating_sub(2)..].join("::"))
 }
 
 #[cfg(test)]
@@ -194,11 +197,11 @@ mod tests {
         for (symbol, name) in [
             ("proxy_log", "proxy_log"),
             ("_ZN22proxy_wasm_shim_wasi028exchange17Exchange$LT$G$GT$3run17h2ade9127571ff5cdE", "Exchange::run"),
-            ("_ZN4core3str8converts9from_utf817h0123456789abcdefE", "converts::from_utf8"),
             ("wasi:http/incoming-handler@0.2.0#handle", "wasi:http/incoming-handler@0.2.0#handle"),
         ] {
-            assert_eq!(shown(symbol), name);
+            assert_eq!(shown(symbol).as_deref(), Some(name));
         }
+        assert_eq!(shown("_ZN4core3str8converts9from_utf817h0123456789abcdefE"), None);
     }
 
     #[test]
