@@ -167,8 +167,8 @@ impl<F: Fn(&str) -> bool> Reencode for Pruner<F> {
     }
 }
 
-/// A function's name as backtraces show it: the last two parts of its path, without types; none for those of libraries.
-/// All names whole would be a tenth of the shim.
+/// A function's name as backtraces show it: the last part of its path; none for those of libraries. All names whole would
+/// be a tenth of the shim.
 fn shown(symbol: &str) -> Option<String> {
     let name = format!("{:#}", rustc_demangle::demangle(symbol));
     if name.contains("::") && !name.contains("proxy_wasm") {
@@ -184,8 +184,7 @@ fn shown(symbol: &str) -> Option<String> {
             kept
         })
         .collect();
-    let parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
-    Some(parts[parts.len().saturating_sub(2)..].join("::"))
+    path.rsplit("::").find(|part| !part.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -196,7 +195,7 @@ mod tests {
     fn names_are_short() {
         for (symbol, name) in [
             ("proxy_log", "proxy_log"),
-            ("_ZN22proxy_wasm_shim_wasi028exchange17Exchange$LT$G$GT$3run17h2ade9127571ff5cdE", "Exchange::run"),
+            ("_ZN22proxy_wasm_shim_wasi028exchange17Exchange$LT$G$GT$3run17h2ade9127571ff5cdE", "run"),
             ("wasi:http/incoming-handler@0.2.0#handle", "wasi:http/incoming-handler@0.2.0#handle"),
         ] {
             assert_eq!(shown(symbol).as_deref(), Some(name));
