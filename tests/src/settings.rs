@@ -14,7 +14,7 @@ pub fn to_upstream(address: SocketAddr) -> Settings {
     with_route(Route::Upstream { origin: Origin { tls: false, authority: address.to_string() }, timeout_ms: 0 })
 }
 
-/// These defaults, and this route.
+/// Everything at its default, and this route.
 pub fn with_route(route: Route) -> Settings {
     Settings {
         plugin: Plugin { name: "test".into(), log_level: 2, ..Plugin::default() },

@@ -187,7 +187,7 @@ fn known_options() -> Result<BTreeSet<String>> {
         known.extend(words.filter(|word| word.starts_with("--")).map(str::to_string));
     };
     for (program, commands) in
-        [("proxy-wasm-adapter", &["adapt", "inspect", "extract", "serve"][..]), ("wasmtime-serve", &[""])]
+        [("proxy-wasm-adapter", &["adapt", "inspect", "extract", "serve", "compare"][..]), ("wasmtime-serve", &[""])]
     {
         for name in commands {
             let mut command = Command::new(fixtures::binary(program)?);
