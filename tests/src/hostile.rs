@@ -57,6 +57,8 @@ fn is_without_effect(call: &HostCall, arguments: &[u32]) -> bool {
         "proxy_send_local_response" => {
             (1..=5).step_by(2).any(|i| u64::from(arguments[i]) + u64::from(arguments[i + 1]) > 65_536)
         }
+        // Bytes that name no target end Envoy.
+        "proxy_grpc_call" | "proxy_grpc_stream" => u64::from(arguments[0]) + u64::from(arguments[1]) > 65_536,
         // What stands in the call data, Envoy's callouts of earlier requests left there.
         "proxy_get_buffer_bytes" | "proxy_get_buffer_status" | "proxy_set_buffer_bytes" => arguments[0] != GOOD,
         // It would empty the map of the request.

@@ -94,12 +94,14 @@ impl Metrics {
 
     /// Adds to a counter or a gauge. A counter takes only what is above 0.
     pub(crate) fn increment(&mut self, id: u32, by: i64) -> CallResult {
-        match kind(id)? {
-            MetricType::Counter if by <= 0 => return Err(Status::BadArgument),
-            MetricType::Histogram => return Err(Status::BadArgument),
-            _ => {}
+        let kind = kind(id)?;
+        if kind == MetricType::Histogram {
+            return Err(Status::BadArgument);
         }
         let at = self.find(id)?;
+        if kind == MetricType::Counter && by <= 0 {
+            return Err(Status::BadArgument);
+        }
         let stat = &mut self.stats[at];
         stat.value = stat.value.wrapping_add_signed(by);
         stat.untold.increase = stat.untold.increase.wrapping_add_signed(by);

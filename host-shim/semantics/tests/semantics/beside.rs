@@ -127,6 +127,7 @@ fn metrics_have_envoys_ids_and_rules() {
     assert_eq!(vm.record_metric(6, 7), Ok(()));
     assert_eq!(vm.increment_metric(6, 1), Err(Status::BadArgument));
     assert_eq!(vm.get_metric(6), Err(Status::BadArgument));
+    assert_eq!(vm.increment_metric(0, 0), Err(Status::NotFound), "the id is looked at before the number");
     for id in [0, 12, 401] {
         assert_eq!(vm.increment_metric(id, 1), Err(Status::NotFound));
         assert_eq!(vm.record_metric(id, 1), Err(Status::NotFound));
