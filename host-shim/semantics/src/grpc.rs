@@ -41,6 +41,16 @@ pub enum GrpcAction {
     Cancel(u32),
 }
 
+impl GrpcAction {
+    /// Whose it is.
+    pub(crate) fn token(&self) -> u32 {
+        match self {
+            Self::Start(request) => request.token,
+            Self::Send { token, .. } | Self::Cancel(token) => *token,
+        }
+    }
+}
+
 /// A request's head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct GrpcRequest {

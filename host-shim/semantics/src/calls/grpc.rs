@@ -75,7 +75,13 @@ impl Vm {
         }
         self.grpc.get(token).ok_or(Status::NotFound)?;
         self.grpc.remove(token);
-        self.grpc.actions.push_back(GrpcAction::Cancel(token));
+        // What the edge has not begun, nobody is to see.
+        let begun =
+            !self.grpc.actions.iter().any(|action| matches!(action, GrpcAction::Start(new) if new.token == token));
+        self.grpc.actions.retain(|action| action.token() != token);
+        if begun {
+            self.grpc.actions.push_back(GrpcAction::Cancel(token));
+        }
         Ok(())
     }
 
