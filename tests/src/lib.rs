@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! suites/conformance.rs one case file, the same on Envoy and on hosts of components   conformance/, known-differences.toml
-//! suites/examples.rs    the five examples on every host                                    ../examples/*/expected.toml
+//! suites/examples.rs    the examples on every host                                         ../examples/*/expected.toml
 //! suites/hostile.rs     filters that mean harm
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium

@@ -238,8 +238,16 @@ impl Call {
                     let (future, body) = upstream::send(&origin, &headers, end).map_err(refused)?;
                     (sent, writer) = (Some(future), body);
                 }
-                Frame::Data(bytes) => writer.iter_mut().for_each(|writer| writer.push(bytes.clone())),
-                Frame::End(trailers) => writer.iter_mut().for_each(|writer| writer.end(trailers.clone())),
+                Frame::Data(bytes) => {
+                    if let Some(writer) = &mut writer {
+                        writer.push(bytes);
+                    }
+                }
+                Frame::End(trailers) => {
+                    if let Some(writer) = &mut writer {
+                        writer.end(trailers);
+                    }
+                }
                 // The host call made the length what the body's is.
                 Frame::LengthMismatch { .. } => return Err((UpstreamFailure::ProtocolError, None)),
             }

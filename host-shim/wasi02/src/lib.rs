@@ -1,6 +1,7 @@
 //! The shim: a proxy-wasm host as a `wasi:http` 0.2 component, the edge between the semantics and the world.
 //!
-//! It imports nothing outside the `wasi:http/proxy@0.2.0` world, and no function that came after 0.2.0.
+//! It imports nothing outside the `wasi:http/proxy@0.2.0` world, and no function that came after 0.2.0, but for the state
+//! that a host may share, which the adapter takes out unless it is asked for.
 
 #![cfg_attr(
     not(target_arch = "wasm32"),
