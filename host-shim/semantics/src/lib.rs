@@ -11,6 +11,7 @@
 //! - Nothing blocks and nothing waits.
 
 mod body;
+mod body_flow;
 mod callouts;
 mod calls;
 mod chain;

@@ -1,9 +1,9 @@
 //! What leaves a filter that held it, and what leaves the last one: to the next hop, or to the edge.
 
 use crate::{
+    body_flow::Source,
     chain::Chain,
     environment::Guest,
-    filter_manager::Source,
     router,
     state::Place,
     stream::{Direction, Effect, Iteration},
