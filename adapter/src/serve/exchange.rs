@@ -24,6 +24,7 @@ pub(super) type ResponseBody = Either<GuestBody, NoBody>;
 pub(super) struct Host {
     pub(super) pool: Arc<Pool>,
     pub(super) gate: Gate,
+    /// What messages call the plugins.
     pub(super) plugin: String,
     /// It was told to end.
     pub(super) draining: AtomicBool,
@@ -63,7 +64,7 @@ impl Host {
             None => {
                 ending.wait().await;
                 if ending.is_return() {
-                    tracing::error!("503: `{}` returned without a response", self.plugin);
+                    tracing::error!("503: {} returned without a response", self.plugin);
                 }
                 Ok(empty(StatusCode::SERVICE_UNAVAILABLE))
             }
@@ -104,11 +105,11 @@ impl Host {
     fn unavailable(&self, failure: &Failure) {
         let plugin = &self.plugin;
         match failure {
-            Failure::Instantiate(error) => tracing::error!("503: cannot instantiate `{plugin}`: {error:#}"),
-            Failure::Refused(reason) => tracing::error!("503: `{plugin}` cannot start: {reason}"),
-            Failure::Failed => tracing::debug!("503: `{plugin}` failed before"),
+            Failure::Instantiate(error) => tracing::error!("503: cannot instantiate {plugin}: {error:#}"),
+            Failure::Refused(reason) => tracing::error!("503: {plugin} cannot start: {reason}"),
+            Failure::Failed => tracing::debug!("503: {plugin} failed before"),
             Failure::Trapped(error) => {
-                tracing::error!("503: `{plugin}` cannot start: {}", self.pool.report(error));
+                tracing::error!("503: {plugin} cannot start: {}", self.pool.report(error));
             }
         }
     }

@@ -29,8 +29,6 @@ pub(super) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 /// What every instance is made with.
 pub(super) struct Recipe {
-    /// What messages call the plugin.
-    pub(super) plugin: String,
     pub(super) program: Program,
     pub(super) client: Arc<Client>,
     pub(super) output: Output,
@@ -45,7 +43,7 @@ pub(super) struct Recipe {
 impl Recipe {
     /// What an error of an instance tells.
     pub(super) fn report(&self, error: &wasmtime::Error) -> Report {
-        Report::new(&self.plugin, &self.program.callbacks, error)
+        Report::new(&self.program.filters, error)
     }
 }
 

@@ -54,9 +54,9 @@ impl Server {
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
             return Err(Error::NoBypass);
         }
+        let plugin = program.filters.plugins(None);
         let stats = options.admin.is_some().then(Arc::<Stats>::default);
         let recipe = Recipe {
-            plugin: options.plugin_name.clone(),
             program,
             client: Arc::new(client),
             output,
@@ -70,7 +70,7 @@ impl Server {
         let host = Arc::new(Host {
             pool: Arc::new(pool),
             gate: Gate::new(options.max_concurrency, options.max_queue),
-            plugin: options.plugin_name.clone(),
+            plugin,
             draining: AtomicBool::new(false),
         });
 

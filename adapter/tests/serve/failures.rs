@@ -114,7 +114,7 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
         (call $read_configuration (local.get 1))
         (i32.const 1)))"#;
     let settings = Settings {
-        plugin: Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() },
+        plugins: vec![Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() }],
         route: Route::DirectResponse { status: 200, body: Vec::new() },
         clusters: Vec::new(),
         properties: Vec::new(),
@@ -123,10 +123,8 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
         upkeep: Upkeep::default(),
     };
     let filter = wat::parse_str(filter).unwrap();
-    let adapted = proxy_wasm_adapter::adapt(&filter, &proxy_wasm_adapter::Options::new(settings)).unwrap();
-    let mut options = Options::default();
-    options.plugin_name = String::from("auth");
-    let error = Running::start_component(&adapted.component, options).await.err().unwrap();
+    let adapted = proxy_wasm_adapter::adapt(&[filter], &proxy_wasm_adapter::Options::new(settings)).unwrap();
+    let error = Running::start_component(&adapted.component, Options::default()).await.err().unwrap();
     assert_eq!(
         error.to_string(),
         "the plugin cannot start: `auth` trapped in `proxy_on_configure`, in the host call `proxy_get_buffer_bytes`: \

@@ -19,7 +19,7 @@ pub(crate) fn adapted_with(filter: &[u8], cluster: Option<SocketAddr>, change: i
         origin: Origin { tls: false, authority: address.to_string() },
     });
     let mut settings = Settings {
-        plugin: Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() },
+        plugins: vec![Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() }],
         route: Route::DirectResponse { status: 200, body: Vec::new() },
         clusters: cluster.into_iter().collect(),
         properties: Vec::new(),
@@ -28,7 +28,7 @@ pub(crate) fn adapted_with(filter: &[u8], cluster: Option<SocketAddr>, change: i
         upkeep: Upkeep::default(),
     };
     change(&mut settings);
-    proxy_wasm_adapter::adapt(filter, &proxy_wasm_adapter::Options::new(settings)).unwrap().component
+    proxy_wasm_adapter::adapt(&[filter], &proxy_wasm_adapter::Options::new(settings)).unwrap().component
 }
 
 /// Waits until so many lines `[info] t: …` of this letter were written.
