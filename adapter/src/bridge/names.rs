@@ -16,9 +16,9 @@ pub(crate) fn label<'a>(vm: usize, plugins: impl IntoIterator<Item = &'a str>) -
 }
 
 /// The function and the number of the virtual machine, counted from 0, that such a name says.
-pub(crate) fn parse(name: &str) -> (&str, Option<usize>) {
+pub(crate) fn parse(name: &str) -> (&str, Option<u32>) {
     let Some((function, label)) = name.split_once(OF) else { return (name, None) };
-    let number = label.split(' ').next().and_then(|number| number.parse::<usize>().ok()?.checked_sub(1));
+    let number = label.split(' ').next().and_then(|number| number.parse::<u32>().ok()?.checked_sub(1));
     (function, number)
 }
 

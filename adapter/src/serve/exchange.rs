@@ -94,8 +94,7 @@ impl Host {
                 let _ = end.send(End::Returned);
             }
             Err(error) => {
-                tracing::error!("{}", self.pool.report(&error));
-                self.pool.fail(instance.loaded);
+                self.pool.trapped(instance.loaded, &error);
                 let _ = end.send(End::Trapped(Box::new(Remains { _instance: instance, _turn: turn })));
             }
         }

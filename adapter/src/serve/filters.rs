@@ -54,19 +54,19 @@ impl Filters {
     }
 
     /// The callback that this function is, of the filter that a virtual machine runs.
-    pub(super) fn callback(&self, vm: usize, function: u32) -> Option<&'static str> {
-        let filter = self.vms.get(vm).map_or(0, |vm| vm.filter);
+    pub(super) fn callback(&self, vm: u32, function: u32) -> Option<&'static str> {
+        let filter = self.vms.get(vm as usize).map_or(0, |vm| vm.filter);
         self.callbacks.get(filter)?.get(&function).copied()
     }
 
     /// The one virtual machine that there is.
-    pub(super) fn only_vm(&self) -> Option<usize> {
+    pub(super) fn only_vm(&self) -> Option<u32> {
         (self.vms.len() <= 1).then_some(0)
     }
 
     /// What messages call the plugins of a virtual machine, or all.
-    pub(super) fn plugins(&self, vm: Option<usize>) -> String {
-        let all = self.vms.iter().enumerate().filter(|(number, _)| vm.is_none_or(|vm| vm == *number));
+    pub(super) fn plugins(&self, vm: Option<u32>) -> String {
+        let all = (0..).zip(&self.vms).filter(|(number, _)| vm.is_none_or(|vm| vm == *number));
         let names: Vec<&str> = all.flat_map(|(_, vm)| &vm.plugins).map(String::as_str).collect();
         if names.is_empty() { format!("`{NAMELESS}`") } else { format!("`{}`", names.join("` or `")) }
     }

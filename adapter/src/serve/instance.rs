@@ -1,5 +1,6 @@
 //! One running component, from its start to its last request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -87,16 +88,21 @@ pub(super) struct Instance {
     pub(super) unfinished: bool,
     /// When it was made.
     pub(super) loaded: Instant,
-    /// Requests pass it without the filter.
-    pub(super) bypasses: bool,
+    /// The virtual machines whose plugins requests pass by.
+    pub(super) bypassed: BTreeSet<u32>,
     /// What it adds to the metrics.
     stats: Option<Share>,
 }
 
 impl Instance {
-    /// Instantiates the component and starts its plugin.
-    pub(super) async fn new(recipe: &Recipe) -> Result<Self, Failure> {
+    /// Instantiates the component and starts its plugins, save those of these virtual machines.
+    pub(super) async fn new(recipe: &Recipe, bypassed: BTreeSet<u32>) -> Result<Self, Failure> {
         let mut instance = Self::unstarted(recipe).await?;
+        for vm in &bypassed {
+            let bypass = recipe.program.plugin.bypass(&mut instance.store, &instance.instance, *vm);
+            instance.meter.run(bypass).await.map_err(Failure::Trapped)?;
+        }
+        instance.bypassed = bypassed;
         let start = instance.plugin.start(&mut instance.store);
         let result = instance.meter.run(start).await;
         instance.flush();
@@ -106,18 +112,6 @@ impl Instance {
         } else {
             instance.collect().await.map_err(Failure::Trapped)?;
         }
-        Ok(instance)
-    }
-
-    /// Instantiates the component for requests that pass without the filter.
-    pub(super) async fn bypassing(recipe: &Recipe) -> Result<Self, Failure> {
-        let mut instance = Self::unstarted(recipe).await?;
-        let exports = &recipe.program.plugin;
-        let bypass = exports.bypass(&mut instance.store, &instance.instance);
-        let result = instance.meter.run(bypass).await;
-        instance.flush();
-        result.map_err(Failure::Trapped)?;
-        instance.bypasses = true;
         Ok(instance)
     }
 
@@ -148,7 +142,7 @@ impl Instance {
             wake: None,
             unfinished: false,
             loaded: Instant::now(),
-            bypasses: false,
+            bypassed: BTreeSet::new(),
             stats,
         })
     }
@@ -173,7 +167,7 @@ impl Instance {
 
     /// Whether it is to be tended between requests.
     pub(super) fn has_upkeep(&self) -> bool {
-        !self.bypasses && self.plugin.acts_between_requests()
+        self.plugin.acts_between_requests()
     }
 
     /// Lets the plugin do what is due between requests.

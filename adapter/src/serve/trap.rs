@@ -43,7 +43,7 @@ pub(super) struct Report {
     /// Whose plugins: those of the virtual machine, if it is known.
     plugins: String,
     /// The number of the virtual machine.
-    pub(super) vm: Option<usize>,
+    pub(super) vm: Option<u32>,
     reason: String,
     callback: Option<&'static str>,
     host_call: Option<String>,
@@ -62,12 +62,12 @@ struct Frame {
     of_filter: bool,
     callback: Option<&'static str>,
     /// The number of the virtual machine that a frame of the bridge tells.
-    vm: Option<usize>,
+    vm: Option<u32>,
 }
 
 impl Frame {
     /// `vm` is the virtual machine, as far as it is known.
-    fn new(frame: &FrameInfo, filters: &Filters, vm: Option<usize>) -> Self {
+    fn new(frame: &FrameInfo, filters: &Filters, vm: Option<u32>) -> Self {
         let module = frame.module();
         let of_filter = filters.include(module);
         let function = frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
@@ -143,7 +143,7 @@ impl Report {
     }
 
     /// Reads a backtrace, innermost frame first.
-    fn read(plugins: String, vm: Option<usize>, reason: String, frames: Vec<Frame>) -> Self {
+    fn read(plugins: String, vm: Option<u32>, reason: String, frames: Vec<Frame>) -> Self {
         // A filter may call its own callbacks: the outermost is the one that was called.
         let depth = frames.iter().rposition(|frame| frame.callback.is_some());
         let callback = depth.and_then(|depth| frames.get(depth)).and_then(|frame| frame.callback);

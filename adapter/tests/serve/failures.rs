@@ -5,7 +5,7 @@ use http_body_util::Empty;
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::serve::{Error, Options};
 
-use crate::support::{Running, StartMode, client, collect, get, guest, h2_client, raw, request};
+use crate::support::{Running, StartMode, adapted_chain, client, collect, get, guest, h2_client, raw, request};
 
 /// One connection must not end with a failed request.
 async fn fails_closed(path: &str) {
@@ -134,6 +134,31 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
          at broken!read_configuration\n    \
          at broken!proxy_on_configure"
             .replace("SHIM", "proxy-wasm shim")
+    );
+}
+
+/// Which of several plugins it is, stripped filters too.
+#[tokio::test]
+async fn a_plugin_of_a_chain_that_traps_is_named() {
+    let filter = |vm_start: &str| {
+        let text = format!(
+            r#"(module
+              (memory (export "memory") 1)
+              (func (export "proxy_abi_version_0_2_1"))
+              (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+              (func (export "proxy_on_vm_start") (param i32 i32) (result i32) {vm_start})
+              (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let (good, bad) = (filter("(i32.const 1)"), filter("unreachable"));
+    let chain = [("first", good.clone()), ("second", bad.clone()), ("", good), ("", bad)];
+    let component = adapted_chain(&chain, |_| {});
+    let error = Running::start_component(&component, Options::default()).await.err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the plugin cannot start: `second` or `plugin 4` trapped in `proxy_on_vm_start`: wasm trap: wasm `unreachable` \
+         instruction executed\n    at filter!proxy_on_vm_start"
     );
 }
 
