@@ -156,13 +156,11 @@ fn as_json(report: &Report) -> String {
 }
 
 fn compare(args: Args) -> Result<Report, Failure> {
-    if let Some(html) = &args.html {
-        if input::is_stdin(html) {
-            return Err(Failure::Usage {
-                message: "stdout is for the report as text or JSON".into(),
-                help: "Name a file for the page: `--html report.html`.".into(),
-            });
-        }
+    if args.html.as_deref().is_some_and(input::is_stdin) {
+        return Err(Failure::Usage {
+            message: "stdout is for the report as text or JSON".into(),
+            help: "Name a file for the page: `--html report.html`.".into(),
+        });
     }
     let requests = read_requests(&args.requests)?;
     let given = Given::read(args.filters, args.plugin.tracing())?;
