@@ -96,9 +96,10 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Instantiates the component and starts its plugin.
-    pub(super) async fn new(recipe: &Recipe) -> Result<Self, Failure> {
+    /// Instantiates the component and starts its plugin, for a request of this depth.
+    pub(super) async fn new(recipe: &Recipe, depth: u32) -> Result<Self, Failure> {
         let mut instance = Self::unstarted(recipe).await?;
+        instance.store.data_mut().set_depth(depth);
         let start = instance.plugin.start(&mut instance.store);
         let result = instance.meter.run(start).await;
         instance.flush();
@@ -108,6 +109,7 @@ impl Instance {
         } else {
             instance.collect().await.map_err(Failure::Trapped)?;
         }
+        instance.store.data_mut().set_depth(0);
         Ok(instance)
     }
 
@@ -191,15 +193,17 @@ impl Instance {
         self.collect().await
     }
 
-    /// Serves one request; the answer goes to `answer` as soon as the component has it.
+    /// Serves one request of this depth; the answer goes to `answer` as soon as the component has it.
     ///
     /// After an error the instance must not be used again.
     pub(super) async fn handle(
         &mut self,
         mut request: Request<RequestBody>,
+        depth: u32,
         answer: oneshot::Sender<Answer>,
     ) -> wasmtime::Result<()> {
         self.served += 1;
+        self.store.data_mut().set_depth(depth);
         let scheme = match request.uri().scheme() {
             Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
             _ => Scheme::Http,
@@ -212,6 +216,7 @@ impl Instance {
         let result = self.meter.run(call).await;
         self.flush();
         result?;
+        self.store.data_mut().set_depth(0);
         self.collect().await
     }
 }

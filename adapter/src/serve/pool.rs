@@ -69,7 +69,7 @@ impl Pool {
     pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy) -> Result<Self, Error> {
         let (earlier, tended) = (Notify::new(), Notify::new());
         let pool = Self { recipe, max_reuse, policy, resting: Mutex::default(), earlier, tended };
-        let first = Instance::new(&pool.recipe).await.map_err(|failure| match failure {
+        let first = Instance::new(&pool.recipe, 0).await.map_err(|failure| match failure {
             Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
             Failure::Refused(reason) => Error::Refused { reason },
             Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
@@ -89,8 +89,8 @@ impl Pool {
         self.policy.service(Instant::now()) == Service::Nothing
     }
 
-    /// An instance for one request: the one that was used last, whose memory is warm, or a new one.
-    pub(super) async fn take(&self) -> Result<Instance, Failure> {
+    /// An instance for one request of this depth: the one that was used last, whose memory is warm, or a new one.
+    pub(super) async fn take(&self, depth: u32) -> Result<Instance, Failure> {
         let service = self.policy.service(Instant::now());
         if service == Service::Nothing {
             return Err(Failure::Failed);
@@ -100,14 +100,14 @@ impl Pool {
         }
         match service {
             Service::Bypass => Instance::bypassing(&self.recipe).await,
-            Service::Filter => self.make().await,
+            Service::Filter => self.make(depth).await,
             Service::Present | Service::Nothing => Err(Failure::Failed),
         }
     }
 
-    async fn make(&self) -> Result<Instance, Failure> {
+    async fn make(&self, depth: u32) -> Result<Instance, Failure> {
         let now = Instant::now();
-        let made = Instance::new(&self.recipe).await;
+        let made = Instance::new(&self.recipe, depth).await;
         if made.is_err() {
             self.fail(now);
         }
