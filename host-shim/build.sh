@@ -12,7 +12,8 @@
 #   artifact   sha256 of the .wasm file
 #   bytes      its size
 #   toolchain  what built it. Another compiler, or a std that was compiled otherwise, gives other bytes; the same one
-#              gives the same bytes on any machine and in any directory.
+#              gives the same bytes on any machine and in any directory. Its last step is Binaryen's wasm-opt, which
+#              takes a tenth off: it merges functions that are alike, and sees what LLVM no longer does.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../tests/toolchain.sh"
 
@@ -22,7 +23,7 @@ package=proxy-wasm-shim-wasi02
 # sources: everything that decides what the shim is, one line each.
 #  - the Rust files and manifests of the crates that go into it (not their tests), and the WIT, by sha256;
 #  - the version of each crate that the lock file gives it;
-#  - its profile.
+#  - its profile, and the version of wasm-opt.
 sources() {
     (
         cd "$root"
@@ -33,6 +34,7 @@ sources() {
         done
         dependencies
         awk '/^\[/ { inside = ($0 == "[profile.shim]") } inside && NF && !/^#/' Cargo.toml
+        grep '"binaryen":' tests/tools/package.json
     )
 }
 
@@ -90,8 +92,11 @@ build() {
     local shim=$1
     shift
     cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim "$@"
+    # The features are those that Rust has on by default for this target. `-g` keeps the names of functions.
+    "$npm_tool" -Os -g --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-reference-types \
+        --enable-sign-ext --enable-nontrapping-float-to-int \
+        "$root/target/shim-build/$target/shim/${package//-/_}.wasm" -o "$output/.$shim.wasm"
     # Complete or not there at all.
-    cp "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.wasm"
     chmod 644 "$output/.$shim.wasm"
     mv "$output/.$shim.wasm" "$output/$shim.wasm"
     cat >"$output/$shim.toml" <<END
@@ -99,7 +104,7 @@ build() {
 sources = "$before"
 artifact = "$(sha256 <"$output/$shim.wasm" | cut -d ' ' -f 1)"
 bytes = $(wc -c <"$output/$shim.wasm" | tr -d ' ')
-toolchain = "$rustc_version"
+toolchain = "$rustc_version, $wasm_opt_version"
 END
     cat "$output/$shim.toml"
 }
@@ -107,6 +112,8 @@ END
 output=$root/target/shim
 mkdir -p "$output"
 before=$(digest)
+find_npm wasm-opt
+wasm_opt_version=$("$npm_tool" --version)
 build wasi02
 build wasi02-trace --features trace
 [ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."

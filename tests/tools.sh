@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where a tool is that the tests run, or installs what they need.
 #
-#   tests/tools.sh [--install] [envoy|chromium|jco|asc|wat2wasm|go|rust|cxx...]
+#   tests/tools.sh [--install] [envoy|chromium|jco|asc|wat2wasm|wasm-opt|go|rust|cxx...]
 #
 # For each name one line: the program's path. `rust` (for wasm32-unknown-unknown and wasm32-wasip1) and `cxx` are only
 # checked for. Without names: all of them. `--install` installs what is missing; see tests/toolchain.sh.
@@ -15,17 +15,17 @@ for argument; do
         *) names+=("$argument") ;;
     esac
 done
-[ ${#names[@]} -gt 0 ] || names=(rust cxx go asc wat2wasm jco chromium envoy)
+[ ${#names[@]} -gt 0 ] || names=(rust cxx go asc wat2wasm wasm-opt jco chromium envoy)
 
 locate() {
     case $1 in
         envoy) find_envoy && echo "$envoy" ;;
         chromium) find_chromium && echo "$chromium" ;;
-        jco | asc | wat2wasm) find_npm "$1" && echo "$npm_tool" ;;
+        jco | asc | wat2wasm | wasm-opt) find_npm "$1" && echo "$npm_tool" ;;
         go) find_go && command -v "${go[@]: -1}" ;;
         rust) find_rust wasm32-unknown-unknown && find_rust wasm32-wasip1 && echo "$rustc_version" ;;
         cxx) find_cxx && command -v "${cxx[0]}" ;;
-        *) fail "unknown tool \`$1\`" "Usage: tests/tools.sh [--install] [envoy|chromium|jco|asc|wat2wasm|go|rust|cxx...]" ;;
+        *) fail "unknown tool \`$1\`" "Usage: tests/tools.sh [--install] [envoy|chromium|jco|asc|wat2wasm|wasm-opt|go|rust|cxx...]" ;;
     esac
 }
 

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use super::body::{End, Ending, GuestBody, NoBody, Remains, Reset, Work};
 use super::gate::{Full, Gate, Turn};
 use super::instance::{Answer, Failure};
+use super::nesting::Nesting;
 use super::pool::Pool;
 use super::request::{self, RequestBody};
 
@@ -24,6 +25,8 @@ pub(super) type ResponseBody = Either<GuestBody, NoBody>;
 pub(super) struct Host {
     pub(super) pool: Arc<Pool>,
     pub(super) gate: Gate,
+    pub(super) nesting: Arc<Nesting>,
+    pub(super) max_nesting: u32,
     /// What messages call the plugins.
     pub(super) plugin: String,
     /// It was told to end.
@@ -31,26 +34,35 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Answers one request. An error resets it: the client sees no response at all.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Reset> {
+    /// Answers one request of a depth. An error resets it: the client sees no response at all.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        depth: u32,
+    ) -> Result<Response<ResponseBody>, Reset> {
         if !has_authority(&request) {
             return Ok(empty(StatusCode::BAD_REQUEST));
         }
+        if depth > self.max_nesting {
+            tracing::error!(
+                "508: `{}` sends requests to itself, within each another one: a cluster or the upstream leads to the \
+                 address that it is served at; let it lead elsewhere, or raise --max-nesting above {}",
+                self.plugin,
+                self.max_nesting
+            );
+            return Ok(empty(StatusCode::LOOP_DETECTED));
+        }
         let (method, version) = (request.method().clone(), request.version());
         let request = request::lingering(request);
-        let Ok(turn) = self.gate.enter().await else {
-            let Full = Full;
-            tracing::warn!(
-                "503: {} requests run and --max-queue more wait; raise --max-concurrency or --max-queue",
-                self.gate.running()
-            );
-            return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
+        let turn = match self.turn(depth).await {
+            Ok(turn) => turn,
+            Err(Full) => return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)),
         };
 
         let (answer_to, mut answer) = oneshot::channel();
         let (end_to, end) = oneshot::channel();
         let mut ending = Ending::new(end);
-        let work = Work::new(tokio::spawn(self.clone().work(request, turn, answer_to, end_to)));
+        let work = Work::new(tokio::spawn(self.clone().work(request, depth, turn, answer_to, end_to)));
 
         // A component that ended may have answered just before, or keep the answer's place without ever using it.
         let answered = tokio::select! {
@@ -71,16 +83,37 @@ impl Host {
         }
     }
 
+    /// Waits for the turn of a request, if it may wait: one that came from this host itself has somebody waiting for it who
+    /// holds a turn.
+    async fn turn(&self, depth: u32) -> Result<Turn, Full> {
+        if depth > 0 {
+            return self.gate.enter_now().inspect_err(|Full| {
+                tracing::warn!(
+                    "503: {} requests run, and one that they sent to this host itself does not wait; raise \
+                     --max-concurrency",
+                    self.gate.running()
+                );
+            });
+        }
+        self.gate.enter().await.inspect_err(|Full| {
+            tracing::warn!(
+                "503: {} requests run and --max-queue more wait; raise --max-concurrency or --max-queue",
+                self.gate.running()
+            );
+        })
+    }
+
     /// The part that runs in a task of its own, in order to go on after the response began.
     async fn work(
         self: Arc<Self>,
         request: Request<RequestBody>,
+        depth: u32,
         turn: Turn,
         answer: oneshot::Sender<Answer>,
         end: oneshot::Sender<End>,
     ) {
         // Whoever waits for the end may have left with the client.
-        let mut instance = match self.pool.take().await {
+        let mut instance = match self.pool.take(depth).await {
             Ok(instance) => instance,
             Err(failure) => {
                 self.unavailable(&failure);
@@ -88,7 +121,7 @@ impl Host {
                 return;
             }
         };
-        match instance.handle(request, answer).await {
+        match instance.handle(request, depth, answer).await {
             Ok(()) => {
                 self.pool.put_back(instance);
                 let _ = end.send(End::Returned);

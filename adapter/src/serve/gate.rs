@@ -32,10 +32,16 @@ impl Gate {
         }
     }
 
+    /// Takes a turn if there is one.
+    pub(super) fn enter_now(&self) -> Result<Turn, Full> {
+        let permit = self.turns.clone().try_acquire_owned().map_err(|_| Full)?;
+        Ok(Turn { _permit: permit })
+    }
+
     /// Waits for a turn.
     pub(super) async fn enter(&self) -> Result<Turn, Full> {
-        if let Ok(permit) = self.turns.clone().try_acquire_owned() {
-            return Ok(Turn { _permit: permit });
+        if let Ok(turn) = self.enter_now() {
+            return Ok(turn);
         }
         let _place = self.queue()?;
         let permit = self.turns.clone().acquire_owned().await.map_err(|_| Full)?;
@@ -79,6 +85,7 @@ mod tests {
         let mut second = Box::pin(gate.enter());
         assert!(futures_pending(&mut second).await);
         assert!(gate.enter().await.is_err(), "the queue holds one");
+        assert!(gate.enter_now().is_err());
         drop(first);
         let second = second.await.unwrap();
         assert_eq!(gate.running(), 1);

@@ -95,9 +95,10 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Instantiates the component and starts its plugins, save those of these virtual machines.
-    pub(super) async fn new(recipe: &Recipe, bypassed: BTreeSet<u32>) -> Result<Self, Failure> {
+    /// Instantiates the component and starts its plugins, save those of these virtual machines, for a request of this depth.
+    pub(super) async fn new(recipe: &Recipe, bypassed: BTreeSet<u32>, depth: u32) -> Result<Self, Failure> {
         let mut instance = Self::unstarted(recipe).await?;
+        instance.store.data_mut().set_depth(depth);
         for vm in &bypassed {
             let bypass = recipe.program.plugin.bypass(&mut instance.store, &instance.instance, *vm);
             instance.meter.run(bypass).await.map_err(Failure::Trapped)?;
@@ -112,6 +113,7 @@ impl Instance {
         } else {
             instance.collect().await.map_err(Failure::Trapped)?;
         }
+        instance.store.data_mut().set_depth(0);
         Ok(instance)
     }
 
@@ -183,15 +185,17 @@ impl Instance {
         self.collect().await
     }
 
-    /// Serves one request; the answer goes to `answer` as soon as the component has it.
+    /// Serves one request of this depth; the answer goes to `answer` as soon as the component has it.
     ///
     /// After an error the instance must not be used again.
     pub(super) async fn handle(
         &mut self,
         mut request: Request<RequestBody>,
+        depth: u32,
         answer: oneshot::Sender<Answer>,
     ) -> wasmtime::Result<()> {
         self.served += 1;
+        self.store.data_mut().set_depth(depth);
         let scheme = match request.uri().scheme() {
             Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
             _ => Scheme::Http,
@@ -204,6 +208,7 @@ impl Instance {
         let result = self.meter.run(call).await;
         self.flush();
         result?;
+        self.store.data_mut().set_depth(0);
         self.collect().await
     }
 }

@@ -1,8 +1,8 @@
 //! Connections, and the end of them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -18,6 +18,7 @@ use super::exchange::Host;
 use super::gate::Gate;
 use super::instance::Recipe;
 use super::logs::Output;
+use super::nesting::Nesting;
 use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::Client;
 use super::policy::{FailurePolicy, Policy};
@@ -49,7 +50,9 @@ impl Server {
     /// # Errors
     /// When any of these fails: a plugin that refuses to start is never served.
     pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
-        let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref())?;
+        let nesting = Arc::new(Nesting::default());
+        let depths = 0..=options.max_nesting;
+        let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref(), &nesting, depths)?;
         let program = Program::new(component)?;
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
             return Err(Error::NoBypass);
@@ -71,10 +74,13 @@ impl Server {
             pool: Arc::new(pool),
             gate: Gate::new(options.max_concurrency, options.max_queue),
             plugin,
+            nesting,
+            max_nesting: options.max_nesting,
             draining: AtomicBool::new(false),
         });
 
         let (listener, address) = bind(options.listen, "--listen").await?;
+        host.nesting.listen(address);
         let admin = match options.admin.zip(stats) {
             Some((admin, stats)) => {
                 let (listener, address) = bind(admin, "--admin").await?;
@@ -112,8 +118,8 @@ impl Server {
             tokio::select! {
                 () = &mut end => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let connection = graceful.watch(serve(&connection, stream, host.clone()));
+                    Ok((stream, peer)) => {
+                        let connection = graceful.watch(serve(&connection, stream, peer, host.clone()));
                         connections.spawn(async move {
                             if let Err(error) = connection.await {
                                 tracing::debug!(?error, "a connection ended");
@@ -171,11 +177,18 @@ fn builder() -> auto::Builder<TokioExecutor> {
 fn serve(
     builder: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
+    peer: SocketAddr,
     host: Arc<Host>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error: std::fmt::Debug> + use<> {
     // Small responses must not wait for more to come.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    builder.serve_connection(TokioIo::new(stream), service_fn(move |request| host.clone().answer(request))).into_owned()
+    let ends = stream.local_addr().map(|local| (peer, local));
+    let depth = OnceLock::new();
+    let service = service_fn(move |request| {
+        let depth = *depth.get_or_init(|| ends.as_ref().map_or(0, |ends| host.nesting.depth(*ends)));
+        host.clone().answer(request, depth)
+    });
+    builder.serve_connection(TokioIo::new(stream), service).into_owned()
 }

@@ -25,6 +25,7 @@
 //! | `prometheus` | the same as text |
 //! | `admin` | where they are shown |
 //! | `gate` | how many requests run and wait |
+//! | `nesting` | which requests this host sent to itself, and how deep |
 //! | `exchange` | one request and its response |
 //! | `fields` | header fields, in the order of the wire |
 //! | `request` | the request's body, and one that is left unread |
@@ -57,6 +58,7 @@ mod instance;
 mod listen;
 mod logs;
 mod meter;
+mod nesting;
 mod options;
 mod outgoing;
 mod plugin;

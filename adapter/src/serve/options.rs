@@ -33,6 +33,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_queue: u32,
 
+    /// Requests within requests: how deep those may be that callouts or the upstream send to this host itself; deeper ones
+    /// are answered 508
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub max_nesting: u32,
+
     /// Memory that one instance may have, filter and shim together, such as `64MiB`; no limit unless given
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_memory: Option<usize>,
@@ -74,6 +79,7 @@ impl Default for Options {
             max_instance_reuse: 1000,
             max_concurrency: 1000,
             max_queue: 1000,
+            max_nesting: 3,
             max_memory: None,
             cpu_timeout: Duration::from_secs(10),
             failure_policy: FailurePolicy::default(),

@@ -69,7 +69,7 @@ impl Pool {
     pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy) -> Result<Self, Error> {
         let (earlier, tended) = (Notify::new(), Notify::new());
         let pool = Self { recipe, max_reuse, policy, resting: Mutex::default(), earlier, tended };
-        let first = Instance::new(&pool.recipe, BTreeSet::new()).await.map_err(|failure| match failure {
+        let first = Instance::new(&pool.recipe, BTreeSet::new(), 0).await.map_err(|failure| match failure {
             Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
             Failure::Refused(reason) => Error::Refused { reason },
             Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
@@ -89,8 +89,8 @@ impl Pool {
         self.policy.service(Instant::now()) == Service::Nothing
     }
 
-    /// An instance for one request: the one that was used last, whose memory is warm, or a new one.
-    pub(super) async fn take(&self) -> Result<Instance, Failure> {
+    /// An instance for one request of this depth: the one that was used last, whose memory is warm, or a new one.
+    pub(super) async fn take(&self, depth: u32) -> Result<Instance, Failure> {
         let service = self.policy.service(Instant::now());
         if service == Service::Nothing {
             return Err(Failure::Failed);
@@ -99,14 +99,14 @@ impl Pool {
             return Ok(instance);
         }
         match service {
-            Service::Instance => self.make().await,
+            Service::Instance => self.make(depth).await,
             Service::Present | Service::Nothing => Err(Failure::Failed),
         }
     }
 
-    async fn make(&self) -> Result<Instance, Failure> {
+    async fn make(&self, depth: u32) -> Result<Instance, Failure> {
         let now = Instant::now();
-        let made = Instance::new(&self.recipe, self.policy.bypassed()).await;
+        let made = Instance::new(&self.recipe, self.policy.bypassed(), depth).await;
         match &made {
             Ok(_) => {}
             Err(Failure::Trapped(error)) => self.fail(now, self.report(error).vm),

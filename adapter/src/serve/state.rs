@@ -41,10 +41,17 @@ impl State {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
             http,
-            hooks: Hooks { client, abandoned },
+            hooks: Hooks { client, abandoned, depth: 0 },
             shared,
             memory: MemoryLimit { used: 0, limit: memory.unwrap_or(usize::MAX) },
         }
+    }
+}
+
+impl State {
+    /// What is sent from now on is sent during a request of this depth.
+    pub(super) fn set_depth(&mut self, depth: u32) {
+        self.hooks.depth = depth;
     }
 }
 
@@ -65,6 +72,8 @@ struct Hooks {
     client: Arc<Client>,
     /// Set when the instance is given up, so that an unfinished request is not taken for a finished one.
     abandoned: Arc<AtomicBool>,
+    /// Of the request that is being served.
+    depth: u32,
 }
 
 type Sent = wasmtime_wasi_http::Result<(http::Response<WasiBody>, Box<dyn Future<Output = Done> + Send>)>;
@@ -84,8 +93,9 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let client = self.client.clone();
         let abandoned = self.abandoned.clone();
+        let depth = self.depth;
         Box::new(async move {
-            let response = client.send(request, options.unwrap_or_default(), abandoned).await?;
+            let response = client.send(request, options.unwrap_or_default(), abandoned, depth).await?;
             // The client's connections are driven by tasks of their own.
             Ok((response, Box::new(std::future::ready(Ok(()))) as _))
         })

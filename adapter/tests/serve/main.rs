@@ -9,6 +9,7 @@ mod heads;
 mod limits;
 mod messages;
 mod metrics;
+mod nesting;
 mod outgoing;
 mod policy;
 mod process;

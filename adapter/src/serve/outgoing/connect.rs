@@ -17,17 +17,21 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::super::nesting::{self, Nesting};
 use super::failure::ConnectFailure;
 
 /// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: TlsConnector,
+    nesting: Arc<Nesting>,
+    /// Of the requests that go over its connections.
+    depth: u32,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls: TlsConnector::from(tls) }
+    pub(super) fn new(tls: Arc<ClientConfig>, nesting: Arc<Nesting>, depth: u32) -> Self {
+        Self { tls: TlsConnector::from(tls), nesting, depth }
     }
 
     async fn connect(self, uri: Uri) -> Result<Upstream, ConnectFailure> {
@@ -36,13 +40,14 @@ impl Connector {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let stream = open(&host, port).await?;
+        let own = self.nesting.connected(&stream, self.depth);
         if !tls {
-            return Ok(Upstream::new(Box::new(stream), false));
+            return Ok(Upstream::new(Box::new(stream), false, own));
         }
         let name = ServerName::try_from(host).map_err(|error| ConnectFailure::Name(io::Error::other(error)))?;
         let stream = self.tls.connect(name, stream).await.map_err(ConnectFailure::Tls)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Upstream::new(Box::new(stream), http2))
+        Ok(Upstream::new(Box::new(stream), http2, own))
     }
 }
 
@@ -106,11 +111,13 @@ pub(super) struct Upstream {
     stream: TokioIo<Box<dyn Stream>>,
     http2: bool,
     used: Use,
+    /// Where it leads to this host itself.
+    _own: Option<nesting::Connection>,
 }
 
 impl Upstream {
-    fn new(stream: Box<dyn Stream>, http2: bool) -> Self {
-        Self { stream: TokioIo::new(stream), http2, used: Use(Arc::default()) }
+    fn new(stream: Box<dyn Stream>, http2: bool, own: Option<nesting::Connection>) -> Self {
+        Self { stream: TokioIo::new(stream), http2, used: Use(Arc::default()), _own: own }
     }
 }
 

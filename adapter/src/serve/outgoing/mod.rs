@@ -1,7 +1,8 @@
 //! Requests to upstreams, over pooled connections.
 //!
 //! HTTP/1.1 and HTTP/2: over TLS as ALPN decides, without TLS HTTP/2 to those upstreams that the user named, and for gRPC,
-//! which knows nothing else. Connections are shared by all instances.
+//! which knows nothing else. Connections are shared by all instances, as far as they serve requests of the same depth (see
+//! `nesting`).
 
 mod body;
 mod connect;
@@ -9,6 +10,7 @@ mod failure;
 mod tls;
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,6 +29,7 @@ use self::body::{RequestBody, ResponseBody};
 use self::connect::{Connector, Use};
 use super::error::Error as SetupError;
 use super::fields;
+use super::nesting::Nesting;
 use super::options::HEAD_LIMIT_BYTES;
 
 /// How long an unused connection is kept: shorter than what common servers do, so that they seldom close it first.
@@ -42,38 +45,58 @@ type Pooled = legacy::Client<Connector, RequestBody>;
 
 /// Sends requests for all instances.
 pub(super) struct Client {
-    /// HTTP/1.1, or what ALPN decides.
-    negotiated: Pooled,
-    /// HTTP/2 in any case.
-    http2: Pooled,
+    /// One for each depth of the request during which a request is sent.
+    pools: Vec<Pools>,
     /// The authorities that take HTTP/2 without TLS.
     h2c: HashSet<String>,
 }
 
-impl Client {
-    /// A client that trusts the public certificate authorities and those in a file.
-    pub(super) fn new(h2c: &[String], authorities: Option<&Path>) -> Result<Self, SetupError> {
-        let connector = Connector::new(tls::config(authorities)?);
+/// Pooled connections.
+struct Pools {
+    /// HTTP/1.1, or what ALPN decides.
+    negotiated: Pooled,
+    /// HTTP/2 in any case.
+    http2: Pooled,
+}
+
+impl Pools {
+    fn new(connector: Connector) -> Self {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE);
         builder.http1_max_buf_size(HEAD_LIMIT_BYTES as usize).http2_max_header_list_size(HEAD_LIMIT_BYTES);
         let negotiated = builder.build(connector.clone());
         let http2 = builder.http2_only(true).build(connector);
-        Ok(Self { negotiated, http2, h2c: h2c.iter().map(|authority| with_port(authority)).collect() })
+        Self { negotiated, http2 }
+    }
+}
+
+impl Client {
+    /// A client that trusts the public certificate authorities and those in a file, for requests of these depths.
+    pub(super) fn new(
+        h2c: &[String],
+        authorities: Option<&Path>,
+        nesting: &Arc<Nesting>,
+        depths: RangeInclusive<u32>,
+    ) -> Result<Self, SetupError> {
+        let tls = tls::config(authorities)?;
+        let pools = depths.map(|depth| Pools::new(Connector::new(tls.clone(), nesting.clone(), depth + 1))).collect();
+        Ok(Self { pools, h2c: h2c.iter().map(|authority| with_port(authority)).collect() })
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Sends a request, during one of this depth, and waits for the head of its response.
     pub(super) async fn send(
         &self,
         request: Request<WasiBody>,
         options: RequestOptions,
         abandoned: Arc<AtomicBool>,
+        depth: u32,
     ) -> Result<Response<WasiBody>, Error> {
         let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
         let h2c = request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
             && (is_grpc(request.headers())
                 || !self.h2c.is_empty() && self.h2c.contains(&with_port(authority.as_str())));
-        let client = if h2c { &self.http2 } else { &self.negotiated };
+        let pools = self.pools.get(depth as usize).ok_or(Error::LoopDetected)?;
+        let client = if h2c { &pools.http2 } else { &pools.negotiated };
 
         let mut request = frame(request, abandoned).await?;
         if h2c {

@@ -37,6 +37,11 @@ impl Running {
 
     pub(crate) async fn start_component(component: &[u8], mut options: Options) -> Result<Self, Error> {
         options.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_at(component, options).await
+    }
+
+    /// At the address that the options have.
+    pub(crate) async fn start_at(component: &[u8], options: Options) -> Result<Self, Error> {
         let logs = Arc::new(Mutex::new(Vec::new()));
         let server = Server::bind(component, &options, Output::Captured(logs.clone())).await?;
         let (address, admin) = (server.local_addr(), server.admin_addr());
