@@ -157,7 +157,7 @@ fn on(host: Host, case: &Case, script: &Script) -> Result<String> {
     } else {
         format!("{}\ngrpc_close = [['context', 2], ['continue', 0]]", case.then)
     };
-    settings.plugin.configuration = toml::from_str::<Script>(&then)?.encode().into_bytes();
+    settings.plugins[0].configuration = toml::from_str::<Script>(&then)?.encode().into_bytes();
     let running = host.start(&Plugin { filter: probe::probe(AbiVersion::V0_2_1)?, settings, trailers: false })?;
     let lines = &running.child.lines;
     let request = format!("GET / HTTP/1.1\r\nhost: example.test\r\nx-script: {}\r\n\r\n", script.encode());
