@@ -19,7 +19,7 @@ use proxy_wasm_adapter_tests::trial::trial;
 use crate::differences::Differences;
 
 /// Scenarios whose traces have to be Envoy's, call by call.
-const IDENTICAL: usize = 50;
+const IDENTICAL: usize = 56;
 
 /// A scenario.
 #[derive(Clone)]
