@@ -212,7 +212,7 @@ impl Example {
             connection: Connection::default(),
             upkeep: Upkeep::default(),
         };
-        Ok(Plugin { filter: self.filter()?, settings, trailers: false })
+        Ok(Plugin::new(self.filter()?, settings))
     }
 
     /// All its exchanges on this host.

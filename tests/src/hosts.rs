@@ -9,8 +9,8 @@ mod wasmtime;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use proxy_wasm_abi::settings::Settings;
+use anyhow::{Context, Result, ensure};
+use proxy_wasm_abi::settings::{self, Settings};
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 
@@ -83,15 +83,30 @@ impl Host {
     }
 }
 
-/// A filter and what it is told.
+/// A filter and what it is told; with others behind it, the first of a chain.
 #[derive(Clone, Debug)]
 pub struct Plugin {
     /// The module.
     pub filter: Vec<u8>,
+    /// The plugins behind it, in the order in which a request passes them: the module and its settings.
+    pub further: Vec<(Vec<u8>, settings::Plugin)>,
     /// The same for Envoy and for the adapter.
     pub settings: Settings,
     /// Let Envoy pass on the trailers of HTTP/1, as hosts of components do.
     pub trailers: bool,
+}
+
+impl Plugin {
+    /// One plugin, with Envoy as it is by default.
+    pub fn new(filter: Vec<u8>, settings: Settings) -> Self {
+        Self { filter, further: Vec::new(), settings, trailers: false }
+    }
+
+    /// All of the chain, in the order in which a request passes them.
+    pub fn chain(&self) -> impl Iterator<Item = (&[u8], &settings::Plugin)> {
+        let further = self.further.iter().map(|(filter, told)| (filter.as_slice(), told));
+        [(self.filter.as_slice(), &self.settings.plugin)].into_iter().chain(further)
+    }
 }
 
 /// A host that runs. Dropping it ends it.
@@ -109,6 +124,7 @@ pub struct Running {
 /// # Errors
 /// The adapter's.
 pub fn adapt(plugin: &Plugin, bridge: bridge::Kind) -> Result<Vec<u8>> {
+    ensure!(plugin.further.is_empty(), "no component of several plugins can be made yet");
     let mut options = proxy_wasm_adapter::Options::new(plugin.settings.clone());
     options.bridge = bridge;
     if let Some(path) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {

@@ -103,7 +103,7 @@ fn results(host: Host, version: AbiVersion, allocator: &'static str, number: usi
         upstream.behave(ok());
         let mut settings = settings::to_upstream(upstream.address);
         settings.plugin.allow_on_headers_stop_iteration = true;
-        let plugin = Plugin { filter: hostile::filter(version, allocator), settings, trailers: false };
+        let plugin = Plugin::new(hostile::filter(version, allocator), settings);
         Ok(Stage { host: host.start(&plugin)?, _upstream: upstream })
     };
     STAGES.with(&(host, version as u32, allocator), start, |stage| {
@@ -199,7 +199,7 @@ fn traps() -> Vec<Trial> {
             let upstream = Upstream::start()?;
             upstream.behave(ok());
             let settings = settings::to_upstream(upstream.address);
-            let running = Host::Serve.start(&Plugin { filter: filter(&functions)?, settings, trailers: false })?;
+            let running = Host::Serve.start(&Plugin::new(filter(&functions)?, settings))?;
             for _ in 0..2 {
                 let reply = post(&running)?;
                 // The head of a response may have gone before its body.
@@ -255,7 +255,7 @@ fn endless_logging() -> Result<()> {
       (data (i32.const 0) "text")"#;
     // Printable, since escapes would make it six times as much.
     let text = filter(functions)?;
-    let running = Host::WasmtimeServe.start(&Plugin { filter: text, settings: settings::direct(), trailers: false })?;
+    let running = Host::WasmtimeServe.start(&Plugin::new(text, settings::direct()))?;
     let reply = get(&running)?;
     ensure!(status(&reply) == "200", "{reply:?}");
     let peak = proxy_wasm_adapter_tests::memory::peak(running.child.id())?;
@@ -268,7 +268,7 @@ fn ok() -> Behaviour {
 }
 
 fn plugin(functions: &str) -> Result<Plugin> {
-    Ok(Plugin { filter: filter(functions)?, settings: settings::direct(), trailers: false })
+    Ok(Plugin::new(filter(functions)?, settings::direct()))
 }
 
 fn get(running: &Running) -> Result<Reply> {

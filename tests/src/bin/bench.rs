@@ -118,7 +118,7 @@ fn requests(arguments: &Arguments, name: &str, host: Host, filter: &[u8]) -> Res
     // Its log would measure who reads it.
     settings.plugin.log_level = 3;
     settings.plugin.configuration = b"mark = seen\n".to_vec();
-    let adapted = host.start(&Plugin { filter: filter.to_vec(), settings, trailers: false })?;
+    let adapted = host.start(&Plugin::new(filter.to_vec(), settings))?;
     let mut rates: [Vec<f64>; 3] = Default::default();
     let mut ratios: [Vec<f64>; 2] = Default::default();
     for round in 0..=arguments.rounds {

@@ -1,23 +1,28 @@
 //! The real Envoy.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{Origin, Route};
+use proxy_wasm_abi::settings::{self, Origin, Route};
 use serde_json::{Value, json};
 
 use super::{Child, Plugin, Running};
 use crate::{client, fixtures};
 
-/// Starts it with this filter in front of the router, everything else at its defaults.
+/// Starts it with this chain in front of the router, everything else at its defaults.
 pub(super) fn start(plugin: &Plugin, directory: tempfile::TempDir) -> Result<Running> {
     let file = |name: &str| directory.path().join(name);
-    std::fs::write(file("filter.wasm"), &plugin.filter).context("writes the filter")?;
-    std::fs::write(file("envoy.json"), configuration(plugin, file("filter.wasm")).to_string())
+    let mut filters = Vec::new();
+    for (place, (filter, told)) in plugin.chain().enumerate() {
+        let path = file(&format!("{place}.wasm"));
+        std::fs::write(&path, filter).context("writes the filter")?;
+        filters.push(wasm(told, &path));
+    }
+    std::fs::write(file("envoy.json"), configuration(plugin, filters).to_string())
         .context("writes Envoy's configuration")?;
 
     let level = LogLevel::from_u32(plugin.settings.plugin.log_level.into()).context("a log level")?;
@@ -45,8 +50,12 @@ fn listener(admin: SocketAddr) -> Result<SocketAddr> {
     Ok(address.parse()?)
 }
 
-fn configuration(plugin: &Plugin, filter: PathBuf) -> Value {
+fn configuration(plugin: &Plugin, mut filters: Vec<Value>) -> Value {
     let settings = &plugin.settings;
+    filters.push(json!({"name": "router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        "suppress_envoy_headers": true,
+    }}));
     let connection = &settings.connection;
     let mut manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -58,16 +67,7 @@ fn configuration(plugin: &Plugin, filter: PathBuf) -> Value {
             "domains": ["*"],
             "routes": [route(&settings.route)],
         }]},
-        "http_filters": [
-            {"name": "wasm", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-                "config": wasm(plugin, filter),
-            }},
-            {"name": "router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                "suppress_envoy_headers": true,
-            }},
-        ],
+        "http_filters": filters,
     });
     if plugin.trailers {
         manager["http_protocol_options"] = json!({"enable_trailers": true});
@@ -102,8 +102,7 @@ fn route(route: &Route) -> Value {
     }
 }
 
-fn wasm(plugin: &Plugin, filter: PathBuf) -> Value {
-    let told = &plugin.settings.plugin;
+fn wasm(told: &settings::Plugin, filter: &Path) -> Value {
     let environment: serde_json::Map<String, Value> =
         told.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let mut config = json!({
@@ -123,7 +122,10 @@ fn wasm(plugin: &Plugin, filter: PathBuf) -> Value {
     if !told.vm_configuration.is_empty() {
         config["vm_config"]["configuration"] = string(&told.vm_configuration);
     }
-    config
+    json!({"name": "wasm", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": config,
+    }})
 }
 
 fn clusters(plugin: &Plugin) -> Vec<Value> {
