@@ -33,6 +33,7 @@ mod facts;
 mod filter;
 pub mod inspect;
 mod link;
+mod named;
 pub mod provenance;
 mod prune;
 mod relatives;
@@ -141,7 +142,8 @@ fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Erro
     parts.push(Part { name: FILTER.into(), bytes: embeddable.bytes.into_owned(), imports: wiring.filter_imports });
     parts.extend(bridge::generate(options.bridge, &abi, &options.settings.encode()));
 
-    let shim = prune::prune(options.shim.bytes(), |export| {
+    let whole = options.shim.with(foreign.iter().copied());
+    let shim = prune::prune(whole, |export| {
         let is_foreign = |function: &&ForeignFunction| function.export == Some(export);
         imported.contains(export)
             || foreign.iter().any(&is_foreign)
@@ -149,7 +151,7 @@ fn build(filter: &[u8], facts: Facts, options: &Options) -> Result<Adapted, Erro
     })?;
     let shim = if options.settings.upkeep.host_state { shim } else { state::without_host(&shim)? };
     let linked = link::link(&shim, &parts)?;
-    let provenance = Provenance::new(filter, embeddable.changed, options.shim.bytes(), options);
+    let provenance = Provenance::new(filter, embeddable.changed, whole, options);
     let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
     Ok(Adapted { component, provenance, warnings })

@@ -25,8 +25,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         self.vm().begin_foreign(arguments);
         self.memory().foreign(function as u32);
         let Some(result) = self.vm().end_foreign() else {
-            // The name was put together at run time, so the adapter did not see it.
-            self.vm().note_unimplemented(row.name);
+            self.vm().note_left_out(row.name);
             return Err(Status::Unimplemented);
         };
         // Where the filter wants no result, it gets none.

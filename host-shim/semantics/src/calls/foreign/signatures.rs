@@ -1,0 +1,16 @@
+//! `verify_signature` and `sign`.
+
+use proxy_wasm_foreign::signatures;
+
+use super::CallResult;
+use crate::vm::Vm;
+
+/// `verify_signature`
+pub fn verify_signature(_vm: &mut Vm, arguments: &[u8]) -> CallResult<Vec<u8>> {
+    signatures::verify(arguments)
+}
+
+/// `sign`
+pub fn sign(_vm: &mut Vm, arguments: &[u8]) -> CallResult<Vec<u8>> {
+    signatures::sign(arguments)
+}
