@@ -40,7 +40,13 @@ fn is_pointed_to(module: &[u8], text: &[u8]) -> wasmparser::Result<bool> {
     for payload in &payloads {
         let Payload::CodeSectionEntry(body) = payload else { continue };
         for operator in body.get_operators_reader()? {
-            if matches!(operator?, Operator::I32Const { value } if addresses.contains(&(value as u32))) {
+            let address = match operator? {
+                Operator::I32Const { value } => value as u32,
+                // Go counts with these.
+                Operator::I64Const { value } => value as u32,
+                _ => continue,
+            };
+            if addresses.contains(&address) {
                 return Ok(true);
             }
         }
@@ -69,6 +75,7 @@ mod tests {
         assert!(!with(""));
         assert!(!with("(func (drop (i32.const 8)))"), "at the word around it");
         assert!(with("(func (drop (i32.const 17)))"));
+        assert!(with("(func (drop (i64.const 17)))"));
         assert!(with(r#"(data (i32.const 42) "..\11\00\00\00")"#));
         assert!(!with(r#"(data (i32.const 43) "..\11\00\00\00")"#), "no pointer: it is not aligned");
     }
