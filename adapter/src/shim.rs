@@ -121,6 +121,19 @@ mod tests {
     }
 
     #[test]
+    fn the_larger_build_is_for_filters_that_need_it() {
+        let shim = Shim::built_in(Flavour::Plain);
+        let with = |names: &[&str]| {
+            let bytes = shim.with(FOREIGN_FUNCTIONS.iter().filter(|function| names.contains(&function.name)));
+            bytes == &*shim.full
+        };
+        assert!(!with(&[]));
+        assert!(!with(&["compress", "declare_property"]));
+        assert!(with(&["compress", "verify_signature"]));
+        assert!(shim.full.len() < 1024 * 1024, "{}", shim.full.len());
+    }
+
+    #[test]
     fn imports_of_the_bridge_what_the_bridge_has() {
         for (_, bytes, _) in builds() {
             imports_what_the_bridge_has(&Facts::read(&bytes).unwrap());

@@ -35,6 +35,7 @@ const FOREIGN: &str = "
 
 Called by name through `proxy_call_foreign_function`. A component has those whose names stand in its filter; for a filter
 that puts a name together at run time, `--foreign-function NAME` adds it. Names that Envoy doesn't know are `NOT_FOUND` (1).
+Signatures, expressions and Envoy's filter state come with a larger build of the shim: see [what it costs](README.md#cost).
 
 | function | support |
 |---|---|

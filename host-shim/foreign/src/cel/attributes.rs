@@ -86,7 +86,7 @@ fn read(path: Vec<u8>, attributes: &impl Attributes) -> Option<Value> {
         Err(Status::SerializationFailure) => Vec::new(),
         Err(_) => return None,
     };
-    let number = || Some(<[u8; 8]>::try_from(bytes.as_slice()).ok()?);
+    let number = || <[u8; 8]>::try_from(bytes.as_slice()).ok();
     Some(match kind {
         Kind::Container => Value::Attribute(Rc::new(Attribute { path, headers: false })),
         Kind::Headers => Value::Attribute(Rc::new(Attribute { path, headers: true })),

@@ -18,6 +18,12 @@ pub(super) enum Fault {
     Limit,
 }
 
+/// What asking for an attribute counts.
+const ATTRIBUTE_STEPS: usize = 16;
+
+/// What listing attributes counts: headers are copied as a whole.
+pub(super) const LISTING_STEPS: usize = 1000;
+
 pub(super) type Outcome = Result<Value, Fault>;
 
 /// An evaluation.
@@ -38,6 +44,27 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), Fault> {
         self.steps = self.steps.checked_sub(steps).ok_or(Fault::Limit)?;
         Ok(())
+    }
+
+    /// Counts the work of looking at all of a value. Values in it may be the same ones many times over.
+    pub(super) fn spend_on(&mut self, value: &Value) -> Result<(), Fault> {
+        self.spend(value.weight())?;
+        match value {
+            Value::List(list) => list.iter().try_for_each(|element| self.spend_on(element)),
+            Value::Map(map) => map.iter().try_for_each(|(key, value)| {
+                // In another map, a key is looked for among all.
+                self.spend(map.len())?;
+                self.spend_on(key)?;
+                self.spend_on(value)
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts the work of asking for an attribute, and gives it.
+    fn attribute(&mut self, attribute: Option<Value>) -> Result<Option<Value>, Fault> {
+        self.spend(ATTRIBUTE_STEPS + attribute.as_ref().map_or(0, Value::weight))?;
+        Ok(attribute)
     }
 
     pub(super) fn value(&mut self, node: &'a Node) -> Outcome {
@@ -84,7 +111,7 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
         }
     }
 
-    fn named(&self, name: &str) -> Outcome {
+    fn named(&mut self, name: &str) -> Outcome {
         if let Some((_, value)) = self.variables.iter().rev().find(|(variable, _)| *variable == name) {
             return value.clone();
         }
@@ -93,7 +120,7 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
         if let Some(name) = TYPES.iter().find(|known| **known == name) {
             return Ok(Value::Type(name));
         }
-        attributes::named(name, self.attributes).ok_or(Fault::Error)
+        self.attribute(attributes::named(name, self.attributes))?.ok_or(Fault::Error)
     }
 
     fn map(&mut self, entries: &'a [(Node, Node)]) -> Outcome {
@@ -115,7 +142,7 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
     /// A field of a map; nothing where it is not there.
     fn field(&mut self, operand: &Value, field: &str) -> Result<Option<Value>, Fault> {
         match operand {
-            Value::Attribute(attribute) => Ok(attribute.field(field, self.attributes)),
+            Value::Attribute(attribute) => self.attribute(attribute.field(field, self.attributes)),
             Value::Map(map) => {
                 self.spend(map.len())?;
                 Ok(map
@@ -143,7 +170,9 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
                 self.spend(map.len() * key.weight())?;
                 find(map, key).cloned()
             }
-            (Value::Attribute(attribute), Value::String(key)) => attribute.field(key, self.attributes),
+            (Value::Attribute(attribute), Value::String(key)) => {
+                self.attribute(attribute.field(key, self.attributes))?
+            }
             _ => None,
         };
         found.ok_or(Fault::Error)
@@ -153,7 +182,7 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
     pub(super) fn contains(&mut self, container: &Value, value: &Value) -> Outcome {
         let contains = match container {
             Value::List(list) => {
-                self.spend(container.weight())?;
+                self.spend_on(container)?;
                 list.iter().any(|element| element.equals(value))
             }
             Value::Map(map) => {
@@ -161,7 +190,7 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
                 find(map, value).is_some()
             }
             Value::Attribute(attribute) => match value {
-                Value::String(key) => attribute.field(key, self.attributes).is_some(),
+                Value::String(key) => self.attribute(attribute.field(key, self.attributes))?.is_some(),
                 _ => false,
             },
             _ => return Err(Fault::Error),
@@ -191,8 +220,14 @@ impl<'a, A: Attributes> Evaluation<'a, A> {
     fn comprehension(&mut self, parts: &'a Comprehension) -> Outcome {
         let range = match self.value(&parts.range)? {
             Value::List(list) => list,
-            Value::Map(map) => Rc::new(map.iter().map(|(key, _)| key.clone()).collect()),
-            Value::Attribute(attribute) => Rc::new(attribute.keys(self.attributes)),
+            Value::Map(map) => {
+                self.spend(map.len())?;
+                Rc::new(map.iter().map(|(key, _)| key.clone()).collect())
+            }
+            Value::Attribute(attribute) => {
+                self.spend(LISTING_STEPS)?;
+                Rc::new(attribute.keys(self.attributes))
+            }
             _ => return Err(Fault::Error),
         };
         let init = self.value(&parts.init)?;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use regex_lite::RegexBuilder;
 
 use super::attributes::Attributes;
-use super::evaluate::{Evaluation, Fault, Outcome};
+use super::evaluate::{Evaluation, Fault, LISTING_STEPS, Outcome};
 use super::times::{self, Part};
 use super::value::Value;
 
@@ -100,6 +100,9 @@ const FUNCTIONS: [(&str, Function, Style, [usize; 2]); 39] = [
 /// Bytes of a compiled pattern.
 const PATTERN_MAX_BYTES: usize = 64 * 1024;
 
+/// As many states as such a pattern can have.
+const PATTERN_STATES_MAX: usize = 2048;
+
 impl Function {
     /// The function that takes so many arguments, whatever their types.
     pub(super) fn named(name: &str, member: bool, arguments: usize) -> Option<Self> {
@@ -130,7 +133,10 @@ impl Function {
             (Self::Negate, Value::Int(value)) => value.checked_neg().map(Value::Int),
             (Self::Negate, Value::Double(value)) => Some(Value::Double(-value)),
             (Self::Not, Value::Bool(value)) => Some(Value::Bool(!value)),
-            (Self::Size, Value::Attribute(map)) => Some(Value::Int(map.size(evaluation.attributes) as i64)),
+            (Self::Size, Value::Attribute(map)) => {
+                evaluation.spend(LISTING_STEPS)?;
+                Some(Value::Int(map.size(evaluation.attributes) as i64))
+            }
             (Self::Size, value) => size(value).map(|size| Value::Int(size as i64)),
             (Self::Dyn, value) => Some(value.clone()),
             (Self::Type, value) => Some(Value::Type(value.type_name())),
@@ -160,11 +166,12 @@ impl Function {
             }
             Self::Subtract | Self::Multiply | Self::Divide | Self::Modulo => self.arithmetic(one, other),
             Self::Equals | Self::NotEquals => {
-                evaluation.spend(one.weight().min(other.weight()))?;
+                evaluation.spend_on(one)?;
+                evaluation.spend_on(other)?;
                 Ok(Value::Bool(one.equals(other) == (self == Self::Equals)))
             }
             Self::Less | Self::LessEquals | Self::Greater | Self::GreaterEquals => {
-                evaluation.spend(one.weight().min(other.weight()))?;
+                evaluation.spend(one.weight() + other.weight())?;
                 self.order(one, other)
             }
             Self::In => evaluation.contains(other, one),
@@ -243,11 +250,21 @@ fn add<A: Attributes>(evaluation: &mut Evaluation<'_, A>, one: &Value, other: &V
     result.ok_or(Fault::Error)
 }
 
-/// Whether the pattern is somewhere in the text. The time is that of the product of both lengths.
+/// Whether the pattern is somewhere in the text. The time is that of the product of both sizes.
 fn matches<A: Attributes>(evaluation: &mut Evaluation<'_, A>, text: &str, pattern: &str) -> Result<bool, Fault> {
-    evaluation.spend((text.len() + 1).saturating_mul(pattern.len()) / 4)?;
+    evaluation.spend((text.len() + 1).saturating_mul(states(pattern)) / 4)?;
     let pattern = RegexBuilder::new(pattern).size_limit(PATTERN_MAX_BYTES).build().map_err(|_| Fault::Error)?;
     Ok(pattern.is_match(text))
+}
+
+/// About as many states as the compiled pattern has, or more: repetitions are written out.
+fn states(pattern: &str) -> usize {
+    let repetitions = pattern.split('{').skip(1).filter_map(|part| {
+        let most = part.split('}').next()?.rsplit(',').find(|number| !number.is_empty())?;
+        most.trim().parse::<usize>().ok()
+    });
+    let times = repetitions.fold(1, |times: usize, next| times.saturating_mul(next.max(1)));
+    (pattern.len() + 1).saturating_mul(times).min(PATTERN_STATES_MAX)
 }
 
 /// Bytes.

@@ -53,7 +53,9 @@ impl Expressions {
     /// the value has no form.
     pub fn evaluate(&self, token: u32, attributes: &impl Attributes) -> Result<Vec<u8>, Status> {
         let (.., node) = self.all.iter().find(|(known, ..)| *known == token).ok_or(Status::NotFound)?;
-        let value = Evaluation::new(attributes).value(node).map_err(|_| Status::InternalFailure)?;
+        let mut evaluation = Evaluation::new(attributes);
+        let value = evaluation.value(node).map_err(|_| Status::InternalFailure)?;
+        evaluation.spend_on(&value).map_err(|_| Status::InternalFailure)?;
         value.serialize(attributes)
     }
 

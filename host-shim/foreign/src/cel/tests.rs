@@ -93,6 +93,16 @@ fn bombs_are_bounded() {
     assert_eq!(evaluate(&doubled("\"a\"", 25)), Err(Status::InternalFailure));
     assert_eq!(evaluate(&doubled("[1]", 25)), Err(Status::InternalFailure));
     assert_eq!(evaluate(&format!("\"{}\".matches(\"(a*)*b\")", "a".repeat(4000))), Ok(vec![0]));
+    // Lists that have the same list in them many times over take no memory, until they are looked at.
+    let shared = format!("[1]{}", ".map(x, [x, x, x, x, x, x, x, x])".repeat(20));
+    for look in ["", " == []", "[0] == 1", ".exists(x, x == [[]])"] {
+        assert!(matches!(evaluate(&format!("{shared}{look}")), Err(Status::InternalFailure) | Ok(_)), "{look}");
+    }
+    assert_eq!(evaluate(&shared), Err(Status::InternalFailure));
+    assert_eq!(evaluate(&format!("{shared} == {shared}")), Err(Status::InternalFailure));
+    let long = "[\"aaaaaaaaaaaaaaaa\"].map(x, x + x)".to_owned() + &".map(x, x + x)".repeat(10);
+    assert_eq!(evaluate(&format!("{long}.all(x, x.matches(\"a{{1000}}b\"))")), Err(Status::InternalFailure));
+    assert_eq!(evaluate(&format!("{long}.all(x, x.matches(\"^a+$\"))")), Ok(vec![1]));
     assert_eq!(evaluate("\"a\".matches(\"((((a{30}){30}){30}){30}){30}\")"), Err(Status::InternalFailure));
     for deep in [
         "[".repeat(4000) + &"]".repeat(4000),

@@ -69,18 +69,12 @@ impl Value {
         }
     }
 
-    /// How many comparisons [`equals`](Self::equals) may take.
+    /// What looking at the value itself costs, without those in it.
     pub(super) fn weight(&self) -> usize {
-        match self {
-            Self::String(text) => 1 + text.len() / 64,
-            Self::Bytes(bytes) => 1 + bytes.len() / 64,
-            Self::List(list) => list.iter().map(Self::weight).fold(1, usize::saturating_add),
-            Self::Map(map) => {
-                let weight =
-                    map.iter().map(|(key, value)| key.weight() + value.weight()).fold(1, usize::saturating_add);
-                weight.saturating_mul(map.len())
-            }
-            _ => 1,
+        1 + match self {
+            Self::String(text) => text.len() / 16,
+            Self::Bytes(bytes) => bytes.len() / 16,
+            _ => 0,
         }
     }
 

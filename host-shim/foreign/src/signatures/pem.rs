@@ -16,7 +16,7 @@ pub(super) fn read(text: &str) -> Option<(&str, Vec<u8>)> {
 
 fn decode(base64: &[u8]) -> Option<Vec<u8>> {
     let digits = base64.strip_suffix(b"==").or_else(|| base64.strip_suffix(b"=")).unwrap_or(base64);
-    if base64.len() % 4 != 0 {
+    if !base64.len().is_multiple_of(4) {
         return None;
     }
     let mut bytes = Vec::with_capacity(base64.len() / 4 * 3);

@@ -9,6 +9,7 @@ const H: Id = Id::RequestHeaders;
 const OUT3: u32 = 80;
 const EMPTY: u32 = 7;
 const CAS_MISMATCH: u32 = 8;
+const UNIMPLEMENTED: u32 = 12;
 
 #[test]
 fn a_refused_callout_has_token_0() {
@@ -117,4 +118,17 @@ fn foreign_functions_take_and_give_bytes() {
             assert_eq!(f.proxy(|c| c.call_foreign_function(compress, [at, bad], OUT, OUT2)), BAD_MEMORY);
         }
     });
+}
+
+/// As where a filter puts the name together at run time.
+#[test]
+fn a_foreign_function_that_was_left_out_is_logged_once() {
+    let log = during(H, |f| {
+        let (sign, len) = f.bytes(b"sign");
+        for _ in 0..2 {
+            assert_eq!(f.proxy(|c| c.call_foreign_function([sign, len], [sign, len], OUT, OUT2)), UNIMPLEMENTED);
+        }
+    });
+    let told: Vec<_> = log.iter().filter(|line| line.contains("--foreign-function sign")).collect();
+    assert_eq!(told.len(), 1, "{log:?}");
 }
