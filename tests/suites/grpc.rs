@@ -228,7 +228,7 @@ fn services() -> Result<Vec<(String, Vec<u8>)>> {
     let lines = String::from_utf8(output.stdout)?;
     let pairs = lines.lines().map(|line| {
         let (name, digits) = line.split_once(' ').context("a name and a message")?;
-        let byte = |at| Some(u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?);
+        let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
         let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
         Ok((name.to_owned(), bytes.with_context(|| shown(digits.as_bytes()))?))
     });
