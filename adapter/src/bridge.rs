@@ -1,25 +1,29 @@
-//! Generates the bridge: the module, or the few modules, between the shim and one filter. What it exports is written down
+//! Generates the bridge: the module, or the few modules, between the shim and the filters. What it exports is written down
 //! in [`proxy_wasm_abi::bridge`].
 //!
 //! Two kinds do the same:
 //!
 //! ```text
-//! memory-copy   filter ◄── bridge ──► shim           one module, both memories, `memory.copy`
+//! memory-copy   filters ◄── bridge ──► shim          one module, all memories, `memory.copy`
 //!
-//! portable      filter ◄── bridge-copy ──► shim      both memories, plain loads and stores, no segments
+//! portable      filter ◄── bridge-copy ──► shim      for each filter: both memories, plain loads and stores, no segments
+//!               filter ◄── bridge-size               for each filter: one memory
 //!                          bridge-settings ──► shim  one memory, and a data segment
-//!               filter ◄── bridge-size               one memory
-//!               filter ◄── bridge                    no memory: the calls, and the exports of the others
+//!               filters ◄── bridge                   no memory: the calls, and the exports of the others
 //! ```
+//!
+//! With one filter nothing is chosen, and nothing is paid for that there could be several.
 //!
 //! Restriction: a host without multi-memory may play the second memory of a module by its own means, as jco does, only
 //! where that module has no segments, no tables and no instructions on memories but loads and stores.
 //!
-//! Architecture invariant: a bridge has no state. Whatever a plugin keeps is in the shim's memory or in the filter's.
+//! Architecture invariant: a bridge has no state. Whatever a plugin keeps is in the shim's memory or in its filter's.
 
 mod calls;
 mod memory_copy;
+pub(crate) mod names;
 mod portable;
+mod select;
 
 use proxy_wasm_abi::bridge::{FUNCTIONS, SHIM};
 use serde::{Deserialize, Serialize};
@@ -55,11 +59,18 @@ impl Kind {
 /// What backtraces call the module with the callbacks.
 pub(crate) const NAME: &str = "proxy-wasm bridge";
 
+/// A filter's instance, as a bridge sees it.
+pub(crate) struct Vm<'a> {
+    pub(crate) abi: &'a Abi,
+    /// What backtraces call it, unless it is the only one: see [`names::label`].
+    pub(crate) label: Option<String>,
+}
+
 /// The modules of the bridge, in the order of their instantiation. The last is the one that the shim imports.
-pub(crate) fn generate(kind: Kind, abi: &Abi, settings: &[u8]) -> Vec<Part> {
+pub(crate) fn generate(kind: Kind, vms: &[Vm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
     match kind {
-        Kind::MemoryCopy => memory_copy::generate(abi, settings),
-        Kind::Portable => portable::generate(abi, settings),
+        Kind::MemoryCopy => memory_copy::generate(vms, settings),
+        Kind::Portable => portable::generate(vms, settings),
     }
 }
 
@@ -104,10 +115,18 @@ mod tests {
         Abi::of(&Facts::read(&filter).unwrap())
     }
 
+    /// So many filters.
+    fn parts(kind: Kind, filters: usize) -> Vec<Part<'static>> {
+        let abi = filter();
+        let label = |vm| (filters > 1).then(|| names::label(vm, ["a"]));
+        let vms: Vec<_> = (0..filters).map(|vm| Vm { abi: &abi, label: label(vm) }).collect();
+        generate(kind, &vms, b"settings")
+    }
+
     #[test]
     fn bridges_export_the_contract() {
-        for kind in Kind::ALL {
-            let parts = generate(kind, &filter(), b"settings");
+        for (kind, filters) in Kind::ALL.into_iter().flat_map(|kind| [1, 2, 20].map(|filters| (kind, filters))) {
+            let parts = parts(kind, filters);
             for part in &parts {
                 wasmparser::validate(&part.bytes).unwrap();
             }
@@ -124,11 +143,18 @@ mod tests {
     /// `BLESS=1` writes them.
     #[test]
     fn bridges_are_as_written_down() {
-        for kind in Kind::ALL {
-            for part in generate(kind, &filter(), b"settings") {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bridge");
+        for (kind, filters) in [(Kind::MemoryCopy, 1), (Kind::Portable, 1), (Kind::MemoryCopy, 2), (Kind::Portable, 2)]
+        {
+            for part in parts(kind, filters) {
                 let text = wasmprinter::print_bytes(&part.bytes).unwrap();
                 let name = part.name.strip_prefix("bridge").unwrap();
-                let file = format!("{}/tests/bridge/{}{name}.wat", env!("CARGO_MANIFEST_DIR"), kind.name());
+                let several = if filters > 1 { "-of-two" } else { "" };
+                let file = format!("{directory}/{}{several}{name}.wat", kind.name());
+                // Only the calls are other ones for several filters.
+                if kind == Kind::Portable && filters > 1 && part.name != MODULE {
+                    continue;
+                }
                 if std::env::var_os("BLESS").is_some() {
                     std::fs::write(&file, &text).unwrap();
                 }
@@ -141,7 +167,7 @@ mod tests {
     /// What jco takes on a Node without multi-memory: see the restriction above.
     #[test]
     fn portable_modules_with_two_memories_only_load_and_store() {
-        for part in generate(Kind::Portable, &filter(), b"settings") {
+        for part in parts(Kind::Portable, 2) {
             let facts = Facts::read(&part.bytes).unwrap();
             if facts.memories.len() < 2 {
                 continue;

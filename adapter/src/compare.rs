@@ -1,9 +1,9 @@
-//! The same filter, settings and traffic on the real Envoy and on the adapted component, and where they differ.
+//! The same filters, settings and traffic on the real Envoy and on the adapted component, and where they differ.
 //!
 //! ```text
-//!                       ┌─► Envoy, the filter as it is ──────┐
+//!                       ┌─► Envoy, the filters as they are ──┐
 //!  request file ─► client                                     ├─► upstream, callout clusters (the request file's answers)
-//!                       └─► a host, the filter adapted ──────┘
+//!                       └─► a host, the filters adapted ─────┘
 //!                             │ log and trace of each
 //!                             ▼
 //!                 normalise ─► align ─► Report ─► terminal, JSON, page
@@ -68,11 +68,9 @@ use requests::Requests;
 /// What to compare.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// What reports call the filter.
-    pub file: String,
-    /// The filter.
-    pub filter: Vec<u8>,
-    /// How to adapt it. The upstream and the clusters are servers of the comparison's own, whatever stands here.
+    /// The filters, in the order of the plugins that they are for.
+    pub filters: Vec<Filter>,
+    /// How to adapt them. The upstream and the clusters are servers of the comparison's own, whatever stands here.
     pub options: Options,
     /// What to send.
     pub requests: Requests,
@@ -88,10 +86,25 @@ pub struct Comparison {
     pub upstream: Option<SocketAddr>,
 }
 
+/// A filter to compare.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// What reports call it.
+    pub file: String,
+    /// The core module.
+    pub bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Filter {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Runs a comparison, in a runtime of its own.
 ///
 /// # Errors
-/// It could not be run. A side that refuses the filter, fails or hangs is a difference instead.
+/// It could not be run. A side that refuses a filter, fails or hangs is a difference instead.
 pub fn run(comparison: &Comparison) -> Result<Report, Error> {
     let machine = |doing| move |source| Error::Machine { doing, source };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -108,7 +121,7 @@ pub fn run(comparison: &Comparison) -> Result<Report, Error> {
 async fn compare(comparison: &Comparison) -> Result<Report, Error> {
     let origins = Origins::new(comparison)?;
     let options = options(comparison, &origins);
-    let component = adapt(&comparison.filter, &options).map_err(Error::Adapt)?.component;
+    let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
     let envoy = Envoy::find(comparison.envoy.as_deref()).await?;
     origins.behave(None, &comparison.requests)?;
 
@@ -116,8 +129,8 @@ async fn compare(comparison: &Comparison) -> Result<Report, Error> {
     let directory = Arc::new(TempDir::with_prefix("proxy-wasm-adapter-").map_err(machine)?);
     let (settings, patience) = (&options.settings, comparison.start_timeout);
     let (envoy, here) = tokio::try_join!(
-        envoy.start(&comparison.filter, settings, &directory, patience),
-        comparison.host.start(&component, &settings.plugin, &directory, comparison.cpu_timeout(), patience),
+        envoy.start(&comparison.filters, settings, &directory, patience),
+        comparison.host.start(&component, &settings.plugins, &directory, comparison.cpu_timeout(), patience),
     )?;
     let found = exchanges::run(comparison, &origins, [envoy, here]).await?;
     Ok(found.report(comparison, &options.settings, &origins))
@@ -127,7 +140,9 @@ async fn compare(comparison: &Comparison) -> Result<Report, Error> {
 fn options(comparison: &Comparison, origins: &Origins) -> Options {
     let mut options = comparison.options.clone();
     let settings = &mut options.settings;
-    settings.plugin.log_level = LogLevel::Trace as u8;
+    for plugin in &mut settings.plugins {
+        plugin.log_level = LogLevel::Trace as u8;
+    }
     if let Route::Upstream { origin, .. } = &mut settings.route {
         *origin = Origins::target(&origins.upstream);
     }

@@ -12,14 +12,32 @@ pub use problem::{ImportedFunction, Problem, Severity};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The input is no filter that can run here: all that is wrong with it.
-    Filter(Vec<Problem>),
+    /// A filter of the input can't run here: all that is wrong with it, and with others.
+    Filter(Vec<FilterProblem>),
     /// The settings are wrong: all that is wrong with them.
     Settings(Vec<settings::Problem>),
-    /// There is no filter to take out of this file.
+    /// The filter can't be taken out of this file.
     Extract(NotExtractable),
     /// A mistake of ours.
     Internal(Internal),
+}
+
+/// A problem, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterProblem {
+    /// The first plugin with that filter, counted from 0; none where there is one plugin only.
+    pub plugin: Option<usize>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl fmt::Display for FilterProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.plugin {
+            None => write!(f, "the filter {}", self.problem),
+            Some(plugin) => write!(f, "the filter of plugin {} {}", plugin + 1, self.problem),
+        }
+    }
 }
 
 /// A mistake in this program rather than in its input.
@@ -56,23 +74,39 @@ pub enum NotExtractable {
         /// The version that made it.
         version: String,
     },
-    /// The filter in it is not the one that went in.
+    /// A filter in it is not the one that went in.
     Changed {
         /// The digest that the component states.
         sha256: String,
+    },
+    /// It has several filters, and any may be meant.
+    Several {
+        /// The plugins that run them, as messages call them.
+        plugins: Vec<String>,
+    },
+    /// It has no such plugin.
+    NoSuchPlugin {
+        /// The number or name that was asked for.
+        wanted: String,
+        /// The plugins that there are, as messages call them.
+        plugins: Vec<String>,
     },
 }
 
 impl NotExtractable {
     /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> String {
         match self {
-            Self::CoreModule => "Nothing needs to be taken out: only adapted components hold a filter.",
-            Self::NotAdapted => "Give a component that `proxy-wasm-adapter adapt` wrote.",
-            Self::Newer { .. } => "Use that version, or a newer one.",
+            Self::CoreModule => "Nothing needs to be taken out: only adapted components hold a filter.".into(),
+            Self::NotAdapted => "Give a component that `proxy-wasm-adapter adapt` wrote.".into(),
+            Self::Newer { .. } => "Use that version, or a newer one.".into(),
             Self::Changed { .. } => {
-                "Something rewrote the component since: take it as `proxy-wasm-adapter adapt` wrote it."
+                "Something rewrote the component since: take it as `proxy-wasm-adapter adapt` wrote it.".into()
             }
+            Self::Several { plugins } => {
+                format!("Say whose with `--plugin NUMBER` or `--plugin NAME`: there are {}.", plugins.join(", "))
+            }
+            Self::NoSuchPlugin { plugins, .. } => format!("There are {}.", plugins.join(", ")),
         }
     }
 }
@@ -86,6 +120,8 @@ impl fmt::Display for NotExtractable {
             Self::Newer { version } => {
                 write!(f, "was made by proxy-wasm-adapter {version}, in a form newer than this one knows")
             }
+            Self::Several { .. } => write!(f, "holds more than one filter that may be meant"),
+            Self::NoSuchPlugin { wanted, .. } => write!(f, "has no plugin `{wanted}`"),
             Self::Changed { sha256 } => write!(f, "no longer holds the filter that went in (sha256 {sha256})"),
         }
     }
@@ -103,15 +139,14 @@ impl fmt::Display for Error {
             write!(f, "{}{text}. {remedy}", if i == 0 { "" } else { "\n" })
         };
         match self {
-            Self::Filter(problems) => problems
-                .iter()
-                .enumerate()
-                .try_for_each(|(i, problem)| sentence(f, i, format!("the filter {problem}"), problem.remedy())),
+            Self::Filter(problems) => {
+                problems.iter().enumerate().try_for_each(|(i, of)| sentence(f, i, of.to_string(), of.problem.remedy()))
+            }
             Self::Settings(problems) => problems
                 .iter()
                 .enumerate()
                 .try_for_each(|(i, problem)| sentence(f, i, problem.to_string(), problem.remedy())),
-            Self::Extract(problem) => sentence(f, 0, format!("the file {problem}"), problem.remedy().into()),
+            Self::Extract(problem) => sentence(f, 0, format!("the file {problem}"), problem.remedy()),
             Self::Internal(internal) => write!(f, "{internal}"),
         }
     }

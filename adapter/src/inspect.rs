@@ -16,19 +16,19 @@ use crate::extract;
 use crate::facts::{Facts, Item};
 use crate::provenance::Provenance;
 
-/// What can be said of a filter, or of an adapted component and the filter in it.
+/// What can be said of a filter, or of an adapted component and the filters in it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// Bytes of the file.
     pub size: usize,
     /// The file's SHA-256, in hexadecimal.
     pub sha256: String,
-    /// For an adapted component: how it was made. All that follows is about the filter in it.
+    /// For an adapted component: how it was made. All that follows is about the filters in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapted: Option<Provenance>,
-    /// The filter, where the file is or holds a valid core module.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Filter>,
+    /// The filter that the file is, or those that it holds, in the order of [`Provenance::filters`]; as far as they are
+    /// valid core modules.
+    pub filters: Vec<Filter>,
     /// What would stop it from running, and what its user should know.
     pub problems: Vec<Finding>,
 }
@@ -43,6 +43,9 @@ impl Inspection {
 /// A problem, for people and for programs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
+    /// Which filter of a component it is about, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<usize>,
     /// How much it weighs.
     pub severity: Severity,
     /// A name for programs.
@@ -56,6 +59,7 @@ pub struct Finding {
 impl From<&Problem> for Finding {
     fn from(problem: &Problem) -> Self {
         Self {
+            filter: None,
             severity: problem.severity(),
             code: problem.code(),
             message: problem.to_string(),
@@ -67,10 +71,11 @@ impl From<&Problem> for Finding {
 impl From<&NotExtractable> for Finding {
     fn from(problem: &NotExtractable) -> Self {
         Self {
+            filter: None,
             severity: Severity::Error,
             code: "not-extractable",
             message: problem.to_string(),
-            remedy: problem.remedy().into(),
+            remedy: problem.remedy(),
         }
     }
 }
@@ -161,28 +166,37 @@ pub struct MemoryFacts {
 
 /// What can be said of a file without running it.
 pub fn inspect(file: &[u8]) -> Inspection {
-    let mut inspection =
-        Inspection { size: file.len(), sha256: sha256(file), adapted: None, filter: None, problems: Vec::new() };
-    inspection.adapted = Provenance::read(file);
+    let mut inspection = Inspection {
+        size: file.len(),
+        sha256: sha256(file),
+        adapted: Provenance::read(file),
+        filters: Vec::new(),
+        problems: Vec::new(),
+    };
     let extracted;
-    let module = match extract::open(file) {
-        Ok((_, filter)) => {
-            extracted = filter;
-            extracted.as_slice()
+    let modules: Vec<&[u8]> = match extract::open(file) {
+        Ok((_, filters)) => {
+            extracted = filters;
+            extracted.iter().map(Vec::as_slice).collect()
         }
         Err(problem @ (NotExtractable::Newer { .. } | NotExtractable::Changed { .. })) => {
             inspection.problems.push(Finding::from(&problem));
             return inspection;
         }
-        Err(_) => file,
+        Err(_) => vec![file],
     };
     let stubs = inspection.adapted.as_ref().is_some_and(|provenance| provenance.stub_unknown_imports);
-    match check::read(module) {
-        Err(problem) => inspection.problems.push(Finding::from(&problem)),
-        Ok(facts) => {
-            let abi = Abi::of(&facts);
-            inspection.problems.extend(check::check(&facts, &abi, stubs).iter().map(Finding::from));
-            inspection.filter = Some(filter(module, &facts, &abi));
+    for (index, module) in modules.iter().enumerate() {
+        let which = (modules.len() > 1).then_some(index);
+        let mut found =
+            |problem: &Problem| inspection.problems.push(Finding { filter: which, ..Finding::from(problem) });
+        match check::read(module) {
+            Err(problem) => found(&problem),
+            Ok(facts) => {
+                let abi = Abi::of(&facts);
+                check::check(&facts, &abi, stubs).iter().for_each(found);
+                inspection.filters.push(filter(module, &facts, &abi));
+            }
         }
     }
     inspection

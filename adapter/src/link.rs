@@ -1,4 +1,4 @@
-//! Puts shim, filter and bridge together into a component.
+//! Puts shim, filters and bridge together into a component.
 //!
 //! wit-component encodes the shim, with an empty placeholder for each other module. Only the placeholder named `bridge` has
 //! exports, because the shim imports those; wit-component routes these calls through the table of a module of its own, and
@@ -30,6 +30,10 @@
 //! - a part imports only from the shim and from parts before it;
 //! - a placeholder is recognised by its bytes, which wit-component passes through;
 //! - each part is instantiated once.
+//!
+//! Parts of the same bytes are one module that is instantiated several times: the placeholders of the others stay, empty.
+
+use std::borrow::Cow;
 
 use proxy_wasm_abi::bridge::MODULE;
 use wasm_encoder::{Component, ExportKind, InstanceSection, ModuleArg, RawSection};
@@ -43,9 +47,9 @@ use crate::facts::{Facts, Item};
 
 /// A core module of the component, besides the shim.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub(crate) struct Part<'a> {
     pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Cow<'a, [u8]>,
     /// For each module name that it imports from: whose instance it gets.
     pub(crate) imports: Vec<(String, Source)>,
 }
@@ -65,7 +69,7 @@ pub(crate) struct Linked {
 }
 
 /// A component of the shim and these parts, which are instantiated in their order after it.
-pub(crate) fn link(shim: &[u8], parts: &[Part]) -> Result<Linked, Internal> {
+pub(crate) fn link(shim: &[u8], parts: &[Part<'_>]) -> Result<Linked, Internal> {
     let placeholders = parts.iter().map(|part| placeholder(shim, part)).collect::<Result<Vec<_>, _>>()?;
     let template = encode(shim, parts, &placeholders)?;
     fill(&template, parts, &placeholders)
@@ -75,7 +79,7 @@ fn failed(message: impl std::fmt::Display) -> Internal {
     Internal::new("links the component", message)
 }
 
-fn placeholder(shim: &[u8], part: &Part) -> Result<Vec<u8>, Internal> {
+fn placeholder(shim: &[u8], part: &Part<'_>) -> Result<Vec<u8>, Internal> {
     // The module's name makes the bytes of each placeholder its own.
     let mut builder = Builder::new(format!("placeholder for {}", part.name));
     if part.name == MODULE {
@@ -90,7 +94,7 @@ fn placeholder(shim: &[u8], part: &Part) -> Result<Vec<u8>, Internal> {
     Ok(builder.finish())
 }
 
-fn encode(shim: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Vec<u8>, Internal> {
+fn encode(shim: &[u8], parts: &[Part<'_>], placeholders: &[Vec<u8>]) -> Result<Vec<u8>, Internal> {
     // With the causes, which wit-component keeps apart.
     let failed = |error| failed(format!("{error:#}"));
     let mut encoder = ComponentEncoder::default();
@@ -102,10 +106,11 @@ fn encode(shim: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Vec<u
 }
 
 /// Puts the parts in place of their placeholders.
-fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Linked, Internal> {
+fn fill(template: &[u8], parts: &[Part<'_>], placeholders: &[Vec<u8>]) -> Result<Linked, Internal> {
     let mut component = Component::new();
     let mut producers = Producers::empty();
-    let mut filled = Filled { modules: Vec::new(), instances: 0, shim: None, parts: vec![None; parts.len()] };
+    let mut filled =
+        Filled { first: firsts(parts), modules: Vec::new(), instances: 0, shim: None, parts: vec![None; parts.len()] };
     // Sections of the component itself have depth 1.
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(template) {
@@ -124,7 +129,9 @@ fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Lin
             Payload::ModuleSection { .. } => {
                 let part = placeholders.iter().position(|placeholder| placeholder == data);
                 filled.modules.push(part);
-                let data = part.and_then(|part| parts.get(part)).map_or(data, |part| &part.bytes);
+                // One whose bytes came before stays as it is.
+                let filling = part.filter(|part| filled.first.get(*part) == Some(part));
+                let data = filling.and_then(|part| parts.get(part)).map_or(data, |part| part.bytes.as_ref());
                 component.section(&RawSection { id, data });
             }
             Payload::InstanceSection(section) => {
@@ -150,8 +157,16 @@ fn fill(template: &[u8], parts: &[Part], placeholders: &[Vec<u8>]) -> Result<Lin
     Ok(Linked { component, producers })
 }
 
+/// For each part: the first with the same bytes.
+fn firsts(parts: &[Part<'_>]) -> Vec<usize> {
+    let first = |part: &Part<'_>| parts.iter().position(|other| other.bytes == part.bytes).unwrap_or_default();
+    parts.iter().map(first).collect()
+}
+
 /// What stands in the component so far.
 struct Filled {
+    /// For each part: the first with the same bytes, in whose module it is found.
+    first: Vec<usize>,
     /// For each core module: which part it is, if it is one.
     modules: Vec<Option<usize>>,
     /// The number of core instances.
@@ -164,7 +179,12 @@ struct Filled {
 
 impl Filled {
     /// Writes an instance as it was, or with the arguments that its part needs.
-    fn instance(&mut self, instance: &Instance<'_>, parts: &[Part], out: &mut InstanceSection) -> Result<(), Internal> {
+    fn instance(
+        &mut self,
+        instance: &Instance<'_>,
+        parts: &[Part<'_>],
+        out: &mut InstanceSection,
+    ) -> Result<(), Internal> {
         let index = self.instances;
         self.instances += 1;
         match instance {
@@ -184,18 +204,22 @@ impl Filled {
                     out.instantiate(*module_index, args.iter().map(|arg| (arg.name, ModuleArg::Instance(arg.index))));
                     return Ok(());
                 };
+                let first = self.first.get(part).copied();
+                let module = self.modules.iter().position(|module| module.is_some() && *module == first);
+                let module = module.and_then(|module| u32::try_from(module).ok());
+                let module = module.ok_or_else(|| failed("a module comes too late"))?;
                 let args = self.arguments(parts.get(part).ok_or_else(|| failed("no such part"))?, parts)?;
                 match self.parts.get_mut(part) {
                     Some(slot @ None) => *slot = Some(index),
                     _ => return Err(failed("a placeholder is instantiated twice")),
                 }
-                out.instantiate(*module_index, args);
+                out.instantiate(module, args);
             }
         }
         Ok(())
     }
 
-    fn arguments<'a>(&self, part: &'a Part, parts: &[Part]) -> Result<Vec<(&'a str, ModuleArg)>, Internal> {
+    fn arguments<'a>(&self, part: &'a Part<'_>, parts: &[Part<'_>]) -> Result<Vec<(&'a str, ModuleArg)>, Internal> {
         part.imports
             .iter()
             .map(|(module, source)| {

@@ -10,11 +10,12 @@ use wasm_encoder::{CustomSection, ProducersField, ProducersSection};
 use wasmparser::{Parser, Payload};
 
 use crate::bridge;
+use crate::chain::Chain;
 use crate::digest::sha256;
 use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
-use crate::settings::Shown;
+use crate::settings::{Shown, ShownPlugin, title};
 use crate::shim::Flavour;
 
 /// The name of the custom section.
@@ -32,8 +33,8 @@ pub struct Provenance {
     pub form: u32,
     /// The version of the program.
     pub version: String,
-    /// The filter that went in.
-    pub filter: FilterRecord,
+    /// The filters that went in, each once.
+    pub filters: Vec<FilterRecord>,
     /// The shim's SHA-256, in hexadecimal.
     pub shim_sha256: String,
     /// The kind of bridge.
@@ -46,11 +47,32 @@ pub struct Provenance {
     /// The foreign functions that were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_functions: Vec<String>,
-    /// The plugin's settings.
+    /// The plugins, in the order in which a request passes them.
+    pub plugins: Vec<PluginRecord>,
+    /// The settings that are not a plugin's own.
     pub settings: Shown,
 }
 
-/// The filter that went into a component.
+/// A plugin of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRecord {
+    /// Which of the filters it runs, counted from 0.
+    pub filter: usize,
+    /// The number of its virtual machine, counted from 0, which it may share with others.
+    pub vm: u32,
+    /// Its settings.
+    #[serde(flatten)]
+    pub settings: ShownPlugin,
+}
+
+impl PluginRecord {
+    /// What messages call it, by its place in the chain: ``plugin 2 (`auth`)``.
+    pub fn title(&self, index: usize) -> String {
+        title(index, &self.settings.name)
+    }
+}
+
+/// A filter that went into a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilterRecord {
     /// Its SHA-256, in hexadecimal.
@@ -68,16 +90,33 @@ pub(crate) struct Unreadable {
 }
 
 impl Provenance {
-    pub(crate) fn new(filter: &[u8], changed: Vec<ChangedByte>, shim: &[u8], options: &crate::Options) -> Self {
+    /// `changed`: for each filter, the bytes that had to change.
+    pub(crate) fn new(
+        chain: &Chain<'_>,
+        changed: impl Iterator<Item = Vec<ChangedByte>>,
+        options: &crate::Options,
+    ) -> Self {
+        let filters = chain.filters.iter().zip(changed);
+        let plugins = &options.settings.plugins;
+        let record = |vm: u32, settings| {
+            let filter = chain.vms.get(vm as usize).map_or(0, |vm| vm.filter);
+            PluginRecord { filter, vm, settings }
+        };
         Self {
             form: FORM,
             version: VERSION.into(),
-            filter: FilterRecord { sha256: sha256(filter), size: filter.len(), changed },
-            shim_sha256: sha256(shim),
+            filters: filters
+                .map(|(filter, changed)| {
+                    let bytes = filter.bytes;
+                    FilterRecord { sha256: sha256(bytes), size: bytes.len(), changed }
+                })
+                .collect(),
+            shim_sha256: sha256(options.shim.bytes()),
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,
             foreign_functions: options.foreign_functions.clone(),
+            plugins: plugins.iter().map(|plugin| record(plugin.vm, ShownPlugin::of(plugin))).collect(),
             settings: Shown::of(&options.settings),
         }
     }

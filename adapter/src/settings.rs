@@ -1,4 +1,4 @@
-//! What the user sets for a plugin: in a settings file, by options, or by calling the library.
+//! What the user sets for the plugins: in a settings file, by options, or by calling the library.
 //!
 //! ```text
 //! settings file ─► parse ─► Input ─┐
@@ -12,6 +12,7 @@ mod file;
 mod json;
 mod origin;
 mod path;
+mod plugin;
 mod problem;
 mod resolve;
 mod shown;
@@ -23,23 +24,21 @@ use proxy_wasm_abi::settings::GrpcTransport;
 use crate::bridge;
 
 pub use file::parse;
+pub use plugin::PluginInput;
+pub(crate) use plugin::title;
 pub use problem::Problem;
 pub use resolve::Read;
-pub use shown::Shown;
+pub use shown::{Shown, ShownPlugin};
 
 /// What was written, by option or in a file. Each part may be missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
 #[non_exhaustive]
 pub struct Input {
-    pub plugin_name: Option<String>,
-    pub root_id: Option<String>,
-    pub vm_id: Option<String>,
-    pub configuration: Option<Source>,
-    pub vm_configuration: Option<Source>,
-    pub environment: Vec<(String, String)>,
-    pub allow_on_headers_stop_iteration: Option<bool>,
-    pub log_level: Option<String>,
+    /// What is said outside of `plugins`: for the one plugin that there is.
+    pub plugin: PluginInput,
+    /// The plugins, in the order in which a request passes them, where each is said by itself.
+    pub plugins: Vec<PluginInput>,
     pub properties: Vec<(String, Value)>,
     pub property_headers: Vec<(String, String)>,
     pub upstream: Option<String>,
@@ -126,17 +125,17 @@ impl Input {
     pub fn over(mut self, below: Self) -> Self {
         // Where a request goes is one question with two possible answers.
         let routed = self.upstream.is_some() || self.direct_response.is_some();
+        let (plugin, plugins) = match (self.plugins, below.plugins) {
+            // With one plugin it makes no difference where it is said.
+            (above, mut plugins) if above.is_empty() && plugins.len() == 1 => {
+                plugins = plugins.into_iter().map(|plugin| self.plugin.clone().over(plugin)).collect();
+                (below.plugin, plugins)
+            }
+            (above, plugins) => (self.plugin.over(below.plugin), if above.is_empty() { plugins } else { above }),
+        };
         Self {
-            plugin_name: self.plugin_name.or(below.plugin_name),
-            root_id: self.root_id.or(below.root_id),
-            vm_id: self.vm_id.or(below.vm_id),
-            configuration: self.configuration.or(below.configuration),
-            vm_configuration: self.vm_configuration.or(below.vm_configuration),
-            environment: join(&mut self.environment, below.environment),
-            allow_on_headers_stop_iteration: self
-                .allow_on_headers_stop_iteration
-                .or(below.allow_on_headers_stop_iteration),
-            log_level: self.log_level.or(below.log_level),
+            plugin,
+            plugins,
             properties: join(&mut self.properties, below.properties),
             property_headers: join(&mut self.property_headers, below.property_headers),
             upstream: self.upstream.or(below.upstream.filter(|_| !routed)),
@@ -169,12 +168,26 @@ impl Input {
     /// This input with the file names in it taken as relative to a directory.
     #[must_use]
     pub fn relative_to(mut self, directory: &Path) -> Self {
-        for source in [&mut self.configuration, &mut self.vm_configuration] {
-            if let Some(Source::File(file)) = source {
-                *file = directory.join(&file);
+        self.plugins.iter_mut().chain([&mut self.plugin]).for_each(|plugin| plugin.relative_to(directory));
+        self
+    }
+
+    /// The files of the filters, one for each plugin.
+    ///
+    /// # Errors
+    /// A problem for each plugin without one.
+    pub fn filters(&self) -> Result<Vec<PathBuf>, Vec<Problem>> {
+        let (mut files, mut problems) = (Vec::new(), Vec::new());
+        for (index, plugin) in self.plugins.iter().enumerate() {
+            match &plugin.filter {
+                Some(file) => files.push(file.clone()),
+                None => {
+                    let plugin = title(index, plugin.name.as_deref().unwrap_or_default());
+                    problems.push(Problem::NoFilter { plugin });
+                }
             }
         }
-        self
+        if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 }
 

@@ -14,34 +14,30 @@ use crate::builder::Builder;
 use crate::facts::{Facts, Item};
 use crate::link::{Part, Source};
 
-/// The modules that stand in, and where the filter imports from.
-pub(crate) struct Wiring {
-    pub(crate) stubs: Vec<Part>,
-    pub(crate) filter_imports: Vec<(String, Source)>,
-}
-
-/// Says for each module name that the filter imports from what it gets: the shim, or a module of stubs before it.
+/// Says for each module name that a filter imports from what it gets: the shim, or a module of stubs before it, which is
+/// added to the parts.
 ///
 /// `aliases` are module names that stand for others.
-pub(crate) fn wire(facts: &Facts, aliases: &[(String, String)]) -> Wiring {
-    let mut wiring = Wiring { stubs: Vec::new(), filter_imports: Vec::new() };
+pub(crate) fn wire(facts: &Facts, aliases: &[(String, String)], parts: &mut Vec<Part<'_>>) -> Vec<(String, Source)> {
+    let mut wired: Vec<(String, Source)> = Vec::new();
     for import in &facts.imports {
         let module = &import.module;
-        if wiring.filter_imports.iter().any(|(wired, _)| wired == module) {
+        if wired.iter().any(|(known, _)| known == module) {
             continue;
         }
         let meaning = aliases.iter().find(|(alias, _)| alias == module).map_or(module, |(_, of)| of);
         let source = match stubs(facts, module, meaning) {
             None => Source::Shim,
             Some(bytes) => {
-                let name = format!("stubs-{}", wiring.stubs.len());
-                wiring.stubs.push(Part { name: name.clone(), bytes, imports: vec![(SHIM.into(), Source::Shim)] });
+                let name = format!("stubs-{}", parts.len());
+                let imports = vec![(SHIM.into(), Source::Shim)];
+                parts.push(Part { name: name.clone(), bytes: bytes.into(), imports });
                 Source::Part(name)
             }
         };
-        wiring.filter_imports.push((module.clone(), source));
+        wired.push((module.clone(), source));
     }
-    wiring
+    wired
 }
 
 /// The module that stands in for one of the filter's import modules, unless all of that are host calls.

@@ -2,50 +2,22 @@
 
 mod common;
 
-use common::{filter, options, wat};
+use common::{filter, logging, options, run, wat};
 use proxy_wasm_abi::settings::{Connection, Route};
 use proxy_wasm_adapter::bridge::Kind;
-use proxy_wasm_adapter::{Error, Options, Problem, adapt, extract, inspect};
+use proxy_wasm_adapter::{Error, FilterProblem, Options, Problem, adapt, extract, inspect};
 use wasmparser::{Parser, Payload};
-
-/// A filter that logs its settings, and `headers` when it has some.
-const LOGGING: &str = r#"(module
-    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 0) "start,headers")
-    (func (export "proxy_abi_version_0_1_0"))
-    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
-    (func (export "_start") (drop (call $log (i32.const 2) (i32.const 0) (i32.const 6))))
-    (func (export "proxy_on_configure") (param i32 i32) (result i32)
-      (call $log (i32.const 2) (local.get 0) (local.get 1)))
-    (func (export "proxy_on_request_headers") (param i32 i32) (result i32)
-      (call $log (i32.const 2) (i32.const 6) (i32.add (local.get 0) (i32.const 5)))))"#;
-
-/// Runs `start` of a component with the stand-in, and returns what the filter logged.
-fn run(component: &[u8]) -> String {
-    use wasmtime::component::{Component, Linker};
-    let engine = wasmtime::Engine::default();
-    let component = Component::new(&engine, component).unwrap();
-    let mut linker = Linker::new(&engine);
-    linker.define_unknown_imports_as_traps(&component).unwrap();
-    let mut store = wasmtime::Store::new(&engine, ());
-    let instance = linker.instantiate(&mut store, &component).unwrap();
-    let interface = instance.get_export_index(&mut store, None, "proxy-wasm:adapter/plugin@0.1.0").unwrap();
-    let start = instance.get_export_index(&mut store, Some(&interface), "start").unwrap();
-    let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, start).unwrap();
-    start.call(&mut store, ()).unwrap().0.unwrap_err()
-}
 
 #[test]
 fn parts_reach_one_another() {
     for bridge in Kind::ALL {
         let mut options = Options { bridge, ..options() };
-        options.settings.plugin.configuration = b"twelve bytes, and more than one word".into();
+        options.settings.plugins[0].configuration = b"twelve bytes, and more than one word".into();
         // Small numbers are encoded as themselves, so that all is text.
         options.settings.connection =
             Connection { buffer_limit: 1, stream_idle_timeout_ms: 1, ..Connection::default() };
         options.settings.route = Route::DirectResponse { status: 99, body: Vec::new() };
-        let adapted = adapt(&wat(LOGGING), &options).unwrap();
+        let adapted = adapt(&[wat(&logging("start"))], &options).unwrap();
         let log = run(&adapted.component);
         let settings = String::from_utf8(options.settings.encode()).unwrap();
         assert_eq!(log, format!("start,{settings}headers"), "{bridge:?}");
@@ -54,16 +26,16 @@ fn parts_reach_one_another() {
 
 #[test]
 fn same_input_same_bytes() {
-    let filter = wat(LOGGING);
-    assert_eq!(adapt(&filter, &options()).unwrap().component, adapt(&filter, &options()).unwrap().component);
+    let filter = wat(&logging("start"));
+    assert_eq!(adapt(&[&filter], &options()).unwrap().component, adapt(&[&filter], &options()).unwrap().component);
 }
 
 #[test]
 fn extract_gives_back_what_went_in() {
     for bridge in Kind::ALL {
-        let filter = wat(LOGGING);
-        let component = adapt(&filter, &Options { bridge, ..options() }).unwrap().component;
-        assert_eq!(extract(&component).unwrap(), filter);
+        let filter = wat(&logging("start"));
+        let component = adapt(&[&filter], &Options { bridge, ..options() }).unwrap().component;
+        assert_eq!(extract(&component, None).unwrap(), filter);
         assert!(component.windows(filter.len()).any(|window| window == filter), "byte for byte in the component");
     }
 }
@@ -71,12 +43,12 @@ fn extract_gives_back_what_went_in() {
 /// Linkers leave room for a section's size, and write small sizes in five bytes.
 #[test]
 fn sizes_written_long_stay_so() {
-    let filter = wat(LOGGING);
+    let filter = wat(&logging("start"));
     // The first section: its number, then its size in one byte.
     let (head, rest) = filter.split_at(8);
     let long = [head, &[rest[0], rest[1] | 0x80, 0x80, 0x80, 0x80, 0], &rest[2..]].concat();
-    let component = adapt(&long, &options()).unwrap().component;
-    assert_eq!(extract(&component).unwrap(), long);
+    let component = adapt(&[&long], &options()).unwrap().component;
+    assert_eq!(extract(&component, None).unwrap(), long);
 }
 
 #[test]
@@ -89,9 +61,9 @@ fn imports_that_stand_twice_link_and_come_back() {
            (import "wasi_unstable" "random_get" (func (param i32 i32) (result i32)))
            (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#,
     );
-    let adapted = adapt(&filter, &options()).unwrap();
-    assert_eq!(adapted.provenance.filter.changed.len(), 2);
-    assert_eq!(extract(&adapted.component).unwrap(), filter);
+    let adapted = adapt(&[&filter], &options()).unwrap();
+    assert_eq!(adapted.provenance.filters[0].changed.len(), 2);
+    assert_eq!(extract(&adapted.component, None).unwrap(), filter);
     run(&adapted.component);
 }
 
@@ -104,13 +76,15 @@ fn unknown_imports_become_stubs() {
            (import "other" "magic" (func))
            (import "wasi_unstable" "fd_close" (func (param i32) (result i32)))"#,
     );
-    let Err(Error::Filter(problems)) = adapt(&filter, &options()) else { panic!("no error") };
+    let Err(Error::Filter(problems)) = adapt(&[&filter], &options()) else { panic!("no error") };
     assert_eq!(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["imports functions that are no host calls of proxy-wasm: `env.magic` (i32, f64) -> i64, `other.magic` ()"]
+        [
+            "the filter imports functions that are no host calls of proxy-wasm: `env.magic` (i32, f64) -> i64, `other.magic` ()"
+        ]
     );
-    let adapted = adapt(&filter, &Options { stub_unknown_imports: true, ..options() }).unwrap();
-    assert_eq!(extract(&adapted.component).unwrap(), filter);
+    let adapted = adapt(&[&filter], &Options { stub_unknown_imports: true, ..options() }).unwrap();
+    assert_eq!(extract(&adapted.component, None).unwrap(), filter);
     let text = wasmprinter::print_bytes(&adapted.component).unwrap();
     assert!(text.contains(r#"$"env.magic (unknown import, stubbed)""#), "{text}");
     run(&adapted.component);
@@ -132,7 +106,7 @@ fn imports_are_those_of_the_proxy_world() {
         "wasi:io/streams@0.2.0",
         "wasi:random/random@0.2.0",
     ];
-    let component = adapt(&wat(LOGGING), &Options::new(common::settings())).unwrap().component;
+    let component = adapt(&[wat(&logging("start"))], &Options::new(common::settings())).unwrap().component;
     let (mut depth, mut exports) = (0, Vec::new());
     for payload in Parser::new(0).parse_all(&component) {
         match payload.unwrap() {
@@ -157,7 +131,7 @@ fn imports_are_those_of_the_proxy_world() {
 #[test]
 fn costs_five_core_instances() {
     let count = |bridge| {
-        let component = adapt(&wat(LOGGING), &Options { bridge, ..options() }).unwrap().component;
+        let component = adapt(&[wat(&logging("start"))], &Options { bridge, ..options() }).unwrap().component;
         let mut count = 0;
         for payload in Parser::new(0).parse_all(&component) {
             if let Payload::InstanceSection(section) = payload.unwrap() {
@@ -173,26 +147,26 @@ fn costs_five_core_instances() {
 
 #[test]
 fn provenance_is_where_tools_look() {
-    let filter = wat(LOGGING);
-    let component = adapt(&filter, &options()).unwrap().component;
+    let filter = wat(&logging("start"));
+    let component = adapt(&[&filter], &options()).unwrap().component;
     let producers = wasm_metadata::Producers::from_wasm(&component).unwrap().unwrap();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(producers.get("processed-by").unwrap().get("proxy-wasm-adapter").unwrap(), version);
     let inspection = inspect(&component);
     let adapted = inspection.adapted.unwrap();
-    assert_eq!((adapted.version.as_str(), adapted.settings.plugin_name.as_str()), (version, "test"));
-    let inner = inspection.filter.unwrap();
-    assert_eq!((adapted.filter.sha256, adapted.filter.size), (inner.sha256, filter.len()));
+    assert_eq!((adapted.version.as_str(), adapted.plugins[0].settings.name.as_str()), (version, "test"));
+    let [inner] = inspection.filters.as_slice() else { panic!("one filter") };
+    assert_eq!((&adapted.filters[0].sha256, adapted.filters[0].size), (&inner.sha256, filter.len()));
     assert_eq!(inner.abi.version, Some("0.1.0"));
 }
 
 #[test]
 fn a_changed_component_is_told() {
-    let filter = wat(LOGGING);
-    let mut component = adapt(&filter, &options()).unwrap().component;
+    let filter = wat(&logging("start"));
+    let mut component = adapt(&[&filter], &options()).unwrap().component;
     let at = component.windows(7).position(|window| window == b"start,h").unwrap();
     component[at] = b'S';
-    let Err(Error::Extract(problem)) = extract(&component) else { panic!("no error") };
+    let Err(Error::Extract(problem)) = extract(&component, None) else { panic!("no error") };
     assert!(problem.to_string().starts_with("no longer holds the filter that went in (sha256 "), "{problem}");
     let inspection = inspect(&component);
     assert!(inspection.adapted.is_some());
@@ -201,23 +175,24 @@ fn a_changed_component_is_told() {
 
 #[test]
 fn warnings_do_not_stop() {
-    let adapted = adapt(&filter("(table 30000 funcref)"), &options()).unwrap();
-    assert_eq!(adapted.warnings, [Problem::LargeTable { elements: 30_000, limit: 20_000 }]);
+    let adapted = adapt(&[filter("(table 30000 funcref)")], &options()).unwrap();
+    let problem = Problem::LargeTable { elements: 30_000, limit: 20_000 };
+    assert_eq!(adapted.warnings, [FilterProblem { plugin: None, problem }]);
 }
 
 /// Every byte flipped, and every length: an error or a component, never a panic.
 #[test]
 fn damaged_filters_are_told() {
-    let filter = wat(LOGGING);
+    let filter = wat(&logging("start"));
     let options = options();
     for at in 0..filter.len() {
         let mut flipped = filter.clone();
         flipped[at] ^= 0x55;
-        if let Ok(adapted) = adapt(&flipped, &options) {
-            assert_eq!(extract(&adapted.component).unwrap(), flipped);
+        if let Ok(adapted) = adapt(&[&flipped], &options) {
+            assert_eq!(extract(&adapted.component, None).unwrap(), flipped);
         }
-        if let Ok(adapted) = adapt(&filter[..at], &options) {
-            assert_eq!(extract(&adapted.component).unwrap(), &filter[..at]);
+        if let Ok(adapted) = adapt(&[&filter[..at]], &options) {
+            assert_eq!(extract(&adapted.component, None).unwrap(), &filter[..at]);
         }
         inspect(&flipped);
     }

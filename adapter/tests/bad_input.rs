@@ -44,7 +44,7 @@ fn settings_file(name: &'static str, text: &str) -> Case {
 }
 
 fn adapted() -> Vec<u8> {
-    proxy_wasm_adapter::adapt(&filter(""), &common::options()).unwrap().component
+    proxy_wasm_adapter::adapt(&[filter("")], &common::options()).unwrap().component
 }
 
 /// A filter without some line of [`filter_text`].

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("filter.wasm"), filter("")).unwrap();
-    fs::write(directory.path().join("shim.wasm"), stand_in()).unwrap();
+    fs::write(directory.path().join("shim.wasm"), stand_in(1)).unwrap();
     directory
 }
 

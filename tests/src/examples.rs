@@ -195,7 +195,8 @@ impl Example {
             },
         };
         let settings = Settings {
-            plugin: Told {
+            plugins: vec![Told {
+                vm: 0,
                 name: told.name.clone().unwrap_or_else(|| self.name.clone()),
                 root_id: told.root_id.clone(),
                 vm_id: told.vm_id.clone(),
@@ -204,7 +205,7 @@ impl Example {
                 environment: told.environment.clone().into_iter().collect(),
                 allow_on_headers_stop_iteration: false,
                 log_level: 1,
-            },
+            }],
             route,
             clusters: Vec::new(),
             properties: Vec::new(),

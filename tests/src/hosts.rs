@@ -115,5 +115,5 @@ pub fn adapt(plugin: &Plugin, bridge: bridge::Kind) -> Result<Vec<u8>> {
         let bytes = std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))?;
         options.shim = Shim::from_bytes(Flavour::Plain, bytes);
     }
-    Ok(proxy_wasm_adapter::adapt(&plugin.filter, &options).context("adapts the filter")?.component)
+    Ok(proxy_wasm_adapter::adapt(&[&plugin.filter], &options).context("adapts the filter")?.component)
 }

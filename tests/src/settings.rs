@@ -17,7 +17,7 @@ pub fn to_upstream(address: SocketAddr) -> Settings {
 /// Everything at its default, and this route.
 pub fn with_route(route: Route) -> Settings {
     Settings {
-        plugin: Plugin { name: "test".into(), log_level: 2, ..Plugin::default() },
+        plugins: vec![Plugin { name: "test".into(), log_level: 2, ..Plugin::default() }],
         route,
         clusters: Vec::new(),
         properties: Vec::new(),

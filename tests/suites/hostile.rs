@@ -102,7 +102,7 @@ fn results(host: Host, version: AbiVersion, allocator: &'static str, number: usi
         let upstream = Upstream::start()?;
         upstream.behave(ok());
         let mut settings = settings::to_upstream(upstream.address);
-        settings.plugin.allow_on_headers_stop_iteration = true;
+        settings.plugins[0].allow_on_headers_stop_iteration = true;
         let plugin = Plugin { filter: hostile::filter(version, allocator), settings, trailers: false };
         Ok(Stage { host: host.start(&plugin)?, _upstream: upstream })
     };

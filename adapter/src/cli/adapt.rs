@@ -1,21 +1,27 @@
 //! `proxy-wasm-adapter adapt`
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use proxy_wasm_adapter::inspect::Filter;
+use proxy_wasm_adapter::provenance::Provenance;
+use proxy_wasm_adapter::settings::Input;
 
 use super::exit::Code;
 use super::failure::{Failure, Message};
+use super::input::{Given, Module};
 use super::plugin::{Plugin, SETTINGS_FILE};
 use super::report::Reporter;
 use super::{input, output};
 
-/// Turn a filter into a component
+/// Turn a filter, or a chain of filters, into a component
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub(super) struct Args {
-    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin
-    filter: PathBuf,
+    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin. Several are a chain: requests pass them
+    /// in this order, responses in reverse
+    #[arg(required_unless_present = "settings", value_name = "FILTER")]
+    filters: Vec<PathBuf>,
 
     /// The component; `-` is stdout
     #[arg(short, long, value_name = "OUT")]
@@ -31,33 +37,46 @@ fn help() -> String {
 Examples:
   proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --upstream http://127.0.0.1:9000
   proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello > hello.wasm
-  proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable"
+  proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable
+  proxy-wasm-adapter adapt auth.wasm limit.wasm -o chain.wasm --settings chain.toml"
     )
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
-    output::check(&args.filter, &args.output)?;
-    let file = input::shown(&args.filter);
-    let (filter, options) = input::read_both(&args.filter, args.plugin)?;
-    let adapted =
-        proxy_wasm_adapter::adapt(&filter, &options).map_err(|error| Failure::Library { file: file.clone(), error })?;
+    output::check(args.filters.iter().map(PathBuf::as_path), &args.output)?;
+    let given = Given::read(args.filters, args.plugin)?;
+    // Those that the settings name.
+    output::check(given.modules.iter().map(|module| module.path.as_path()), &args.output)?;
+    let (modules, options) = given.options(Input::default())?;
+    let files = input::names(&modules);
+    let adapted = proxy_wasm_adapter::adapt(&modules, &options)
+        .map_err(|error| Failure::Library { files: files.clone(), error })?;
     for warning in &adapted.warnings {
-        reporter.message(&Message::of(&file, warning));
+        reporter.message(&Message::of(&files, warning));
     }
     output::write(&args.output, &adapted.component)?;
     reporter.verbose(|| {
-        let (size, filter) = (adapted.component.len(), &adapted.provenance.filter);
-        format!("adapted `{file}` ({} bytes, sha256 {}) into {size} bytes", filter.size, filter.sha256)
+        let Provenance { filters, plugins, .. } = &adapted.provenance;
+        let told = plugins.iter().zip(&files).filter_map(|(plugin, file)| {
+            let filter = filters.get(plugin.filter)?;
+            Some(format!("`{file}` ({} bytes, sha256 {})", filter.size, filter.sha256))
+        });
+        format!("adapted {} into {} bytes", told.collect::<Vec<_>>().join(", "), adapted.component.len())
     });
-    reporter.verbose(|| unimplemented(&filter));
+    reporter.verbose(|| unimplemented(&modules));
     Ok(Code::Done)
 }
 
-/// Which of the filter's host calls do nothing.
-fn unimplemented(filter: &[u8]) -> String {
-    let facts = proxy_wasm_adapter::inspect(filter).filter;
-    let names: Vec<String> =
-        facts.iter().flat_map(Filter::unimplemented).map(|call| format!("`{}`", call.name)).collect();
+/// Which of the filters' host calls do nothing.
+fn unimplemented(modules: &[Module]) -> String {
+    let mut names = Vec::new();
+    for module in modules {
+        let facts = proxy_wasm_adapter::inspect(&module.bytes).filters;
+        let calls = facts.iter().flat_map(Filter::unimplemented).map(|call| format!("`{}`", call.name));
+        names.extend(calls);
+    }
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     let names = if names.is_empty() { "none".into() } else { names.join(", ") };
     format!("host calls that return UNIMPLEMENTED: {names}")
 }

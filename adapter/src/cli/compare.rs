@@ -13,24 +13,26 @@ use proxy_wasm_adapter::is_component;
 use proxy_wasm_adapter::settings::Input;
 
 use super::failure::Failure;
+use super::input::{self, Given};
+use super::output;
 use super::plugin::Plugin;
 use super::report::Reporter;
-use super::{input, output};
 
 /// The exit codes: nothing differs, something does, there is no comparison.
 const SAME: u8 = 0;
 const DIFFERENT: u8 = 1;
 const NOT_RUN: u8 = 2;
 
-/// Run a filter on the real Envoy and, adapted, on another host, and say where they differ
+/// Run a filter, or a chain of filters, on the real Envoy and, adapted, on another host, and say where they differ
 ///
 /// Both get the same settings and the same requests; compared are responses, what the upstream and callout clusters got,
 /// the filter's log, and every call between host and filter with its arguments and results.
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub(super) struct Args {
-    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin
-    filter: PathBuf,
+    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin. Several are a chain
+    #[arg(required_unless_present = "settings", value_name = "FILTER")]
+    filters: Vec<PathBuf>,
 
     /// What to send, and how the upstream answers, in YAML; see the end
     #[arg(long, value_name = "FILE")]
@@ -154,7 +156,6 @@ fn as_json(report: &Report) -> String {
 }
 
 fn compare(args: Args) -> Result<Report, Failure> {
-    let file = input::shown(&args.filter);
     if let Some(html) = &args.html {
         if input::is_stdin(html) {
             return Err(Failure::Usage {
@@ -162,29 +163,29 @@ fn compare(args: Args) -> Result<Report, Failure> {
                 help: "Name a file for the page: `--html report.html`.".into(),
             });
         }
-        output::check(&args.filter, html)?;
-        output::check(&args.requests, html)?;
+        output::check(args.filters.iter().chain([&args.requests]).map(PathBuf::as_path), html)?;
     }
     let requests = read_requests(&args.requests)?;
-    let filter = input::read_module(&args.filter)?;
-    if is_component(&filter) {
+    let given = Given::read(args.filters, args.plugin.tracing())?;
+    if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
         return Err(Failure::Usage {
-            message: format!("`{file}` is a component, and Envoy runs filters"),
+            message: format!("`{}` is a component, and Envoy runs filters", input::shown(&component.path)),
             help: "Compare the filter that it was made from; `extract` gives it back.".into(),
         });
     }
     // Without a route of the user's own, the comparison's upstream is one.
     let mut below = Input::default();
     below.upstream = Some("http://127.0.0.1:1".into());
-    let options = input::options_over(&args.filter, &filter, args.plugin.tracing(), below)?;
+    let (modules, options) = given.options(below)?;
+    let files = input::names(&modules);
+    let filters = modules.into_iter().zip(&files);
     let host = match (args.host, args.endpoint) {
         (_, Some(url)) => Host::Endpoint(url),
         (Some(template), None) => Host::Command(template),
         (None, None) => Host::Embedded { program: program()? },
     };
     let comparison = Comparison {
-        file: file.clone(),
-        filter,
+        filters: filters.map(|(module, file)| compare::Filter { file: file.clone(), bytes: module.bytes }).collect(),
         options,
         requests,
         envoy: args.envoy.or_else(envoy_of_environment),
@@ -194,7 +195,7 @@ fn compare(args: Args) -> Result<Report, Failure> {
         upstream: args.upstream_listen,
     };
     compare::run(&comparison).map_err(|error| match error {
-        compare::Error::Adapt(error) => Failure::Library { file, error },
+        compare::Error::Adapt(error) => Failure::Library { files, error },
         error => Failure::Compare(error),
     })
 }

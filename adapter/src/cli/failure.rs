@@ -3,7 +3,7 @@
 use std::io;
 
 use proxy_wasm_adapter::error::{NotExtractable, Problem, Severity};
-use proxy_wasm_adapter::{Error, compare, serve, settings};
+use proxy_wasm_adapter::{Error, FilterProblem, compare, serve, settings};
 
 use super::exit::Code;
 
@@ -12,8 +12,8 @@ use super::exit::Code;
 pub(super) enum Failure {
     /// The command cannot be meant like this.
     Usage { message: String, help: String },
-    /// The library's error, about this file.
-    Library { file: String, error: Error },
+    /// The library's error, about these files.
+    Library { files: Vec<String>, error: Error },
     /// A file or stream cannot be read.
     Read { file: String, error: io::Error },
     /// A file or stream cannot be written.
@@ -35,8 +35,9 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// A problem of a filter, about this file.
-    pub(super) fn of(file: &str, problem: &Problem) -> Self {
+    /// A problem of one of the filters in these files.
+    pub(super) fn of(files: &[String], of: &FilterProblem) -> Self {
+        let (problem, file) = (&of.problem, files.get(of.plugin.unwrap_or(0)).map_or("the filter", String::as_str));
         Self { severity: problem.severity(), text: format!("`{file}` {problem}"), help: Some(problem.remedy()) }
     }
 
@@ -48,7 +49,18 @@ impl Message {
 impl Failure {
     /// The settings are wrong.
     pub(super) fn settings(problems: Vec<settings::Problem>) -> Self {
-        Self::Library { file: String::new(), error: Error::Settings(problems) }
+        Self::Library { files: Vec::new(), error: Error::Settings(problems) }
+    }
+
+    /// The filter in this file is wrong.
+    pub(super) fn filter(file: String, problems: Vec<Problem>) -> Self {
+        let problems = problems.into_iter().map(|problem| FilterProblem { plugin: None, problem });
+        Self::Library { files: vec![file], error: Error::Filter(problems.collect()) }
+    }
+
+    /// All of these, of which there is one at least.
+    pub(super) fn all(mut failures: Vec<Self>) -> Self {
+        if failures.len() == 1 { failures.swap_remove(0) } else { Self::Several(failures) }
     }
 
     pub(super) fn code(&self) -> Code {
@@ -72,16 +84,16 @@ impl Failure {
     pub(super) fn messages(&self) -> Vec<Message> {
         match self {
             Self::Usage { message, help } => vec![Message::error(message.clone(), help.clone())],
-            Self::Library { file, error: Error::Filter(problems) } => {
-                problems.iter().map(|problem| Message::of(file, problem)).collect()
+            Self::Library { files, error: Error::Filter(problems) } => {
+                problems.iter().map(|problem| Message::of(files, problem)).collect()
             }
             Self::Library { error: Error::Settings(problems), .. } => {
                 problems.iter().map(|problem| Message::error(problem.to_string(), problem.remedy())).collect()
             }
-            Self::Library { file, error: Error::Extract(problem) } => vec![extract(file, problem)],
-            Self::Library { file, error } => {
+            Self::Library { files, error: Error::Extract(problem) } => vec![extract(&files.join("`, `"), problem)],
+            Self::Library { files, error } => {
                 let help = "Report it, with the file and this message.".to_owned();
-                vec![Message::error(format!("{error} (with `{file}`)"), help)]
+                vec![Message::error(format!("{error} (with `{}`)", files.join("`, `")), help)]
             }
             Self::Read { file, error } => {
                 vec![Message::error(format!("cannot read `{file}`: {}", reason(error)), read_help(error))]
@@ -105,7 +117,7 @@ impl Failure {
 }
 
 fn extract(file: &str, problem: &NotExtractable) -> Message {
-    Message::error(format!("`{file}` {problem}"), problem.remedy().to_owned())
+    Message::error(format!("`{file}` {problem}"), problem.remedy())
 }
 
 fn read_help(error: &io::Error) -> String {

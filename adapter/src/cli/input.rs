@@ -1,14 +1,14 @@
-//! Reading files, or stdin.
+//! Reading filters, or stdin, and what is said of them.
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::settings::Input;
-use proxy_wasm_adapter::{Error, Options, assemble, check};
+use proxy_wasm_adapter::{Error, FilterProblem, Options, assemble, check};
 
-use super::failure::Failure;
+use super::failure::{Failure, reason};
 use super::plugin::Plugin;
 
 /// What messages call the file.
@@ -32,33 +32,89 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     result.map_err(|error| Failure::Read { file: shown(file), error })
 }
 
-/// A filter, and how to adapt it; what is wrong with either is said at once.
-pub(super) fn read_both(file: &Path, plugin: Plugin) -> Result<(Vec<u8>, Options), Failure> {
-    let filter = read_module(file)?;
-    options(file, &filter, plugin).map(|options| (filter, options))
-}
-
-/// How to adapt this filter; where that is wrong, also what is wrong with the filter.
-pub(super) fn options(file: &Path, filter: &[u8], plugin: Plugin) -> Result<Options, Failure> {
-    options_over(file, filter, plugin, Input::default())
-}
-
-/// The same; what the options do not say is taken from here.
-pub(super) fn options_over(file: &Path, filter: &[u8], plugin: Plugin, below: Input) -> Result<Options, Failure> {
-    let stubs = plugin.stubs_unknown_imports();
-    plugin.resolve(below).map_err(|failure| {
-        let mut problems = check(filter, stubs);
-        problems.retain(|problem| problem.severity() == Severity::Error);
-        if problems.is_empty() {
-            return failure;
-        }
-        Failure::Several(vec![Failure::Library { file: shown(file), error: Error::Filter(problems) }, failure])
-    })
-}
-
 /// The module in a file of WebAssembly's binary or text format.
 pub(super) fn read_module(file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = read(file)?;
-    let failed = |problem| Failure::Library { file: shown(file), error: Error::Filter(vec![problem]) };
+    let failed = |problem| Failure::filter(shown(file), vec![problem]);
     assemble(&bytes).map(std::borrow::Cow::into_owned).map_err(failed)
+}
+
+/// A file that a command was given, and what it holds.
+pub(super) struct Module {
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Module {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What messages call the files of these modules.
+pub(super) fn names(modules: &[Module]) -> Vec<String> {
+    modules.iter().map(|module| shown(&module.path)).collect()
+}
+
+/// Filters, or a component, and what was said of them, with nothing checked.
+pub(super) struct Given {
+    pub(super) modules: Vec<Module>,
+    plugin: Plugin,
+    input: Result<Input, Failure>,
+}
+
+impl Given {
+    /// Reads these files, or else those that the settings name.
+    pub(super) fn read(files: Vec<PathBuf>, plugin: Plugin) -> Result<Self, Failure> {
+        let input = plugin.input();
+        let (files, input) = match (files.is_empty(), input) {
+            (false, input) => (files, input),
+            (true, input) => {
+                let input = input?;
+                (input.filters().map_err(Failure::settings)?, Ok(input))
+            }
+        };
+        if files.iter().filter(|file| is_stdin(file)).count() > 1 {
+            return Err(Failure::Usage {
+                message: "more than one filter is to be read from stdin".into(),
+                help: "Name a file for all but one.".into(),
+            });
+        }
+        let (mut modules, mut failures) = (Vec::new(), Vec::new());
+        for path in files {
+            match read_module(&path) {
+                Ok(bytes) => modules.push(Module { path, bytes }),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if failures.is_empty() { Ok(Self { modules, plugin, input }) } else { Err(Failure::all(failures)) }
+    }
+
+    /// Whether options for adapting were given.
+    pub(super) fn has_options(&self) -> bool {
+        self.plugin.is_given()
+    }
+
+    /// The filters, and how to adapt them; what is not said of that is taken from `below`. What is wrong with either is told
+    /// at once.
+    pub(super) fn options(self, below: Input) -> Result<(Vec<Module>, Options), Failure> {
+        let Self { modules, plugin, input } = self;
+        let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
+        let resolve = |input: Input| input.over(below).resolve(modules.len(), &read).map_err(Failure::settings);
+        let options = input.and_then(resolve).and_then(|options| Ok(Options { shim: plugin.shim()?, ..options }));
+        match options {
+            Ok(options) => Ok((modules, options)),
+            Err(failure) => {
+                let problems = modules.iter().enumerate().flat_map(|(index, module)| {
+                    let mut problems = check(&module.bytes, plugin.stubs_unknown_imports());
+                    problems.retain(|problem| problem.severity() == Severity::Error);
+                    problems.into_iter().map(move |problem| FilterProblem { plugin: Some(index), problem })
+                });
+                let problems: Vec<_> = problems.collect();
+                let filters = (!problems.is_empty())
+                    .then(|| Failure::Library { files: names(&modules), error: Error::Filter(problems) });
+                Err(Failure::all(filters.into_iter().chain([failure]).collect()))
+            }
+        }
+    }
 }

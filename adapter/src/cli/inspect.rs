@@ -1,11 +1,13 @@
 //! `proxy-wasm-adapter inspect`
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::inspect::{AbiFacts, Filter, Inspection};
 use proxy_wasm_adapter::provenance::Provenance;
+use proxy_wasm_adapter::settings::ShownPlugin;
 
 use super::exit::Code;
 use super::failure::Failure;
@@ -47,15 +49,17 @@ fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::
     if let Some(adapted) = &inspection.adapted {
         provenance(out, adapted)?;
     }
-    if let Some(facts) = &inspection.filter {
-        filter(out, facts)?;
+    for (index, facts) in inspection.filters.iter().enumerate() {
+        let number = if inspection.filters.len() > 1 { format!(" {}", index + 1) } else { String::new() };
+        filter(out, &number, facts)?;
     }
     for problem in &inspection.problems {
+        let it = problem.filter.map_or_else(|| "it".into(), |filter| format!("filter {}", filter + 1));
         let severity = match problem.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        writeln!(out, "\n{severity}: it {}\n  help: {}", problem.message, problem.remedy)?;
+        writeln!(out, "\n{severity}: {it} {}\n  help: {}", problem.message, problem.remedy)?;
     }
     verdict(out, inspection)
 }
@@ -68,7 +72,8 @@ fn verdict(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
         (1, _) => "it cannot be adapted: 1 error".into(),
         (errors, _) => format!("it cannot be adapted: {errors} errors"),
     };
-    let unimplemented = match inspection.filter.as_ref().map_or(0, |filter| filter.unimplemented().count()) {
+    let calls = inspection.filters.iter().flat_map(Filter::unimplemented).map(|call| &call.name);
+    let unimplemented = match calls.collect::<HashSet<_>>().len() {
         0 => String::new(),
         1 => "; 1 of the host calls that it imports returns UNIMPLEMENTED".into(),
         count => format!("; {count} of the host calls that it imports return UNIMPLEMENTED"),
@@ -103,22 +108,39 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     row(out, "shim", [format!("sha256 {}", adapted.shim_sha256)])?;
     row(out, "traces calls", adapted.trace.then(|| "yes".to_owned()))?;
     row(out, "bridge", [adapted.bridge.name().to_owned()])?;
-    row(out, "plugin name", [format!("{:?}", settings.plugin_name)])?;
+    if let [only] = adapted.plugins.as_slice() {
+        plugin(out, "plugin name", &only.settings)?;
+    }
+    row(out, "properties", settings.properties.iter().map(|(path, value)| format!("{path} = {value}")))?;
+    row(out, "from headers", settings.property_headers.iter().map(|(path, header)| format!("{path} = {header}")))?;
+    row(out, "upstream", settings.upstream.clone())?;
+    row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
+    row(out, "clusters", settings.clusters.iter().map(|(name, url)| format!("{name} = {url}")))?;
+    if adapted.plugins.len() > 1 {
+        for (index, record) in adapted.plugins.iter().enumerate() {
+            writeln!(out, "\nplugin {}", index + 1)?;
+            row(out, "filter", [(record.filter + 1).to_string()])?;
+            row(out, "VM", [(record.vm + 1).to_string()])?;
+            plugin(out, "name", &record.settings)?;
+        }
+    }
+    Ok(())
+}
+
+/// `name` is what its name is called.
+fn plugin(out: &mut String, name: &str, settings: &ShownPlugin) -> std::fmt::Result {
+    row(out, name, [format!("{:?}", settings.name)])?;
     row(out, "root id", [format!("{:?}", settings.root_id)])?;
     row(out, "vm id", [format!("{:?}", settings.vm_id)])?;
     row(out, "configuration", [settings.configuration.to_string()])?;
     row(out, "vm configuration", [settings.vm_configuration.to_string()])?;
     row(out, "environment", settings.environment.iter().map(|(key, value)| format!("{key}={value}")))?;
-    row(out, "log level", [settings.log_level.clone()])?;
-    row(out, "properties", settings.properties.iter().map(|(path, value)| format!("{path} = {value}")))?;
-    row(out, "from headers", settings.property_headers.iter().map(|(path, header)| format!("{path} = {header}")))?;
-    row(out, "upstream", settings.upstream.clone())?;
-    row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
-    row(out, "clusters", settings.clusters.iter().map(|(name, url)| format!("{name} = {url}")))
+    row(out, "log level", [settings.log_level.clone()])
 }
 
-fn filter(out: &mut String, filter: &Filter) -> std::fmt::Result {
-    writeln!(out, "\nfilter")?;
+/// `number` tells it from others.
+fn filter(out: &mut String, number: &str, filter: &Filter) -> std::fmt::Result {
+    writeln!(out, "\nfilter{number}")?;
     row(out, "size", [format!("{} bytes", filter.size)])?;
     row(out, "sha256", [filter.sha256.clone()])?;
     row(out, "ABI", [abi(&filter.abi)])?;

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::input::is_stdin;
 
 /// Refuses an output that is the input, and a terminal, before any work is done.
-pub(super) fn check(input: &Path, output: &Path) -> Result<(), Failure> {
+pub(super) fn check<'a>(inputs: impl IntoIterator<Item = &'a Path>, output: &Path) -> Result<(), Failure> {
     if output.as_os_str() == "-" {
         if io::stdout().is_terminal() {
             return Err(Failure::Usage {
@@ -18,9 +18,11 @@ pub(super) fn check(input: &Path, output: &Path) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let same = !is_stdin(input)
-        && matches!((fs::canonicalize(input), fs::canonicalize(output)), (Ok(input), Ok(output)) if input == output);
-    if same {
+    let is_output = |input: &Path| {
+        !is_stdin(input)
+            && matches!((fs::canonicalize(input), fs::canonicalize(output)), (Ok(input), Ok(output)) if input == output)
+    };
+    if inputs.into_iter().any(is_output) {
         return Err(Failure::Usage {
             message: format!("the output `{}` is the input", output.display()),
             help: "Name another file with `-o`.".into(),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use proxy_wasm_abi::settings::GrpcTransport;
-use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
@@ -44,7 +43,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   foreign_functions = ["compress"]
 "#;
 
-/// How to adapt a filter.
+/// How to adapt filters.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 #[group(skip)]
 pub(super) struct Plugin {
@@ -201,33 +200,35 @@ impl Plugin {
         self.stub_unknown_imports
     }
 
-    /// What they come to, with the files that they name; what they do not say is taken from `below`.
-    pub(super) fn resolve(self, below: Input) -> Result<Options, Failure> {
+    /// The shim that they choose.
+    pub(super) fn shim(&self) -> Result<Shim, Failure> {
         let flavour = if self.trace { Flavour::Tracing } else { Flavour::Plain };
-        let shim = match &self.shim {
-            Some(file) => Shim::from_bytes(flavour, input::read(file)?),
-            None => Shim::built_in(flavour),
-        };
-        let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
-        let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
-        let mut options = self.input().over(file).over(below).resolve(&read).map_err(Failure::settings)?;
-        options.shim = shim;
-        Ok(options)
+        match &self.shim {
+            Some(file) => Ok(Shim::from_bytes(flavour, input::read(file)?)),
+            None => Ok(Shim::built_in(flavour)),
+        }
     }
 
-    fn input(self) -> Input {
+    /// What they and the settings file say.
+    pub(super) fn input(&self) -> Result<Input, Failure> {
+        let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
+        Ok(self.clone().own().over(file))
+    }
+
+    fn own(self) -> Input {
         let source = |text: Option<String>, file: Option<PathBuf>| {
             text.map(|text| Source::Bytes(text.into_bytes())).or(file.map(Source::File))
         };
         let mut input = Input::default();
-        input.plugin_name = self.plugin_name;
-        input.root_id = self.root_id;
-        input.vm_id = self.vm_id;
-        input.configuration = source(self.config_text, self.config);
-        input.vm_configuration = source(self.vm_config_text, self.vm_config);
-        input.environment = self.env;
-        input.log_level = self.log_level;
-        input.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
+        let plugin = &mut input.plugin;
+        plugin.name = self.plugin_name;
+        plugin.root_id = self.root_id;
+        plugin.vm_id = self.vm_id;
+        plugin.configuration = source(self.config_text, self.config);
+        plugin.vm_configuration = source(self.vm_config_text, self.vm_config);
+        plugin.environment = self.env;
+        plugin.log_level = self.log_level;
+        plugin.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
         input.properties = self.property.into_iter().map(|(path, value)| (path, Value::Text(value))).collect();
         input.property_headers = self.property_header;
         input.upstream = self.upstream;
@@ -272,6 +273,6 @@ mod tests {
     fn settings_file_of_the_help_is_right() {
         let (_, text) = SETTINGS_FILE.split_once('\n').unwrap();
         let input = settings::parse("help", text).unwrap();
-        input.resolve(&|_| Ok(Vec::new())).unwrap();
+        input.resolve(1, &|_| Ok(Vec::new())).unwrap();
     }
 }

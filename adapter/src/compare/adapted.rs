@@ -32,7 +32,7 @@ pub enum Host {
     },
     /// A command with `{component}`, and `{address}` or `{port}`, or with an address of its own.
     Command(String),
-    /// What runs there already, with a component of the same filter.
+    /// What runs there already, with a component of the same filters.
     Endpoint(String),
 }
 
@@ -41,7 +41,7 @@ impl Host {
     pub(super) async fn start(
         &self,
         component: &[u8],
-        plugin: &Plugin,
+        plugins: &[Plugin],
         directory: &Arc<TempDir>,
         cpu_timeout: Duration,
         patience: Duration,
@@ -68,7 +68,7 @@ impl Host {
         let failed = |source| Error::Start { command: shown, source };
         let process = Process::start(command, &directory.path().join("host.log")).map_err(failed)?;
         let side = Side { name, command: Some(process.command.clone()) };
-        let lines = ShimLines::new(plugin);
+        let lines = ShimLines::new(plugins);
         wait(side, process, lines, address, directory, patience).await
     }
 }

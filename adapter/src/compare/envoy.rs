@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::Filter;
 use super::error::Error;
 use super::http1::{self, Reader};
 use super::message::Message;
@@ -69,18 +70,22 @@ impl Envoy {
         format!("Envoy {}", self.version)
     }
 
-    /// Starts it with this filter before the router.
+    /// Starts it with these filters before the router.
     pub(super) async fn start(
         &self,
-        filter: &[u8],
+        filters: &[Filter],
         settings: &Settings,
         directory: &Arc<TempDir>,
         patience: Duration,
     ) -> Result<Started, Error> {
         let machine = |source| Error::Machine { doing: "write a file for Envoy", source };
         let file = |name: &str| directory.path().join(name);
-        std::fs::write(file("filter.wasm"), filter).map_err(machine)?;
-        let configuration = configuration::of(settings, &file("filter.wasm"));
+        let mut files = Vec::new();
+        for (index, filter) in filters.iter().enumerate() {
+            files.push(file(&format!("filter-{}.wasm", index + 1)));
+            std::fs::write(&files[index], filter).map_err(machine)?;
+        }
+        let configuration = configuration::of(settings, &files);
         std::fs::write(file("envoy.json"), configuration.to_string()).map_err(machine)?;
 
         let mark = mark(directory.path());
@@ -91,7 +96,7 @@ impl Envoy {
         let failed = |source| Error::Start { command: self.path.display().to_string(), source };
         let process = Process::start(command, &file("envoy.log")).map_err(failed)?;
         let side = Side { name: self.name(), command: Some(process.command.clone()) };
-        let lines = EnvoyLines::new(&settings.plugin, mark);
+        let lines = EnvoyLines::new(&settings.plugins, mark);
         self.wait(side, process, lines, directory, patience).await
     }
 

@@ -40,25 +40,31 @@ pub(super) struct Found {
 
 /// Asks both sides all that the request file says, as far as they run.
 pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [Started; 2]) -> Result<Found, Error> {
-    let facts = Facts::read(&comparison.filter).unwrap_or_default();
-    let last_callback = LAST_CALLBACKS.into_iter().find(|name| facts.exported_function(name).is_some());
+    let ends = ends(&comparison.filters);
     match started {
-        [Started::Running(envoy), Started::Running(here)] => {
-            ask(comparison, origins, [envoy, here], last_callback).await
-        }
-        started => refused(started, last_callback).await,
+        [Started::Running(envoy), Started::Running(here)] => ask(comparison, origins, [envoy, here], &ends).await,
+        started => refused(started, &ends).await,
     }
 }
 
+/// The callbacks by which streams end; none where a filter has none, so that it can't be told.
+fn ends(filters: &[super::Filter]) -> Vec<&'static str> {
+    let last = |filter: &super::Filter| {
+        let facts = Facts::read(&filter.bytes).unwrap_or_default();
+        LAST_CALLBACKS.into_iter().find(|name| facts.exported_function(name).is_some())
+    };
+    filters.iter().map(last).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
 /// At least one side runs no such plugin.
-async fn refused(started: [Started; 2], last_callback: Option<&str>) -> Result<Found, Error> {
+async fn refused(started: [Started; 2], ends: &[&str]) -> Result<Found, Error> {
     let mut parts = Vec::new();
     for started in started {
         parts.push(match started {
             Started::Refused { side, words, lines } => (side, Err(words), lines),
             Started::Running(mut running) => {
                 let mut lines = Vec::new();
-                running.settle(&mut lines, last_callback).await.map_err(unreadable)?;
+                running.settle(&mut lines, ends).await.map_err(unreadable)?;
                 (running.side, Ok(()), lines)
             }
         });
@@ -92,11 +98,11 @@ async fn ask(
     comparison: &Comparison,
     origins: &Origins,
     mut sides: [Box<Running>; 2],
-    last_callback: Option<&str>,
+    ends: &[&str],
 ) -> Result<Found, Error> {
     let mut start = [Vec::new(), Vec::new()];
     for (side, lines) in sides.iter_mut().zip(&mut start) {
-        side.settle(lines, last_callback).await.map_err(unreadable)?;
+        side.settle(lines, ends).await.map_err(unreadable)?;
     }
     let mut found = Found {
         sides: [sides[0].side.clone(), sides[1].side.clone()],
@@ -112,25 +118,25 @@ async fn ask(
     for (index, request) in comparison.requests.requests.iter().enumerate() {
         let mut both = [Seen::default(), Seen::default()];
         for (which, side) in sides.iter_mut().enumerate() {
-            both[which] = one(comparison, origins, request, side, last_callback).await?;
+            both[which] = one(comparison, origins, request, side, ends).await?;
             found.take_start(which, &mut both[which].lines);
         }
         let hangs = both.iter().any(|seen| seen.hangs);
         found.requests.push(both);
-        let mut ends = Vec::new();
+        let mut told = Vec::new();
         for side in &mut sides {
-            ends.extend(side.ended().map(|how| format!("{} {how}", side.side.name)));
+            told.extend(side.ended().map(|how| format!("{} {how}", side.side.name)));
         }
         if hangs {
-            ends.push("the filter did not return".into());
+            told.push("the filter did not return".into());
         }
-        if !ends.is_empty() {
+        if !told.is_empty() {
             let left = match count - index - 1 {
                 0 => String::new(),
                 1 => "; the request after it was not sent".into(),
                 left => format!("; the {left} requests after it were not sent"),
             };
-            found.notes.push(format!("In `{}` {}{left}.", request.name, ends.join(", ")));
+            found.notes.push(format!("In `{}` {}{left}.", request.name, told.join(", ")));
             break;
         }
     }
@@ -143,7 +149,7 @@ async fn one(
     origins: &Origins,
     request: &Request,
     side: &mut Running,
-    last_callback: Option<&str>,
+    ends: &[&str],
 ) -> Result<Seen, Error> {
     origins.behave(Some(request), &comparison.requests)?;
     let host = origins.upstream.address.to_string();
@@ -153,7 +159,7 @@ async fn one(
         () = side.watch() => Message::default(),
     };
     let mut lines = Vec::new();
-    side.settle(&mut lines, last_callback).await.map_err(unreadable)?;
+    side.settle(&mut lines, ends).await.map_err(unreadable)?;
     let (upstream, clusters) = origins.requests().await;
     let given_up = matches!(response.end, End::TimedOut(_)) || side.ended().is_some();
     let hangs = given_up && trace::runs(&lines);
@@ -217,13 +223,14 @@ impl Found {
             self.notes.push("Properties that the settings name are told to the component only.".into());
         }
         let [envoy, here] = self.sides;
+        let filter = |filter: &super::Filter| Filter {
+            file: filter.file.clone(),
+            sha256: sha256(&filter.bytes),
+            bytes: filter.bytes.len(),
+        };
         Report {
             version: VERSION,
-            filter: Filter {
-                file: comparison.file.clone(),
-                sha256: sha256(&comparison.filter),
-                bytes: comparison.filter.len(),
-            },
+            filters: comparison.filters.iter().map(filter).collect(),
             envoy,
             here,
             same: parts.iter().all(|part| part.same),

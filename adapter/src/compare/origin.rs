@@ -55,7 +55,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Origin {
     /// Takes a port; connections are taken from the first call of [`behave`](Self::behave) on.
     pub(super) fn new(address: SocketAddr) -> io::Result<Self> {
+        // Only now may others of ours have the port, too: asked for any port, the system would give one that they have.
         let port = socket(address)?;
+        #[cfg(unix)]
+        port.set_reuseport(true)?;
         let address = port.local_addr()?;
         Ok(Self { address, shared: Arc::default(), _port: port, accepting: Mutex::default() })
     }
@@ -71,7 +74,7 @@ impl Origin {
         if answer.fail == Some(Fail::Refuse) {
             *accepting = None;
         } else if accepting.is_none() {
-            let listener = socket(self.address)?.listen(128)?;
+            let listener = shared_socket(self.address)?.listen(128)?;
             let mut tasks = JoinSet::new();
             tasks.spawn(accept(listener, self.shared.clone()));
             *accepting = Some(tasks);
@@ -98,13 +101,24 @@ impl Origin {
     }
 }
 
-/// A socket of this address; others of ours may have it too.
+/// A socket of this address.
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = new_socket(address)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// A socket of this address, which others of ours have, too.
+fn shared_socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = new_socket(address)?;
     #[cfg(unix)]
     socket.set_reuseport(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
 }
 
 /// Takes connections until it is dropped, and they with it.

@@ -82,13 +82,18 @@ impl std::fmt::Display for Trace {
     }
 }
 
-/// What stands before the text of a log record: these words, those that are not empty.
-fn prefixes(plugin: &Plugin) -> Vec<String> {
+/// What stands before the text of a log record of these plugins.
+fn prefixes(plugins: &[Plugin]) -> Vec<String> {
+    plugins.iter().flat_map(prefixes_of).collect()
+}
+
+/// These words, those that are not empty.
+fn prefixes_of(plugin: &Plugin) -> [String; 4] {
     let join = |parts: &[&String]| -> String {
         parts.iter().filter(|part| !part.is_empty()).map(|part| format!(" {part}")).collect()
     };
     // Envoy has the plugin's name in records of streams, and not in others.
-    vec![
+    [
         join(&[&plugin.name, &plugin.root_id, &plugin.vm_id]),
         join(&[&plugin.root_id, &plugin.vm_id]),
         join(&[&plugin.vm_id]),

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 pub use terminal::{Style, terminal};
 
-/// A comparison of one filter on two sides.
+/// A comparison of one filter, or of a chain, on two sides.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Version of this format.
     pub version: u32,
-    /// What was compared.
-    pub filter: Filter,
+    /// What was compared, in the order in which requests pass it.
+    pub filters: Vec<Filter>,
     /// Envoy.
     pub envoy: Side,
     /// The other side: the adapted component on a host.
@@ -27,7 +27,7 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// The filter that was compared.
+/// A filter that was compared.
 #[derive(Clone, Debug, Serialize)]
 pub struct Filter {
     /// The file's name as it was given.

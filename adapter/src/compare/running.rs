@@ -84,8 +84,8 @@ impl Running {
         }
     }
 
-    /// Adds what is written until all that is expected is there: every stream's last callback, if the filter has one.
-    pub(super) async fn settle(&mut self, lines: &mut Vec<Line>, last_callback: Option<&str>) -> io::Result<()> {
+    /// Adds what is written until all that is expected is there: of every stream, one of the callbacks that end it.
+    pub(super) async fn settle(&mut self, lines: &mut Vec<Line>, ends: &[&str]) -> io::Result<()> {
         let begin = Instant::now();
         let mut changed = begin;
         loop {
@@ -95,9 +95,7 @@ impl Running {
                 lines.extend(more);
             }
             let quiet = changed.elapsed() >= QUIET;
-            if quiet
-                && (trace::is_settled(lines, last_callback) || begin.elapsed() >= PATIENCE || self.ended().is_some())
-            {
+            if quiet && (trace::is_settled(lines, ends) || begin.elapsed() >= PATIENCE || self.ended().is_some()) {
                 return Ok(());
             }
             tokio::time::sleep(GLANCE).await;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use proxy_wasm_abi::callbacks::{CALLBACKS, Family};
+
 use super::output::{Line, Step, Trace};
 
 /// A line of a trace and where it stands.
@@ -46,6 +48,12 @@ fn is_start(trace: &Trace) -> bool {
     START.contains(&name)
         || ALLOCATORS.contains(&name)
         || (name == "proxy_on_context_create" && trace.values.ends_with(", 0"))
+}
+
+/// Whether it is a callback that only streams get.
+fn is_of_stream(trace: &Trace) -> bool {
+    let of_family = |name: &str| CALLBACKS.iter().any(|known| known.name == name && known.family == Family::Http);
+    of_family(&trace.name) || (trace.name == "proxy_on_context_create" && !is_start(trace))
 }
 
 /// How many of these lines come from the start of a plugin: all up to the first callback that does not.
@@ -164,8 +172,9 @@ pub(super) fn runs(lines: &[Line]) -> bool {
     calls(lines, true).iter().any(|call| matches!(call.line, CallLine::Runs(_)))
 }
 
-/// Whether all is over that these lines tell of: no call runs, and every stream's last callback has returned.
-pub(super) fn is_settled(lines: &[Line], last_callback: Option<&str>) -> bool {
+/// Whether all is over that these lines tell of: no call runs, and of every stream, one of the callbacks that end it has
+/// returned. Contexts of several virtual machines may have the same id; their streams end together.
+pub(super) fn is_settled(lines: &[Line], ends: &[&str]) -> bool {
     let mut open = BTreeSet::new();
     let mut depth = 0_usize;
     for line in lines {
@@ -181,9 +190,9 @@ pub(super) fn is_settled(lines: &[Line], last_callback: Option<&str>) -> bool {
             Step::FilterReturns | Step::HostReturns => depth = depth.saturating_sub(1),
         }
         let Some(id) = context(trace).filter(|id| *id > 1 && trace.step == Step::CallFilter) else { continue };
-        if Some(trace.name.as_str()) == last_callback {
+        if ends.contains(&trace.name.as_str()) {
             open.remove(&id);
-        } else if trace.name.starts_with("proxy_on_") && !is_start(trace) && last_callback.is_some() {
+        } else if !ends.is_empty() && is_of_stream(trace) {
             open.insert(id);
         }
     }
@@ -263,11 +272,11 @@ mod tests {
     #[test]
     fn streams_settle_with_their_last_callback() {
         let mut lines = lines("> proxy_on_request_headers 2, 1, 1\n< proxy_on_request_headers 0");
-        assert!(!is_settled(&lines, Some("proxy_on_done")));
-        assert!(is_settled(&lines, None));
+        assert!(!is_settled(&lines, &["proxy_on_done"]));
+        assert!(is_settled(&lines, &[]));
         lines.extend(self::lines("> proxy_on_done 2"));
-        assert!(!is_settled(&lines, Some("proxy_on_done")));
+        assert!(!is_settled(&lines, &["proxy_on_done"]));
         lines.extend(self::lines("< proxy_on_done 1"));
-        assert!(is_settled(&lines, Some("proxy_on_done")));
+        assert!(is_settled(&lines, &["proxy_on_done"]));
     }
 }

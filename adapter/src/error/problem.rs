@@ -124,6 +124,13 @@ pub enum Problem {
         /// The signatures that the ABI gives it.
         expected: Vec<Signature>,
     },
+    /// Its plugin has the name of another.
+    SameName {
+        /// The name.
+        name: String,
+        /// The number of the first plugin with it, counted from 1.
+        first: usize,
+    },
 }
 
 /// A function that a filter imports.
@@ -157,7 +164,9 @@ impl Problem {
     /// How much it weighs.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::LargeTable { .. } | Self::NoHttpCallback | Self::SeveralMarkers { .. } => Severity::Warning,
+            Self::LargeTable { .. } | Self::NoHttpCallback | Self::SeveralMarkers { .. } | Self::SameName { .. } => {
+                Severity::Warning
+            }
             _ => Severity::Error,
         }
     }
@@ -190,6 +199,7 @@ impl Problem {
             Self::LargeTable { .. } => "large-table",
             Self::NoAllocator => "no-allocator",
             Self::ExportSignature { .. } => "export-signature",
+            Self::SameName { .. } => "same-name",
         }
     }
 
@@ -247,6 +257,7 @@ impl Problem {
                      `-O pooling-allocator=n`."
                 )
             }
+            Self::SameName { .. } => "Give each plugin a name of its own, so that log lines tell which one wrote them.".into(),
             Self::NoAllocator => {
                 "Export `proxy_on_memory_allocate` or `malloc`, as the proxy-wasm SDKs do.".into()
             }
@@ -332,6 +343,7 @@ impl fmt::Display for Problem {
                 }
                 write!(f, " in the ABI")
             }
+            Self::SameName { name, first } => write!(f, "runs under the plugin name `{name}`, as plugin {first} does"),
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Host {
     pub(super) gate: Gate,
     pub(super) nesting: Arc<Nesting>,
     pub(super) max_nesting: u32,
+    /// What messages call the plugins.
     pub(super) plugin: String,
     /// It was told to end.
     pub(super) draining: AtomicBool,
@@ -75,7 +76,7 @@ impl Host {
             None => {
                 ending.wait().await;
                 if ending.is_return() {
-                    tracing::error!("503: `{}` returned without a response", self.plugin);
+                    tracing::error!("503: {} returned without a response", self.plugin);
                 }
                 Ok(empty(StatusCode::SERVICE_UNAVAILABLE))
             }
@@ -126,8 +127,7 @@ impl Host {
                 let _ = end.send(End::Returned);
             }
             Err(error) => {
-                tracing::error!("{}", self.pool.report(&error));
-                self.pool.fail(instance.loaded);
+                self.pool.trapped(instance.loaded, &error);
                 let _ = end.send(End::Trapped(Box::new(Remains { _instance: instance, _turn: turn })));
             }
         }
@@ -137,11 +137,11 @@ impl Host {
     fn unavailable(&self, failure: &Failure) {
         let plugin = &self.plugin;
         match failure {
-            Failure::Instantiate(error) => tracing::error!("503: cannot instantiate `{plugin}`: {error:#}"),
-            Failure::Refused(reason) => tracing::error!("503: `{plugin}` cannot start: {reason}"),
-            Failure::Failed => tracing::debug!("503: `{plugin}` failed before"),
+            Failure::Instantiate(error) => tracing::error!("503: cannot instantiate {plugin}: {error:#}"),
+            Failure::Refused(reason) => tracing::error!("503: {plugin} cannot start: {reason}"),
+            Failure::Failed => tracing::debug!("503: {plugin} failed before"),
             Failure::Trapped(error) => {
-                tracing::error!("503: `{plugin}` cannot start: {}", self.pool.report(error));
+                tracing::error!("503: {plugin} cannot start: {}", self.pool.report(error));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One running component, from its start to its last request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -29,8 +30,6 @@ pub(super) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 /// What every instance is made with.
 pub(super) struct Recipe {
-    /// What messages call the plugin.
-    pub(super) plugin: String,
     pub(super) program: Program,
     pub(super) client: Arc<Client>,
     pub(super) output: Output,
@@ -45,7 +44,7 @@ pub(super) struct Recipe {
 impl Recipe {
     /// What an error of an instance tells.
     pub(super) fn report(&self, error: &wasmtime::Error) -> Report {
-        Report::new(&self.plugin, &self.program.callbacks, error)
+        Report::new(&self.program.filters, error)
     }
 }
 
@@ -89,17 +88,23 @@ pub(super) struct Instance {
     pub(super) unfinished: bool,
     /// When it was made.
     pub(super) loaded: Instant,
-    /// Requests pass it without the filter.
-    pub(super) bypasses: bool,
+    /// The virtual machines whose plugins requests pass by.
+    pub(super) bypassed: BTreeSet<u32>,
     /// What it adds to the metrics.
     stats: Option<Share>,
 }
 
 impl Instance {
-    /// Instantiates the component and starts its plugin, for a request of this depth.
-    pub(super) async fn new(recipe: &Recipe, depth: u32) -> Result<Self, Failure> {
+    /// Instantiates the component and starts its plugins, save those of these virtual machines, for a request
+    /// of this depth.
+    pub(super) async fn new(recipe: &Recipe, bypassed: BTreeSet<u32>, depth: u32) -> Result<Self, Failure> {
         let mut instance = Self::unstarted(recipe).await?;
         instance.store.data_mut().set_depth(depth);
+        for vm in &bypassed {
+            let bypass = recipe.program.plugin.bypass(&mut instance.store, &instance.instance, *vm);
+            instance.meter.run(bypass).await.map_err(Failure::Trapped)?;
+        }
+        instance.bypassed = bypassed;
         let start = instance.plugin.start(&mut instance.store);
         let result = instance.meter.run(start).await;
         instance.flush();
@@ -110,18 +115,6 @@ impl Instance {
             instance.collect().await.map_err(Failure::Trapped)?;
         }
         instance.store.data_mut().set_depth(0);
-        Ok(instance)
-    }
-
-    /// Instantiates the component for requests that pass without the filter.
-    pub(super) async fn bypassing(recipe: &Recipe) -> Result<Self, Failure> {
-        let mut instance = Self::unstarted(recipe).await?;
-        let exports = &recipe.program.plugin;
-        let bypass = exports.bypass(&mut instance.store, &instance.instance);
-        let result = instance.meter.run(bypass).await;
-        instance.flush();
-        result.map_err(Failure::Trapped)?;
-        instance.bypasses = true;
         Ok(instance)
     }
 
@@ -152,7 +145,7 @@ impl Instance {
             wake: None,
             unfinished: false,
             loaded: Instant::now(),
-            bypasses: false,
+            bypassed: BTreeSet::new(),
             stats,
         })
     }
@@ -177,7 +170,7 @@ impl Instance {
 
     /// Whether it is to be tended between requests.
     pub(super) fn has_upkeep(&self) -> bool {
-        !self.bypasses && self.plugin.acts_between_requests()
+        self.plugin.acts_between_requests()
     }
 
     /// Lets the plugin do what is due between requests.

@@ -57,9 +57,9 @@ impl Server {
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
             return Err(Error::NoBypass);
         }
+        let plugin = program.filters.plugins(None);
         let stats = options.admin.is_some().then(Arc::<Stats>::default);
         let recipe = Recipe {
-            plugin: options.plugin_name.clone(),
             program,
             client: Arc::new(client),
             output,
@@ -75,7 +75,7 @@ impl Server {
             gate: Gate::new(options.max_concurrency, options.max_queue),
             nesting,
             max_nesting: options.max_nesting,
-            plugin: options.plugin_name.clone(),
+            plugin,
             draining: AtomicBool::new(false),
         });
 

@@ -31,6 +31,7 @@
 //! | `request` | the request's body, and one that is left unread |
 //! | `body` | the response's body: ended, cut off or reset |
 //! | `outgoing` | requests to upstreams, over pooled connections |
+//! | `filters` | the filters in a component, and what messages call their plugins |
 //! | `trap` | what a trap says about the filter |
 //! | `logs` | what a component writes to its stdout and stderr |
 //! | `listen` | connections, and the end of them |
@@ -51,6 +52,7 @@ mod body;
 mod error;
 mod exchange;
 mod fields;
+mod filters;
 mod gate;
 mod instance;
 mod listen;

@@ -70,10 +70,6 @@ pub struct Options {
     /// PEM file of certificate authorities to trust for upstreams, on top of the public ones
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
-
-    /// What messages call the plugin.
-    #[arg(skip = String::from("plugin"))]
-    pub plugin_name: String,
 }
 
 impl Default for Options {
@@ -92,7 +88,6 @@ impl Default for Options {
             shutdown_grace: Duration::from_secs(30),
             upstream_h2c: Vec::new(),
             upstream_ca: None,
-            plugin_name: String::from("plugin"),
         }
     }
 }

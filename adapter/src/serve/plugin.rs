@@ -81,7 +81,7 @@ impl Exports {
         }
     }
 
-    /// Whether requests can pass the component without its filter.
+    /// Whether requests can pass by plugins that failed.
     pub(super) fn can_bypass(&self) -> bool {
         self.bypass.is_some()
     }
@@ -95,14 +95,15 @@ impl Exports {
         })
     }
 
-    /// Lets requests pass without the filter.
+    /// Lets requests pass by the plugins of a virtual machine.
     pub(super) async fn bypass<T: Send + 'static>(
         &self,
         store: &mut Store<T>,
         instance: &Instance,
+        vm: u32,
     ) -> wasmtime::Result<()> {
-        match function::<T, (), ()>(self.bypass.as_ref(), store, instance)? {
-            Some(bypass) => bypass.call_async(store, ()).await,
+        match function::<T, (u32,), ()>(self.bypass.as_ref(), store, instance)? {
+            Some(bypass) => bypass.call_async(store, (vm,)).await,
             None => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! Idle instances, ready for the next request, and what they do meanwhile: ticks, the answers to callouts, queues.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,7 @@ impl Pool {
     pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy) -> Result<Self, Error> {
         let (earlier, tended) = (Notify::new(), Notify::new());
         let pool = Self { recipe, max_reuse, policy, resting: Mutex::default(), earlier, tended };
-        let first = Instance::new(&pool.recipe, 0).await.map_err(|failure| match failure {
+        let first = Instance::new(&pool.recipe, BTreeSet::new(), 0).await.map_err(|failure| match failure {
             Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
             Failure::Refused(reason) => Error::Refused { reason },
             Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
@@ -99,37 +99,43 @@ impl Pool {
             return Ok(instance);
         }
         match service {
-            Service::Bypass => Instance::bypassing(&self.recipe).await,
-            Service::Filter => self.make(depth).await,
+            Service::Instance => self.make(depth).await,
             Service::Present | Service::Nothing => Err(Failure::Failed),
         }
     }
 
     async fn make(&self, depth: u32) -> Result<Instance, Failure> {
         let now = Instant::now();
-        let made = Instance::new(&self.recipe, depth).await;
-        if made.is_err() {
-            self.fail(now);
+        let made = Instance::new(&self.recipe, self.policy.bypassed(), depth).await;
+        match &made {
+            Ok(_) => {}
+            Err(Failure::Trapped(error)) => self.fail(now, self.report(error).vm),
+            Err(_) => self.fail(now, self.recipe.program.filters.only_vm()),
         }
         made
     }
 
-    /// An instance failed that was made then.
-    pub(super) fn fail(&self, loaded: Instant) {
-        self.policy.fail(loaded);
-        if self.policy.has_given_up() {
-            let mut resting = self.resting();
-            let (kept, dropped) = resting.idle.drain(..).partition(|idle: &Idle| idle.instance.bypasses);
-            resting.idle = kept;
-            // Dropping takes a while: not under the lock.
-            drop(resting);
-            let _: VecDeque<Idle> = dropped;
-        }
+    /// An instance trapped that was made then.
+    pub(super) fn trapped(&self, loaded: Instant, error: &wasmtime::Error) {
+        let report = self.report(error);
+        tracing::error!("{report}");
+        self.fail(loaded, report.vm);
+    }
+
+    /// An instance failed that was made then, by this virtual machine if that is known.
+    fn fail(&self, loaded: Instant, vm: Option<u32>) {
+        self.policy.fail(loaded, vm, &self.recipe.program.filters.plugins(vm));
+        let mut resting = self.resting();
+        let (kept, dropped) = resting.idle.drain(..).partition(|idle: &Idle| self.is_wanted(&idle.instance));
+        resting.idle = kept;
+        // Dropping takes a while: not under the lock.
+        drop(resting);
+        let _: VecDeque<Idle> = dropped;
     }
 
     /// Whether requests may get this instance.
     fn is_wanted(&self, instance: &Instance) -> bool {
-        instance.bypasses || !self.policy.has_given_up()
+        !self.is_closed() && instance.bypassed == self.policy.bypassed()
     }
 
     /// The idle instance that was used last; waits while none is idle but one soon will be.
@@ -212,8 +218,7 @@ impl Pool {
         self.tended.notify_waiters();
         self.earlier.notify_one();
         if let Err(error) = result {
-            tracing::error!("{}", self.report(&error));
-            self.fail(loaded);
+            self.trapped(loaded, &error);
         }
         if let Some(idle) = worn_out {
             self.finish(idle.instance).await;
@@ -227,8 +232,7 @@ impl Pool {
             let wake = instance.wake.unwrap_or(end).min(end);
             tokio::time::sleep_until(wake.into()).await;
             if let Err(error) = instance.tend().await {
-                tracing::error!("{}", self.report(&error));
-                self.fail(instance.loaded);
+                self.trapped(instance.loaded, &error);
                 return;
             }
         }

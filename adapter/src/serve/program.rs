@@ -7,10 +7,10 @@ use wasmtime::{Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 use super::error::Error;
+use super::filters::Filters;
 use super::meter::Ticker;
 use super::plugin::Exports;
 use super::state::State;
-use super::trap::Callbacks;
 
 /// Frames that a backtrace keeps: a filter's panic machinery alone can take twenty.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(256).expect("is not zero");
@@ -21,15 +21,15 @@ pub(super) struct Program {
     pub(super) handler: ProxyIndices,
     /// What it exports for the plugin's sake.
     pub(super) plugin: Exports,
-    /// What the filter's frames are in a backtrace.
-    pub(super) callbacks: Callbacks,
+    /// The filters in it.
+    pub(super) filters: Filters,
     _ticker: Ticker,
 }
 
 impl Program {
     /// Compiles and links.
     pub(super) fn new(bytes: &[u8]) -> Result<Self, Error> {
-        let callbacks = Callbacks::of(bytes);
+        let filters = Filters::of(bytes);
         let engine = Engine::new(&config()).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
         let component =
             Component::new(&engine, bytes).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
@@ -43,7 +43,7 @@ impl Program {
         let handler = ProxyIndices::new(&pre).map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
         let plugin = Exports::of(&component, bytes);
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
-        Ok(Self { pre, handler, plugin, callbacks, _ticker: ticker })
+        Ok(Self { pre, handler, plugin, filters, _ticker: ticker })
     }
 }
 

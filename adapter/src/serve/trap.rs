@@ -11,62 +11,28 @@
 //! shim     …
 //! ```
 //!
-//! The bridge has frames of its own only where it adds something to a callback. A component that is not built that way
-//! still gets its innermost frames shown.
+//! Between the shim and a callback is a frame of the bridge, which also tells the virtual machine where there are several:
+//! `proxy_on_log of VM 2 (auth)`. A component that is not built that way still gets its innermost frames shown.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use proxy_wasm_abi::bridge;
 use proxy_wasm_abi::callbacks::CALLBACKS;
 use proxy_wasm_abi::host_calls::HOST_CALLS;
-use wasmparser::{ExternalKind, Parser, Payload};
-use wasmtime::{FrameInfo, Module, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-/// The name of the bridge module in its name section.
-const BRIDGE: &str = "proxy-wasm bridge";
+use super::filters::Filters;
+use crate::bridge::{NAME as BRIDGE, names};
 
 /// How many frames are shown.
 const SHOWN_FRAMES: usize = 8;
-
-/// The functions that the filter in a component exports as callbacks, by their indices.
-#[derive(Debug, Default)]
-pub(super) struct Callbacks(HashMap<u32, &'static str>);
-
-impl Callbacks {
-    /// Finds the filter in a component. There is none in a component that was not adapted.
-    pub(super) fn of(component: &[u8]) -> Self {
-        let mut exports: Vec<Vec<(&str, u32)>> = Vec::new();
-        for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-            if let Payload::ExportSection(section) = payload {
-                let functions = section.into_iter().filter_map(Result::ok);
-                let functions = functions.filter(|export| export.kind == ExternalKind::Func);
-                exports.push(functions.map(|export| (export.name, export.index)).collect());
-            }
-        }
-        let filter = exports.iter().find(|exports| exports.iter().any(|(name, _)| is_of_filter(name)));
-        let functions = filter.into_iter().flatten();
-        Self(functions.filter_map(|(name, index)| Some((*index, callback(name)?))).collect())
-    }
-
-    /// Whether a module is the filter.
-    fn of_filter(&self, module: &Module) -> bool {
-        let exports = |name: &str| module.get_export(name).is_some();
-        !self.0.is_empty() && self.0.values().all(|name| exports(name))
-    }
-}
-
-/// Whether only a filter exports this.
-fn is_of_filter(name: &str) -> bool {
-    CALLBACKS.iter().any(|callback| callback.name == name)
-}
 
 fn start_functions() -> impl Iterator<Item = &'static str> {
     bridge::START_FUNCTIONS.iter().map(|(name, ..)| *name)
 }
 
 /// The callback of this name, or the part of the start function.
-fn callback(name: &str) -> Option<&'static str> {
+pub(super) fn callback(name: &str) -> Option<&'static str> {
     let callbacks = CALLBACKS.iter().map(|callback| callback.name);
     callbacks.chain(start_functions()).find(|known| *known == name)
 }
@@ -74,7 +40,10 @@ fn callback(name: &str) -> Option<&'static str> {
 /// Why and where a filter trapped.
 #[derive(Debug)]
 pub(super) struct Report {
-    plugin: String,
+    /// Whose plugins: those of the virtual machine, if it is known.
+    plugins: String,
+    /// The number of the virtual machine.
+    pub(super) vm: Option<u32>,
     reason: String,
     callback: Option<&'static str>,
     host_call: Option<String>,
@@ -92,21 +61,34 @@ struct Frame {
     function: Option<String>,
     of_filter: bool,
     callback: Option<&'static str>,
+    /// The number of the virtual machine that a frame of the bridge tells.
+    vm: Option<u32>,
 }
 
 impl Frame {
-    fn new(frame: &FrameInfo, callbacks: &Callbacks) -> Self {
+    /// `vm` is the virtual machine, as far as it is known.
+    fn new(frame: &FrameInfo, filters: &Filters, vm: Option<u32>) -> Self {
         let module = frame.module();
-        let of_filter = callbacks.of_filter(module);
+        let of_filter = filters.include(module);
         let function = frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
-        let is_named = |known: &&'static str| function.as_deref() == Some(*known);
-        let of_bridge = || match module.name() == Some(BRIDGE) {
-            true if function.as_deref() == Some("start") => start_functions().next(),
-            true => CALLBACKS.iter().map(|callback| callback.name).find(is_named),
-            false => None,
+        let name = module.name().map(str::to_owned);
+        if of_filter {
+            let callback = vm.and_then(|vm| filters.callback(vm, frame.func_index()));
+            return Self { module: name, function, of_filter, callback, vm: None };
+        }
+        Self::of_ours(name, function)
+    }
+
+    /// A frame of the shim or of the bridge.
+    fn of_ours(module: Option<String>, function: Option<String>) -> Self {
+        let (callback, vm) = match function.as_deref().filter(|_| module.as_deref() == Some(BRIDGE)) {
+            Some(name) => match names::parse(name) {
+                ("start", vm) => (start_functions().next(), vm),
+                (name, vm) => (CALLBACKS.iter().map(|callback| callback.name).find(|known| *known == name), vm),
+            },
+            None => (None, None),
         };
-        let callback = if of_filter { callbacks.0.get(&frame.func_index()).copied() } else { of_bridge() };
-        Self { module: module.name().map(str::to_owned), function, of_filter, callback }
+        Self { module, function, of_filter: false, callback, vm }
     }
 
     fn is_named(&self, name: &str) -> bool {
@@ -143,7 +125,7 @@ impl fmt::Display for Frame {
 
 impl Report {
     /// Reads what an error from a component tells.
-    pub(super) fn new(plugin: &str, callbacks: &Callbacks, error: &wasmtime::Error) -> Self {
+    pub(super) fn new(filters: &Filters, error: &wasmtime::Error) -> Self {
         let reason = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => {
                 String::from("it computed for longer than --cpu-timeout allows without waiting for anything")
@@ -152,11 +134,16 @@ impl Report {
             None => error.root_cause().to_string(),
         };
         let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
-        Self::read(plugin, reason, frames.iter().map(|frame| Frame::new(frame, callbacks)).collect())
+        let told = frames.iter().rev().find_map(|frame| {
+            Frame::of_ours(frame.module().name().map(str::to_owned), frame.func_name().map(str::to_owned)).vm
+        });
+        let vm = filters.only_vm().or(told);
+        let frames = frames.iter().map(|frame| Frame::new(frame, filters, vm));
+        Self::read(filters.plugins(vm), vm, reason, frames.collect())
     }
 
     /// Reads a backtrace, innermost frame first.
-    fn read(plugin: &str, reason: String, frames: Vec<Frame>) -> Self {
+    fn read(plugins: String, vm: Option<u32>, reason: String, frames: Vec<Frame>) -> Self {
         // A filter may call its own callbacks: the outermost is the one that was called.
         let depth = frames.iter().rposition(|frame| frame.callback.is_some());
         let callback = depth.and_then(|depth| frames.get(depth)).and_then(|frame| frame.callback);
@@ -175,13 +162,13 @@ impl Report {
         let (named, nameless): (Vec<_>, Vec<_>) = shown.into_iter().partition(|frame| frame.name().is_some());
         let omitted = named.len().saturating_sub(SHOWN_FRAMES);
         let frames = named.into_iter().take(SHOWN_FRAMES).cloned().collect();
-        Self { plugin: plugin.to_owned(), reason, callback, host_call, frames, omitted, nameless: nameless.len() }
+        Self { plugins, vm, reason, callback, host_call, frames, omitted, nameless: nameless.len() }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` trapped", self.plugin)?;
+        write!(f, "{} trapped", self.plugins)?;
         match self.callback {
             Some(callback) if start_functions().any(|name| name == callback) => {
                 f.write_str(" in its start function")?
@@ -215,13 +202,23 @@ mod tests {
 
     /// Frames as module and function. In the filter, a function named as a callback is exported as that.
     fn report(frames: &[(&str, &str)]) -> String {
-        let frames = frames.iter().map(|(module, function)| Frame {
-            module: (*module != "?").then(|| (*module).to_owned()),
-            function: (*function != "?").then(|| (*function).to_owned()),
-            of_filter: *module == FILTER,
-            callback: if [FILTER, BRIDGE].contains(module) { callback(function) } else { None },
+        let name = |name: &str| (name != "?").then(|| name.to_owned());
+        let frames = frames.iter().map(|(module, function)| match *module {
+            FILTER => Frame {
+                module: name(module),
+                function: name(function),
+                of_filter: true,
+                callback: callback(function),
+                vm: None,
+            },
+            module => Frame::of_ours(name(module), name(function)),
         });
-        Report::read("auth", String::from("wasm trap: out of bounds memory access"), frames.collect()).to_string()
+        read(frames.collect())
+    }
+
+    fn read(frames: Vec<Frame>) -> String {
+        let reason = String::from("wasm trap: out of bounds memory access");
+        Report::read(String::from("`auth`"), Some(0), reason, frames).to_string()
     }
 
     #[test]
@@ -270,9 +267,8 @@ mod tests {
     fn frames_without_a_name_are_counted() {
         let nameless = Frame { of_filter: true, ..Frame::default() };
         let callback = Frame { callback: Some("proxy_on_log"), ..nameless.clone() };
-        let text = Report::read("auth", String::from("out"), vec![nameless.clone(), nameless, callback]).to_string();
-        let expected = "`auth` trapped in `proxy_on_log`: out\n    at filter!proxy_on_log\n    and 2 without a name";
-        assert_eq!(text, expected);
+        let text = read(vec![nameless.clone(), nameless, callback]);
+        assert!(text.ends_with("access\n    at filter!proxy_on_log\n    and 2 without a name"), "{text}");
     }
 
     #[test]
@@ -282,23 +278,23 @@ mod tests {
     }
 
     #[test]
+    fn the_bridge_tells_the_vm() {
+        let frame = Frame::of_ours(Some(BRIDGE.into()), Some("proxy_on_log of VM 3 (auth)".into()));
+        assert_eq!((frame.callback, frame.vm), (Some("proxy_on_log"), Some(2)));
+        let text = report(&[(FILTER, "x"), (BRIDGE, "proxy_on_log of VM 3 (auth)"), (BRIDGE, "call"), ("shim", "run")]);
+        assert!(
+            text.starts_with("`auth` trapped in `proxy_on_log`: ") && text.ends_with("access\n    at filter!x"),
+            "{text}"
+        );
+        let text = report(&[(FILTER, "x"), (BRIDGE, "start of VM 3 (auth)"), (BRIDGE, "start"), ("shim", "run")]);
+        assert!(text.starts_with("`auth` trapped in its start function: "), "{text}");
+    }
+
+    #[test]
     fn other_components_show_their_frames() {
         let text = report(&[("m", "f"), ("m", "proxy_on_log")]);
         assert_eq!(text, "`auth` trapped: wasm trap: out of bounds memory access\n    at m!f\n    at m!proxy_on_log");
         assert_eq!(report(&[]), "`auth` trapped: wasm trap: out of bounds memory access");
         assert!(report(&[("m", "f"); 10]).ends_with("\n    and 2 more"));
-    }
-
-    #[test]
-    fn the_filter_is_found_in_a_component() {
-        let component = wat::parse_str(
-            r#"(component
-              (core module (func $f) (export "call" (func $f)) (export "settings_size" (func $f)))
-              (core module (func $i) (export "_initialize" (func $i)))
-              (core module (func) (func $g) (export "proxy_on_log" (func $g)) (export "x" (func 0))))"#,
-        );
-        let callbacks = Callbacks::of(&component.unwrap());
-        assert_eq!(callbacks.0, HashMap::from([(1, "proxy_on_log")]));
-        assert!(Callbacks::of(b"no component").0.is_empty());
     }
 }

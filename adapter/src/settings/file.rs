@@ -7,7 +7,7 @@ use proxy_wasm_abi::settings::GrpcTransport;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{DirectResponse, Input, Metrics, Problem, Source, State, Value, json};
+use super::{DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, json};
 use crate::bridge;
 
 /// What a settings file says; messages call it by this name. File names in it stay as they are written: relative to the settings file.
@@ -20,15 +20,7 @@ pub fn parse(name: &str, text: &str) -> Result<Input, Problem> {
         let message = error.to_string();
         wrong(message.strip_prefix("TOML parse error ").unwrap_or(&message))
     })?;
-    for (inline, named, key) in [
-        (&file.configuration, &file.configuration_file, "configuration"),
-        (&file.vm_configuration, &file.vm_configuration_file, "vm_configuration"),
-    ] {
-        if inline.is_some() && named.is_some() {
-            return Err(wrong(&format!("it has both `{key}` and `{key}_file`")));
-        }
-    }
-    Ok(file.into())
+    file.input().map_err(|message| wrong(&message))
 }
 
 #[derive(Deserialize)]
@@ -45,6 +37,8 @@ struct File {
     environment: BTreeMap<String, String>,
     allow_on_headers_stop_iteration: Option<bool>,
     log_level: Option<String>,
+    #[serde(default)]
+    plugin: Vec<Table>,
     #[serde(default)]
     properties: ByPath<Leaf>,
     #[serde(default)]
@@ -68,38 +62,80 @@ struct File {
     foreign_functions: Vec<String>,
 }
 
-impl From<File> for Input {
-    fn from(file: File) -> Self {
-        let source = |inline: Option<Configuration>, file: Option<PathBuf>| {
-            inline.map(|inline| Source::Bytes(inline.0)).or(file.map(Source::File))
+/// One of `[[plugin]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    filter: Option<PathBuf>,
+    name: Option<String>,
+    root_id: Option<String>,
+    vm_id: Option<String>,
+    configuration: Option<Configuration>,
+    configuration_file: Option<PathBuf>,
+    vm_configuration: Option<Configuration>,
+    vm_configuration_file: Option<PathBuf>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    allow_on_headers_stop_iteration: Option<bool>,
+    log_level: Option<String>,
+}
+
+impl Table {
+    fn input(self) -> Result<PluginInput, String> {
+        let source = |inline: Option<Configuration>, file: Option<PathBuf>, key: &str| match (inline, file) {
+            (Some(_), Some(_)) => Err(format!("it has both `{key}` and `{key}_file`")),
+            (inline, file) => Ok(inline.map(|inline| Source::Bytes(inline.0)).or(file.map(Source::File))),
         };
-        Self {
-            plugin_name: file.plugin_name,
-            root_id: file.root_id,
-            vm_id: file.vm_id,
-            configuration: source(file.configuration, file.configuration_file),
-            vm_configuration: source(file.vm_configuration, file.vm_configuration_file),
-            environment: file.environment.into_iter().collect(),
-            allow_on_headers_stop_iteration: file.allow_on_headers_stop_iteration,
-            log_level: file.log_level,
-            properties: file.properties.0.into_iter().map(|(path, leaf)| (path, leaf.into())).collect(),
-            property_headers: file.property_headers.0,
-            upstream: file.upstream,
-            upstream_timeout: file.upstream_timeout,
-            direct_response: file.direct_response.map(Into::into),
-            clusters: file.clusters.into_iter().collect(),
-            x_forwarded_proto: file.x_forwarded_proto,
-            x_request_id: file.x_request_id,
-            buffer_limit: file.buffer_limit,
-            stream_idle_timeout: file.stream_idle_timeout,
-            startup_ticks: file.startup_ticks,
-            grpc_transport: file.grpc_transport,
-            metrics: file.metrics,
-            state: file.state,
-            bridge: file.bridge,
-            stub_unknown_imports: file.stub_unknown_imports,
-            foreign_functions: file.foreign_functions,
-        }
+        Ok(PluginInput {
+            filter: self.filter,
+            name: self.name,
+            root_id: self.root_id,
+            vm_id: self.vm_id,
+            configuration: source(self.configuration, self.configuration_file, "configuration")?,
+            vm_configuration: source(self.vm_configuration, self.vm_configuration_file, "vm_configuration")?,
+            environment: self.environment.into_iter().collect(),
+            allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration,
+            log_level: self.log_level,
+        })
+    }
+}
+
+impl File {
+    fn input(self) -> Result<Input, String> {
+        let plugin = Table {
+            filter: None,
+            name: self.plugin_name,
+            root_id: self.root_id,
+            vm_id: self.vm_id,
+            configuration: self.configuration,
+            configuration_file: self.configuration_file,
+            vm_configuration: self.vm_configuration,
+            vm_configuration_file: self.vm_configuration_file,
+            environment: self.environment,
+            allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration,
+            log_level: self.log_level,
+        };
+        Ok(Input {
+            plugin: plugin.input()?,
+            plugins: self.plugin.into_iter().map(Table::input).collect::<Result<_, _>>()?,
+            properties: self.properties.0.into_iter().map(|(path, leaf)| (path, leaf.into())).collect(),
+            property_headers: self.property_headers.0,
+            upstream: self.upstream,
+            upstream_timeout: self.upstream_timeout,
+            direct_response: self.direct_response.map(Into::into),
+            clusters: self.clusters.into_iter().collect(),
+            x_forwarded_proto: self.x_forwarded_proto,
+            x_request_id: self.x_request_id,
+            buffer_limit: self.buffer_limit,
+            stream_idle_timeout: self.stream_idle_timeout,
+            startup_ticks: self.startup_ticks,
+            grpc_transport: self.grpc_transport,
+            metrics: self.metrics,
+            state: self.state,
+            bridge: self.bridge,
+            stub_unknown_imports: self.stub_unknown_imports,
+            foreign_functions: self.foreign_functions,
+        })
     }
 }
 
@@ -220,13 +256,28 @@ mod tests {
 
     #[test]
     fn configurations() {
-        let bytes = |text: &str| parse("t", text).unwrap().configuration.unwrap();
+        let bytes = |text: &str| parse("t", text).unwrap().plugin.configuration.unwrap();
         assert_eq!(bytes("configuration = 'a'"), Source::Bytes(b"a".into()));
         assert_eq!(
             bytes("[configuration]\nb = [1, 2.5]\na.c = 'x'\n"),
             Source::Bytes(br#"{"a":{"c":"x"},"b":[1,2.5]}"#.into())
         );
         assert_eq!(bytes("configuration_file = 'c.json'"), Source::File("c.json".into()));
+    }
+
+    #[test]
+    fn plugins_in_order() {
+        let text =
+            "log_level = 'warn'\n[[plugin]]\nfilter = 'a.wasm'\nname = 'a'\n[[plugin]]\nconfiguration_file = 'b'\n";
+        let input = parse("t", text).unwrap().relative_to(std::path::Path::new("dir"));
+        assert_eq!(input.plugin.keys(), ["log_level"]);
+        let [a, b] = input.plugins.as_slice() else { panic!("{:?}", input.plugins) };
+        assert_eq!((a.filter.as_deref(), a.name.as_deref()), (Some(std::path::Path::new("dir/a.wasm")), Some("a")));
+        assert_eq!(b.configuration, Some(Source::File("dir/b".into())));
+        let Err(Problem::Syntax { message, .. }) = parse("t", "[[plugin]]\nplugin_name = 'a'\n") else {
+            panic!("no error")
+        };
+        assert!(message.contains("unknown field `plugin_name`"), "{message}");
     }
 
     #[test]

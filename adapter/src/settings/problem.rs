@@ -15,6 +15,30 @@ pub enum Problem {
         /// What the parser says, with line, column and the text there.
         message: String,
     },
+    /// Not as many filters as plugins, or none at all.
+    FilterCount {
+        /// How many filters.
+        filters: usize,
+        /// How many plugins.
+        plugins: usize,
+    },
+    /// A plugin without a filter.
+    NoFilter {
+        /// What messages call it.
+        plugin: String,
+    },
+    /// Settings that each of several plugins has for itself.
+    ForAllPlugins {
+        /// Their keys.
+        keys: Vec<&'static str>,
+    },
+    /// A problem with one of several plugins.
+    OfPlugin {
+        /// What messages call it.
+        plugin: String,
+        /// What is wrong.
+        problem: Box<Problem>,
+    },
     /// Neither an upstream nor a direct response.
     NoRoute,
     /// Both an upstream and a direct response.
@@ -103,6 +127,22 @@ impl Problem {
     pub fn remedy(&self) -> String {
         match self {
             Self::Syntax { .. } => "Correct the file: it is TOML, with the keys of the settings.".into(),
+            Self::FilterCount { filters: 0, plugins: 0 } => {
+                "Give one or more, or a settings file with `[[plugin]]` that name theirs.".into()
+            }
+            Self::FilterCount { .. } => {
+                "Give as many as there are `[[plugin]]` in the settings: each is that plugin's whose place it has."
+                    .into()
+            }
+            Self::NoFilter { .. } => {
+                "Name it in its `[[plugin]]`, as in `filter = \"FILE\"`, or give every plugin's on the command line."
+                    .into()
+            }
+            Self::ForAllPlugins { keys } => {
+                let it = if keys.len() == 1 { "it" } else { "them" };
+                format!("Say {it} for each plugin by itself: in a settings file with a `[[plugin]]` for each filter.")
+            }
+            Self::OfPlugin { problem, .. } => problem.remedy(),
             Self::NoRoute => {
                 "Say where requests go that the filter lets through: `--upstream URL`, or answer them with \
                  `--direct-response STATUS[:BODY]`."
@@ -136,6 +176,18 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax { file, message } => write!(f, "`{file}` is not valid: {message}"),
+            Self::FilterCount { filters: 0, plugins: 0 } => write!(f, "there is no filter"),
+            Self::FilterCount { filters, plugins } => {
+                let counted = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+                let are = if *filters == 1 { "is" } else { "are" };
+                write!(f, "there {are} {} for {}", counted(*filters, "filter"), counted(*plugins, "plugin"))
+            }
+            Self::NoFilter { plugin } => write!(f, "{plugin} has no filter"),
+            Self::ForAllPlugins { keys } => {
+                let (is, keys) = (if keys.len() == 1 { "is" } else { "are" }, keys.join("`, `"));
+                write!(f, "`{keys}` {is} said for all plugins at once")
+            }
+            Self::OfPlugin { plugin, problem } => write!(f, "{plugin}: {problem}"),
             Self::NoRoute => write!(f, "there is neither an upstream nor a direct response"),
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
             Self::TimeoutWithoutUpstream => {

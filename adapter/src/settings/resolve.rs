@@ -10,7 +10,7 @@ use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
 use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings, Upkeep};
 
-use super::{DirectResponse, Input, Metrics, Problem, Source, State, Value, origin, path};
+use super::{DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, origin, path, title};
 use crate::Options;
 
 /// Bytes of encoded settings: what a shim's memory holds with ease.
@@ -20,13 +20,13 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 pub type Read<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
 impl Input {
-    /// What counts, with the defaults for what is missing.
+    /// What counts for so many filters, with the defaults for what is missing.
     ///
     /// # Errors
     /// Every problem at once.
-    pub fn resolve(self, read: Read<'_>) -> Result<Options, Vec<Problem>> {
+    pub fn resolve(self, filters: usize, read: Read<'_>) -> Result<Options, Vec<Problem>> {
         let mut problems = Vec::new();
-        let options = self.settings(read, &mut problems);
+        let options = self.settings(filters, read, &mut problems);
         match options {
             Some(options) if problems.is_empty() => {
                 let size = options.settings.encode().len();
@@ -39,24 +39,14 @@ impl Input {
         }
     }
 
-    fn settings(self, read: Read<'_>, problems: &mut Vec<Problem>) -> Option<Options> {
-        duplicates("environment variables", self.environment.iter().map(|(key, _)| key), problems);
+    fn settings(self, filters: usize, read: Read<'_>, problems: &mut Vec<Problem>) -> Option<Options> {
         duplicates("clusters", self.clusters.iter().map(|(name, _)| name), problems);
         foreign_functions(&self.foreign_functions, problems);
         duplicates("properties", self.properties.iter().map(|(path, _)| path), problems);
         duplicates("properties from headers", self.property_headers.iter().map(|(path, _)| path), problems);
         let route = route(self.upstream, self.upstream_timeout, self.direct_response, problems);
         let settings = Settings {
-            plugin: Plugin {
-                name: self.plugin_name.unwrap_or_default(),
-                root_id: self.root_id.unwrap_or_default(),
-                vm_id: self.vm_id.unwrap_or_default(),
-                configuration: bytes("configuration", self.configuration, read, problems),
-                vm_configuration: bytes("VM configuration", self.vm_configuration, read, problems),
-                environment: environment(self.environment, problems),
-                allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration.unwrap_or(false),
-                log_level: log_level(self.log_level, problems),
-            },
+            plugins: plugins(self.plugin, self.plugins, filters, read, problems),
             clusters: clusters(self.clusters, problems),
             properties: properties(self.properties, problems),
             property_headers: property_headers(self.property_headers, problems),
@@ -80,6 +70,58 @@ impl Input {
             foreign_functions: self.foreign_functions,
             ..Options::new(settings)
         })
+    }
+}
+
+/// The plugins for so many filters.
+fn plugins(
+    alone: PluginInput,
+    mut plugins: Vec<PluginInput>,
+    filters: usize,
+    read: Read<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Plugin> {
+    if plugins.is_empty() && filters == 1 {
+        plugins.push(alone);
+    } else {
+        let keys = alone.keys();
+        if !keys.is_empty() {
+            problems.push(Problem::ForAllPlugins { keys });
+        }
+        if plugins.is_empty() {
+            plugins.resize(filters, PluginInput::default());
+        }
+    }
+    if plugins.len() != filters || filters == 0 {
+        problems.push(Problem::FilterCount { filters, plugins: plugins.len() });
+    }
+    let several = plugins.len() > 1;
+    let resolve = |(index, input): (usize, PluginInput)| {
+        let mut own = Vec::new();
+        let plugin = plugin(input, read, &mut own);
+        let title = title(index, &plugin.name);
+        problems.extend(own.into_iter().map(|problem| match several {
+            true => Problem::OfPlugin { plugin: title.clone(), problem: Box::new(problem) },
+            false => problem,
+        }));
+        plugin
+    };
+    plugins.into_iter().enumerate().map(resolve).collect()
+}
+
+fn plugin(input: PluginInput, read: Read<'_>, problems: &mut Vec<Problem>) -> Plugin {
+    duplicates("environment variables", input.environment.iter().map(|(key, _)| key), problems);
+    Plugin {
+        // `adapt` numbers them.
+        vm: 0,
+        name: input.name.unwrap_or_default(),
+        root_id: input.root_id.unwrap_or_default(),
+        vm_id: input.vm_id.unwrap_or_default(),
+        configuration: bytes("configuration", input.configuration, read, problems),
+        vm_configuration: bytes("VM configuration", input.vm_configuration, read, problems),
+        environment: environment(input.environment, problems),
+        allow_on_headers_stop_iteration: input.allow_on_headers_stop_iteration.unwrap_or(false),
+        log_level: log_level(input.log_level, problems),
     }
 }
 
@@ -222,31 +264,42 @@ mod tests {
     #[test]
     fn defaults_are_envoys() {
         let input = Input { upstream: Some("http://a".into()), ..Input::default() };
-        let settings = input.resolve(&no_files).unwrap().settings;
-        assert_eq!(settings.plugin, Plugin { log_level: 2, ..Plugin::default() });
-        assert_eq!(settings.connection, Connection::default());
-        let Route::Upstream { timeout_ms, .. } = settings.route else { panic!("no upstream") };
-        assert_eq!(timeout_ms, 15_000);
+        for filters in 1..3 {
+            let settings = input.clone().resolve(filters, &no_files).unwrap().settings;
+            assert_eq!(settings.plugins, vec![Plugin { log_level: 2, ..Plugin::default() }; filters]);
+            assert_eq!(settings.connection, Connection::default());
+            let Route::Upstream { timeout_ms, .. } = settings.route else { panic!("no upstream") };
+            assert_eq!(timeout_ms, 15_000);
+        }
+    }
+
+    fn pair(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
+    }
+
+    fn problems(input: Input, filters: usize) -> Vec<String> {
+        input.resolve(filters, &no_files).unwrap_err().iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn every_problem_at_once() {
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let input = Input {
-            configuration: Some(Source::File("missing.json".into())),
-            environment: vec![pair("A", "1"), pair("A", "2"), pair("", "3")],
-            log_level: Some("loud".into()),
+            plugin: PluginInput {
+                configuration: Some(Source::File("missing.json".into())),
+                environment: vec![pair("A", "1"), pair("A", "2"), pair("", "3")],
+                log_level: Some("loud".into()),
+                ..PluginInput::default()
+            },
             properties: vec![("source.port".into(), Value::Text("http".into())), ("a..b".into(), Value::Bool(true))],
             property_headers: vec![pair("source.address", "x y")],
             clusters: vec![pair("auth", "auth:80")],
             ..Input::default()
         };
-        let problems: Vec<String> = input.resolve(&no_files).unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(
-            problems,
+            problems(input, 1),
             [
-                "`A` stands twice among the environment variables",
                 "there is neither an upstream nor a direct response",
+                "`A` stands twice among the environment variables",
                 "`missing.json`, for the configuration, cannot be read: no such file",
                 "`` cannot be an environment variable as it is",
                 "`loud` is not a log level",
@@ -259,25 +312,63 @@ mod tests {
     }
 
     #[test]
+    fn problems_of_several_plugins() {
+        let loud = |name: &str| PluginInput {
+            name: Some(name.into()),
+            log_level: Some("loud".into()),
+            ..PluginInput::default()
+        };
+        let input = Input {
+            upstream: Some("http://a".into()),
+            plugin: PluginInput { name: Some("a".into()), vm_id: Some("b".into()), ..PluginInput::default() },
+            plugins: vec![PluginInput::default(), loud("auth"), loud("")],
+            ..Input::default()
+        };
+        assert_eq!(
+            problems(input, 1),
+            [
+                "`plugin_name`, `vm_id` are said for all plugins at once",
+                "there is 1 filter for 3 plugins",
+                "plugin 2 (`auth`): `loud` is not a log level",
+                "plugin 3: `loud` is not a log level",
+            ]
+        );
+        let input = Input { upstream: Some("http://a".into()), ..Input::default() };
+        assert_eq!(problems(input.clone(), 0), ["there is no filter"]);
+        let named = PluginInput { name: Some("a".into()), ..PluginInput::default() };
+        assert_eq!(problems(Input { plugin: named, ..input }, 2), ["`plugin_name` is said for all plugins at once"]);
+    }
+
+    #[test]
     fn options_count_over_the_file() {
         let below = Input {
-            root_id: Some("file".into()),
-            vm_id: Some("file".into()),
+            plugin: PluginInput {
+                root_id: Some("file".into()),
+                vm_id: Some("file".into()),
+                environment: vec![pair("A", "file"), pair("B", "file")],
+                ..PluginInput::default()
+            },
             upstream: Some("http://a".into()),
             upstream_timeout: Some(1),
-            environment: vec![("A".into(), "file".into()), ("B".into(), "file".into())],
             ..Input::default()
         };
         let above = Input {
-            root_id: Some("option".into()),
+            plugin: PluginInput {
+                root_id: Some("option".into()),
+                environment: vec![pair("A", "option")],
+                ..PluginInput::default()
+            },
             direct_response: Some(DirectResponse::parse("204")),
-            environment: vec![("A".into(), "option".into())],
             ..Input::default()
         };
-        let settings = above.over(below).resolve(&no_files).unwrap().settings;
-        assert_eq!((settings.plugin.root_id.as_str(), settings.plugin.vm_id.as_str()), ("option", "file"));
-        assert_eq!(settings.route, Route::DirectResponse { status: 204, body: Vec::new() });
-        assert_eq!(settings.plugin.environment, [("B".into(), "file".into()), ("A".into(), "option".into())]);
+        let in_table = Input { plugins: vec![below.plugin.clone()], plugin: PluginInput::default(), ..below.clone() };
+        for below in [below, in_table] {
+            let settings = above.clone().over(below).resolve(1, &no_files).unwrap().settings;
+            let plugin = &settings.plugins[0];
+            assert_eq!((plugin.root_id.as_str(), plugin.vm_id.as_str()), ("option", "file"));
+            assert_eq!(settings.route, Route::DirectResponse { status: 204, body: Vec::new() });
+            assert_eq!(plugin.environment, [pair("B", "file"), pair("A", "option")]);
+        }
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! Settings for people: what stands in the provenance.
 
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{GrpcTransport, Origin, Route, Settings};
+use proxy_wasm_abi::settings::{GrpcTransport, Origin, Plugin, Route, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::path;
 use crate::digest::hex;
 
-/// Settings for people, with paths and origins as they are written, and bytes as text where they are text.
+/// A plugin's own settings for people, with bytes as text where they are text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
-pub struct Shown {
-    pub plugin_name: String,
+pub struct ShownPlugin {
+    pub name: String,
     pub root_id: String,
     pub vm_id: String,
     pub configuration: Bytes,
@@ -19,6 +19,12 @@ pub struct Shown {
     pub environment: Vec<(String, String)>,
     pub allow_on_headers_stop_iteration: bool,
     pub log_level: String,
+}
+
+/// The other settings for people, with paths and origins as they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
+pub struct Shown {
     pub properties: Vec<(String, Bytes)>,
     pub property_headers: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,17 +85,10 @@ impl std::fmt::Display for Bytes {
     }
 }
 
-impl Shown {
-    pub(crate) fn of(settings: &Settings) -> Self {
-        let plugin = &settings.plugin;
-        let (upstream, upstream_timeout, direct_response) = match &settings.route {
-            Route::Upstream { origin, timeout_ms } => (Some(url(origin)), Some(*timeout_ms), None),
-            Route::DirectResponse { status, body } => {
-                (None, None, Some(ShownResponse { status: *status, body: Bytes::of(body) }))
-            }
-        };
+impl ShownPlugin {
+    pub(crate) fn of(plugin: &Plugin) -> Self {
         Self {
-            plugin_name: plugin.name.clone(),
+            name: plugin.name.clone(),
             root_id: plugin.root_id.clone(),
             vm_id: plugin.vm_id.clone(),
             configuration: Bytes::of(&plugin.configuration),
@@ -97,6 +96,19 @@ impl Shown {
             environment: plugin.environment.clone(),
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             log_level: LogLevel::from_u32(plugin.log_level.into()).map_or("", LogLevel::name).into(),
+        }
+    }
+}
+
+impl Shown {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let (upstream, upstream_timeout, direct_response) = match &settings.route {
+            Route::Upstream { origin, timeout_ms } => (Some(url(origin)), Some(*timeout_ms), None),
+            Route::DirectResponse { status, body } => {
+                (None, None, Some(ShownResponse { status: *status, body: Bytes::of(body) }))
+            }
+        };
+        Self {
             properties: settings.properties.iter().map(|(path, value)| (path::show(path), Bytes::of(value))).collect(),
             property_headers: settings
                 .property_headers

@@ -33,10 +33,41 @@ pub(crate) fn filter_text(more: &str) -> String {
     )
 }
 
+/// The text of a filter that logs a word of five letters when it starts, its settings, and `headers` when it has some.
+pub(crate) fn logging(word: &str) -> String {
+    let text = r#"(module
+        (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "start,headers")
+        (func (export "proxy_abi_version_0_1_0"))
+        (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "_start") (drop (call $log (i32.const 2) (i32.const 0) (i32.const 6))))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (call $log (i32.const 2) (local.get 0) (local.get 1)))
+        (func (export "proxy_on_request_headers") (param i32 i32) (result i32)
+          (call $log (i32.const 2) (i32.const 6) (i32.add (local.get 0) (i32.const 5)))))"#;
+    text.replace("\"start,", &format!("\"{word},"))
+}
+
+/// Runs `start` of a component with the [stand-in](stand_in), and returns what the filters logged.
+pub(crate) fn run(component: &[u8]) -> String {
+    use wasmtime::component::{Component, Linker};
+    let engine = wasmtime::Engine::default();
+    let component = Component::new(&engine, component).unwrap();
+    let mut linker = Linker::new(&engine);
+    linker.define_unknown_imports_as_traps(&component).unwrap();
+    let mut store = wasmtime::Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let interface = instance.get_export_index(&mut store, None, "proxy-wasm:adapter/plugin@0.1.0").unwrap();
+    let start = instance.get_export_index(&mut store, Some(&interface), "start").unwrap();
+    let start = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, start).unwrap();
+    start.call(&mut store, ()).unwrap().0.unwrap_err()
+}
+
 /// Settings that answer every request with 200.
 pub(crate) fn settings() -> Settings {
     Settings {
-        plugin: Plugin { name: "test".into(), log_level: 2, ..Plugin::default() },
+        plugins: vec![Plugin { name: "test".into(), log_level: 2, ..Plugin::default() }],
         route: Route::DirectResponse { status: 200, body: Vec::new() },
         clusters: Vec::new(),
         properties: Vec::new(),
@@ -48,14 +79,15 @@ pub(crate) fn settings() -> Settings {
 
 /// Options with the [stand-in](stand_in).
 pub(crate) fn options() -> Options {
-    Options { shim: Shim::from_bytes(Flavour::Plain, stand_in()), ..Options::new(settings()) }
+    Options { shim: Shim::from_bytes(Flavour::Plain, stand_in(1)), ..Options::new(settings()) }
 }
 
-/// A shim that shows that the parts of a component reach one another, and does nothing else.
+/// A shim for so many virtual machines that shows that the parts of a component reach one another, and does nothing else.
 ///
-/// `start` starts the filter, gives it the settings through its allocator and its memory, calls `proxy_on_configure` and
-/// `proxy_on_request_headers`, and fails with all that the filter logged.
-pub(crate) fn stand_in() -> Vec<u8> {
+/// `start` goes through the virtual machines. It starts the filter, gives it the settings through its
+/// allocator and its memory, and calls `proxy_on_configure` and `proxy_on_request_headers`. Then it fails with all that the
+/// filters logged.
+pub(crate) fn stand_in(vms: usize) -> Vec<u8> {
     let mut text = String::from("(module\n");
     let list = |keyword: &str, types: &mut dyn Iterator<Item = Type>| {
         let types: String = types.map(|ty| if ty == Type::I64 { " i64" } else { " i32" }).collect();
@@ -82,27 +114,36 @@ pub(crate) fn stand_in() -> Vec<u8> {
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
           (global.get $heap)
           (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -16))))
+        (global $vm (mut i32) (i32.const 0))
         (func (export "proxy_log") (param i32 i32 i32) (result i32)
-          (call $memory_read (global.get $log) (local.get 1) (local.get 2))
+          (call $memory_read (global.get $vm) (global.get $log) (local.get 1) (local.get 2))
           (global.set $log (i32.add (global.get $log) (local.get 2)))
           (i32.const 0))
         (func (export "wasi:http/incoming-handler@0.2.0#handle") (param i32 i32))
-        (func (export "proxy-wasm:adapter/plugin@0.1.0#start") (result i32)
+        (func $run (param $vm i32)
           (local $size i32) (local $at i32)
-          (drop (call $start (i32.const 0)))
-          (drop (call $start (i32.const 1)))
-          (drop (call $start (i32.const 2)))
-          (drop (call $start (i32.const 3)))
-          (local.set $size (call $settings_size))
+          (global.set $vm (local.get $vm))
+          (drop (call $start (local.get $vm) (i32.const 0)))
+          (drop (call $start (local.get $vm) (i32.const 1)))
+          (drop (call $start (local.get $vm) (i32.const 2)))
+          (drop (call $start (local.get $vm) (i32.const 3)))
+          (local.set $size (i32.wrap_i64 (call $fact (local.get $vm) (i32.const 0))))
           (call $settings_read (i32.const 4096))
-          (local.set $at (call $allocate (local.get $size)))
-          (call $memory_write (local.get $at) (i32.const 4096) (local.get $size))
-          (drop (call $call (global.get $configure) (local.get $at) (local.get $size)
+          (local.set $at (call $allocate (local.get $vm) (local.get $size)))
+          (call $memory_write (local.get $vm) (local.get $at) (i32.const 4096) (local.get $size))
+          (drop (call $call (local.get $vm) (global.get $configure) (local.get $at) (local.get $size)
             (i32.const 0) (i32.const 0) (i32.const 0)))
-          (drop (call $call (global.get $request_headers) (i32.const 2) (i32.const 3) (i32.const 1)
+          (drop (call $call (local.get $vm) (global.get $request_headers) (i32.const 2) (i32.const 3) (i32.const 1)
             (i32.const 0) (i32.const 0)))
-          (drop (call $memory_pages))
-          (drop (call $abi_version))
+          (drop (call $memory_pages (local.get $vm))))
+        (func (export "proxy-wasm:adapter/plugin@0.1.0#start") (result i32)
+"#,
+    );
+    for vm in 0..vms {
+        writeln!(text, "(call $run (i32.const {vm}))").unwrap();
+    }
+    text.push_str(
+        r#"
           (i32.store (i32.const 16) (i32.const 1))
           (i32.store (i32.const 20) (i32.const 65536))
           (i32.store (i32.const 24) (i32.sub (global.get $log) (i32.const 65536)))

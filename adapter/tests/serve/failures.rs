@@ -5,7 +5,7 @@ use http_body_util::Empty;
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::serve::{Error, Options};
 
-use crate::support::{Running, StartMode, client, collect, get, guest, h2_client, raw, request};
+use crate::support::{Running, StartMode, adapted_chain, client, collect, get, guest, h2_client, raw, request};
 
 /// One connection must not end with a failed request.
 async fn fails_closed(path: &str) {
@@ -114,7 +114,7 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
         (call $read_configuration (local.get 1))
         (i32.const 1)))"#;
     let settings = Settings {
-        plugin: Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() },
+        plugins: vec![Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() }],
         route: Route::DirectResponse { status: 200, body: Vec::new() },
         clusters: Vec::new(),
         properties: Vec::new(),
@@ -123,10 +123,8 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
         upkeep: Upkeep::default(),
     };
     let filter = wat::parse_str(filter).unwrap();
-    let adapted = proxy_wasm_adapter::adapt(&filter, &proxy_wasm_adapter::Options::new(settings)).unwrap();
-    let mut options = Options::default();
-    options.plugin_name = String::from("auth");
-    let error = Running::start_component(&adapted.component, options).await.err().unwrap();
+    let adapted = proxy_wasm_adapter::adapt(&[filter], &proxy_wasm_adapter::Options::new(settings)).unwrap();
+    let error = Running::start_component(&adapted.component, Options::default()).await.err().unwrap();
     assert_eq!(
         error.to_string(),
         "the plugin cannot start: `auth` trapped in `proxy_on_configure`, in the host call `proxy_get_buffer_bytes`: \
@@ -136,6 +134,31 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
          at broken!read_configuration\n    \
          at broken!proxy_on_configure"
             .replace("SHIM", "proxy-wasm shim")
+    );
+}
+
+/// Which of several plugins it is, stripped filters too.
+#[tokio::test]
+async fn a_plugin_of_a_chain_that_traps_is_named() {
+    let filter = |vm_start: &str| {
+        let text = format!(
+            r#"(module
+              (memory (export "memory") 1)
+              (func (export "proxy_abi_version_0_2_1"))
+              (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+              (func (export "proxy_on_vm_start") (param i32 i32) (result i32) {vm_start})
+              (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let (good, bad) = (filter("(i32.const 1)"), filter("unreachable"));
+    let chain = [("first", good.clone()), ("second", bad.clone()), ("", good), ("", bad)];
+    let component = adapted_chain(&chain, |_| {});
+    let error = Running::start_component(&component, Options::default()).await.err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the plugin cannot start: `second` or `plugin 4` trapped in `proxy_on_vm_start`: wasm trap: wasm `unreachable` \
+         instruction executed\n    at filter!proxy_on_vm_start"
     );
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use http_body_util::Empty;
+use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter::serve::{Error, FailurePolicy, Options};
 
-use crate::support::{Running, StartMode, adapted, client, exchange, guest, logged, request};
+use crate::support::{Running, StartMode, adapted, adapted_chain, client, exchange, guest, logged, request};
 
 /// Answers 403, and traps at the path `/trap`; with a tick that traps where a period is given.
 fn filter(period: u32) -> Vec<u8> {
@@ -82,6 +83,50 @@ async fn open_lets_later_requests_pass_without_the_filter() {
 async fn reload_gives_later_requests_other_instances() {
     let server = serve(FailurePolicy::Reload, Duration::ZERO, 0).await;
     assert_eq!(statuses(&server, &PATHS).await, [403, 503, 403, 503]);
+}
+
+/// Answers at the path of the one letter, and traps at that of the other.
+fn one_of_a_chain(status: u16, answers: char, traps: char) -> Vec<u8> {
+    let (answers, traps) = (u32::from(answers), u32::from(traps));
+    let filter = format!(
+        r#"(module
+          (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+          (import "env" "proxy_send_local_response"
+            (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) ":path")
+          (func (export "proxy_abi_version_0_2_1"))
+          (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+          (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (local $letter i32)
+            (drop (call $get (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 64) (i32.const 68)))
+            (local.set $letter (i32.load8_u (i32.const 4097)))
+            (if (i32.eq (local.get $letter) (i32.const {traps})) (then unreachable))
+            (if (result i32) (i32.eq (local.get $letter) (i32.const {answers}))
+              (then
+                (drop (call $answer (i32.const {status}) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                  (i32.const 0) (i32.const 0) (i32.const -1)))
+                (i32.const 1))
+              (else (i32.const 0)))))"#
+    );
+    wat::parse_str(filter).unwrap()
+}
+
+/// Plugins fail with their virtual machine, as in Envoy.
+#[tokio::test]
+async fn open_goes_on_with_the_plugins_that_did_not_fail() {
+    let filters = [("a", one_of_a_chain(401, 'A', 'a')), ("b", one_of_a_chain(402, 'B', 'b'))];
+    let chain = [filters[0].clone(), filters[1].clone(), ("c", filters[0].1.clone())];
+    let mut options = Options::default();
+    options.failure_policy = FailurePolicy::Open;
+    let server = Running::start_component(&adapted_chain(&chain, |_| {}), options.clone()).await.unwrap();
+    assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
+    assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 402, 200, 503]);
+    assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 200, 200, 200]);
+
+    let own = |settings: &mut Settings| settings.plugins[2].vm_id = "own".into();
+    let server = Running::start_component(&adapted_chain(&chain, own), options).await.unwrap();
+    assert_eq!(statuses(&server, &["/a", "/A", "/a", "/A"]).await, [503, 401, 503, 200]);
 }
 
 /// As Envoy does: for so long after the instance was made, not after it failed.

@@ -1,14 +1,14 @@
-//! What the user set for one plugin: written into the component by the adapter, read by the shim.
+//! What the user set for the plugins of a component: written into it by the adapter, read by the shim.
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// Everything that the shim needs to know besides the filter.
+/// Everything that the shim needs to know besides the filters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The plugin and its VM.
-    pub plugin: Plugin,
+    /// The chain: the plugins in the order in which a request passes them.
+    pub plugins: Vec<Plugin>,
     /// Where a request goes that the filter lets through.
     pub route: Route,
     /// The clusters that callouts name.
@@ -61,9 +61,12 @@ impl GrpcTransport {
     }
 }
 
-/// The plugin as the filter sees it.
+/// A plugin as its filter sees it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plugin {
+    /// Which of the component's virtual machines runs it. They are numbered from 0 in the order of the plugins that come
+    /// first with one; `vm_configuration` and `environment` count where they stand first.
+    pub vm: u32,
     /// `plugin_name`, also the prefix of its log lines.
     pub name: String,
     /// `plugin_root_id`: which of the module's registered root contexts to use.

@@ -3,7 +3,7 @@
 use std::cell::RefMut;
 
 use proxy_wasm_abi::enums::Status;
-use proxy_wasm_semantics::{Blob, Guest, Plugin, Vm};
+use proxy_wasm_semantics::{Blob, Chain, Guest, State};
 
 /// The filter's memory and allocator.
 pub trait Memory {
@@ -26,23 +26,23 @@ pub trait Memory {
 
 /// A host call in progress.
 pub struct Caller<'a, G> {
-    plugin: &'a Plugin<G>,
+    chain: &'a Chain<G>,
 }
 
 pub(crate) type Outcome<T = ()> = Result<T, Status>;
 
 impl<'a, G: Guest + Memory> Caller<'a, G> {
-    /// A host call by the filter of this plugin.
-    pub fn new(plugin: &'a Plugin<G>) -> Self {
-        Self { plugin }
+    /// A host call by the filter of this chain that runs.
+    pub fn new(chain: &'a Chain<G>) -> Self {
+        Self { chain }
     }
 
-    pub(crate) fn vm(&self) -> RefMut<'a, Vm> {
-        self.plugin.vm()
+    pub(crate) fn state(&self) -> RefMut<'a, State> {
+        self.chain.state()
     }
 
     pub(crate) fn memory(&self) -> &'a G {
-        self.plugin.guest()
+        self.chain.guest()
     }
 
     /// Checks that `len` bytes at `at` are in the filter's memory.
@@ -109,11 +109,11 @@ impl<'a, G: Guest + Memory> Caller<'a, G> {
     /// Hands over what the semantics hold, without a copy in between.
     pub(crate) fn give_blob(&self, blob: Blob, pointer: u32, size: u32) -> Outcome {
         let at = if blob.len == 0 { 0 } else { self.allocate(blob.len)? };
-        let mut vm = self.vm();
-        let bytes = vm.bytes(blob);
+        let mut state = self.state();
+        let bytes = state.bytes(blob);
         self.put(at, bytes)?;
         let len = bytes.len() as u32;
-        drop(vm);
+        drop(state);
         self.put_u32(pointer, at)?;
         self.put_u32(size, len)
     }

@@ -17,13 +17,13 @@ const ALLOWED_IN_ALLOCATOR: &[&str] = &["proxy_log", "fd_write", "clock_time_get
 /// The module that filters import WASI from; those that know its older name are traced as if they used this one.
 const WASI: &str = "wasi_snapshot_preview1";
 
-/// The call's plugin, if this call may be made now.
+/// The caller, if this call may be made now.
 fn enter(name: &str) -> Option<Caller<'static, Filter>> {
-    let plugin = bridge::current()?;
-    if plugin.guest().is_allocating() {
-        return ALLOWED_IN_ALLOCATOR.contains(&name).then(|| Caller::new(plugin));
+    let chain = bridge::current()?;
+    if chain.guest().is_allocating() {
+        return ALLOWED_IN_ALLOCATOR.contains(&name).then(|| Caller::new(chain));
     }
-    plugin.vm().allows(name).then(|| Caller::new(plugin))
+    chain.state().allows(name).then(|| Caller::new(chain))
 }
 
 fn proxy(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Filter>) -> Outcome) -> u32 {
@@ -109,9 +109,9 @@ exports! { proxy, c,
         metadata_len: u32, token: u32
     ) c.grpc_stream([[service, service_len], [name, name_len], [method, method_len], [metadata, metadata_len]], token);
     proxy_grpc_send(token: u32, message: u32, message_len: u32, end: u32) c.grpc_send(token, [message, message_len], end);
-    proxy_grpc_close(token: u32) c.vm().grpc_close(token);
-    proxy_grpc_cancel(token: u32) c.vm().grpc_cancel(token);
-    proxy_set_tick_period_milliseconds(period: u32) { c.vm().set_tick_period(period); Ok(()) };
+    proxy_grpc_close(token: u32) c.state().grpc_close(token);
+    proxy_grpc_cancel(token: u32) c.state().grpc_cancel(token);
+    proxy_set_tick_period_milliseconds(period: u32) { c.state().set_tick_period(period); Ok(()) };
     proxy_get_shared_data(key: u32, key_len: u32, ptr: u32, size: u32, change: u32)
         c.get_shared_data(key, key_len, ptr, size, change);
     proxy_set_shared_data(key: u32, key_len: u32, value: u32, value_len: u32, change: u32)
@@ -125,8 +125,8 @@ exports! { proxy, c,
         name: u32, name_len: u32, arguments: u32, arguments_len: u32, ptr: u32, size: u32
     ) c.call_foreign_function([name, name_len], [arguments, arguments_len], ptr, size);
     proxy_define_metric(kind: u32, name: u32, name_len: u32, id: u32) c.define_metric(kind, name, name_len, id);
-    proxy_increment_metric(id: u32, by: i64) c.vm().increment_metric(id, by);
-    proxy_record_metric(id: u32, value: u64) c.vm().record_metric(id, value);
+    proxy_increment_metric(id: u32, by: i64) c.state().increment_metric(id, by);
+    proxy_record_metric(id: u32, value: u64) c.state().record_metric(id, value);
     proxy_get_metric(id: u32, value: u32) c.get_metric(id, value);
 }
 
@@ -224,8 +224,8 @@ macro_rules! foreign_functions {
     ($($export:ident $function:ident;)*) => {
         $(#[unsafe(no_mangle)]
         extern "C" fn $export() {
-            if let Some(plugin) = bridge::current() {
-                plugin.vm().run_foreign(proxy_wasm_semantics::foreign::$function);
+            if let Some(chain) = bridge::current() {
+                chain.state().run_foreign(proxy_wasm_semantics::foreign::$function);
             }
         })*
     };

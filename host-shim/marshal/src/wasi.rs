@@ -62,7 +62,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         }
         if total > 0 {
             let line = text.strip_suffix(b"\n").unwrap_or(&text);
-            self.vm().log(level as u32, line).map_err(|_| Errno::Badf)?;
+            self.state().log(level as u32, line).map_err(|_| Errno::Badf)?;
         }
         fault(self.put_u32(written, total))
     }
@@ -108,7 +108,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
 
     pub(crate) fn environ_sizes_get(&self, count: u32, size: u32) -> Done {
         let (number, bytes) = self
-            .vm()
+            .state()
             .environment()
             .fold((0, 0), |(n, bytes), (key, value)| (n + 1, bytes + key.len() + value.len() + 2));
         fault(self.put_u32(count, number))?;
@@ -116,7 +116,8 @@ impl<G: Guest + Memory> Caller<'_, G> {
     }
 
     pub(crate) fn environ_get(&self, pointers: u32, text: u32) -> Done {
-        let variables: Vec<String> = self.vm().environment().map(|(key, value)| format!("{key}={value}\0")).collect();
+        let variables: Vec<String> =
+            self.state().environment().map(|(key, value)| format!("{key}={value}\0")).collect();
         let (mut pointer, mut at) = (pointers, text);
         for variable in variables {
             fault(self.put_u32(pointer, at))?;
@@ -129,8 +130,8 @@ impl<G: Guest + Memory> Caller<'_, G> {
 
     pub(crate) fn clock_time_get(&self, clock: u32, time: u32) -> Done {
         let now = match clock {
-            0 => self.vm().wall_clock(),
-            1 => self.vm().monotonic_clock(),
+            0 => self.state().wall_clock(),
+            1 => self.state().monotonic_clock(),
             _ => return Err(Errno::Notsup),
         };
         fault(self.put_u64(time, now))
@@ -149,7 +150,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         }
         fault(self.check(at, len))?;
         let mut bytes = vec![0; len as usize];
-        self.vm().random(&mut bytes);
+        self.state().random(&mut bytes);
         fault(self.put(at, &bytes))
     }
 

@@ -14,19 +14,19 @@ use proxy_wasm_abi::{
 };
 
 use crate::{
+    chain::Chain,
     environment::Guest,
     headers::{HeaderMap, Kind},
     local_reply::LocalReply,
-    plugin::Plugin,
     router::UpstreamFailure,
-    vm::ROOT_CONTEXT,
+    state::CallId,
 };
 
 /// A callout for the edge to make.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Callout {
-    /// What the filter knows it by.
-    pub token: u32,
+    /// Whose it is.
+    pub id: CallId,
     /// Where the cluster is.
     pub origin: Origin,
     /// Its head, pseudo-headers included.
@@ -81,7 +81,7 @@ pub(crate) struct Callouts {
     /// For the edge to make.
     requested: VecDeque<Callout>,
     /// Answered without being made.
-    answered: VecDeque<(u32, CalloutResponse)>,
+    answered: VecDeque<(CallId, CalloutResponse)>,
     /// What the filter's callback can read.
     pub(crate) response: Option<CalloutResponse>,
     /// The latest failure's code, and its message while its callback runs.
@@ -90,14 +90,15 @@ pub(crate) struct Callouts {
 
 impl Callouts {
     /// Takes a call on; returns its token.
-    pub(crate) fn accept(&mut self, call: impl FnOnce(u32) -> Result<Callout, LocalReply>) -> u32 {
+    pub(crate) fn accept(&mut self, plugin: usize, call: impl FnOnce(CallId) -> Result<Callout, LocalReply>) -> u32 {
         self.accepted = self.accepted.wrapping_add(1);
         // The two low bits tell kinds of calls apart. Source: Envoy.
         let token = self.accepted.wrapping_mul(4);
-        let made = if self.outstanding < CALLOUTS_MAX { call(token) } else { Err(UpstreamFailure::Overflow.reply()) };
+        let id = CallId { plugin, token };
+        let made = if self.outstanding < CALLOUTS_MAX { call(id) } else { Err(UpstreamFailure::Overflow.reply()) };
         match made {
             Ok(callout) => self.requested.push_back(callout),
-            Err(reply) => self.answered.push_back((token, reply.into())),
+            Err(reply) => self.answered.push_back((id, reply.into())),
         }
         self.outstanding += 1;
         token
@@ -107,67 +108,67 @@ impl Callouts {
 /// The status code of a callout that came back as nothing. Source: Envoy.
 const RESET: u32 = 11;
 
-impl<G: Guest> Plugin<G> {
+impl<G: Guest> Chain<G> {
     /// The next callout to make.
     pub fn next_callout(&self) -> Option<Callout> {
-        self.vm.borrow_mut().callouts.requested.pop_front()
+        self.state.borrow_mut().vms.iter_mut().find_map(|vm| vm.callouts.requested.pop_front())
     }
 
-    /// Whether callouts have not come back, or queues have items that the filter was not told of.
+    /// Whether callouts have not come back, or queues have items that no filter was told of.
     pub fn has_work(&self) -> bool {
-        let vm = self.vm.borrow();
-        vm.callouts.outstanding > 0 || !vm.ready_queues.is_empty() || vm.grpc.is_busy()
+        let state = self.state.borrow();
+        !state.ready_queues.is_empty() || state.vms.iter().any(|vm| vm.callouts.outstanding > 0 || vm.grpc.is_busy())
     }
 
     /// The same without the gRPC streams that the filter keeps open: nothing need ever come of them.
     pub fn awaits_work(&self) -> bool {
-        let vm = self.vm.borrow();
-        vm.callouts.outstanding > 0 || !vm.ready_queues.is_empty() || vm.grpc.awaits()
+        let state = self.state.borrow();
+        !state.ready_queues.is_empty() || state.vms.iter().any(|vm| vm.callouts.outstanding > 0 || vm.grpc.awaits())
     }
 
-    /// Hands the filter the answers to callouts that need not be made; tells whether there were any.
+    /// Hands filters the answers to callouts that need not be made; tells whether there were any.
     pub fn answer_callouts(&self) -> bool {
         let mut any = false;
         loop {
-            let Some((token, response)) = self.vm.borrow_mut().callouts.answered.pop_front() else { return any };
-            self.called_out(token, Some(response));
+            let answered = self.state.borrow_mut().vms.iter_mut().find_map(|vm| vm.callouts.answered.pop_front());
+            let Some((id, response)) = answered else { return any };
+            self.called_out(id, Some(response));
             any = true;
         }
     }
 
     /// A callout's whole response is here; it took so many milliseconds until its head came.
-    pub fn callout_answered(&self, token: u32, mut response: CalloutResponse, elapsed_ms: u64) {
+    pub fn callout_answered(&self, id: CallId, mut response: CalloutResponse, elapsed_ms: u64) {
         response.headers.set(b"x-envoy-upstream-service-time", elapsed_ms.to_string());
-        self.called_out(token, Some(response));
+        self.called_out(id, Some(response));
     }
 
     /// A callout's response can't be had; `after_head` says that its head had come.
-    pub fn callout_failed(&self, token: u32, failure: UpstreamFailure, after_head: bool) {
-        self.called_out(token, (!after_head).then(|| failure.reply().into()));
+    pub fn callout_failed(&self, id: CallId, failure: UpstreamFailure, after_head: bool) {
+        self.called_out(id, (!after_head).then(|| failure.reply().into()));
     }
 
-    fn called_out(&self, token: u32, response: Option<CalloutResponse>) {
+    fn called_out(&self, id: CallId, response: Option<CalloutResponse>) {
         let (headers, body, trailers) = response.as_ref().map_or((0, 0, 0), |response| {
             let trailers = response.trailers.as_ref().map_or(0, HeaderMap::len);
             (response.headers.len() as u32, response.body.len() as u32, trailers as u32)
         });
         {
-            let callouts = &mut self.vm.borrow_mut().callouts;
+            let mut state = self.state.borrow_mut();
+            let callouts = &mut state.vm_of(id).callouts;
             callouts.outstanding = callouts.outstanding.saturating_sub(1);
             if response.is_none() {
                 callouts.status = (RESET, b"reset".to_vec());
             }
             callouts.response = response;
         }
-        let arguments = [ROOT_CONTEXT, token, headers, body, trailers];
-        let returned = self.call(ROOT_CONTEXT, Id::HttpCallResponse, &arguments);
+        let actions = self.call_root(id.plugin, Id::HttpCallResponse, &[id.token, headers, body, trailers]);
         {
-            let callouts = &mut self.vm.borrow_mut().callouts;
+            let mut state = self.state.borrow_mut();
+            let callouts = &mut state.vm_of(id).callouts;
             callouts.response = None;
             callouts.status.1.clear();
         }
-        if let Some(returned) = returned {
-            self.act(returned.actions);
-        }
+        self.act(actions);
     }
 }

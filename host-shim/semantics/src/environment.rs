@@ -73,7 +73,4 @@ pub trait Guest {
 
     /// Runs the module's start functions.
     fn start(&self);
-
-    /// Exports nothing from now on.
-    fn bypass(&self);
 }

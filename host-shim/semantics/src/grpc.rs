@@ -14,13 +14,13 @@ use proxy_wasm_abi::{
 
 use crate::{
     body::Body,
+    chain::Chain,
     environment::Guest,
     grpc_frames::{Decoder, Received, trailer_lines},
     headers::{HeaderMap, Kind},
     local_reply::{LocalReply, grpc_status_of_http},
-    plugin::Plugin,
     router::{UpstreamFailure, status},
-    vm::{ROOT_CONTEXT, Vm},
+    state::{CallId, State},
 };
 
 /// Something for the edge to do.
@@ -31,22 +31,22 @@ pub enum GrpcAction {
     /// Send bytes of its body.
     Send {
         /// Whose.
-        token: u32,
+        id: CallId,
         /// The bytes; perhaps none.
         bytes: Vec<u8>,
         /// The body ends after them.
         end: bool,
     },
     /// Let go of it.
-    Cancel(u32),
+    Cancel(CallId),
 }
 
 impl GrpcAction {
     /// Whose it is.
-    pub(crate) fn token(&self) -> u32 {
+    pub(crate) fn id(&self) -> CallId {
         match self {
-            Self::Start(request) => request.token,
-            Self::Send { token, .. } | Self::Cancel(token) => *token,
+            Self::Start(request) => request.id,
+            Self::Send { id, .. } | Self::Cancel(id) => *id,
         }
     }
 }
@@ -54,8 +54,8 @@ impl GrpcAction {
 /// A request's head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct GrpcRequest {
-    /// What the filter knows it by.
-    pub token: u32,
+    /// Whose it is.
+    pub id: CallId,
     /// Where the cluster is.
     pub origin: Origin,
     /// The head, pseudo-headers included.
@@ -86,7 +86,7 @@ pub(crate) struct GrpcCallouts {
     streams: u32,
     open: Vec<Open>,
     pub(crate) actions: VecDeque<GrpcAction>,
-    refused: VecDeque<(u32, Option<LocalReply>)>,
+    refused: VecDeque<(CallId, Option<LocalReply>)>,
     refusing: bool,
     /// What the filter's callback can read.
     pub(crate) initial: Option<HeaderMap>,
@@ -97,7 +97,7 @@ pub(crate) struct GrpcCallouts {
 /// A call or stream that the filter can name.
 #[derive(Debug)]
 pub(crate) struct Open {
-    token: u32,
+    pub(crate) id: CallId,
     decoder: Decoder,
     /// A call's response: the last message.
     response: Option<Vec<u8>>,
@@ -127,9 +127,9 @@ impl GrpcCallouts {
         count.wrapping_mul(4).wrapping_add(class)
     }
 
-    pub(crate) fn add(&mut self, token: u32) {
+    pub(crate) fn add(&mut self, id: CallId) {
         self.open.push(Open {
-            token,
+            id,
             decoder: Decoder::default(),
             response: None,
             has_head: false,
@@ -140,11 +140,11 @@ impl GrpcCallouts {
     }
 
     pub(crate) fn get(&mut self, token: u32) -> Option<&mut Open> {
-        self.open.iter_mut().find(|open| open.token == token)
+        self.open.iter_mut().find(|open| open.id.token == token)
     }
 
     pub(crate) fn remove(&mut self, token: u32) {
-        self.open.retain(|open| open.token != token);
+        self.open.retain(|open| open.id.token != token);
     }
 
     /// Those whose response has not ended.
@@ -163,63 +163,63 @@ impl GrpcCallouts {
     }
 }
 
-impl<G: Guest> Plugin<G> {
+impl<G: Guest> Chain<G> {
     /// The next thing to do for gRPC callouts.
     pub fn next_grpc(&self) -> Option<GrpcAction> {
-        self.vm.borrow_mut().grpc.actions.pop_front()
+        self.state.borrow_mut().vms.iter_mut().find_map(|vm| vm.grpc.actions.pop_front())
     }
 
     /// A response's head is here, so many milliseconds after the request's; `end`: and nothing follows. Tells whether
     /// what follows is wanted.
-    pub fn grpc_head(&self, token: u32, mut headers: HeaderMap, end: bool, elapsed_ms: u64) -> bool {
+    pub fn grpc_head(&self, id: CallId, mut headers: HeaderMap, end: bool, elapsed_ms: u64) -> bool {
         {
-            let mut vm = self.vm.borrow_mut();
-            let Some(open) = vm.grpc.get(token) else { return false };
+            let mut state = self.state.borrow_mut();
+            let Some(open) = state.grpc(id) else { return false };
             open.has_head = true;
             // Envoy measures from the request's end.
             if open.ended {
                 headers.set(b"x-envoy-upstream-service-time", elapsed_ms.to_string());
             }
             // The filter need not know.
-            if vm.grpc_is_web() && headers.contains(b"content-type") {
+            if state.grpc_is_web() && headers.contains(b"content-type") {
                 headers.set(b"content-type", "application/grpc");
             }
         }
         match status(&headers) {
-            Some(200) if !end => self.grpc_metadata(token, Id::GrpcReceiveInitialMetadata, headers),
-            Some(200) => self.grpc_trailers_only(token, headers, VIA_UPSTREAM),
-            _ if end && headers.contains(b"grpc-status") => self.grpc_trailers_only(token, headers, VIA_UPSTREAM),
+            Some(200) if !end => self.grpc_metadata(id, Id::GrpcReceiveInitialMetadata, headers),
+            Some(200) => self.grpc_trailers_only(id, headers, VIA_UPSTREAM),
+            _ if end && headers.contains(b"grpc-status") => self.grpc_trailers_only(id, headers, VIA_UPSTREAM),
             other => {
                 let code = grpc_status_of_http(other.unwrap_or_default().into());
-                self.grpc_metadata(token, Id::GrpcReceiveInitialMetadata, HeaderMap::new(Kind::Response));
-                self.grpc_error(token, code, VIA_UPSTREAM);
+                self.grpc_metadata(id, Id::GrpcReceiveInitialMetadata, HeaderMap::new(Kind::Response));
+                self.grpc_error(id, code, VIA_UPSTREAM);
             }
         }
-        self.grpc_is_wanted(token)
+        self.grpc_is_wanted(id)
     }
 
     /// Bytes of a response's body are here. Tells whether what follows is wanted.
-    pub fn grpc_data(&self, token: u32, bytes: &[u8]) -> bool {
+    pub fn grpc_data(&self, id: CallId, bytes: &[u8]) -> bool {
         let frames = {
-            let mut vm = self.vm.borrow_mut();
-            let web = vm.grpc_is_web();
-            let Some(open) = vm.grpc.get(token) else { return false };
+            let mut state = self.state.borrow_mut();
+            let web = state.grpc_is_web();
+            let Some(open) = state.grpc(id) else { return false };
             open.decoder.decode(bytes, web)
         };
         let Some(frames) = frames else {
-            self.grpc_error(token, code::INTERNAL, VIA_UPSTREAM);
+            self.grpc_error(id, code::INTERNAL, VIA_UPSTREAM);
             return false;
         };
         for frame in frames {
             match frame {
-                Received::Message(message) => self.grpc_message(token, message),
-                Received::Compressed => self.grpc_error(token, code::INTERNAL, VIA_UPSTREAM),
+                Received::Message(message) => self.grpc_message(id, message),
+                Received::Compressed => self.grpc_error(id, code::INTERNAL, VIA_UPSTREAM),
                 Received::Trailers(block) => {
                     let trailers = HeaderMap::from_pairs(Kind::Trailers, trailer_lines(&block));
-                    self.grpc_trailers(token, trailers, VIA_UPSTREAM);
+                    self.grpc_trailers(id, trailers, VIA_UPSTREAM);
                 }
             }
-            if !self.grpc_is_wanted(token) {
+            if !self.grpc_is_wanted(id) {
                 return false;
             }
         }
@@ -227,58 +227,59 @@ impl<G: Guest> Plugin<G> {
     }
 
     /// A response's body is over.
-    pub fn grpc_end(&self, token: u32, trailers: Option<HeaderMap>) {
+    pub fn grpc_end(&self, id: CallId, trailers: Option<HeaderMap>) {
         match trailers {
-            Some(trailers) => self.grpc_trailers(token, trailers, VIA_UPSTREAM),
-            None => self.grpc_error(token, code::UNKNOWN, VIA_UPSTREAM),
+            Some(trailers) => self.grpc_trailers(id, trailers, VIA_UPSTREAM),
+            None => self.grpc_error(id, code::UNKNOWN, VIA_UPSTREAM),
         }
     }
 
     /// A response can't be had, or not all of it.
-    pub fn grpc_failed(&self, token: u32, failure: UpstreamFailure) {
-        let Some(has_head) = self.vm.borrow_mut().grpc.get(token).map(|open| open.has_head) else { return };
+    pub fn grpc_failed(&self, id: CallId, failure: UpstreamFailure) {
+        let Some(has_head) = self.state.borrow_mut().grpc(id).map(|open| open.has_head) else { return };
         if has_head {
-            self.grpc_error(token, code::INTERNAL, &failure.details_after_headers());
+            self.grpc_error(id, code::INTERNAL, &failure.details_after_headers());
         } else {
-            self.grpc_answer(token, &failure.reply());
+            self.grpc_answer(id, &failure.reply());
         }
     }
 
     /// A host call was refused after it had taken a token: the answer instead, or none where there is no cluster. A
     /// filter that tries again from the callback gets the next one when this one is through.
-    pub(crate) fn grpc_refused(&self, token: u32, reply: Option<LocalReply>) {
+    pub(crate) fn grpc_refused(&self, id: CallId, reply: Option<LocalReply>) {
         {
-            let grpc = &mut self.vm.borrow_mut().grpc;
-            grpc.refused.push_back((token, reply));
+            let mut state = self.state.borrow_mut();
+            let grpc = &mut state.vm_of(id).grpc;
+            grpc.refused.push_back((id, reply));
             if std::mem::replace(&mut grpc.refusing, true) {
                 return;
             }
         }
         loop {
-            let Some((token, reply)) = self.vm.borrow_mut().grpc.refused.pop_front() else { break };
+            let Some((id, reply)) = self.state.borrow_mut().vm_of(id).grpc.refused.pop_front() else { break };
             match reply {
-                Some(reply) => self.grpc_answer(token, &reply),
-                None => self.grpc_close(token, code::UNAVAILABLE, b"Cluster not available".to_vec()),
+                Some(reply) => self.grpc_answer(id, &reply),
+                None => self.grpc_close(id, code::UNAVAILABLE, b"Cluster not available".to_vec()),
             }
         }
-        self.vm.borrow_mut().grpc.refusing = false;
+        self.state.borrow_mut().vm_of(id).grpc.refusing = false;
     }
 
-    fn grpc_is_wanted(&self, token: u32) -> bool {
-        self.vm.borrow_mut().grpc.get(token).is_some_and(|open| !open.remote_closed)
+    fn grpc_is_wanted(&self, id: CallId) -> bool {
+        self.state.borrow_mut().grpc(id).is_some_and(|open| !open.remote_closed)
     }
 
     /// A response of the proxy's own.
-    fn grpc_answer(&self, token: u32, reply: &LocalReply) {
-        self.grpc_trailers_only(token, reply.head(true, false), &reply.details);
+    fn grpc_answer(&self, id: CallId, reply: &LocalReply) {
+        self.grpc_trailers_only(id, reply.head(true, false), &reply.details);
     }
 
-    fn grpc_trailers_only(&self, token: u32, headers: HeaderMap, details: &str) {
-        self.grpc_metadata(token, Id::GrpcReceiveInitialMetadata, HeaderMap::new(Kind::Response));
-        self.grpc_trailers(token, headers, details);
+    fn grpc_trailers_only(&self, id: CallId, headers: HeaderMap, details: &str) {
+        self.grpc_metadata(id, Id::GrpcReceiveInitialMetadata, HeaderMap::new(Kind::Response));
+        self.grpc_trailers(id, headers, details);
     }
 
-    fn grpc_trailers(&self, token: u32, trailers: HeaderMap, details: &str) {
+    fn grpc_trailers(&self, id: CallId, trailers: HeaderMap, details: &str) {
         let code = match trailers.get(b"grpc-status") {
             None => code::UNKNOWN,
             Some(value) => std::str::from_utf8(value)
@@ -291,91 +292,97 @@ impl<G: Guest> Plugin<G> {
             None | Some(b"") => details.into(),
             Some(message) => [message, b"{", details.as_bytes(), b"}"].concat(),
         };
-        self.grpc_metadata(token, Id::GrpcReceiveTrailingMetadata, trailers);
-        self.grpc_closed(token, code, message);
+        self.grpc_metadata(id, Id::GrpcReceiveTrailingMetadata, trailers);
+        self.grpc_closed(id, code, message);
     }
 
-    fn grpc_error(&self, token: u32, code: u32, details: &str) {
-        self.grpc_metadata(token, Id::GrpcReceiveTrailingMetadata, HeaderMap::new(Kind::Trailers));
-        self.grpc_closed(token, code, details.into());
+    fn grpc_error(&self, id: CallId, code: u32, details: &str) {
+        self.grpc_metadata(id, Id::GrpcReceiveTrailingMetadata, HeaderMap::new(Kind::Trailers));
+        self.grpc_closed(id, code, details.into());
     }
 
     /// Shows a stream's metadata; a call's is not shown.
-    fn grpc_metadata(&self, token: u32, callback: Id, map: HeaderMap) {
-        if is_call(token) || !self.grpc_is_wanted(token) {
+    fn grpc_metadata(&self, id: CallId, callback: Id, map: HeaderMap) {
+        if is_call(id.token) || !self.grpc_is_wanted(id) {
             return;
         }
         let count = map.len() as u32;
         let is_initial = callback == Id::GrpcReceiveInitialMetadata;
         {
-            let grpc = &mut self.vm.borrow_mut().grpc;
+            let mut state = self.state.borrow_mut();
+            let grpc = &mut state.vm_of(id).grpc;
             *(if is_initial { &mut grpc.initial } else { &mut grpc.trailing }) = Some(map);
         }
-        self.grpc_callback(callback, token, count);
+        self.grpc_callback(callback, id, count);
     }
 
-    fn grpc_message(&self, token: u32, message: Vec<u8>) {
-        if is_call(token) {
-            if let Some(open) = self.vm.borrow_mut().grpc.get(token) {
+    fn grpc_message(&self, id: CallId, message: Vec<u8>) {
+        if is_call(id.token) {
+            if let Some(open) = self.state.borrow_mut().grpc(id) {
                 open.response = Some(message);
             }
             return;
         }
-        self.grpc_receive(token, message);
+        self.grpc_receive(id, message);
     }
 
-    fn grpc_receive(&self, token: u32, message: Vec<u8>) {
+    fn grpc_receive(&self, id: CallId, message: Vec<u8>) {
         let len = message.len() as u32;
-        self.vm.borrow_mut().grpc.message = Some(message.into());
-        self.grpc_callback(Id::GrpcReceive, token, len);
+        self.state.borrow_mut().vm_of(id).grpc.message = Some(message.into());
+        self.grpc_callback(Id::GrpcReceive, id, len);
     }
 
     /// The response is over.
-    fn grpc_closed(&self, token: u32, mut code: u32, mut message: Vec<u8>) {
+    fn grpc_closed(&self, id: CallId, mut code: u32, mut message: Vec<u8>) {
         let response = {
-            let mut vm = self.vm.borrow_mut();
-            let Some(open) = vm.grpc.get(token) else { return };
+            let mut state = self.state.borrow_mut();
+            let Some(open) = state.grpc(id) else { return };
             open.remote_closed = true;
             open.response.take()
         };
-        if is_call(token) && code == code::OK {
+        if is_call(id.token) && code == code::OK {
             if let Some(response) = response {
-                self.grpc_receive(token, response);
-                self.vm.borrow_mut().grpc.remove(token);
+                self.grpc_receive(id, response);
+                self.state.borrow_mut().vm_of(id).grpc.remove(id.token);
                 return;
             }
             (code, message) = (code::INTERNAL, Vec::new());
         }
-        self.grpc_close(token, code, message);
-        let grpc = &mut self.vm.borrow_mut().grpc;
-        if is_call(token) || grpc.get(token).is_some_and(|open| open.local_closed) {
-            grpc.remove(token);
+        self.grpc_close(id, code, message);
+        let mut state = self.state.borrow_mut();
+        let grpc = &mut state.vm_of(id).grpc;
+        if is_call(id.token) || grpc.get(id.token).is_some_and(|open| open.local_closed) {
+            grpc.remove(id.token);
         }
     }
 
-    fn grpc_close(&self, token: u32, code: u32, message: Vec<u8>) {
-        if self.guest.exports(Id::GrpcClose) {
-            self.vm.borrow_mut().callouts.status = (code, message);
-            self.grpc_callback(Id::GrpcClose, token, code);
+    fn grpc_close(&self, id: CallId, code: u32, message: Vec<u8>) {
+        if self.plugin_exports(id.plugin, Id::GrpcClose) {
+            self.state.borrow_mut().vm_of(id).callouts.status = (code, message);
+            self.grpc_callback(Id::GrpcClose, id, code);
         }
     }
 
-    fn grpc_callback(&self, callback: Id, token: u32, third: u32) {
-        let returned = self.call(ROOT_CONTEXT, callback, &[ROOT_CONTEXT, token, third]);
+    fn grpc_callback(&self, callback: Id, id: CallId, third: u32) {
+        let actions = self.call_root(id.plugin, callback, &[id.token, third]);
         {
-            let vm = &mut *self.vm.borrow_mut();
+            let mut state = self.state.borrow_mut();
+            let vm = state.vm_of(id);
             (vm.grpc.initial, vm.grpc.message, vm.grpc.trailing) = (None, None, None);
             if callback == Id::GrpcClose {
                 vm.callouts.status.1.clear();
             }
         }
-        if let Some(returned) = returned {
-            self.act(returned.actions);
-        }
+        self.act(actions);
     }
 }
 
-impl Vm {
+impl State {
+    /// A call or stream that has not ended.
+    pub(crate) fn grpc(&mut self, id: CallId) -> Option<&mut Open> {
+        self.vm_of(id).grpc.get(id.token)
+    }
+
     /// Whether gRPC-Web stands in for gRPC.
     pub(crate) fn grpc_is_web(&self) -> bool {
         self.settings.upkeep.grpc_transport == GrpcTransport::GrpcWeb

@@ -1,8 +1,8 @@
 //! What a proxy-wasm host does, the way Envoy does it.
 //!
 //! Nothing here knows of pointers into a filter's memory (that is the marshalling's part), of WASI or of any I/O (that
-//! is the edge's). The edge feeds a [`Plugin`] with what arrives on both sides of an exchange and takes [`Effect`]s out
-//! of it; in between, the filter is called through [`Guest`] and calls back into [`Vm`].
+//! is the edge's). The edge feeds a [`Chain`] with what arrives on both sides of an exchange and takes [`Effect`]s out
+//! of it; in between, the filter is called through [`Guest`] and calls back into [`State`].
 //!
 //! Restrictions that hold everywhere:
 //! - The state is never borrowed while the filter runs: each callback may come back as any number of host calls.
@@ -11,8 +11,10 @@
 //! - Nothing blocks and nothing waits.
 
 mod body;
+mod body_flow;
 mod callouts;
 mod calls;
+mod chain;
 mod connection;
 mod egress;
 mod environment;
@@ -25,10 +27,10 @@ mod inline_headers;
 mod local_reply;
 mod metrics;
 mod passing;
-mod plugin;
 mod properties;
 mod router;
 mod shared;
+mod state;
 mod stream;
 mod streams;
 mod timers;
@@ -37,13 +39,13 @@ mod vm;
 pub use body::Body;
 pub use callouts::{Callout, CalloutResponse};
 pub use calls::{Blob, CallResult, GrpcTarget, foreign};
+pub use chain::Chain;
 pub use connection::Request;
 pub use egress::{Egress, Frame};
 pub use environment::{Guest, Host, SharedState};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
 pub use metrics::{Change, ChangeKind};
-pub use plugin::Plugin;
 pub use router::UpstreamFailure;
+pub use state::{CallId, State};
 pub use stream::{Direction, Effect, ResetReason};
-pub use vm::{ROOT_CONTEXT, Vm};

@@ -1,9 +1,9 @@
 //! Responses that the proxy makes itself: for the filter, or because something failed.
 
 use crate::{
+    chain::Chain,
     environment::Guest,
     headers::{HeaderMap, Kind},
-    plugin::Plugin,
     router,
     stream::{Direction, Effect, ResetReason},
 };
@@ -65,13 +65,13 @@ impl LocalReply {
     }
 }
 
-impl<G: Guest> Plugin<G> {
+impl<G: Guest> Chain<G> {
     /// Answers in the upstream's place: through the filter's response callbacks where the response has not begun, past
     /// them where it has, and by breaking the exchange off where its head is already on the way.
     pub(crate) fn local_reply(&self, id: u32, mut reply: LocalReply) {
         let (headers, end) = {
-            let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(id) else { return };
+            let mut state = self.state.borrow_mut();
+            let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.response_ended || stream.destroyed {
                 return;
             }

@@ -7,14 +7,19 @@ use proxy_wasm_abi::{
 
 use crate::calls::CallResult;
 
-/// The metrics of a VM.
+/// The metrics of all virtual machines.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     stats: Vec<Stat>,
-    /// For each type, which stats its ids stand for, in the order in which they were given out.
-    ids: [Vec<usize>; 3],
     /// For each reader, the stats that changed since it looked.
     changed: [Vec<usize>; 2],
+}
+
+/// The ids by which a virtual machine knows metrics.
+#[derive(Debug, Default)]
+pub(crate) struct MetricIds {
+    /// For each type, which stats its ids stand for, in the order in which they were given out.
+    of_type: [Vec<usize>; 3],
 }
 
 /// Who asks what changed, each by itself.
@@ -75,9 +80,9 @@ const ID_STEP: u32 = 4;
 
 impl Metrics {
     /// The id of a metric. Each definition gives another one; those with one name are one metric.
-    pub(crate) fn define(&mut self, kind: MetricType, name: &[u8]) -> CallResult<u32> {
+    pub(crate) fn define(&mut self, ids: &mut MetricIds, kind: MetricType, name: &[u8]) -> CallResult<u32> {
         let known = self.stats.iter().position(|stat| stat.kind == kind && stat.name == name);
-        if self.ids.iter().map(Vec::len).sum::<usize>() >= METRICS_MAX {
+        if ids.of_type.iter().map(Vec::len).sum::<usize>() >= METRICS_MAX {
             return Err(Status::InternalFailure);
         }
         let stat = known.unwrap_or_else(|| {
@@ -87,18 +92,18 @@ impl Metrics {
             self.mark(at);
             at
         });
-        let ids = &mut self.ids[kind as usize];
+        let ids = &mut ids.of_type[kind as usize];
         ids.push(stat);
         Ok(ids.len() as u32 * ID_STEP + kind as u32)
     }
 
     /// Adds to a counter or a gauge. A counter takes only what is above 0.
-    pub(crate) fn increment(&mut self, id: u32, by: i64) -> CallResult {
+    pub(crate) fn increment(&mut self, ids: &MetricIds, id: u32, by: i64) -> CallResult {
         let kind = kind(id)?;
         if kind == MetricType::Histogram {
             return Err(Status::BadArgument);
         }
-        let at = self.find(id)?;
+        let at = ids.find(id)?;
         if kind == MetricType::Counter && by <= 0 {
             return Err(Status::BadArgument);
         }
@@ -110,8 +115,8 @@ impl Metrics {
     }
 
     /// Sets a gauge; adds to a counter; records a value of a histogram.
-    pub(crate) fn record(&mut self, id: u32, value: u64) -> CallResult {
-        let at = self.find(id)?;
+    pub(crate) fn record(&mut self, ids: &MetricIds, id: u32, value: u64) -> CallResult {
+        let at = ids.find(id)?;
         let stat = &mut self.stats[at];
         match stat.kind {
             MetricType::Counter => {
@@ -133,10 +138,10 @@ impl Metrics {
     }
 
     /// The value of a counter or a gauge.
-    pub(crate) fn get(&mut self, id: u32) -> CallResult<u64> {
+    pub(crate) fn get(&self, ids: &MetricIds, id: u32) -> CallResult<u64> {
         match kind(id)? {
             MetricType::Histogram => Err(Status::BadArgument),
-            _ => self.find(id).map(|at| self.stats[at].value),
+            _ => ids.find(id).map(|at| self.stats[at].value),
         }
     }
 
@@ -183,9 +188,11 @@ impl Metrics {
             }
         }
     }
+}
 
+impl MetricIds {
     fn find(&self, id: u32) -> CallResult<usize> {
-        let ids = self.ids.get((id % ID_STEP) as usize).ok_or(Status::NotFound)?;
+        let ids = self.of_type.get((id % ID_STEP) as usize).ok_or(Status::NotFound)?;
         id.checked_sub(ID_STEP).and_then(|id| ids.get((id / ID_STEP) as usize)).copied().ok_or(Status::NotFound)
     }
 }

@@ -1,88 +1,75 @@
-//! What leaves the filter: messages that it lets go, to the next hop or to the edge.
+//! What leaves a filter that held it, and what leaves the last one: to the next hop, or to the edge.
 
 use crate::{
+    body_flow::Source,
+    chain::Chain,
     environment::Guest,
-    filter_manager::Source,
-    plugin::Plugin,
     router,
+    state::Place,
     stream::{Direction, Effect, Iteration},
 };
 
-impl<G: Guest> Plugin<G> {
-    /// Lets go what the filter held.
-    pub(crate) fn resume(&self, id: u32, direction: Direction) {
-        let (from_filter, head) = {
-            let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(id) else { return };
+impl<G: Guest> Chain<G> {
+    /// Lets go what a filter held.
+    pub(crate) fn resume(&self, place: Place, direction: Direction) {
+        let id = place.stream;
+        let step = self.step(place, direction);
+        let (from, head) = {
+            let mut state = self.state.borrow_mut();
+            let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
-            let message = stream.message(direction);
+            let (message, side) = stream.parts(direction, place.plugin);
             if message.passed
                 || message.headers.is_none()
-                || (message.iteration == Iteration::Continue && message.headers_continued)
+                || (side.iteration == Iteration::Continue && side.headers_continued)
             {
                 return;
             }
-            let from_filter = message.stopped_all();
-            message.iteration = Iteration::Continue;
-            let head = (!message.headers_continued)
+            // The filter has not seen what came after a head with which it stopped everything.
+            let from = if side.stopped_all() { step } else { step + 1 };
+            side.iteration = Iteration::Continue;
+            let head = (!side.headers_continued)
                 .then(|| message.complete && message.held.is_none() && message.trailers.is_none());
-            message.headers_continued = true;
-            (from_filter, head)
+            side.headers_continued = true;
+            (from, head)
         };
         if let Some(end) = head {
-            self.pass_headers(id, direction, end);
+            self.headers_from(id, direction, step + 1, end);
         }
-        let (bytes, had_trailers, complete) = {
-            let mut vm = self.vm.borrow_mut();
-            let Some(stream) = vm.streams.get_mut(id) else { return };
+        let (has_held, trailers_reached, end) = {
+            let mut state = self.state.borrow_mut();
+            let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
             }
-            let message = stream.message(direction);
-            let had_trailers = message.trailers.is_some();
-            let bytes = if from_filter { None } else { message.held.as_mut().map(|held| held.take()) };
-            (bytes, had_trailers, message.complete)
+            let (message, side) = stream.parts(direction, place.plugin);
+            let end = message.complete && message.trailers.is_none();
+            (message.held.is_some(), side.trailers_reached, end)
         };
-        let end = complete && !had_trailers;
-        if let Some(bytes) = bytes {
-            self.pass_data(id, direction, bytes, end);
-        } else if from_filter && self.has_held(id, direction) {
-            self.data_step(id, direction, Source::Held, end);
+        if has_held {
+            self.data_from(id, direction, from, Source::Held, end);
         }
-        if had_trailers {
-            // The body step may have held the stream again.
-            if self.is_stopped_all(id, direction) {
-                return;
-            }
-            if from_filter { self.trailers_step(id, direction) } else { self.pass_trailers(id, direction) }
+        // Those that an earlier filter holds are not for this one to let go.
+        if trailers_reached {
+            self.trailers_from(id, direction, from);
         }
     }
 
-    fn has_held(&self, id: u32, direction: Direction) -> bool {
-        let mut vm = self.vm.borrow_mut();
-        vm.streams.get_mut(id).is_some_and(|stream| stream.message(direction).held.is_some())
-    }
-
-    fn is_stopped_all(&self, id: u32, direction: Direction) -> bool {
-        let mut vm = self.vm.borrow_mut();
-        vm.streams.get_mut(id).is_none_or(|stream| stream.message(direction).stopped_all())
-    }
-
-    /// The head leaves the filter.
+    /// The head leaves the chain.
     pub(crate) fn pass_headers(&self, id: u32, direction: Direction, end: bool) {
-        if let Some(stream) = self.vm.borrow_mut().streams.get_mut(id) {
+        if let Some(stream) = self.state.borrow_mut().streams.get_mut(id) {
             stream.message(direction).passed = end;
         }
         match direction {
             Direction::Request => self.route(id, end),
             Direction::Response => {
-                let mut vm = self.vm.borrow_mut();
-                let Some(stream) = vm.streams.get_mut(id) else { return };
+                let mut state = self.state.borrow_mut();
+                let Some(stream) = state.streams.get_mut(id) else { return };
                 let Some(headers) = stream.response.headers.clone() else { return };
                 if let Err(reply) = router::check_response(&headers) {
-                    drop(vm);
+                    drop(state);
                     self.local_reply(id, reply);
                     return;
                 }
@@ -93,33 +80,45 @@ impl<G: Guest> Plugin<G> {
         }
     }
 
-    /// Body bytes leave the filter.
-    pub(crate) fn pass_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
-        let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(id) else { return };
-        // Bytes that the filter took away leave nothing to send.
-        if stream.stopped(direction) || (bytes.is_empty() && !end) {
+    /// Body bytes leave the chain.
+    pub(crate) fn pass_data(&self, id: u32, direction: Direction, source: Source, end: bool) {
+        let mut state = self.state.borrow_mut();
+        let Some(stream) = state.streams.get_mut(id) else { return };
+        if stream.stopped(direction) {
             return;
         }
-        stream.message(direction).passed |= end;
+        let message = stream.message(direction);
+        if message.passed {
+            return;
+        }
+        let bytes = match source {
+            Source::Chunk => message.chunk.take(),
+            Source::Held => message.held.as_mut().map(|held| held.take()).unwrap_or_default(),
+        };
+        // Bytes that a filter took away leave nothing to send.
+        if bytes.is_empty() && !end {
+            return;
+        }
+        message.passed |= end;
+        let changed = message.changed;
         if direction == Direction::Response {
             stream.response.body_bytes += bytes.len() as u64;
             stream.response_ended = end;
         }
-        let changed = stream.message(direction).changed;
         stream.effects.push_back(Effect::Data { direction, bytes, end, changed });
     }
 
-    /// The trailers leave the filter.
+    /// The trailers leave the chain.
     pub(crate) fn pass_trailers(&self, id: u32, direction: Direction) {
-        let mut vm = self.vm.borrow_mut();
-        let Some(stream) = vm.streams.get_mut(id) else { return };
+        let mut state = self.state.borrow_mut();
+        let Some(stream) = state.streams.get_mut(id) else { return };
         if stream.stopped(direction) {
             return;
         }
-        let Some(trailers) = stream.message(direction).trailers.clone() else { return };
+        let message = stream.message(direction);
+        let Some(trailers) = message.trailers.clone().filter(|_| !message.passed) else { return };
         if let Err(reply) = router::check_size(&trailers) {
-            drop(vm);
+            drop(state);
             self.local_reply(id, reply);
             return;
         }

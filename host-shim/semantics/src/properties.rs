@@ -8,8 +8,8 @@ use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
 use crate::{
     headers::HeaderMap,
     local_reply::grpc_status_of_http,
-    stream::{Facts, Stream},
-    vm::Vm,
+    state::State,
+    stream::{Facts, Stream, StreamFilter},
 };
 
 /// Maps of attributes, which have no wire form as a whole.
@@ -26,7 +26,7 @@ const GRPC_STATUS_MAX: u64 = 16;
 /// What a map without entries looks like as a value.
 const EMPTY_MAP: [u8; 4] = [0; 4];
 
-impl Vm {
+impl State {
     /// `proxy_get_property`
     pub fn get_property(&self, path: &[u8]) -> Value {
         if path.is_empty() {
@@ -34,7 +34,8 @@ impl Vm {
         }
         // A NUL at the end starts no segment.
         let path = path.strip_suffix(b"\0").unwrap_or(path);
-        let stream = self.stream();
+        let acting = self.stream();
+        let stream = acting.map(|(stream, _)| stream);
         if let Some(value) = self.configured(stream, path) {
             return Ok(value);
         }
@@ -42,13 +43,13 @@ impl Vm {
         if let Some(value) = self.plugin_property(&segments, stream) {
             return value;
         }
-        let Some(stream) = stream else { return NOT_FOUND };
+        let Some((stream, filter)) = acting else { return NOT_FOUND };
         if segments.len() == 1 && WHOLE_MAPS.contains(&segments[0]) {
             return Err(Status::SerializationFailure);
         }
         match segments[0] {
-            b"request" => self.request_property(stream, &segments[1..]),
-            b"response" => response_property(stream, &segments[1..]),
+            b"request" => self.request_property(stream, filter, &segments[1..]),
+            b"response" => response_property(stream, filter, &segments[1..]),
             b"connection" => connection_property(&segments[1..]),
             b"upstream" => self.upstream_property(stream, &segments[1..]),
             b"metadata" => match segments[1..] {
@@ -75,7 +76,7 @@ impl Vm {
 
     /// `proxy_set_property`
     pub fn set_property(&mut self, path: &[u8], value: &[u8]) -> Result<(), Status> {
-        let Some(stream) = self.stream_mut() else { return Err(Status::NotFound) };
+        let Some((stream, _)) = self.stream_mut() else { return Err(Status::NotFound) };
         match stream.filter_state.iter_mut().find(|(key, _)| key == path) {
             Some((_, present)) => *present = value.to_vec(),
             None => stream.filter_state.push((path.to_vec(), value.to_vec())),
@@ -91,7 +92,7 @@ impl Vm {
 
     /// What is known without an exchange, or of how it is configured.
     fn plugin_property(&self, segments: &[&[u8]], stream: Option<&Stream>) -> Option<Value> {
-        let plugin = &self.settings.plugin;
+        let plugin = self.plugin();
         let in_stream = stream.is_some();
         let has_upstream = matches!(self.settings.route, Route::Upstream { .. });
         let is_routed = stream.is_some_and(|stream| stream.upstream_timeout_ms.is_some());
@@ -114,10 +115,10 @@ impl Vm {
         }
     }
 
-    fn request_property(&self, stream: &Stream, segments: &[&[u8]]) -> Value {
+    fn request_property(&self, stream: &Stream, filter: &StreamFilter, segments: &[&[u8]]) -> Value {
         let facts = &stream.facts;
         let message = &stream.request;
-        let live = if message.headers_live || stream.logging { message.headers.as_ref() } else { None };
+        let live = if filter.request.headers_live || filter.logging { message.headers.as_ref() } else { None };
         let header = |name: &[u8]| live.and_then(|headers| headers.get(name)).map_or(NOT_FOUND, |v| Ok(v.to_vec()));
         let header_bytes = live.map_or(0, HeaderMap::byte_size) as u64;
         match *segments {
@@ -166,11 +167,11 @@ impl Vm {
     }
 }
 
-fn response_property(stream: &Stream, segments: &[&[u8]]) -> Value {
+fn response_property(stream: &Stream, filter: &StreamFilter, segments: &[&[u8]]) -> Value {
     let facts = &stream.facts;
     let message = &stream.response;
-    let live = if message.headers_live || stream.logging { message.headers.as_ref() } else { None };
-    let trailers = if message.trailers_live || stream.logging { message.trailers.as_ref() } else { None };
+    let live = if filter.response.headers_live || filter.logging { message.headers.as_ref() } else { None };
+    let trailers = if filter.response.trailers_live || filter.logging { message.trailers.as_ref() } else { None };
     let code = facts.response_code.ok_or(Status::NotFound);
     match *segments {
         [b"code"] => Ok(int(code?.into())),

@@ -6,10 +6,10 @@ use proxy_wasm_abi::{
 };
 
 use crate::{
+    chain::Chain,
     environment::Guest,
     headers::HeaderMap,
     local_reply::LocalReply,
-    plugin::Plugin,
     stream::{Direction, Effect},
 };
 
@@ -183,21 +183,21 @@ pub(crate) fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }
 
-impl<G: Guest> Plugin<G> {
+impl<G: Guest> Chain<G> {
     /// A request's head left the filter.
     pub(crate) fn route(&self, id: u32, end: bool) {
         let reply = {
-            let mut vm = self.vm.borrow_mut();
-            let forwarded_proto = vm.settings.connection.forwarded_proto;
-            let (direct, mut timeout_ms) = match &vm.settings.route {
+            let mut state = self.state.borrow_mut();
+            let forwarded_proto = state.settings.connection.forwarded_proto;
+            let (direct, mut timeout_ms) = match &state.settings.route {
                 Route::Upstream { timeout_ms, .. } => (None, *timeout_ms),
                 Route::DirectResponse { status, body } => {
                     let (status, body) = (u32::from(*status), body.clone());
                     (Some(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() }), 0)
                 }
             };
-            let now = vm.now();
-            let Some(stream) = vm.streams.get_mut(id) else { return };
+            let now = state.now();
+            let Some(stream) = state.streams.get_mut(id) else { return };
             let Some(mut headers) = stream.request.headers.clone() else { return };
             if !has_route(&headers, forwarded_proto) {
                 let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
@@ -225,7 +225,7 @@ impl<G: Guest> Plugin<G> {
     /// Milliseconds that the upstream has from the end of the request to the end of its response, once the request is
     /// on its way; 0 is no limit.
     pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {
-        self.vm.borrow().streams.get(id)?.upstream_timeout_ms
+        self.state.borrow().streams.get(id)?.upstream_timeout_ms
     }
 }
 

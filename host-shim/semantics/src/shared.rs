@@ -1,4 +1,4 @@
-//! What the plugins of one VM id share: data and queues.
+//! What plugins share: data, among those of one VM id, and queues.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,8 @@ use crate::calls::CallResult;
 /// Shared data and shared queues.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    data: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    /// By VM id; most often there is one.
+    data: Vec<(Vec<u8>, Data)>,
     /// The number of the last change, whatever the key: what compare-and-swap compares. Source: Envoy.
     changes: u32,
     /// By token, less 1.
@@ -17,6 +18,9 @@ pub(crate) struct Shared {
     /// Bytes of keys, values and items.
     bytes: usize,
 }
+
+/// Values by key, each with the number of the change that made it.
+type Data = BTreeMap<Vec<u8>, (Vec<u8>, u32)>;
 
 #[derive(Debug)]
 struct Queue {
@@ -27,21 +31,29 @@ struct Queue {
 
 impl Shared {
     /// A key's value, and the number of the change that made it.
-    pub(crate) fn get(&self, key: &[u8]) -> CallResult<(&[u8], u32)> {
-        self.data.get(key).map(|(value, change)| (value.as_slice(), *change)).ok_or(Status::NotFound)
+    pub(crate) fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(&[u8], u32)> {
+        let data = self.data.iter().find(|(id, _)| id == vm_id).ok_or(Status::NotFound)?;
+        data.1.get(key).map(|(value, change)| (value.as_slice(), *change)).ok_or(Status::NotFound)
     }
 
     /// Sets a key's value. `expected` is the change that the value must still be of; 0 is any, as it is for a new key.
-    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], expected: u32) -> CallResult {
-        let old = self.data.get(key);
-        if expected != 0 && old.is_some_and(|(_, change)| *change != expected) {
+    pub(crate) fn set(&mut self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult {
+        let old = self.get(vm_id, key).ok();
+        if expected != 0 && old.is_some_and(|(_, change)| change != expected) {
             return Err(Status::CasMismatch);
         }
         let before = old.map_or(0, |(value, _)| key.len() + value.len());
         self.hold(before, key.len() + value.len())?;
         // 0 stands for any change, so it is never one's number.
         self.changes = self.changes.checked_add(1).unwrap_or(1);
-        self.data.insert(key.to_vec(), (value.to_vec(), self.changes));
+        let change = (value.to_vec(), self.changes);
+        match self.data.iter_mut().find(|(id, _)| id == vm_id) {
+            Some((_, data)) => data.insert(key.to_vec(), change),
+            None => {
+                self.data.push((vm_id.to_vec(), BTreeMap::from([(key.to_vec(), change)])));
+                None
+            }
+        };
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! One HTTP exchange: what has arrived, what was let through, and what the filter may touch right now.
+//! One HTTP exchange: what has arrived, what was let through, and what each filter may touch right now.
 
 use std::{cell::Cell, collections::VecDeque};
 
@@ -81,79 +81,37 @@ pub(crate) enum BodyView {
     Held,
 }
 
-/// A message of the exchange.
-#[derive(Debug)]
+/// A message of the exchange, as all plugins see it.
+#[derive(Debug, Default)]
 pub(crate) struct Message {
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) trailers: Option<HeaderMap>,
-    /// The bytes that just arrived, while the filter looks at them.
+    /// The bytes that just arrived, while filters look at them.
     pub(crate) chunk: Body,
-    /// The bytes held for the filter; stays, empty, once there were any.
+    /// The bytes held for a filter; stays, empty, once there were any.
     pub(crate) held: Option<Body>,
-    pub(crate) iteration: Iteration,
-    /// The head went on to the next hop.
-    pub(crate) headers_continued: bool,
     /// All of it has arrived.
     pub(crate) complete: bool,
-    /// The filter has seen its end.
-    pub(crate) end_shown: bool,
-    /// Its end left the filter.
+    /// Its end left the last filter.
     pub(crate) passed: bool,
     /// Past the buffer limit reading stops; otherwise the exchange fails.
     pub(crate) streaming: bool,
-    /// The last body callback asked to buffer, so the next one sees everything.
-    pub(crate) buffering: bool,
-    /// The filter may touch the head now.
-    pub(crate) headers_live: bool,
-    /// The filter may touch the trailers now.
-    pub(crate) trailers_live: bool,
-    /// What the body buffer is now.
-    pub(crate) view: BodyView,
-    /// The filter changed body bytes.
+    /// A filter changed body bytes.
     pub(crate) changed: bool,
-    /// Bytes of body that arrived, or that the filter let through, whichever Envoy counts.
+    /// Bytes of body that arrived, or that the filters let through, whichever Envoy counts.
     pub(crate) body_bytes: u64,
 }
 
 impl Message {
-    fn new() -> Self {
-        Self {
-            headers: None,
-            trailers: None,
-            chunk: Body::default(),
-            held: None,
-            iteration: Iteration::Continue,
-            headers_continued: false,
-            complete: false,
-            end_shown: false,
-            passed: false,
-            streaming: false,
-            buffering: false,
-            headers_live: false,
-            trailers_live: false,
-            view: BodyView::Absent,
-            changed: false,
-            body_bytes: 0,
-        }
-    }
-
-    pub(crate) fn stopped_all(&self) -> bool {
-        matches!(self.iteration, Iteration::StopAll { .. })
-    }
-
     /// Moves bytes to those held.
     pub(crate) fn hold(&mut self, bytes: Vec<u8>) {
         self.held.get_or_insert_default().append(bytes);
     }
 
-    /// The body that the filter may read and change now.
-    pub(crate) fn body(&mut self) -> Option<&mut Body> {
-        match self.view {
-            BodyView::Absent => None,
-            BodyView::Held => Some(self.held.get_or_insert_default()),
-            BodyView::Chunk if self.buffering => Some(self.held.get_or_insert_default()),
-            BodyView::Chunk => Some(&mut self.chunk),
-        }
+    /// Moves the bytes that just arrived to those held.
+    pub(crate) fn hold_chunk(&mut self) {
+        let chunk = self.chunk.take();
+        self.hold(chunk);
     }
 
     pub(crate) fn held_len(&self) -> usize {
@@ -161,30 +119,102 @@ impl Message {
     }
 }
 
-/// An exchange and its stream context.
+/// What a plugin does with a message.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) request: Message,
-    pub(crate) response: Message,
+pub(crate) struct Side {
+    pub(crate) iteration: Iteration,
+    /// The head went on to the next hop.
+    pub(crate) headers_continued: bool,
+    /// The filter has seen the message's end.
+    pub(crate) end_shown: bool,
+    /// The last body callback asked to buffer, so the next one sees everything.
+    pub(crate) buffering: bool,
+    /// The trailers have come as far as this filter.
+    pub(crate) trailers_reached: bool,
+    /// The filter may touch the head now.
+    pub(crate) headers_live: bool,
+    /// The filter may touch the trailers now.
+    pub(crate) trailers_live: bool,
+    /// What the body buffer is now.
+    pub(crate) view: BodyView,
+}
+
+impl Side {
+    const NEW: Self = Self {
+        iteration: Iteration::Continue,
+        headers_continued: false,
+        end_shown: false,
+        buffering: false,
+        trailers_reached: false,
+        headers_live: false,
+        trailers_live: false,
+        view: BodyView::Absent,
+    };
+
+    pub(crate) fn stopped_all(&self) -> bool {
+        matches!(self.iteration, Iteration::StopAll { .. })
+    }
+}
+
+/// A plugin's part in an exchange: its stream context.
+#[derive(Debug)]
+pub(crate) struct StreamFilter {
+    pub(crate) vm: usize,
+    pub(crate) context: u32,
+    /// The filter knows of the context.
+    pub(crate) created: bool,
+    pub(crate) request: Side,
+    pub(crate) response: Side,
     /// The filter saw `end_of_stream` in its latest callback.
     pub(crate) end_of_stream: bool,
     /// `proxy_on_log` is running: the maps are those of the whole exchange.
     pub(crate) logging: bool,
+    /// The property names that the filter declared.
+    pub(crate) declared_properties: Vec<Vec<u8>>,
+}
+
+impl StreamFilter {
+    pub(crate) fn new(vm: usize, context: u32) -> Self {
+        Self {
+            vm,
+            context,
+            created: false,
+            request: Side::NEW,
+            response: Side::NEW,
+            end_of_stream: false,
+            logging: false,
+            declared_properties: Vec::new(),
+        }
+    }
+
+    pub(crate) fn side(&mut self, direction: Direction) -> &mut Side {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+}
+
+/// An exchange.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) request: Message,
+    pub(crate) response: Message,
+    /// One for each plugin of the chain, in its order.
+    pub(crate) filters: Vec<StreamFilter>,
     /// The response is ours, so the request goes no further.
     pub(crate) local_reply: bool,
-    /// The response's head left the filter.
+    /// The response's head left the filters.
     pub(crate) response_started: bool,
-    /// The response's end left the filter, or the exchange was broken off.
+    /// The response's end left the filters, or the exchange was broken off.
     pub(crate) response_ended: bool,
     /// Milliseconds that the upstream has, once the request was handed to it; 0 is no limit.
     pub(crate) upstream_timeout_ms: Option<u64>,
-    /// `proxy_on_done` and `proxy_on_delete` ran.
+    /// `proxy_on_done` and `proxy_on_delete` run.
     pub(crate) destroyed: bool,
     pub(crate) effects: VecDeque<Effect>,
-    /// What `proxy_set_property` stored.
+    /// What `proxy_set_property` stored, for all plugins.
     pub(crate) filter_state: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The property names that the filter declared.
-    pub(crate) declared_properties: Vec<Vec<u8>>,
     pub(crate) facts: Facts,
 }
 
@@ -213,12 +243,11 @@ pub(crate) struct Facts {
 }
 
 impl Stream {
-    pub(crate) fn new(facts: Facts) -> Self {
+    pub(crate) fn new(facts: Facts, filters: Vec<StreamFilter>) -> Self {
         Self {
-            request: Message::new(),
-            response: Message::new(),
-            end_of_stream: false,
-            logging: false,
+            request: Message::default(),
+            response: Message::default(),
+            filters,
             local_reply: false,
             response_started: false,
             response_ended: false,
@@ -226,7 +255,6 @@ impl Stream {
             destroyed: false,
             effects: VecDeque::new(),
             filter_state: Vec::new(),
-            declared_properties: Vec::new(),
             facts,
         }
     }
@@ -236,6 +264,28 @@ impl Stream {
             Direction::Request => &mut self.request,
             Direction::Response => &mut self.response,
         }
+    }
+
+    /// The body that this plugin may read and change now.
+    pub(crate) fn body(&mut self, direction: Direction, plugin: usize) -> Option<&mut Body> {
+        let side = self.filters.get_mut(plugin)?.side(direction);
+        let (view, buffering) = (side.view, side.buffering);
+        let message = self.message(direction);
+        match view {
+            BodyView::Absent => None,
+            BodyView::Held => Some(message.held.get_or_insert_default()),
+            BodyView::Chunk if buffering => Some(message.held.get_or_insert_default()),
+            BodyView::Chunk => Some(&mut message.chunk),
+        }
+    }
+
+    /// A message, and what a plugin does with it.
+    pub(crate) fn parts(&mut self, direction: Direction, plugin: usize) -> (&mut Message, &mut Side) {
+        let message = match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        };
+        (message, self.filters[plugin].side(direction))
     }
 
     /// Whether what arrives in this direction goes nowhere any more.

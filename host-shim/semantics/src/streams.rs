@@ -1,18 +1,25 @@
-//! The streams that are alive, by context id.
+//! The streams that are alive.
 
-use crate::stream::Stream;
+use crate::{
+    state::Place,
+    stream::{Stream, StreamFilter},
+};
 
 /// Few at a time, most often one: a list is smaller and faster than a tree.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Streams {
     list: Vec<(u32, Box<Stream>)>,
+    last: u32,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        // So that in a chain of one plugin a stream has the number of its context, behind that of the root context.
+        Self { list: Vec::new(), last: 1 }
+    }
 }
 
 impl Streams {
-    pub(crate) fn contains(&self, id: u32) -> bool {
-        self.get(id).is_some()
-    }
-
     pub(crate) fn get(&self, id: u32) -> Option<&Stream> {
         self.list.iter().find(|(key, _)| *key == id).map(|(_, stream)| &**stream)
     }
@@ -21,8 +28,23 @@ impl Streams {
         self.list.iter_mut().find(|(key, _)| *key == id).map(|(_, stream)| &mut **stream)
     }
 
-    pub(crate) fn insert(&mut self, id: u32, stream: Stream) {
-        self.list.push((id, Box::new(stream)));
+    /// Where this context of a virtual machine is.
+    pub(crate) fn place(&self, vm: usize, context: u32) -> Option<Place> {
+        self.list.iter().find_map(|(id, stream)| {
+            let is_it = |filter: &StreamFilter| filter.vm == vm && filter.context == context;
+            Some(Place { stream: *id, plugin: stream.filters.iter().position(is_it)? })
+        })
+    }
+
+    /// Takes a stream in; returns its id.
+    pub(crate) fn insert(&mut self, stream: Stream) -> u32 {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if self.get(self.last).is_none() {
+                self.list.push((self.last, Box::new(stream)));
+                return self.last;
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, id: u32) {

@@ -1,8 +1,8 @@
-//! The tick of the root context.
+//! The ticks of root contexts.
 
 use proxy_wasm_abi::callbacks::Id;
 
-use crate::{environment::Guest, plugin::Plugin, vm::ROOT_CONTEXT, vm::Vm};
+use crate::{chain::Chain, environment::Guest, state::State};
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
@@ -20,34 +20,48 @@ impl Tick {
     }
 }
 
-impl Vm {
+impl State {
     /// `proxy_set_tick_period_milliseconds`: the first tick comes one period from now; 0 is no tick.
     pub fn set_tick_period(&mut self, period_ms: u32) {
-        self.tick = (period_ms > 0).then(|| Tick::after(period_ms, self.host.now()));
+        let tick = (period_ms > 0).then(|| Tick::after(period_ms, self.host.now()));
+        let plugin = self.plugin_index();
+        self.plugins[plugin].tick = tick;
     }
 }
 
-impl<G: Guest> Plugin<G> {
+impl<G: Guest> Chain<G> {
     /// When the next tick is due, by the monotonic clock.
     pub fn tick_deadline(&self) -> Option<u64> {
-        self.vm.borrow().tick.map(|tick| tick.due)
+        self.state.borrow().plugins.iter().filter_map(|plugin| plugin.tick).map(|tick| tick.due).min()
     }
 
-    /// Runs the tick, due or not, if the filter asked for ticks; tells whether it did. The next one comes a period after
-    /// it.
-    pub fn tick(&self) -> bool {
-        if self.vm.borrow().tick.is_none() {
-            return false;
+    /// Runs the tick of each plugin that asked for ticks and whose tick is due by then; tells whether there was any. The
+    /// next one comes a period after it.
+    pub fn tick(&self, now: u64) -> bool {
+        let mut any = false;
+        for plugin in 0..self.len() {
+            let due = self.state.borrow().plugins[plugin].tick.is_some_and(|tick| tick.due <= now);
+            if due {
+                any = true;
+                self.tick_one(plugin);
+            }
         }
-        let returned = self.call(ROOT_CONTEXT, Id::Tick, &[ROOT_CONTEXT]);
+        any
+    }
+
+    /// Runs the tick of each plugin that asked for ticks, due or not; tells whether there was any.
+    pub fn tick_early(&self) -> bool {
+        self.tick(u64::MAX)
+    }
+
+    fn tick_one(&self, plugin: usize) {
+        let actions = self.call_root(plugin, Id::Tick, &[]);
         {
-            let mut vm = self.vm.borrow_mut();
-            let now = vm.host.now();
-            vm.tick = vm.tick.map(|tick| Tick::after(tick.period_ms, now));
+            let mut state = self.state.borrow_mut();
+            let now = state.host.now();
+            let tick = &mut state.plugins[plugin].tick;
+            *tick = tick.map(|tick| Tick::after(tick.period_ms, now));
         }
-        if let Some(returned) = returned {
-            self.act(returned.actions);
-        }
-        true
+        self.act(actions);
     }
 }

@@ -5,7 +5,7 @@
 
 use proxy_wasm_abi::limits::{CALLOUT_LINGER_MS, START_WAIT_MS};
 use proxy_wasm_semantics::{
-    Callout, CalloutResponse, Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, Plugin, UpstreamFailure,
+    CallId, Callout, CalloutResponse, Chain, Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, UpstreamFailure,
 };
 
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) struct Callouts {
 
 /// A callout on its way.
 struct Call {
-    token: u32,
+    id: CallId,
     to_head: bool,
     writer: Option<Writer>,
     // The pollable is the future's child, so it goes first.
@@ -64,15 +64,15 @@ enum Outcome {
 
 impl Callouts {
     /// Makes what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
-    pub(crate) fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
-        let mut moved = plugin.answer_callouts() | plugin.announce_queues() | self.grpc.step(plugin);
-        while let Some(callout) = plugin.next_callout() {
-            let token = callout.token;
+    pub(crate) fn step<G: Guest>(&mut self, chain: &Chain<G>) -> bool {
+        let mut moved = chain.answer_callouts() | chain.announce_queues() | self.grpc.step(chain);
+        while let Some(callout) = chain.next_callout() {
+            let id = callout.id;
             match Call::start(callout) {
                 Ok(call) => self.calls.push(call),
                 Err((failure, reason)) => {
                     warn(failure, reason);
-                    plugin.callout_failed(token, failure, false);
+                    chain.callout_failed(id, failure, false);
                     moved = true;
                 }
             }
@@ -84,14 +84,14 @@ impl Callouts {
                 continue;
             };
             let call = self.calls.swap_remove(index);
-            let (token, after_head) = (call.token, call.head.is_some());
+            let (id, after_head) = (call.id, call.head.is_some());
             // Let go before the filter goes on: it may ask for the next one.
             drop(call);
             match outcome {
-                Outcome::Answered(response, elapsed_ms) => plugin.callout_answered(token, response, elapsed_ms),
+                Outcome::Answered(response, elapsed_ms) => chain.callout_answered(id, response, elapsed_ms),
                 Outcome::Failed(failure, reason) => {
                     warn(failure, reason);
-                    plugin.callout_failed(token, failure, after_head);
+                    chain.callout_failed(id, failure, after_head);
                 }
             }
             moved = true;
@@ -113,56 +113,56 @@ impl Callouts {
     }
 
     /// Ends those that have taken too long.
-    pub(crate) fn check_deadlines<G: Guest>(&mut self, plugin: &Plugin<G>, now: u64) {
+    pub(crate) fn check_deadlines<G: Guest>(&mut self, chain: &Chain<G>, now: u64) {
         while let Some(index) = self.calls.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now))
         {
             let call = self.calls.swap_remove(index);
-            let (token, after_head) = (call.token, call.head.is_some());
+            let (id, after_head) = (call.id, call.head.is_some());
             drop(call);
             warn(UpstreamFailure::Timeout, None);
-            plugin.callout_failed(token, UpstreamFailure::Timeout, after_head);
+            chain.callout_failed(id, UpstreamFailure::Timeout, after_head);
         }
-        self.grpc.check_deadlines(plugin, now);
+        self.grpc.check_deadlines(chain, now);
     }
 
     /// Stays for those that are still on their way, and for those that the filter then asks for; not where the host
     /// calls between requests.
-    pub(crate) fn linger<G: Guest>(&mut self, plugin: &Plugin<G>) {
+    pub(crate) fn linger<G: Guest>(&mut self, chain: &Chain<G>) {
         if !self.tended {
-            self.stay(plugin, monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS));
+            self.stay(chain, monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS));
         }
     }
 
     /// Waits for what the plugin asked for while it started; then runs so many ticks, each after what the one before
     /// asked for is back.
-    pub(crate) fn warm_up<G: Guest>(&mut self, plugin: &Plugin<G>, ticks: u32) {
+    pub(crate) fn warm_up<G: Guest>(&mut self, chain: &Chain<G>, ticks: u32) {
         let end = monotonic_clock::now().saturating_add(START_WAIT_MS * NANOS_PER_MS);
-        self.stay(plugin, end);
+        self.stay(chain, end);
         for _ in 0..ticks {
             time_passed();
-            if WasiHost.now() >= end || !plugin.tick() {
+            if WasiHost.now() >= end || !chain.tick_early() {
                 return;
             }
-            self.stay(plugin, end);
+            self.stay(chain, end);
         }
     }
 
     /// Does what is due without waiting. Returns the nanoseconds until there may be more to do.
-    pub(crate) fn idle<G: Guest>(&mut self, plugin: &Plugin<G>) -> Option<u64> {
+    pub(crate) fn idle<G: Guest>(&mut self, chain: &Chain<G>) -> Option<u64> {
         self.tended = true;
         time_passed();
         let now = WasiHost.now();
-        tick_if_due(plugin, now);
+        chain.tick(now);
         // Not until nothing moves: a filter that always asks for more would never let go of its host.
         for _ in 0..LOOKS {
             self.look(now);
-            self.step(plugin);
+            self.step(chain);
         }
-        self.check_deadlines(plugin, now);
+        self.check_deadlines(chain, now);
         time_passed();
         let now = WasiHost.now();
-        let tick = plugin.tick_deadline().map(|due| due.saturating_sub(now));
-        let look = plugin.has_work().then(|| self.next_look(now));
+        let tick = chain.tick_deadline().map(|due| due.saturating_sub(now));
+        let look = chain.has_work().then(|| self.next_look(now));
         let deadline = self.deadline().map(|deadline| deadline.saturating_sub(now));
         [tick, look, deadline].into_iter().flatten().min()
     }
@@ -186,12 +186,12 @@ impl Callouts {
         youngest.map_or(LOOK_MIN, |age| (age / 10).clamp(LOOK_MIN, LOOK_MAX))
     }
 
-    fn stay<G: Guest>(&mut self, plugin: &Plugin<G>, end: u64) {
-        while plugin.awaits_work() || self.grpc.is_writing() {
-            let moved = self.step(plugin);
+    fn stay<G: Guest>(&mut self, chain: &Chain<G>, end: u64) {
+        while chain.awaits_work() || self.grpc.is_writing() {
+            let moved = self.step(chain);
             time_passed();
             let now = WasiHost.now();
-            self.check_deadlines(plugin, now);
+            self.check_deadlines(chain, now);
             if now >= end {
                 return;
             }
@@ -207,16 +207,9 @@ impl Callouts {
     }
 }
 
-/// Runs the tick that is due.
-pub(crate) fn tick_if_due<G: Guest>(plugin: &Plugin<G>, now: u64) {
-    if plugin.tick_deadline().is_some_and(|due| due <= now) {
-        plugin.tick();
-    }
-}
-
 impl Call {
     fn start(callout: Callout) -> Result<Self, (UpstreamFailure, Option<&'static str>)> {
-        let Callout { token, origin, headers, body, trailers, timeout_ms } = callout;
+        let Callout { id, origin, headers, body, trailers, timeout_ms } = callout;
         let to_head = headers.get(b":method") == Some(b"HEAD");
         let direction = Direction::Request;
         let mut egress = Egress::new(direction, false);
@@ -255,7 +248,7 @@ impl Call {
         let started = WasiHost.now();
         let timeout = u64::from(timeout_ms) * NANOS_PER_MS;
         Ok(Self {
-            token,
+            id,
             to_head,
             writer,
             pollable: None,

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use proxy_wasm_marshal::{Filter, plugin};
-use proxy_wasm_semantics::{Change, ChangeKind, Host, Plugin};
+use proxy_wasm_marshal::{Filter, chain};
+use proxy_wasm_semantics::{Chain, Change, ChangeKind, Host};
 
 use crate::{
     bindings::{
@@ -32,21 +32,21 @@ mod export {
     bindings::export!(Component with_types_in bindings);
 }
 
-fn current() -> &'static Plugin<Filter> {
-    plugin(|| {
+fn current() -> &'static Chain<Filter> {
+    chain(|| {
         std::panic::set_hook(Box::new(|info| WasiHost.log(&format!("[critical] the shim failed: {info}"))));
         Box::new(WasiHost)
     })
 }
 
-/// Starts the plugin, once, with its ticks. What it fetches when it is configured is waited for where ticks follow, or
-/// where nothing else waits for the plugin.
-fn start(plugin: &Plugin<Filter>, waits: bool) -> Result<(), &str> {
-    let first = !plugin.is_started();
-    plugin.start()?;
-    let ticks = plugin.vm().settings().upkeep.startup_ticks;
+/// Starts the plugins, once, with their ticks. What they fetch when they are configured is waited for where ticks follow, or
+/// where nothing else waits for the plugins.
+fn start(chain: &Chain<Filter>, waits: bool) -> Result<(), &str> {
+    let first = !chain.is_started();
+    chain.start()?;
+    let ticks = chain.state().settings().upkeep.startup_ticks;
     if first && (waits || ticks > 0) {
-        CALLOUTS.with_borrow_mut(|callouts| callouts.warm_up(plugin, ticks));
+        CALLOUTS.with_borrow_mut(|callouts| callouts.warm_up(chain, ticks));
     }
     Ok(())
 }
@@ -66,32 +66,35 @@ impl PluginGuest for Component {
     }
 
     fn idle() -> Pending {
-        let plugin = current();
+        let chain = current();
         // A plugin that refused to start, or that nobody started, does nothing between requests.
-        if !plugin.is_started() || plugin.start().is_err() {
+        if !chain.is_started() || chain.start().is_err() {
             return Pending { wake: None, unfinished: false };
         }
-        let wake = CALLOUTS.with_borrow_mut(|callouts| callouts.idle(plugin));
-        Pending { wake, unfinished: plugin.has_work() }
+        let wake = CALLOUTS.with_borrow_mut(|callouts| callouts.idle(chain));
+        Pending { wake, unfinished: chain.has_work() }
     }
 
     fn stats() -> Vec<Stat> {
-        current().vm().metric_changes().into_iter().map(stat).collect()
+        current().state().metric_changes().into_iter().map(stat).collect()
     }
 
-    fn bypass() {
-        current().bypass();
+    fn bypass(vm: u32) {
+        current().bypass(vm);
     }
 }
 
 impl HandlerGuest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
-        let plugin = current();
-        match start(plugin, false) {
-            Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(plugin, callouts, request, out)),
+        let chain = current();
+        match start(chain, false) {
+            Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(chain, callouts, request, out)),
             Err(reason) => {
-                let name = &plugin.vm().settings().plugin.name.clone();
-                WasiHost.log(&format!("[critical] plugin `{name}` did not start: {reason}"));
+                let what = match chain.state().settings().plugins.as_slice() {
+                    [plugin] => format!("plugin `{}`", plugin.name),
+                    _ => "a plugin".into(),
+                };
+                WasiHost.log(&format!("[critical] {what} did not start: {reason}"));
                 response::unavailable(out);
             }
         }

@@ -5,7 +5,7 @@
 //! other one.
 
 use proxy_wasm_abi::{callbacks::Id, settings::Route};
-use proxy_wasm_semantics::{Direction, Effect, Egress, Frame, Guest, Host, Plugin, UpstreamFailure};
+use proxy_wasm_semantics::{Chain, Direction, Effect, Egress, Frame, Guest, Host, UpstreamFailure};
 
 use crate::{
     bindings::wasi::{
@@ -13,7 +13,7 @@ use crate::{
         http::types::{FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam},
         io::poll::{Pollable, poll},
     },
-    callouts::{Callouts, tick_if_due},
+    callouts::Callouts,
     failure::{refusal, upstream_failure},
     host::{WasiHost, time_passed},
     reader::{Arrival, Reader},
@@ -27,7 +27,7 @@ const NANOS_PER_MS: u64 = 1_000_000;
 
 /// An exchange in progress.
 pub(crate) struct Exchange<'a, G> {
-    plugin: &'a Plugin<G>,
+    chain: &'a Chain<G>,
     callouts: &'a mut Callouts,
     id: u32,
     to_head: bool,
@@ -54,24 +54,24 @@ pub(crate) struct Exchange<'a, G> {
 impl<'a, G: Guest> Exchange<'a, G> {
     /// Carries a request through to its end.
     pub(crate) fn run(
-        plugin: &'a Plugin<G>,
+        chain: &'a Chain<G>,
         callouts: &'a mut Callouts,
         request: IncomingRequest,
         out: ResponseOutparam,
     ) {
         time_passed();
         // One that came due while the host gave the instance no time.
-        if plugin.tick_deadline().is_some() {
-            tick_if_due(plugin, WasiHost.now());
+        if chain.tick_deadline().is_some() {
+            chain.tick(WasiHost.now());
         }
         let incoming = request::receive(request);
         let to_head = incoming.head.method == b"HEAD";
-        let id = plugin.open(incoming.head, incoming.end);
+        let id = chain.open(incoming.head, incoming.end);
         if !incoming.first.is_empty() {
-            plugin.data(id, Direction::Request, incoming.first, false);
+            chain.data(id, Direction::Request, incoming.first, false);
         }
         let mut exchange = Self {
-            plugin,
+            chain,
             callouts,
             id,
             to_head,
@@ -98,7 +98,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
     /// Moves everything that can move; tells whether the exchange is over.
     fn step(&mut self) -> bool {
         loop {
-            while let Some(effect) = self.plugin.next_effect(self.id) {
+            while let Some(effect) = self.chain.next_effect(self.id) {
                 self.perform(effect);
             }
             self.pump();
@@ -106,7 +106,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
                 return true;
             }
             let moved = self.read_request() | self.read_response() | self.call_out();
-            if !moved && !self.plugin.has_effects(self.id) {
+            if !moved && !self.chain.has_effects(self.id) {
                 return false;
             }
             self.idle_deadline = None;
@@ -115,12 +115,12 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     /// Where no callout is on its way and none was asked for, nothing is looked at.
     fn call_out(&mut self) -> bool {
-        self.plugin.has_work() && self.callouts.step(self.plugin)
+        self.chain.has_work() && self.callouts.step(self.chain)
     }
 
     fn is_over(&self) -> bool {
         let written = self.out.is_none() && self.response_writer.as_ref().is_none_or(Writer::is_finished);
-        self.aborted || (self.plugin.ended(self.id) && !self.plugin.has_effects(self.id) && written)
+        self.aborted || (self.chain.ended(self.id) && !self.chain.has_effects(self.id) && written)
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -137,7 +137,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             Direction::Request => (&mut self.request_out, Id::RequestBody),
             Direction::Response => (&mut self.response_out, Id::ResponseBody),
         };
-        for frame in egress.frames(effect, self.plugin.guest().exports(callback)) {
+        for frame in egress.frames(effect, self.chain.exports(callback)) {
             match direction {
                 Direction::Request => self.send_request(frame),
                 Direction::Response => self.send_response(frame),
@@ -148,7 +148,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
     fn send_request(&mut self, frame: Frame) {
         match frame {
             Frame::Headers { headers, end } => {
-                let route = self.plugin.vm().settings().route.clone();
+                let route = self.chain.state().settings().route.clone();
                 let Route::Upstream { origin, .. } = route else { return };
                 match upstream::send(&origin, &headers, end) {
                     Ok((future, writer)) => {
@@ -229,19 +229,19 @@ impl<'a, G: Guest> Exchange<'a, G> {
         if let Some(writer) = &mut self.response_writer
             && writer.pump().is_err()
         {
-            self.plugin.client_gone(self.id);
+            self.chain.client_gone(self.id);
             self.aborted = true;
         }
     }
 
     /// Whether the request can be read: the filter takes it, and what came before is written.
     fn takes_request(&self) -> bool {
-        self.plugin.wants(self.id, Direction::Request) && self.request_writer.as_ref().is_none_or(Writer::is_idle)
+        self.chain.wants(self.id, Direction::Request) && self.request_writer.as_ref().is_none_or(Writer::is_idle)
     }
 
     fn takes_response(&self) -> bool {
         self.response_body.is_some()
-            && self.plugin.wants(self.id, Direction::Response)
+            && self.chain.wants(self.id, Direction::Response)
             && self.response_writer.as_ref().is_none_or(Writer::is_idle)
     }
 
@@ -251,11 +251,11 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         match self.request_body.read() {
             Arrival::Pending => return false,
-            Arrival::Data(bytes) => self.plugin.data(self.id, Direction::Request, bytes, false),
-            Arrival::End(None) => self.plugin.data(self.id, Direction::Request, Vec::new(), true),
-            Arrival::End(Some(trailers)) => self.plugin.trailers(self.id, Direction::Request, trailers),
+            Arrival::Data(bytes) => self.chain.data(self.id, Direction::Request, bytes, false),
+            Arrival::End(None) => self.chain.data(self.id, Direction::Request, Vec::new(), true),
+            Arrival::End(Some(trailers)) => self.chain.trailers(self.id, Direction::Request, trailers),
             Arrival::Failed => {
-                self.plugin.client_gone(self.id);
+                self.chain.client_gone(self.id);
                 self.abort();
             }
         }
@@ -280,13 +280,13 @@ impl<'a, G: Guest> Exchange<'a, G> {
         let Some(body) = &mut self.response_body else { return false };
         match body.read() {
             Arrival::Pending => return false,
-            Arrival::Data(bytes) => self.plugin.data(self.id, Direction::Response, bytes, false),
+            Arrival::Data(bytes) => self.chain.data(self.id, Direction::Response, bytes, false),
             Arrival::End(trailers) => {
                 self.response_body = None;
                 self.upstream_deadline = None;
                 match trailers {
-                    None => self.plugin.data(self.id, Direction::Response, Vec::new(), true),
-                    Some(trailers) => self.plugin.trailers(self.id, Direction::Response, trailers),
+                    None => self.chain.data(self.id, Direction::Response, Vec::new(), true),
+                    Some(trailers) => self.chain.trailers(self.id, Direction::Response, trailers),
                 }
             }
             Arrival::Failed => {
@@ -304,17 +304,17 @@ impl<'a, G: Guest> Exchange<'a, G> {
         if end {
             self.upstream_deadline = None;
         }
-        self.plugin.headers(self.id, Direction::Response, headers, end);
+        self.chain.headers(self.id, Direction::Response, headers, end);
     }
 
     fn fail_upstream(&mut self, failure: UpstreamFailure, reason: Option<&str>) {
         self.upstream_deadline = None;
         WasiHost.log(&format!("[warn] upstream: {}", reason.unwrap_or(failure.reason())));
-        self.plugin.upstream_failed(self.id, failure);
+        self.chain.upstream_failed(self.id, failure);
     }
 
     fn start_upstream_timer(&mut self) {
-        if let Some(timeout @ 1..) = self.plugin.upstream_timeout_ms(self.id) {
+        if let Some(timeout @ 1..) = self.chain.upstream_timeout_ms(self.id) {
             self.upstream_deadline = Some(WasiHost.now().saturating_add(timeout.saturating_mul(NANOS_PER_MS)));
         }
     }
@@ -341,7 +341,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         pollables.extend(self.timer.as_ref().map(|(_, timer)| timer));
         if pollables.is_empty() {
             // The filter holds the exchange, no time limit is set, and nothing can come that would resume it.
-            self.plugin.idle_timeout(self.id);
+            self.chain.idle_timeout(self.id);
             return;
         }
         poll(&pollables);
@@ -352,12 +352,12 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     /// Has a timer that fires at the next deadline or earlier: an earlier one is kept, to save making one each time.
     fn arm_timer(&mut self) {
-        let idle_ms = self.plugin.vm().settings().connection.stream_idle_timeout_ms;
+        let idle_ms = self.chain.state().settings().connection.stream_idle_timeout_ms;
         if self.idle_deadline.is_none() && idle_ms > 0 {
             self.idle_deadline = Some(WasiHost.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
         }
         let deadlines =
-            [self.idle_deadline, self.upstream_deadline, self.callouts.deadline(), self.plugin.tick_deadline()];
+            [self.idle_deadline, self.upstream_deadline, self.callouts.deadline(), self.chain.tick_deadline()];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             self.timer = None;
             return;
@@ -373,14 +373,14 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
         self.timer = None;
         let now = WasiHost.now();
-        self.callouts.check_deadlines(self.plugin, now);
-        tick_if_due(self.plugin, now);
+        self.callouts.check_deadlines(self.chain, now);
+        self.chain.tick(now);
         if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {
             self.upstream_deadline = None;
-            self.plugin.upstream_failed(self.id, UpstreamFailure::Timeout);
+            self.chain.upstream_failed(self.id, UpstreamFailure::Timeout);
         } else if self.idle_deadline.is_some_and(|deadline| deadline <= now) {
             self.idle_deadline = None;
-            self.plugin.idle_timeout(self.id);
+            self.chain.idle_timeout(self.id);
         }
     }
 
@@ -391,8 +391,8 @@ impl<'a, G: Guest> Exchange<'a, G> {
         if let Some(out) = self.out.take() {
             response::abort(out);
         }
-        self.plugin.close(self.id);
-        self.callouts.linger(self.plugin);
-        self.plugin.vm().log_metrics();
+        self.chain.close(self.id);
+        self.callouts.linger(self.chain);
+        self.chain.state().log_metrics();
     }
 }

@@ -1,6 +1,6 @@
 //! gRPC callouts on their way: bodies that flow both ways at once.
 
-use proxy_wasm_semantics::{GrpcAction, GrpcRequest, Guest, HeaderMap, Host, Plugin, UpstreamFailure};
+use proxy_wasm_semantics::{CallId, Chain, GrpcAction, GrpcRequest, Guest, HeaderMap, Host, UpstreamFailure};
 
 use crate::{
     bindings::wasi::{http::types::FutureIncomingResponse, io::poll::Pollable},
@@ -18,7 +18,7 @@ const NANOS_PER_MS: u64 = 1_000_000;
 pub(crate) struct GrpcCalls(Vec<Call>);
 
 struct Call {
-    token: u32,
+    id: CallId,
     writer: Option<Writer>,
     // The pollable is the future's child, so it goes first.
     pollable: Option<Pollable>,
@@ -42,11 +42,11 @@ enum Progress {
 
 impl GrpcCalls {
     /// Does what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
-    pub(crate) fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
-        let mut moved = self.act(plugin);
+    pub(crate) fn step<G: Guest>(&mut self, chain: &Chain<G>) -> bool {
+        let mut moved = self.act(chain);
         let mut index = 0;
         while let Some(call) = self.0.get_mut(index) {
-            let progress = call.step(plugin);
+            let progress = call.step(chain);
             moved |= progress != Progress::None;
             if progress == Progress::Over {
                 self.0.remove(index);
@@ -57,20 +57,20 @@ impl GrpcCalls {
         moved
     }
 
-    fn act<G: Guest>(&mut self, plugin: &Plugin<G>) -> bool {
+    fn act<G: Guest>(&mut self, chain: &Chain<G>) -> bool {
         let mut moved = false;
-        while let Some(action) = plugin.next_grpc() {
+        while let Some(action) = chain.next_grpc() {
             moved = true;
             match action {
                 GrpcAction::Start(request) => {
-                    let token = request.token;
+                    let id = request.id;
                     match Call::start(request) {
                         Ok(call) => self.0.push(call),
-                        Err((failure, reason)) => fail(plugin, token, failure, reason),
+                        Err((failure, reason)) => fail(chain, id, failure, reason),
                     }
                 }
-                GrpcAction::Send { token, bytes, end } => {
-                    let call = self.0.iter_mut().find(|call| call.token == token);
+                GrpcAction::Send { id, bytes, end } => {
+                    let call = self.0.iter_mut().find(|call| call.id == id);
                     if let Some(writer) = call.and_then(|call| call.writer.as_mut()) {
                         writer.push(bytes);
                         if end {
@@ -78,7 +78,7 @@ impl GrpcCalls {
                         }
                     }
                 }
-                GrpcAction::Cancel(token) => self.0.retain(|call| call.token != token),
+                GrpcAction::Cancel(id) => self.0.retain(|call| call.id != id),
             }
         }
         moved
@@ -119,13 +119,13 @@ impl GrpcCalls {
     }
 
     /// Ends those that have taken too long.
-    pub(crate) fn check_deadlines<G: Guest>(&mut self, plugin: &Plugin<G>, now: u64) {
+    pub(crate) fn check_deadlines<G: Guest>(&mut self, chain: &Chain<G>, now: u64) {
         while let Some(index) = self.0.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
-            let Call { token, head, .. } = self.0.remove(index);
+            let Call { id, head, .. } = self.0.remove(index);
             if let Some(headers) = head {
-                plugin.grpc_head(token, headers, false, 0);
+                chain.grpc_head(id, headers, false, 0);
             }
-            fail(plugin, token, UpstreamFailure::Timeout, None);
+            fail(chain, id, UpstreamFailure::Timeout, None);
         }
     }
 }
@@ -137,7 +137,7 @@ impl Call {
         let started = WasiHost.now();
         let timeout = u64::from(request.timeout_ms) * NANOS_PER_MS;
         Ok(Self {
-            token: request.token,
+            id: request.id,
             writer,
             pollable: None,
             future: Some(future),
@@ -149,7 +149,7 @@ impl Call {
         })
     }
 
-    fn step<G: Guest>(&mut self, plugin: &Plugin<G>) -> Progress {
+    fn step<G: Guest>(&mut self, chain: &Chain<G>) -> Progress {
         if let Some(writer) = &mut self.writer
             && (writer.pump().is_err() || writer.is_finished())
         {
@@ -170,11 +170,11 @@ impl Call {
                     progress = Progress::Some;
                 }
                 Ok(Err(code)) => {
-                    fail(plugin, self.token, upstream_failure(&code), refusal(&code));
+                    fail(chain, self.id, upstream_failure(&code), refusal(&code));
                     return Progress::Over;
                 }
                 Err(()) => {
-                    fail(plugin, self.token, UpstreamFailure::ConnectionTerminated, None);
+                    fail(chain, self.id, UpstreamFailure::ConnectionTerminated, None);
                     return Progress::Over;
                 }
             }
@@ -185,7 +185,7 @@ impl Call {
         if let Some(headers) = self.head.take_if(|headers| !pending || !headers.contains(b"grpc-status")) {
             let end = matches!(arrival, Arrival::End(None));
             let elapsed_ms = self.moved.saturating_sub(self.started) / NANOS_PER_MS;
-            if !plugin.grpc_head(self.token, headers, end, elapsed_ms) {
+            if !chain.grpc_head(self.id, headers, end, elapsed_ms) {
                 return Progress::Over;
             }
         }
@@ -193,12 +193,12 @@ impl Call {
             Arrival::Pending => return progress,
             Arrival::Data(bytes) => {
                 self.note_move();
-                if plugin.grpc_data(self.token, &bytes) {
+                if chain.grpc_data(self.id, &bytes) {
                     return Progress::Some;
                 }
             }
-            Arrival::End(trailers) => plugin.grpc_end(self.token, trailers),
-            Arrival::Failed => fail(plugin, self.token, UpstreamFailure::ConnectionTerminated, None),
+            Arrival::End(trailers) => chain.grpc_end(self.id, trailers),
+            Arrival::Failed => fail(chain, self.id, UpstreamFailure::ConnectionTerminated, None),
         }
         Progress::Over
     }
@@ -209,7 +209,7 @@ impl Call {
     }
 }
 
-fn fail<G: Guest>(plugin: &Plugin<G>, token: u32, failure: UpstreamFailure, reason: Option<&str>) {
+fn fail<G: Guest>(chain: &Chain<G>, id: CallId, failure: UpstreamFailure, reason: Option<&str>) {
     WasiHost.log(&format!("[warn] gRPC callout: {}", reason.unwrap_or(failure.reason())));
-    plugin.grpc_failed(token, failure);
+    chain.grpc_failed(id, failure);
 }

@@ -58,7 +58,7 @@ fn respond(out: ResponseOutparam, response: OutgoingResponse, end: bool) -> Opti
     None
 }
 
-/// Answers 503 with nothing in it: the plugin did not start.
+/// Answers 503 with nothing in it: a plugin did not start.
 pub(crate) fn unavailable(out: ResponseOutparam) {
     let response = OutgoingResponse::new(Fields::new());
     let _ = response.set_status_code(503);

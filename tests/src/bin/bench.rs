@@ -70,7 +70,7 @@ fn filter(name: &str) -> Result<Vec<u8>> {
 }
 
 fn size(filter: &[u8]) -> Result<()> {
-    let component = adapt(filter, &Options::new(settings::direct()))?.component;
+    let component = adapt(&[filter], &Options::new(settings::direct()))?.component;
     println!("size: the shim has {} bytes", Shim::default().bytes().len());
     println!("size: a component has {} bytes more than its filter", component.len() - filter.len());
     Ok(())
@@ -82,7 +82,7 @@ fn adapting(arguments: &Arguments) -> Result<()> {
     let mut times = Vec::new();
     for _ in 0..arguments.rounds.max(1) * 4 {
         let began = Instant::now();
-        adapt(&filter, &options)?;
+        adapt(&[&filter], &options)?;
         times.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     println!("adapt: {:.1} ms for a filter of {} bytes", median(&mut times), filter.len());
@@ -116,8 +116,8 @@ fn requests(arguments: &Arguments, name: &str, host: Host, filter: &[u8]) -> Res
     let bare = [bare(host, "do-nothing")?, bare(host, "read")?];
     let mut settings = settings::with_route(Route::DirectResponse { status: 200, body: Vec::new() });
     // Its log would measure who reads it.
-    settings.plugin.log_level = 3;
-    settings.plugin.configuration = b"mark = seen\n".to_vec();
+    settings.plugins[0].log_level = 3;
+    settings.plugins[0].configuration = b"mark = seen\n".to_vec();
     let adapted = host.start(&Plugin { filter: filter.to_vec(), settings, trailers: false })?;
     let mut rates: [Vec<f64>; 3] = Default::default();
     let mut ratios: [Vec<f64>; 2] = Default::default();

@@ -20,7 +20,7 @@ pub(super) fn start(plugin: &Plugin, directory: tempfile::TempDir) -> Result<Run
     std::fs::write(file("envoy.json"), configuration(plugin, file("filter.wasm")).to_string())
         .context("writes Envoy's configuration")?;
 
-    let level = LogLevel::from_u32(plugin.settings.plugin.log_level.into()).context("a log level")?;
+    let level = LogLevel::from_u32(plugin.settings.plugins[0].log_level.into()).context("a log level")?;
     let mut command = Command::new(fixtures::tool("envoy", "ENVOY")?);
     command.arg("-c").arg(file("envoy.json")).arg("--admin-address-path").arg(file("admin"));
     command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "info", "--log-format", "[%l][%n] %v"]);
@@ -103,7 +103,7 @@ fn route(route: &Route) -> Value {
 }
 
 fn wasm(plugin: &Plugin, filter: PathBuf) -> Value {
-    let told = &plugin.settings.plugin;
+    let told = &plugin.settings.plugins[0];
     let environment: serde_json::Map<String, Value> =
         told.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let mut config = json!({

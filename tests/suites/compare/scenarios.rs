@@ -120,8 +120,7 @@ impl Scenario {
         let requests =
             requests::parse(&text).map_err(|problems| anyhow::anyhow!("{}: {problems:#?}", self.requests.display()))?;
         let comparison = Comparison {
-            file: self.name.clone(),
-            filter: self.example.filter()?,
+            filters: vec![compare::Filter { file: self.name.clone(), bytes: self.example.filter()? }],
             options: self.options()?,
             requests,
             envoy: Some(fixtures::tool("envoy", "ENVOY")?),
@@ -142,7 +141,7 @@ impl Scenario {
         let mut below = Input::default();
         below.upstream = Some("http://127.0.0.1:1".into());
         let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
-        let options = input.over(below).resolve(&read);
+        let options = input.over(below).resolve(1, &read);
         let mut options = options.map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
         if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
             // The fresh build stands beside the plain one.

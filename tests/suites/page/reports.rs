@@ -9,11 +9,11 @@ pub(crate) const HOSTILE: &str = "</script><script>window.harmed = 1</script><!-
 pub(crate) fn report(parts: Vec<Part>) -> Report {
     Report {
         version: 1,
-        filter: Filter {
+        filters: vec![Filter {
             file: "examples/auth-callout.wasm".into(),
             sha256: "9f2c41d07be7a6f3c1b2".repeat(4)[..64].into(),
             bytes: 183_204,
-        },
+        }],
         envoy: Side {
             name: "Envoy 1.40.0".into(),
             command: Some("envoy -c envoy.yaml --concurrency 1 --component-log-level wasm:trace".into()),
@@ -219,8 +219,8 @@ pub(crate) fn hostile() -> Report {
     calls.callback(HOSTILE, HOSTILE, |_| {});
     let mut report =
         report(vec![part(HOSTILE, vec![section(Kind::Response, response), callout, section(Kind::Trace, calls.rows)])]);
-    report.filter.file = HOSTILE.into();
-    report.filter.sha256 = HOSTILE.into();
+    report.filters[0].file = HOSTILE.into();
+    report.filters[0].sha256 = HOSTILE.into();
     (report.envoy.name, report.here.name) = (HOSTILE.into(), HOSTILE.into());
     report.envoy.command = Some(HOSTILE.into());
     report.here.command = None;

@@ -1,13 +1,13 @@
-//! Envoy's configuration for a filter and its settings.
+//! Envoy's configuration for filters and their settings.
 //!
 //! What Envoy adds by itself is turned off where it can be: its own `server` header, `x-envoy-*` of the router. Trailers
 //! of HTTP/1 are passed on, as hosts of components do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use proxy_wasm_abi::settings::{Cluster, Origin, Route, Settings};
+use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Route, Settings};
 use serde_json::{Map, Value, json};
 
 /// The name of the listener.
@@ -19,16 +19,19 @@ const UPSTREAM: &str = "upstream";
 /// How long Envoy tries to connect.
 const CONNECT_TIMEOUT: &str = "5s";
 
-pub(super) fn of(settings: &Settings, filter: &Path) -> Value {
+/// `files` hold the filters, one for each plugin.
+pub(super) fn of(settings: &Settings, files: &[PathBuf]) -> Value {
     let connection = &settings.connection;
-    let filters = json!([
-        {"name": "wasm", "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", json!({
-            "config": plugin(settings, filter),
-        }))},
-        {"name": "router", "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", json!({
-            "suppress_envoy_headers": true,
-        }))},
-    ]);
+    let wasm = |(plugin, file): (&Plugin, &PathBuf)| {
+        let wasm = json!({"config": self::plugin(plugin, file)});
+        json!({"name": "wasm", "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", wasm)})
+    };
+    let mut filters: Vec<Value> = settings.plugins.iter().zip(files).map(wasm).collect();
+    let router = json!({"suppress_envoy_headers": true});
+    filters.push(json!({
+        "name": "router",
+        "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", router),
+    }));
     let manager = json!({
         "stat_prefix": LISTENER,
         "server_header_transformation": "PASS_THROUGH",
@@ -74,8 +77,7 @@ fn route(route: &Route) -> Value {
     }
 }
 
-fn plugin(settings: &Settings, filter: &Path) -> Value {
-    let told = &settings.plugin;
+fn plugin(told: &Plugin, filter: &Path) -> Value {
     let environment: Map<String, Value> =
         told.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let mut config = json!({

@@ -21,8 +21,8 @@ pub(in crate::compare) struct EnvoyLines {
 }
 
 impl EnvoyLines {
-    pub(in crate::compare) fn new(plugin: &Plugin, mark: String) -> Self {
-        Self { mark, prefixes: prefixes(plugin), rest: Vec::new(), inside: false, main: None }
+    pub(in crate::compare) fn new(plugins: &[Plugin], mark: String) -> Self {
+        Self { mark, prefixes: prefixes(plugins), rest: Vec::new(), inside: false, main: None }
     }
 
     /// The value of `--log-format`.
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn reads_records_whatever_they_hold() {
         let plugin = Plugin { name: "p".into(), ..Plugin::default() };
-        let mut lines = EnvoyLines::new(&plugin, "MARK".into());
+        let mut lines = EnvoyLines::new(&[plugin], "MARK".into());
         let text = "MARK[info][main][7]starting workersMARK\nMARK[trace][wasm][8][host->vm] malloc(2)MARK\n\
                     MARK[warning][wasm][8]wasm log p: two\nlinesMARK\nMARK[error][wasm][8]Function: f failed: UncaughtMARK\n\
                     MARK[info][wasm][8]wasm log: rootMARK\nUnable to create";

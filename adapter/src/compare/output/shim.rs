@@ -12,8 +12,8 @@ pub(in crate::compare) struct ShimLines {
 }
 
 impl ShimLines {
-    pub(in crate::compare) fn new(plugin: &Plugin) -> Self {
-        let mut prefixes: Vec<String> = prefixes(plugin).iter().map(|prefix| escaped(prefix)).collect();
+    pub(in crate::compare) fn new(plugins: &[Plugin]) -> Self {
+        let mut prefixes: Vec<String> = prefixes(plugins).iter().map(|prefix| escaped(prefix)).collect();
         // The shim's name for a plugin without one, in records of no stream.
         prefixes.push(" plugin".into());
         Self { prefixes, rest: Vec::new() }
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn reads_lines_of_the_shim() {
         let plugin = Plugin { name: "p".into(), root_id: "r".into(), ..Plugin::default() };
-        let mut lines = ShimLines::new(&plugin);
+        let mut lines = ShimLines::new(&[Plugin::default(), plugin]);
         let text = "listening on http://127.0.0.1:1\n[trace] [vm<-host] env.proxy_log return: 0\n[info] p r #2: a: b\n\
                     stderr [0] :: [warn] p r: root\n[info] q: other\n[tra";
         assert_eq!(
@@ -81,7 +81,7 @@ mod tests {
             ]
         );
         assert_eq!(lines.read(b"ce] q: x\n"), [Line::Own { level: String::new(), text: "[trace] q: x".into() }]);
-        let mut lines = ShimLines::new(&Plugin::default());
+        let mut lines = ShimLines::new(&[Plugin::default()]);
         assert_eq!(
             lines.read(b"[trace] #3: x\n[info] plugin: y\n"),
             [

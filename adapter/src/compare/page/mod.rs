@@ -29,12 +29,17 @@ pub fn page(report: &Report) -> String {
         "style" => STYLE.into(),
         "script" => SCRIPT.into(),
         "report" => escape_json(&json),
-        "file" => escape_html(&report.filter.file),
+        "file" => escape_html(&files(report)),
         "state" => verdict.state.into(),
         "verdict" => verdict.text.clone(),
         "detail" => verdict.detail.clone(),
         _ => unreachable!("the page asks for `{name}`"),
     })
+}
+
+/// The names of the filters.
+fn files(report: &Report) -> String {
+    report.filters.iter().map(|filter| filter.file.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// What the page says first.
@@ -159,7 +164,7 @@ mod tests {
         let section = Section { kind: Kind::Callout, name: Some(HOSTILE.into()), same, rows };
         Report {
             version: 1,
-            filter: Filter { file: HOSTILE.into(), sha256: HOSTILE.into(), bytes: 0 },
+            filters: vec![Filter { file: HOSTILE.into(), sha256: HOSTILE.into(), bytes: 0 }],
             envoy: side(),
             here: side(),
             same,

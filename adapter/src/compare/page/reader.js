@@ -143,10 +143,12 @@ async function copyText(text) {
 // Around the comparison.
 
 function showHead() {
-  const { filter, envoy, here, normalised, notes } = report;
-  const sum = attributed(make("code", "", filter.sha256.slice(0, 12)), { title: filter.sha256 });
-  $("file").replaceChildren(...named("span", "", filter.file).childNodes);
-  $("sums").append("sha256 ", sum, ` · ${count(filter.bytes, "byte")}`);
+  const { filters, envoy, here, normalised, notes } = report;
+  $("file").replaceChildren(...named("span", "", filters.map((filter) => filter.file).join(", ")).childNodes);
+  for (const [index, filter] of filters.entries()) {
+    const sum = attributed(make("code", "", filter.sha256.slice(0, 12)), { title: filter.sha256 });
+    $("sums").append(index ? ", " : "", "sha256 ", sum, ` · ${count(filter.bytes, "byte")}`);
+  }
   for (const [side, what] of [[envoy, "Left"], [here, "Right"]]) {
     const card = make("div", "card", make("p", "", make("span", "kicker", what), " ", named("strong", "", side.name)));
     if (side.command) {

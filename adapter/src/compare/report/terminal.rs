@@ -39,8 +39,9 @@ pub fn terminal(report: &Report, style: Style) -> String {
 }
 
 fn write(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
-    let filter = &report.filter;
-    writeln!(out, "{}: {} bytes, sha256 {}", filter.file, filter.bytes, filter.sha256)?;
+    for filter in &report.filters {
+        writeln!(out, "{}: {} bytes, sha256 {}", filter.file, filter.bytes, filter.sha256)?;
+    }
     for (sign, side) in [("-", &report.envoy), ("+", &report.here)] {
         writeln!(out, "{sign} {}", side.name)?;
     }
@@ -179,7 +180,7 @@ mod tests {
         let side = |name: &str| Side { name: name.into(), command: None };
         Report {
             version: 1,
-            filter: Filter { file: "f.wasm".into(), sha256: "00ff".into(), bytes: 5 },
+            filters: vec![Filter { file: "f.wasm".into(), sha256: "00ff".into(), bytes: 5 }],
             envoy: side("Envoy 1.40.0"),
             here: side("serve"),
             same: false,

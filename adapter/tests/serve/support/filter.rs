@@ -12,23 +12,37 @@ pub(crate) fn adapted(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
     adapted_with(filter, cluster, |_| {})
 }
 
-/// The same with other settings.
+/// A chain of filters with these plugin names, adapted; what they let through is answered 200.
+pub(crate) fn adapted_chain(filters: &[(&str, Vec<u8>)], change: impl FnOnce(&mut Settings)) -> Vec<u8> {
+    let mut settings = settings(None);
+    let plugin = |(name, _): &(&str, _)| Plugin { name: (*name).into(), ..settings.plugins[0].clone() };
+    settings.plugins = filters.iter().map(plugin).collect();
+    change(&mut settings);
+    let filters: Vec<&[u8]> = filters.iter().map(|(_, filter)| filter.as_slice()).collect();
+    proxy_wasm_adapter::adapt(&filters, &proxy_wasm_adapter::Options::new(settings)).unwrap().component
+}
+
+/// The same as [`adapted`] with other settings.
 pub(crate) fn adapted_with(filter: &[u8], cluster: Option<SocketAddr>, change: impl FnOnce(&mut Settings)) -> Vec<u8> {
+    let mut settings = settings(cluster);
+    change(&mut settings);
+    proxy_wasm_adapter::adapt(&[filter], &proxy_wasm_adapter::Options::new(settings)).unwrap().component
+}
+
+fn settings(cluster: Option<SocketAddr>) -> Settings {
     let cluster = cluster.map(|address| Cluster {
         name: String::from("a"),
         origin: Origin { tls: false, authority: address.to_string() },
     });
-    let mut settings = Settings {
-        plugin: Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() },
+    Settings {
+        plugins: vec![Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() }],
         route: Route::DirectResponse { status: 200, body: Vec::new() },
         clusters: cluster.into_iter().collect(),
         properties: Vec::new(),
         property_headers: Vec::new(),
         connection: Connection::default(),
         upkeep: Upkeep::default(),
-    };
-    change(&mut settings);
-    proxy_wasm_adapter::adapt(filter, &proxy_wasm_adapter::Options::new(settings)).unwrap().component
+    }
 }
 
 /// Waits until so many lines `[info] t: …` of this letter were written.

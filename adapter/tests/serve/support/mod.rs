@@ -8,7 +8,7 @@ mod upstream;
 
 pub(crate) use bodies::{Fed, Repeated, Watched, collect};
 pub(crate) use client::{Answer, client, exchange, get, h2_client, raw, request};
-pub(crate) use filter::{adapted, adapted_with, logged};
+pub(crate) use filter::{adapted, adapted_chain, adapted_with, logged};
 pub(crate) use guest::{StartMode, guest};
 pub(crate) use upstream::Upstream;
 

@@ -19,14 +19,14 @@ impl<G: Guest + Memory> Caller<'_, G> {
         let function = function.ok_or(Status::NotFound)?;
         let row = &FOREIGN_FUNCTIONS[function];
         if row.export.is_none() {
-            self.vm().note_unimplemented(row.name);
+            self.state().note_unimplemented(row.name);
             return Err(Status::Unimplemented);
         }
-        self.vm().begin_foreign(arguments);
+        self.state().begin_foreign(arguments);
         self.memory().foreign(function as u32);
-        let Some(result) = self.vm().end_foreign() else {
+        let Some(result) = self.state().end_foreign() else {
             // The name was put together at run time, so the adapter did not see it.
-            self.vm().note_unimplemented(row.name);
+            self.state().note_unimplemented(row.name);
             return Err(Status::Unimplemented);
         };
         // Where the filter wants no result, it gets none.

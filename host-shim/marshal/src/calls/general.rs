@@ -15,30 +15,30 @@ impl<G: Guest + Memory> Caller<'_, G> {
         }
         self.check(text, len)?;
         let text = self.bytes(text, len.min(LOG_MAX_BYTES))?;
-        self.vm().log(level, &text)
+        self.state().log(level, &text)
     }
 
     pub(crate) fn get_log_level(&self, level: u32) -> Outcome {
-        let number = self.vm().get_log_level();
+        let number = self.state().get_log_level();
         self.put_u32(level, number)
     }
 
     pub(crate) fn get_current_time_nanoseconds(&self, time: u32) -> Outcome {
-        let now = self.vm().wall_clock();
+        let now = self.state().wall_clock();
         self.put_u64(time, now)
     }
 
     pub(crate) fn set_effective_context(&self, context: u32) -> Outcome {
-        self.vm().set_effective_context(context)
+        self.state().set_effective_context(context)
     }
 
     /// A host call that is not there yet.
     pub(crate) fn unimplemented(&self, call: &'static str) -> Outcome {
-        self.vm().note_unimplemented(call);
+        self.state().note_unimplemented(call);
         Err(Status::Unimplemented)
     }
 
     pub(crate) fn done(&self) -> Outcome {
-        self.vm().done()
+        self.state().done()
     }
 }

@@ -9,19 +9,19 @@ impl<G: Guest + Memory> Caller<'_, G> {
         let [service, name, method, metadata] = target.map(|[at, len]| self.bytes(at, len));
         let request = self.bytes(request[0], request[1])?;
         let target = GrpcTarget { service: &service?, name: &name?, method: &method?, metadata: &metadata? };
-        let called = self.vm().grpc_call(target, &request, timeout_ms)?;
+        let called = self.state().grpc_call(target, &request, timeout_ms)?;
         self.put_u32(token, called)
     }
 
     pub(crate) fn grpc_stream(&self, target: [[u32; 2]; 4], token: u32) -> Outcome {
         let [service, name, method, metadata] = target.map(|[at, len]| self.bytes(at, len));
         let target = GrpcTarget { service: &service?, name: &name?, method: &method?, metadata: &metadata? };
-        let opened = self.vm().grpc_stream(target)?;
+        let opened = self.state().grpc_stream(target)?;
         self.put_u32(token, opened)
     }
 
     pub(crate) fn grpc_send(&self, token: u32, message: [u32; 2], end: u32) -> Outcome {
         let message = self.bytes(message[0], message[1])?;
-        self.vm().grpc_send(token, &message, end != 0)
+        self.state().grpc_send(token, &message, end != 0)
     }
 }

@@ -9,24 +9,24 @@ impl<G: Guest + Memory> Caller<'_, G> {
     pub(crate) fn get_header_map_value(&self, map: u32, key: u32, key_len: u32, ptr: u32, size: u32) -> Outcome {
         known_map(map)?;
         let key = self.bytes(key, key_len)?;
-        let value = self.vm().get_header_map_value(map, &key)?;
+        let value = self.state().get_header_map_value(map, &key)?;
         self.give(&value, ptr, size)
     }
 
     pub(crate) fn get_header_map_pairs(&self, map: u32, ptr: u32, size: u32) -> Outcome {
-        let pairs = self.vm().get_header_map_pairs(map)?;
+        let pairs = self.state().get_header_map_pairs(map)?;
         self.give(&pairs, ptr, size)
     }
 
     pub(crate) fn get_header_map_size(&self, map: u32, size: u32) -> Outcome {
-        let bytes = self.vm().get_header_map_size(map)?;
+        let bytes = self.state().get_header_map_size(map)?;
         self.put_u32(size, bytes)
     }
 
     pub(crate) fn add_header_map_value(&self, map: u32, key: u32, key_len: u32, value: u32, value_len: u32) -> Outcome {
         known_map(map)?;
         let (key, value) = (self.bytes(key, key_len)?, self.bytes(value, value_len)?);
-        self.vm().add_header_map_value(map, &key, &value)
+        self.state().add_header_map_value(map, &key, &value)
     }
 
     pub(crate) fn replace_header_map_value(
@@ -39,19 +39,19 @@ impl<G: Guest + Memory> Caller<'_, G> {
     ) -> Outcome {
         known_map(map)?;
         let (key, value) = (self.bytes(key, key_len)?, self.bytes(value, value_len)?);
-        self.vm().replace_header_map_value(map, &key, &value)
+        self.state().replace_header_map_value(map, &key, &value)
     }
 
     pub(crate) fn remove_header_map_value(&self, map: u32, key: u32, key_len: u32) -> Outcome {
         known_map(map)?;
         let key = self.bytes(key, key_len)?;
-        self.vm().remove_header_map_value(map, &key)
+        self.state().remove_header_map_value(map, &key)
     }
 
     pub(crate) fn set_header_map_pairs(&self, map: u32, pairs: u32, len: u32) -> Outcome {
         known_map(map)?;
         let pairs = self.bytes(pairs, len)?;
-        self.vm().set_header_map_pairs(map, &pairs)
+        self.state().set_header_map_pairs(map, &pairs)
     }
 }
 

@@ -6,11 +6,11 @@ use crate::caller::{Caller, Memory, Outcome};
 
 impl<G: Guest + Memory> Caller<'_, G> {
     pub(crate) fn continue_stream(&self, stream: u32) -> Outcome {
-        self.vm().continue_stream(stream)
+        self.state().continue_stream(stream)
     }
 
     pub(crate) fn close_stream(&self, stream: u32) -> Outcome {
-        self.vm().close_stream(stream)
+        self.state().close_stream(stream)
     }
 
     pub(crate) fn send_local_response(
@@ -22,6 +22,6 @@ impl<G: Guest + Memory> Caller<'_, G> {
         grpc_status: u32,
     ) -> Outcome {
         let [details, body, headers] = [details, body, headers].map(|[at, len]| self.bytes(at, len));
-        self.vm().send_local_response(status, &details?, &body?, &headers?, grpc_status)
+        self.state().send_local_response(status, &details?, &body?, &headers?, grpc_status)
     }
 }

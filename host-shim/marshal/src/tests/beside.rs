@@ -83,7 +83,7 @@ fn metrics_give_ids_and_eight_bytes() {
         let (name, len) = f.bytes(b"m");
         assert_eq!(f.proxy(|c| c.define_metric(0, name, len, OUT)), OK);
         assert_eq!(f.u32_at(OUT), 4);
-        assert_eq!(f.proxy(|c| c.vm().increment_metric(4, 1 << 40)), OK);
+        assert_eq!(f.proxy(|c| c.state().increment_metric(4, 1 << 40)), OK);
         assert_eq!(f.proxy(|c| c.get_metric(4, OUT)), OK);
         assert_eq!(f.u64_at(OUT), 1 << 40);
         for out in BAD_OUT {

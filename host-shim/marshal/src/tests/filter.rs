@@ -12,7 +12,7 @@ use proxy_wasm_abi::{
     enums::{Errno, Status},
     settings::{Cluster, Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
-use proxy_wasm_semantics::{Direction, Effect, Guest, HeaderMap, Host, Kind, Plugin, Request};
+use proxy_wasm_semantics::{Chain, Direction, Effect, Guest, HeaderMap, Host, Kind, Request};
 
 use crate::caller::{Caller, Memory};
 
@@ -38,7 +38,7 @@ type Script = Rc<dyn Fn(&Filter<'_>)>;
 
 /// The filter as the semantics and the marshalling know it.
 pub(super) struct Fake {
-    plugin: Weak<Plugin<Self>>,
+    chain: Weak<Chain<Self>>,
     memory: RefCell<Vec<u8>>,
     next: Cell<u32>,
     allocator: Cell<Allocator>,
@@ -49,12 +49,12 @@ pub(super) struct Fake {
 
 impl Memory for Fake {
     fn foreign(&self, function: u32) {
-        let plugin = self.plugin.upgrade().expect("the plugin calls");
+        let chain = self.chain.upgrade().expect("the chain calls");
         let name = FOREIGN_FUNCTIONS[function as usize].name;
         if name == "compress" {
-            plugin.vm().run_foreign(proxy_wasm_semantics::foreign::compress);
+            chain.state().run_foreign(proxy_wasm_semantics::foreign::compress);
         } else if name == "uncompress" {
-            plugin.vm().run_foreign(proxy_wasm_semantics::foreign::uncompress);
+            chain.state().run_foreign(proxy_wasm_semantics::foreign::uncompress);
         }
     }
 
@@ -73,7 +73,7 @@ impl Memory for Fake {
 
     fn allocate(&self, len: u32) -> u32 {
         // The state must not be borrowed: the allocator may log.
-        drop(self.plugin.upgrade().expect("the plugin calls").vm());
+        drop(self.chain.upgrade().expect("the chain calls").state());
         assert!(len > 0, "no bytes need no memory");
         self.allocations.set(self.allocations.get() + 1);
         match self.allocator.get() {
@@ -105,15 +105,13 @@ impl Guest for Fake {
 
     fn call(&self, callback: Id, _arguments: &[u32]) -> u32 {
         if callback == self.script.0 && !self.ran.replace(true) {
-            let plugin = self.plugin.upgrade().expect("the plugin calls");
-            (self.script.1)(&Filter { plugin: &plugin });
+            let chain = self.chain.upgrade().expect("the chain calls");
+            (self.script.1)(&Filter { chain: &chain });
         }
         u32::from(matches!(callback, Id::VmStart | Id::Configure))
     }
 
     fn start(&self) {}
-
-    fn bypass(&self) {}
 }
 
 /// A machine whose clocks stand and whose randomness counts; its log goes to the filter's memory of the test.
@@ -139,22 +137,22 @@ impl Host for Machine {
 
 /// The filter in a callback.
 pub(super) struct Filter<'a> {
-    plugin: &'a Plugin<Fake>,
+    chain: &'a Chain<Fake>,
 }
 
 impl<'a> Filter<'a> {
     fn fake(&self) -> &'a Fake {
-        self.plugin.guest()
+        self.chain.guest()
     }
 
     /// Makes a host call; gives its status as the filter sees it.
     pub(super) fn proxy(&self, call: impl FnOnce(&Caller<'a, Fake>) -> Result<(), Status>) -> u32 {
-        call(&Caller::new(self.plugin)).err().unwrap_or(Status::Ok) as u32
+        call(&Caller::new(self.chain)).err().unwrap_or(Status::Ok) as u32
     }
 
     /// Makes a WASI call; gives its error number as the filter sees it.
     pub(super) fn wasi(&self, call: impl FnOnce(&Caller<'a, Fake>) -> Result<(), Errno>) -> u32 {
-        call(&Caller::new(self.plugin)).err().unwrap_or(Errno::Success) as u32
+        call(&Caller::new(self.chain)).err().unwrap_or(Errno::Success) as u32
     }
 
     pub(super) fn set_allocator(&self, allocator: Allocator) {
@@ -213,13 +211,13 @@ pub(super) fn during(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> Ve
 /// The same; gives also what the exchange comes to.
 pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> (Vec<String>, Vec<Effect>) {
     let settings = Settings {
-        plugin: PluginSettings {
+        plugins: vec![PluginSettings {
             name: "p".into(),
             configuration: b"plugin".to_vec(),
             vm_configuration: b"vm".to_vec(),
             environment: vec![("KEY".into(), "value".into()), ("E".into(), String::new())],
             ..PluginSettings::default()
-        },
+        }],
         route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 0 },
         clusters: vec![Cluster { name: "auth".into(), origin: Origin { tls: false, authority: "10.0.0.1:80".into() } }],
         properties: Vec::new(),
@@ -229,9 +227,9 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> 
     };
     let log = Rc::new(RefCell::new(Vec::new()));
     let script: Script = Rc::new(script);
-    let plugin = Rc::new_cyclic(|plugin: &Weak<Plugin<Fake>>| {
+    let chain = Rc::new_cyclic(|chain: &Weak<Chain<Fake>>| {
         let fake = Fake {
-            plugin: plugin.clone(),
+            chain: chain.clone(),
             memory: RefCell::new(vec![0xaa; MEMORY as usize]),
             next: Cell::new(HEAP),
             allocator: Cell::new(Allocator::Works),
@@ -239,9 +237,9 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> 
             script: (callback, script),
             ran: Cell::new(false),
         };
-        Plugin::new(settings, AbiVersion::V0_2_1, Box::new(Machine(log.clone())), fake)
+        Chain::new(settings, Box::new(Machine(log.clone())), vec![(AbiVersion::V0_2_1, fake)])
     });
-    plugin.start().expect("it starts");
+    chain.start().expect("it starts");
     let request = Request {
         method: b"GET".to_vec(),
         path: b"/p".to_vec(),
@@ -249,11 +247,11 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> 
         scheme: b"http".to_vec(),
         headers: vec![("x".into(), b"1".to_vec()), ("empty".into(), Vec::new())],
     };
-    let id = plugin.open(request, false);
-    plugin.data(id, Direction::Request, b"hello".to_vec(), true);
-    plugin.headers(id, Direction::Response, HeaderMap::from_pairs(Kind::Response, [(":status", "200")]), true);
-    let effects = std::iter::from_fn(|| plugin.next_effect(id)).collect();
-    plugin.close(id);
-    assert!(plugin.guest().ran.get(), "{callback:?} came");
+    let id = chain.open(request, false);
+    chain.data(id, Direction::Request, b"hello".to_vec(), true);
+    chain.headers(id, Direction::Response, HeaderMap::from_pairs(Kind::Response, [(":status", "200")]), true);
+    let effects = std::iter::from_fn(|| chain.next_effect(id)).collect();
+    chain.close(id);
+    assert!(chain.guest().ran.get(), "{callback:?} came");
     (log.take(), effects)
 }

@@ -22,7 +22,7 @@ fn the_token_is_written_where_the_call_was_made() {
             assert_eq!(f.proxy(|c| c.grpc_call(service(b"nope"), [0, 0], 0, out)), PARSE_FAILURE);
             // The call was made: Envoy finds out too late as well.
             assert_eq!(f.proxy(|c| c.grpc_call(service(b"auth"), [0, 0], 0, out)), BAD_MEMORY);
-            assert_eq!(f.proxy(|c| c.vm().grpc_cancel(token)), OK);
+            assert_eq!(f.proxy(|c| c.state().grpc_cancel(token)), OK);
         }
         assert_eq!(f.proxy(|c| c.grpc_call(service(b"auth"), [0, 0], 0, OUT)), OK);
         assert_eq!(f.u32_at(OUT), 21);

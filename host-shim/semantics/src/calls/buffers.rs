@@ -5,8 +5,8 @@ use proxy_wasm_abi::enums::{BufferType, Status};
 use super::CallResult;
 use crate::{
     body::Body,
+    state::{Phase, State},
     stream::Direction,
-    vm::{Phase, Vm},
 };
 
 /// Bytes on their way to the filter: its memory is allocated before they are copied, without holding the state.
@@ -18,7 +18,7 @@ pub struct Blob {
     pub len: u32,
 }
 
-impl Vm {
+impl State {
     /// `proxy_get_buffer_bytes`: which bytes; [`bytes`](Self::bytes) has them.
     pub fn get_buffer_bytes(&mut self, buffer: u32, start: u32, len: u32) -> CallResult<Blob> {
         let buffer = BufferType::from_u32(buffer).ok_or(Status::BadArgument)?;
@@ -46,37 +46,36 @@ impl Vm {
             BufferType::RequestBody => Direction::Request,
             BufferType::ResponseBody => Direction::Response,
             BufferType::GrpcMessage => {
-                return self.grpc.message.as_mut().ok_or(Status::BadArgument)?.replace(start, len, data);
+                return self.vm_mut().grpc.message.as_mut().ok_or(Status::BadArgument)?.replace(start, len, data);
             }
             _ => return Err(Status::BadArgument),
         };
-        let message = self.stream_mut().ok_or(Status::BadArgument)?.message(direction);
-        message.body().ok_or(Status::BadArgument)?.replace(start, len, data)?;
-        message.changed = true;
+        let (stream, plugin) = self.stream_mut().ok_or(Status::BadArgument)?;
+        stream.body(direction, plugin).ok_or(Status::BadArgument)?.replace(start, len, data)?;
+        stream.message(direction).changed = true;
         Ok(())
     }
 
     /// The buffer's bytes; `NotFound` for one that is not there, nothing for one that is empty now.
     fn buffer(&mut self, buffer: BufferType) -> CallResult<&[u8]> {
         match buffer {
-            BufferType::VmConfiguration => Ok(&self.settings.plugin.vm_configuration),
-            BufferType::PluginConfiguration if self.phase == Phase::Configuring => {
-                Ok(&self.settings.plugin.configuration)
-            }
+            BufferType::VmConfiguration => Ok(&self.plugin().vm_configuration),
+            BufferType::PluginConfiguration if self.phase == Phase::Configuring => Ok(&self.plugin().configuration),
             BufferType::RequestBody => Ok(self.body(Direction::Request)),
             BufferType::ResponseBody => Ok(self.body(Direction::Response)),
-            BufferType::HttpCallResponseBody => match &self.callouts.response {
+            BufferType::HttpCallResponseBody => match &self.vm().callouts.response {
                 Some(response) => Ok(&response.body),
                 None => Err(Status::NotFound),
             },
             BufferType::PluginConfiguration => Err(Status::NotFound),
-            BufferType::GrpcMessage => Ok(self.grpc.message.as_ref().map_or(&[], Body::as_slice)),
+            BufferType::GrpcMessage => Ok(self.vm().grpc.message.as_ref().map_or(&[], Body::as_slice)),
             BufferType::DownstreamData | BufferType::UpstreamData | BufferType::CallData => Ok(&[]),
         }
     }
 
     fn body(&mut self, direction: Direction) -> &[u8] {
-        self.stream_mut().and_then(|stream| stream.message(direction).body()).map_or(&[], |body| body.as_slice())
+        let body = self.stream_mut().and_then(|(stream, plugin)| stream.body(direction, plugin));
+        body.map_or(&[], |body| body.as_slice())
     }
 }
 

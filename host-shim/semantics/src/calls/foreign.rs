@@ -7,18 +7,18 @@ use miniz_oxide::{
 use proxy_wasm_abi::{enums::Status, limits::UNCOMPRESSED_MAX_BYTES};
 
 use super::CallResult;
-use crate::vm::Vm;
+use crate::state::State;
 
 /// zlib's default.
 const LEVEL: u8 = 6;
 
 /// `compress`: the arguments in zlib's format. Another encoder than Envoy's may choose other bytes for the same.
-pub fn compress(_vm: &mut Vm, arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn compress(_state: &mut State, arguments: &[u8]) -> CallResult<Vec<u8>> {
     Ok(compress_to_vec_zlib(arguments, LEVEL))
 }
 
 /// `uncompress`: what [`compress`] took.
-pub fn uncompress(_vm: &mut Vm, arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn uncompress(_state: &mut State, arguments: &[u8]) -> CallResult<Vec<u8>> {
     decompress_to_vec_zlib_with_limit(arguments, UNCOMPRESSED_MAX_BYTES).map_err(|error| match error.status {
         TINFLStatus::HasMoreOutput => Status::InternalFailure,
         _ => Status::SerializationFailure,
@@ -26,14 +26,14 @@ pub fn uncompress(_vm: &mut Vm, arguments: &[u8]) -> CallResult<Vec<u8>> {
 }
 
 /// `clear_route_cache`: there is one route.
-pub fn clear_route_cache(_vm: &mut Vm, _arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn clear_route_cache(_state: &mut State, _arguments: &[u8]) -> CallResult<Vec<u8>> {
     Ok(Vec::new())
 }
 
 /// `declare_property`: the name, once in a context. A property need not be declared to be set.
-pub fn declare_property(vm: &mut Vm, arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn declare_property(state: &mut State, arguments: &[u8]) -> CallResult<Vec<u8>> {
     let name = name_of(arguments).ok_or(Status::BadArgument)?;
-    let declared = vm.declared_properties();
+    let declared = state.declared_properties();
     if declared.contains(&name) {
         return Err(Status::BadArgument);
     }
@@ -82,7 +82,7 @@ pub(crate) struct Foreign {
     result: Option<CallResult<Vec<u8>>>,
 }
 
-impl Vm {
+impl State {
     /// Keeps a foreign function's arguments for [`run_foreign`](Self::run_foreign).
     pub fn begin_foreign(&mut self, arguments: Vec<u8>) {
         self.foreign = Foreign { arguments, result: None };

@@ -14,7 +14,7 @@ use crate::{
     headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router::{UpstreamFailure, check_request, is_field_value},
-    vm::{Action, Vm},
+    state::{Action, CallId, State},
 };
 
 /// Where a call goes, and what its filter says to it.
@@ -30,7 +30,7 @@ pub struct GrpcTarget<'a> {
     pub metadata: &'a [u8],
 }
 
-impl Vm {
+impl State {
     /// `proxy_grpc_call`: returns the call's token.
     pub fn grpc_call(&mut self, target: GrpcTarget<'_>, request: &[u8], timeout_ms: u32) -> CallResult<u32> {
         let token = self.grpc_open(target, Some(timeout_ms))?;
@@ -48,7 +48,7 @@ impl Vm {
         if !is_stream(token) {
             return Err(Status::BadArgument);
         }
-        self.grpc.get(token).ok_or(Status::NotFound)?;
+        self.vm_mut().grpc.get(token).ok_or(Status::NotFound)?;
         self.grpc_write(token, frame(message), end);
         Ok(())
     }
@@ -58,12 +58,13 @@ impl Vm {
         if !is_stream(token) {
             return self.grpc_cancel(token);
         }
-        self.grpc.get(token).ok_or(Status::NotFound)?;
+        self.vm_mut().grpc.get(token).ok_or(Status::NotFound)?;
         self.grpc_write(token, Vec::new(), true);
-        let Some(open) = self.grpc.get(token) else { return Ok(()) };
+        let grpc = &mut self.vm_mut().grpc;
+        let Some(open) = grpc.get(token) else { return Ok(()) };
         open.local_closed = true;
         if open.remote_closed {
-            self.grpc.remove(token);
+            grpc.remove(token);
         }
         Ok(())
     }
@@ -73,22 +74,24 @@ impl Vm {
         if !is_call(token) && !is_stream(token) {
             return Err(Status::BadArgument);
         }
-        self.grpc.get(token).ok_or(Status::NotFound)?;
-        self.grpc.remove(token);
+        let grpc = &mut self.vm_mut().grpc;
+        let id = grpc.get(token).ok_or(Status::NotFound)?.id;
+        grpc.remove(token);
         // What the edge has not begun, nobody is to see.
-        let begun =
-            !self.grpc.actions.iter().any(|action| matches!(action, GrpcAction::Start(new) if new.token == token));
-        self.grpc.actions.retain(|action| action.token() != token);
+        let begun = !grpc.actions.iter().any(|action| matches!(action, GrpcAction::Start(new) if new.id == id));
+        grpc.actions.retain(|action| action.id() != id);
         if begun {
-            self.grpc.actions.push_back(GrpcAction::Cancel(token));
+            grpc.actions.push_back(GrpcAction::Cancel(id));
         }
         Ok(())
     }
 
     fn grpc_write(&mut self, token: u32, bytes: Vec<u8>, end: bool) {
-        let Some(open) = self.grpc.get(token).filter(|open| !open.ended && !open.remote_closed) else { return };
+        let grpc = &mut self.vm_mut().grpc;
+        let Some(open) = grpc.get(token).filter(|open| !open.ended && !open.remote_closed) else { return };
         open.ended = end;
-        self.grpc.actions.push_back(GrpcAction::Send { token, bytes, end });
+        let id = open.id;
+        grpc.actions.push_back(GrpcAction::Send { id, bytes, end });
     }
 
     fn grpc_open(&mut self, target: GrpcTarget<'_>, call_timeout_ms: Option<u32>) -> CallResult<u32> {
@@ -103,10 +106,11 @@ impl Vm {
             }
             _ => return Err(Status::ParseFailure),
         };
-        let token = self.grpc.next_token(call_timeout_ms.is_none());
+        let token = self.vm_mut().grpc.next_token(call_timeout_ms.is_none());
+        let id = CallId { plugin: self.plugin_index(), token };
         let known = self.settings.clusters.iter().find(|known| known.name.as_bytes() == to.cluster);
         let Some(origin) = known.map(|cluster| cluster.origin.clone()) else {
-            self.actions.push(Action::GrpcRefused(token, None));
+            self.actions.push(Action::GrpcRefused(id, None));
             return Err(Status::InternalFailure);
         };
         let mut headers = head(&to, &metadata, target, call_timeout_ms);
@@ -114,17 +118,22 @@ impl Vm {
             headers.set(b"content-type", "application/grpc-web+proto");
             headers.set(b"x-grpc-web", "1");
         }
-        let refusal = if self.grpc.outstanding() < CALLOUTS_MAX {
+        let refusal = if self.vm().grpc.outstanding() < CALLOUTS_MAX {
             check(&headers).err()
         } else {
             Some(UpstreamFailure::Overflow.reply())
         };
-        self.grpc.add(token);
+        self.vm_mut().grpc.add(id);
         match refusal {
-            Some(reply) => self.actions.push(Action::GrpcRefused(token, Some(reply))),
+            Some(reply) => self.actions.push(Action::GrpcRefused(id, Some(reply))),
             None => {
                 let timeout_ms = call_timeout_ms.unwrap_or(0);
-                self.grpc.actions.push_back(GrpcAction::Start(GrpcRequest { token, origin, headers, timeout_ms }));
+                self.vm_mut().grpc.actions.push_back(GrpcAction::Start(GrpcRequest {
+                    id,
+                    origin,
+                    headers,
+                    timeout_ms,
+                }));
             }
         }
         Ok(token)

@@ -7,10 +7,10 @@ use crate::{
     callouts::Callout,
     headers::{HeaderMap, Kind},
     router::check_request,
-    vm::Vm,
+    state::State,
 };
 
-impl Vm {
+impl State {
     /// `proxy_http_call`: returns the call's token. The head needs a method, a path and an authority; a cluster that the
     /// settings don't name is a bad argument, as is a time above [`i32::MAX`].
     pub fn http_call(
@@ -38,9 +38,10 @@ impl Vm {
         }
         let trailers = Some(decode(Kind::Trailers, trailers)).filter(|trailers| !trailers.is_empty());
         let origin = cluster.origin.clone();
-        Ok(self.callouts.accept(|token| {
+        let plugin = self.plugin_index();
+        Ok(self.vm_mut().callouts.accept(plugin, |id| {
             check_request(&headers)?;
-            Ok(Callout { token, origin, headers, body, trailers, timeout_ms })
+            Ok(Callout { id, origin, headers, body, trailers, timeout_ms })
         }))
     }
 }

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use proxy_wasm_abi::enums::{LogLevel, Status};
 
 use super::CallResult;
-use crate::vm::{ROOT_CONTEXT, Vm};
+use crate::state::State;
 
-impl Vm {
+impl State {
     /// `proxy_log`: one line, `[level] plugin #context: text`; control characters are escaped, so that a filter can't
     /// write a line that looks like another's.
     pub fn log(&self, level: u32, text: &[u8]) -> CallResult {
@@ -20,7 +20,7 @@ impl Vm {
 
     /// Writes one record, whatever the least severe level is that a filter's must have.
     pub(crate) fn write(&self, level: LogLevel, text: &[u8]) {
-        let plugin = &self.settings.plugin;
+        let plugin = self.plugin();
         let mut line = format!("[{}]", level.name());
         for part in [&plugin.name, &plugin.root_id, &plugin.vm_id] {
             if !part.is_empty() {
@@ -28,10 +28,9 @@ impl Vm {
                 push_escaped(&mut line, part.as_bytes());
             }
         }
-        let context = self.context();
-        if context > ROOT_CONTEXT {
+        if self.place().is_some() {
             // Writing to a string does not fail.
-            let _ = write!(line, " #{context}");
+            let _ = write!(line, " #{}", self.context());
         }
         if line.ends_with(']') {
             line.push_str(" plugin");
@@ -43,7 +42,7 @@ impl Vm {
 
     /// `proxy_get_log_level`
     pub fn get_log_level(&self) -> u32 {
-        self.settings.plugin.log_level.into()
+        self.plugin().log_level.into()
     }
 }
 

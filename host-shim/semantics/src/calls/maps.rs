@@ -9,18 +9,18 @@ use proxy_wasm_abi::{
 use super::CallResult;
 use crate::{
     headers::{HeaderMap, Kind},
+    state::State,
     stream::{BodyView, Direction},
-    vm::Vm,
 };
 
-impl Vm {
+impl State {
     /// `proxy_get_header_map_value`: the first value.
     pub fn get_header_map_value(&self, map: u32, key: &[u8]) -> CallResult<Vec<u8>> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
-        let missing = || if self.version == AbiVersion::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NotFound) };
+        let missing = || if self.vm().version == AbiVersion::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NotFound) };
         match self.map(map) {
             Some(map) => map.get(key).map_or_else(missing, |value| Ok(value.to_vec())),
-            None if self.stream().is_some_and(|stream| stream.logging) => missing(),
+            None if self.is_logging() => missing(),
             None => Err(Status::BadArgument),
         }
     }
@@ -35,7 +35,7 @@ impl Vm {
     pub fn get_header_map_size(&self, map: u32) -> CallResult<u32> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         // Source: measured; that a callout's maps have no size too.
-        let logging = self.stream().is_some_and(|stream| stream.logging) || is_of_callout(map);
+        let logging = self.is_logging() || is_of_callout(map);
         self.map(map).filter(|_| !logging).map(|map| map.byte_size() as u32).ok_or(Status::BadArgument)
     }
 
@@ -71,23 +71,27 @@ impl Vm {
         Ok(())
     }
 
+    fn is_logging(&self) -> bool {
+        self.stream().is_some_and(|(_, filter)| filter.logging)
+    }
+
     /// The map, if it can be read now.
     fn map(&self, map: MapType) -> Option<&HeaderMap> {
-        let callout = || self.callouts.response.as_ref();
+        let callout = || self.vm().callouts.response.as_ref();
         match map {
             MapType::HttpCallResponseHeaders => return callout().map(|response| &response.headers),
             MapType::HttpCallResponseTrailers => return callout()?.trailers.as_ref(),
-            MapType::GrpcInitialMetadata => return self.grpc.initial.as_ref(),
-            MapType::GrpcTrailingMetadata => return self.grpc.trailing.as_ref(),
+            MapType::GrpcInitialMetadata => return self.vm().grpc.initial.as_ref(),
+            MapType::GrpcTrailingMetadata => return self.vm().grpc.trailing.as_ref(),
             _ => {}
         }
-        let stream = self.stream()?;
-        let (request, response) = (&stream.request, &stream.response);
+        let (stream, filter) = self.stream()?;
+        let (request, response) = (&filter.request, &filter.response);
         let (map, live) = match map {
-            MapType::RequestHeaders => (&request.headers, request.headers_live || stream.logging),
-            MapType::RequestTrailers => (&request.trailers, request.trailers_live && !stream.logging),
-            MapType::ResponseHeaders => (&response.headers, response.headers_live || stream.logging),
-            MapType::ResponseTrailers => (&response.trailers, response.trailers_live || stream.logging),
+            MapType::RequestHeaders => (&stream.request.headers, request.headers_live || filter.logging),
+            MapType::RequestTrailers => (&stream.request.trailers, request.trailers_live && !filter.logging),
+            MapType::ResponseHeaders => (&stream.response.headers, response.headers_live || filter.logging),
+            MapType::ResponseTrailers => (&stream.response.trailers, response.trailers_live || filter.logging),
             _ => return None,
         };
         map.as_ref().filter(|_| live)
@@ -95,8 +99,8 @@ impl Vm {
 
     /// The map, if it can be changed now. The trailers of a body whose end the filter is looking at come into being.
     fn map_mut(&mut self, map: MapType) -> CallResult<&mut HeaderMap> {
-        let stream = self.stream_mut().ok_or(Status::BadArgument)?;
-        let (end_of_stream, logging) = (stream.end_of_stream, stream.logging);
+        let (stream, plugin) = self.stream_mut().ok_or(Status::BadArgument)?;
+        let (end_of_stream, logging) = (stream.filters[plugin].end_of_stream, stream.filters[plugin].logging);
         let (direction, trailers) = match map {
             MapType::RequestHeaders => (Direction::Request, false),
             MapType::RequestTrailers => (Direction::Request, true),
@@ -104,15 +108,16 @@ impl Vm {
             MapType::ResponseTrailers => (Direction::Response, true),
             _ => return Err(Status::BadArgument),
         };
-        let message = stream.message(direction);
-        if trailers && message.trailers.is_none() && message.view != BodyView::Absent && end_of_stream {
+        let (message, side) = stream.parts(direction, plugin);
+        if trailers && message.trailers.is_none() && side.view != BodyView::Absent && end_of_stream {
             message.trailers = Some(HeaderMap::new(Kind::Trailers));
-            message.trailers_live = true;
+            side.trailers_reached = true;
+            side.trailers_live = true;
         }
         let (map, live) = if trailers {
-            (&mut message.trailers, message.trailers_live)
+            (&mut message.trailers, side.trailers_live)
         } else {
-            (&mut message.headers, message.headers_live)
+            (&mut message.headers, side.headers_live)
         };
         map.as_mut().filter(|_| live && !logging).ok_or(Status::BadArgument)
     }

@@ -4,22 +4,26 @@ use proxy_wasm_abi::enums::{LogLevel, MetricType, Status};
 
 use super::CallResult;
 use crate::metrics::Change;
-use crate::vm::Vm;
+use crate::state::State;
 
-impl Vm {
+impl State {
     /// `proxy_define_metric`: the metric's id.
     pub fn define_metric(&mut self, kind: u32, name: &[u8]) -> CallResult<u32> {
-        self.metrics.define(MetricType::from_u32(kind).ok_or(Status::BadArgument)?, name)
+        let kind = MetricType::from_u32(kind).ok_or(Status::BadArgument)?;
+        let vm = self.vm_index();
+        self.metrics.define(&mut self.vms[vm].metrics, kind, name)
     }
 
     /// `proxy_increment_metric`
     pub fn increment_metric(&mut self, id: u32, by: i64) -> CallResult {
-        self.metrics.increment(id, by)
+        let vm = self.vm_index();
+        self.metrics.increment(&self.vms[vm].metrics, id, by)
     }
 
     /// `proxy_record_metric`
     pub fn record_metric(&mut self, id: u32, value: u64) -> CallResult {
-        self.metrics.record(id, value)
+        let vm = self.vm_index();
+        self.metrics.record(&self.vms[vm].metrics, id, value)
     }
 
     /// What became of the metrics since this was called last, those included that were only defined.
@@ -38,6 +42,7 @@ impl Vm {
 
     /// `proxy_get_metric`
     pub fn get_metric(&mut self, id: u32) -> CallResult<u64> {
-        self.metrics.get(id)
+        let vm = self.vm_index();
+        self.metrics.get(&self.vms[vm].metrics, id)
     }
 }

@@ -6,16 +6,16 @@ use proxy_wasm_abi::callbacks::Id;
 
 use super::CallResult;
 use crate::{
+    chain::Chain,
     environment::{Guest, SharedState},
-    plugin::Plugin,
-    vm::{ROOT_CONTEXT, Vm},
+    state::State,
 };
 
-impl Vm {
+impl State {
     /// What the host keeps, where the settings leave it to the host.
     fn host_state(&self) -> Option<(&dyn SharedState, &[u8])> {
         let state = self.host.shared().filter(|_| self.settings.upkeep.host_state)?;
-        Some((state, self.settings.plugin.vm_id.as_bytes()))
+        Some((state, self.plugin().vm_id.as_bytes()))
     }
 
     /// `proxy_get_shared_data`: a key's value, and what `proxy_set_shared_data` compares.
@@ -23,7 +23,7 @@ impl Vm {
         if let Some((state, vm_id)) = self.host_state() {
             return state.get(vm_id, key);
         }
-        self.shared.get(key).map(|(value, change)| (value.to_vec(), change))
+        self.shared.get(self.plugin().vm_id.as_bytes(), key).map(|(value, change)| (value.to_vec(), change))
     }
 
     /// `proxy_set_shared_data`
@@ -31,22 +31,28 @@ impl Vm {
         if let Some((state, vm_id)) = self.host_state() {
             return state.set(vm_id, key, value, expected);
         }
-        self.shared.set(key, value, expected)
+        let vm_id = self.plugin().vm_id.clone();
+        self.shared.set(vm_id.as_bytes(), key, value, expected)
     }
 
-    /// `proxy_register_shared_queue`: the queue's token.
+    /// `proxy_register_shared_queue`: the queue's token. From now on this plugin is told of the queue, and no other is.
     pub fn register_shared_queue(&mut self, name: &[u8]) -> u32 {
-        if let Some((state, vm_id)) = self.host_state() {
-            let token = state.register_queue(vm_id, name);
-            self.watches_queues = true;
-            return token;
-        }
-        self.shared.register_queue(self.settings.plugin.vm_id.as_bytes(), name)
+        let plugin = self.plugin_index();
+        let token = match self.host_state() {
+            Some((state, vm_id)) => state.register_queue(vm_id, name),
+            None => {
+                let vm_id = self.plugin().vm_id.clone();
+                self.shared.register_queue(vm_id.as_bytes(), name)
+            }
+        };
+        self.queue_owners.retain(|(queue, _)| *queue != token);
+        self.queue_owners.push((token, plugin));
+        token
     }
 
     /// `proxy_resolve_shared_queue`: the token of a queue of that VM; of this one, where none is named.
     pub fn resolve_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
-        let vm_id = if vm_id.is_empty() { self.settings.plugin.vm_id.as_bytes() } else { vm_id };
+        let vm_id = if vm_id.is_empty() { self.plugin().vm_id.as_bytes() } else { vm_id };
         if let Some((state, _)) = self.host_state() {
             return state.resolve_queue(vm_id, name);
         }
@@ -72,18 +78,21 @@ impl Vm {
     }
 }
 
-impl<G: Guest> Plugin<G> {
-    /// Tells the filter of what was put into queues so far; tells whether there was anything. What it puts there
+impl<G: Guest> Chain<G> {
+    /// Tells the filters of what was put into their queues so far; tells whether there was anything. What they put there
     /// meanwhile waits for the next call: a filter that refills its own queue must not keep the host.
     pub fn announce_queues(&self) -> bool {
         let ready: VecDeque<u32> = {
-            let mut vm = self.vm.borrow_mut();
-            let told = if vm.watches_queues { vm.host_state().map(|(state, _)| state.ready_queues()) } else { None };
-            told.map_or_else(|| std::mem::take(&mut vm.ready_queues), VecDeque::from)
+            let mut state = self.state.borrow_mut();
+            let watches = !state.queue_owners.is_empty();
+            let told = if watches { state.host_state().map(|(state, _)| state.ready_queues()) } else { None };
+            told.map_or_else(|| std::mem::take(&mut state.ready_queues), VecDeque::from)
         };
         for &token in &ready {
-            if let Some(returned) = self.call(ROOT_CONTEXT, Id::QueueReady, &[ROOT_CONTEXT, token]) {
-                self.act(returned.actions);
+            let owner = self.state.borrow().queue_owners.iter().find(|(queue, _)| *queue == token).copied();
+            if let Some((_, plugin)) = owner {
+                let actions = self.call_root(plugin, Id::QueueReady, &[token]);
+                self.act(actions);
             }
         }
         !ready.is_empty()

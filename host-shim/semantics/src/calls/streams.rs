@@ -8,11 +8,11 @@ use proxy_wasm_abi::{
 use super::CallResult;
 use crate::{
     local_reply::LocalReply,
+    state::{Action, Place, State},
     stream::{BodyView, Direction},
-    vm::{Action, ROOT_CONTEXT, Vm},
 };
 
-impl Vm {
+impl State {
     /// `proxy_continue_stream`
     pub fn continue_stream(&mut self, stream: u32) -> CallResult {
         let direction = match StreamType::from_u32(stream).ok_or(Status::BadArgument)? {
@@ -21,26 +21,27 @@ impl Vm {
             StreamType::Downstream => return Ok(()),
             StreamType::Upstream => return Err(Status::Unimplemented),
         };
-        let context = self.context();
-        if let Some(stream) = self.stream_mut() {
+        let Some(place) = self.place() else { return Ok(()) };
+        let permissive = self.is_permissive();
+        if let Some((stream, plugin)) = self.stream_mut() {
             // Envoy forgets the request's maps whichever direction it continues.
-            stream.request.headers_live = false;
-            stream.request.trailers_live = false;
-            stream.request.view = BodyView::Absent;
-            if !self.replies_to(context) {
-                self.actions.push(Action::Continue(context, direction));
-            }
+            let side = stream.filters[plugin].side(Direction::Request);
+            side.headers_live &= permissive;
+            side.trailers_live &= permissive;
+            side.view = BodyView::Absent;
+        }
+        if !self.replies_to(place) {
+            self.actions.push(Action::Continue(place, direction));
         }
         Ok(())
     }
 
     /// `proxy_close_stream`
     pub fn close_stream(&mut self, stream: u32) -> CallResult {
-        let context = self.context();
         if StreamType::from_u32(stream).ok_or(Status::BadArgument)? as u32 <= StreamType::Response as u32
-            && self.stream().is_some()
+            && let Some(place) = self.place()
         {
-            self.actions.push(Action::Close(context));
+            self.actions.push(Action::Close(place));
         }
         Ok(())
     }
@@ -54,15 +55,14 @@ impl Vm {
         headers: &[u8],
         grpc_status: u32,
     ) -> CallResult {
-        let context = self.context();
         self.stop = true;
         // The first of several in one callback wins.
-        if context > ROOT_CONTEXT && !self.replies_to(context) {
+        if let Some(place) = self.place().filter(|place| !self.replies_to(*place)) {
             // It also wins over continuing the stream, whichever was asked for first.
-            self.actions.retain(|action| !matches!(action, Action::Continue(id, _) if *id == context));
+            self.actions.retain(|action| !matches!(action, Action::Continue(other, _) if *other == place));
             let headers = pairs::decode(headers).unwrap_or_default();
             self.actions.push(Action::LocalReply(
-                context,
+                place,
                 LocalReply {
                     status,
                     body: body.to_vec(),
@@ -80,7 +80,7 @@ impl Vm {
     }
 
     /// Whether this callback asked for a local response on this stream.
-    fn replies_to(&self, context: u32) -> bool {
-        self.actions.iter().any(|action| matches!(action, Action::LocalReply(id, _) if *id == context))
+    fn replies_to(&self, place: Place) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::LocalReply(other, _) if *other == place))
     }
 }

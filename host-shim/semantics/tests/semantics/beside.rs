@@ -10,34 +10,34 @@ const MS: u64 = 1_000_000;
 #[test]
 fn a_tick_comes_a_period_after_the_last_one() {
     let bed = Bed::new();
-    assert_eq!(bed.plugin.tick_deadline(), None);
-    assert!(!bed.plugin.tick(), "nobody asked for it");
-    bed.plugin.vm().set_tick_period(200);
-    assert_eq!(bed.plugin.tick_deadline(), Some(200 * MS));
+    assert_eq!(bed.chain.tick_deadline(), None);
+    assert!(!bed.chain.tick_early(), "nobody asked for it");
+    bed.chain.state().set_tick_period(200);
+    assert_eq!(bed.chain.tick_deadline(), Some(200 * MS));
     bed.set_clocks(0, 250 * MS);
-    assert!(bed.plugin.tick());
+    assert!(bed.chain.tick_early());
     assert_eq!(bed.trace(), ["tick(1)"]);
-    assert_eq!(bed.plugin.tick_deadline(), Some(450 * MS));
-    bed.plugin.vm().set_tick_period(0);
-    assert_eq!(bed.plugin.tick_deadline(), None);
+    assert_eq!(bed.chain.tick_deadline(), Some(450 * MS));
+    bed.chain.state().set_tick_period(0);
+    assert_eq!(bed.chain.tick_deadline(), None);
 }
 
 #[test]
 fn a_tick_can_end_itself() {
     let bed = Bed::new();
-    bed.plugin.vm().set_tick_period(1);
+    bed.chain.state().set_tick_period(1);
     bed.on(Id::Tick, |filter| {
-        filter.vm().set_tick_period(0);
+        filter.state().set_tick_period(0);
         0
     });
-    assert!(bed.plugin.tick());
-    assert_eq!(bed.plugin.tick_deadline(), None);
+    assert!(bed.chain.tick_early());
+    assert_eq!(bed.chain.tick_deadline(), None);
 }
 
 #[test]
 fn shared_data_compares_changes() {
     let bed = Bed::new();
-    let mut vm = bed.plugin.vm();
+    let mut vm = bed.chain.state();
     assert_eq!(vm.get_shared_data(b"k"), Err(Status::NotFound));
     assert_eq!(vm.set_shared_data(b"k", b"1", 0), Ok(()));
     assert_eq!(vm.get_shared_data(b"k"), Ok((b"1".to_vec(), 1)));
@@ -51,7 +51,7 @@ fn shared_data_compares_changes() {
 #[test]
 fn shared_data_is_bounded() {
     let bed = Bed::new();
-    let mut vm = bed.plugin.vm();
+    let mut vm = bed.chain.state();
     let half = vec![0; SHARED_BYTES_MAX / 2 - 1];
     assert_eq!(vm.set_shared_data(b"a", &half, 0), Ok(()));
     assert_eq!(vm.set_shared_data(b"b", &half, 0), Ok(()));
@@ -62,9 +62,9 @@ fn shared_data_is_bounded() {
 
 #[test]
 fn queues_keep_their_order_and_announce_each_item() {
-    let bed = Bed::with(|settings| settings.plugin.vm_id = "vm".into());
+    let bed = Bed::with(|settings| settings.plugins[0].vm_id = "vm".into());
     {
-        let mut vm = bed.plugin.vm();
+        let mut vm = bed.chain.state();
         assert_eq!(vm.register_shared_queue(b"q"), 1);
         assert_eq!(vm.register_shared_queue(b"q"), 1, "it is the same one");
         assert_eq!(vm.register_shared_queue(b"r"), 2);
@@ -80,35 +80,35 @@ fn queues_keep_their_order_and_announce_each_item() {
         }
     }
     bed.on(Id::QueueReady, |filter| {
-        let item = filter.vm().dequeue_shared_queue(1);
+        let item = filter.state().dequeue_shared_queue(1);
         filter.note(format!("{item:?}"));
         0
     });
-    assert!(bed.plugin.has_work());
-    assert!(bed.plugin.announce_queues());
+    assert!(bed.chain.has_work());
+    assert!(bed.chain.announce_queues());
     assert_eq!(bed.trace(), ["queue_ready(1,1)", "  Ok([97])", "queue_ready(1,1)", "  Ok([])"]);
-    assert!(!bed.plugin.announce_queues());
-    assert_eq!(bed.plugin.vm().dequeue_shared_queue(1), Err(Status::Empty));
+    assert!(!bed.chain.announce_queues());
+    assert_eq!(bed.chain.state().dequeue_shared_queue(1), Err(Status::Empty));
 }
 
 #[test]
 fn a_queue_that_refills_itself_does_not_keep_the_host() {
     let bed = Bed::new();
-    let token = bed.plugin.vm().register_shared_queue(b"q");
-    bed.plugin.vm().enqueue_shared_queue(token, b"a").unwrap();
+    let token = bed.chain.state().register_shared_queue(b"q");
+    bed.chain.state().enqueue_shared_queue(token, b"a").unwrap();
     bed.on(Id::QueueReady, move |filter| {
-        filter.vm().enqueue_shared_queue(token, b"a").unwrap();
+        filter.state().enqueue_shared_queue(token, b"a").unwrap();
         0
     });
-    assert!(bed.plugin.announce_queues());
+    assert!(bed.chain.announce_queues());
     assert_eq!(bed.trace(), ["queue_ready(1,1)"]);
-    assert!(bed.plugin.has_work());
+    assert!(bed.chain.has_work());
 }
 
 #[test]
 fn metrics_have_envoys_ids_and_rules() {
     let bed = Bed::new();
-    let mut vm = bed.plugin.vm();
+    let mut vm = bed.chain.state();
     for (kind, name, id) in [(0, "c", 4), (1, "g", 5), (2, "h", 6), (1, "g2", 9), (0, "c", 8)] {
         assert_eq!(vm.define_metric(kind, name.as_bytes()), Ok(id));
     }
@@ -142,7 +142,7 @@ fn metrics_have_envoys_ids_and_rules() {
 #[test]
 fn the_host_is_told_what_became_of_metrics() {
     let bed = Bed::new();
-    let mut vm = bed.plugin.vm();
+    let mut vm = bed.chain.state();
     for (kind, name) in [(0, "c"), (1, "g"), (2, "h"), (0, "c")] {
         vm.define_metric(kind, name.as_bytes()).unwrap();
     }
@@ -172,10 +172,10 @@ fn metrics_that_changed_are_logged_where_asked_for() {
     for log_metrics in [false, true] {
         let bed = Bed::with(|settings| {
             settings.upkeep.log_metrics = log_metrics;
-            settings.plugin.log_level = 5;
+            settings.plugins[0].log_level = 5;
         });
         {
-            let mut vm = bed.plugin.vm();
+            let mut vm = bed.chain.state();
             for (kind, name) in [(0, "c\n"), (2, "h")] {
                 vm.define_metric(kind, name.as_bytes()).unwrap();
             }
@@ -197,9 +197,9 @@ fn metrics_that_changed_are_logged_where_asked_for() {
 #[test]
 fn a_filter_that_is_bypassed_is_never_called() {
     let bed = Bed::unstarted(AbiVersion::V0_2_1, |_| {});
-    bed.plugin.bypass();
-    assert_eq!(bed.plugin.start(), Ok(()));
+    bed.chain.bypass(0);
+    assert_eq!(bed.chain.start(), Ok(()));
     let id = bed.get();
     assert_eq!(bed.trace(), [""; 0]);
-    assert!(bed.plugin.has_effects(id), "the request goes on");
+    assert!(bed.chain.has_effects(id), "the request goes on");
 }

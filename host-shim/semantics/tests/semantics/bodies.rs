@@ -285,13 +285,13 @@ fn a_request_body_past_the_limit_is_answered_413() {
             "< data \"Payload Too Large\" end"
         ]
     );
-    assert!(bed.plugin.ended(id) && !bed.plugin.wants(id, REQUEST));
+    assert!(bed.chain.ended(id) && !bed.chain.wants(id, REQUEST));
     bed.on(Id::Log, |f| {
         f.property("response/code_details");
         f.number("response/flags");
         0
     });
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["response/code_details: 0 \"request_payload_too_large\"", "response/flags: 0 0"]);
 }
 
@@ -342,7 +342,7 @@ fn a_response_body_past_the_limit_breaks_off_when_its_head_was_sent() {
         f.property("response/code_details");
         0
     });
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["response/code_details: 0 \"response_payload_too_large\""]);
 }
 
@@ -350,7 +350,7 @@ fn a_response_body_past_the_limit_breaks_off_when_its_head_was_sent() {
 fn a_response_body_past_the_limit_is_answered_500_while_its_head_is_held() {
     let bed = Bed::with(|settings| {
         settings.connection.buffer_limit = 4;
-        settings.plugin.allow_on_headers_stop_iteration = true;
+        settings.plugins[0].allow_on_headers_stop_iteration = true;
     });
     bed.returns(Id::ResponseHeaders, [1]);
     bed.returns(Id::ResponseBody, [1]);
@@ -375,16 +375,16 @@ fn a_watermark_stops_reading_at_the_limit_and_never_fails() {
         let (id, callback) = opened(&bed, direction);
         bed.returns(callback, [2]);
         bed.data(id, direction, "abcd", false);
-        assert!(bed.plugin.wants(id, direction), "at the limit");
+        assert!(bed.chain.wants(id, direction), "at the limit");
         bed.data(id, direction, "efgh", false);
-        assert!(!bed.plugin.wants(id, direction), "past the limit");
+        assert!(!bed.chain.wants(id, direction), "past the limit");
         assert_eq!(bed.effects(id), [""; 0]);
         bed.elsewhere(move |f| {
             f.effective(2);
             f.resume(stream);
         });
         assert!(bed.effects(id)[0].ends_with("data \"abcdefgh\""));
-        assert!(bed.plugin.wants(id, direction), "what was held is gone");
+        assert!(bed.chain.wants(id, direction), "what was held is gone");
     }
 }
 
@@ -392,11 +392,11 @@ fn a_watermark_stops_reading_at_the_limit_and_never_fails() {
 fn a_complete_message_wants_no_more() {
     let bed = Bed::new();
     let id = bed.post();
-    assert!(bed.plugin.wants(id, REQUEST));
+    assert!(bed.chain.wants(id, REQUEST));
     bed.body(id, REQUEST, &["abc"]);
-    assert!(!bed.plugin.wants(id, REQUEST));
-    assert!(bed.plugin.wants(id, RESPONSE));
+    assert!(!bed.chain.wants(id, REQUEST));
+    assert!(bed.chain.wants(id, RESPONSE));
     bed.respond(id, &[], false);
     bed.trailers(id, RESPONSE, &[]);
-    assert!(!bed.plugin.wants(id, RESPONSE));
+    assert!(!bed.chain.wants(id, RESPONSE));
 }

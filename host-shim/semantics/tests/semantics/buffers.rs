@@ -36,8 +36,8 @@ fn set_outside() -> Vec<String> {
 fn outside_body_callbacks_bodies_are_empty_and_can_not_be_set() {
     for callback in [Id::ContextCreate, Id::RequestHeaders, Id::ResponseHeaders, Id::Log, Id::Done, Id::Delete] {
         let bed = Bed::with(|settings| {
-            settings.plugin.vm_configuration = b"vm".to_vec();
-            settings.plugin.configuration = b"plugin".to_vec();
+            settings.plugins[0].vm_configuration = b"vm".to_vec();
+            settings.plugins[0].configuration = b"plugin".to_vec();
         });
         bed.on(callback, |f| {
             touch_all(f);
@@ -48,7 +48,7 @@ fn outside_body_callbacks_bodies_are_empty_and_can_not_be_set() {
         bed.body(id, REQUEST, &["abc"]);
         bed.respond(id, &[], false);
         bed.body(id, RESPONSE, &["ok"]);
-        bed.plugin.close(id);
+        bed.chain.close(id);
         assert_eq!(bed.notes(), [outside(), set_outside()].concat(), "{callback:?}");
     }
 }
@@ -88,8 +88,8 @@ fn each_body_is_there_in_its_own_callback_only() {
 #[test]
 fn configurations_are_there_when_they_are_configured() {
     let bed = Bed::unstarted(proxy_wasm_abi::bridge::AbiVersion::V0_2_1, |settings| {
-        settings.plugin.vm_configuration = b"vm".to_vec();
-        settings.plugin.configuration = b"plugin".to_vec();
+        settings.plugins[0].vm_configuration = b"vm".to_vec();
+        settings.plugins[0].configuration = b"plugin".to_vec();
     });
     for callback in [Id::VmStart, Id::Configure] {
         bed.on(callback, |f| {
@@ -100,7 +100,7 @@ fn configurations_are_there_when_they_are_configured() {
             1
         });
     }
-    bed.plugin.start().unwrap();
+    bed.chain.start().unwrap();
     assert_eq!(
         bed.notes(),
         [
@@ -121,8 +121,8 @@ fn ranges_are_clamped() {
     let bed = Bed::new();
     bed.on(Id::RequestBody, |f| {
         for (start, len) in [(0, 2), (1, u32::MAX), (3, 1), (9, 9), (u32::MAX, u32::MAX), (0, 0), (2, 1)] {
-            let blob = f.vm().get_buffer_bytes(0, start, len).unwrap();
-            let bytes = f.vm().bytes(blob).to_vec();
+            let blob = f.state().get_buffer_bytes(0, start, len).unwrap();
+            let bytes = f.state().bytes(blob).to_vec();
             assert_eq!(bytes.len() as u32, blob.len);
             f.note(String::from_utf8(bytes).unwrap());
         }

@@ -8,7 +8,7 @@ fn a_get_and_its_response_go_through_in_order_and_log_comes_before_done() {
     let id = bed.open("GET", "/p", &[("a", "1"), ("b", "2")], true);
     bed.respond(id, &[("content-length", "2")], false);
     bed.body(id, RESPONSE, &["ok"]);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(
         bed.trace(),
         [
@@ -44,7 +44,7 @@ fn what_passes_is_sent_piece_by_piece() {
             "< data \"\" end",
         ]
     );
-    assert!(bed.plugin.ended(id));
+    assert!(bed.chain.ended(id));
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn streams_have_ids_of_their_own_and_interleave() {
     let (first, second) = (bed.post(), bed.get());
     bed.respond(second, &[], true);
     bed.data(first, REQUEST, "abc", true);
-    bed.plugin.close(second);
+    bed.chain.close(second);
     bed.respond(first, &[], true);
-    bed.plugin.close(first);
+    bed.chain.close(first);
     let third = bed.get();
     assert_eq!((first, second, third), (2, 3, 4));
     assert_eq!(
@@ -147,13 +147,13 @@ fn a_filter_without_callbacks_lets_everything_through() {
         bed.effects(id)[1..],
         ["> data \"abc\"", "> trailers [x-t: 1]", "< headers [:status: 200]", "< data \"ok\"", "< trailers [x-r: 1]"]
     );
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.trace(), [""; 0]);
 }
 
 #[test]
 fn a_missing_callback_counts_as_continue_for_what_another_holds() {
-    let bed = Bed::with(|settings| settings.plugin.allow_on_headers_stop_iteration = true);
+    let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = true);
     bed.lacks(Id::RequestBody);
     bed.returns(Id::RequestHeaders, [1]);
     let id = bed.post();
@@ -169,8 +169,8 @@ fn an_early_response_ends_the_request() {
     bed.data(id, REQUEST, "abc", false);
     bed.respond(id, &[], false);
     bed.body(id, RESPONSE, &["ok"]);
-    assert!(bed.plugin.ended(id));
-    assert!(!bed.plugin.wants(id, REQUEST), "the rest of the request is of no use");
+    assert!(bed.chain.ended(id));
+    assert!(!bed.chain.wants(id, REQUEST), "the rest of the request is of no use");
     bed.trace();
     bed.body(id, REQUEST, &["def"]);
     assert_eq!(bed.trace(), [""; 0]);
@@ -191,15 +191,15 @@ fn an_early_response_comes_through_while_the_filter_holds_the_request_body() {
 fn nothing_arrives_on_a_stream_that_is_gone() {
     let bed = Bed::new();
     let id = bed.post();
-    bed.plugin.close(id);
+    bed.chain.close(id);
     bed.trace();
     bed.data(id, REQUEST, "abc", true);
     bed.respond(id, &[], true);
     bed.trailers(id, RESPONSE, &[]);
-    bed.plugin.close(id);
-    bed.plugin.client_gone(id);
-    bed.plugin.idle_timeout(id);
+    bed.chain.close(id);
+    bed.chain.client_gone(id);
+    bed.chain.idle_timeout(id);
     assert_eq!(bed.trace(), [""; 0]);
-    assert!(bed.plugin.ended(id) && !bed.plugin.has_effects(id));
-    assert!(!bed.plugin.wants(id, REQUEST) && !bed.plugin.wants(id, RESPONSE));
+    assert!(bed.chain.ended(id) && !bed.chain.has_effects(id));
+    assert!(!bed.chain.wants(id, REQUEST) && !bed.chain.wants(id, RESPONSE));
 }

@@ -24,7 +24,7 @@ fn encoded(headers: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn call(call: &Call<'_>, headers: &[(&str, &str)], body: &str, timeout_ms: u32) -> Result<u32, Status> {
-    call.vm().http_call(b"auth", &encoded(headers), body.into(), b"", timeout_ms)
+    call.state().http_call(b"auth", &encoded(headers), body.into(), b"", timeout_ms)
 }
 
 /// A filter that holds its request for a callout, and the callout.
@@ -35,7 +35,7 @@ fn held(bed: &Bed) -> Callout {
     });
     bed.get();
     bed.trace();
-    bed.plugin.next_callout().expect("it was asked for")
+    bed.chain.next_callout().expect("it was asked for")
 }
 
 fn response() -> CalloutResponse {
@@ -49,8 +49,8 @@ fn the_head_gets_what_envoy_adds() {
     let callout = held(&bed);
     let expected: Vec<_> = [HEAD, &[("x-envoy-internal", "true"), ("x-envoy-expected-rq-timeout-ms", "500")]].concat();
     assert_eq!(callout.headers, HeaderMap::from_pairs(Kind::Request, expected));
-    assert_eq!((callout.token, callout.timeout_ms, callout.origin.authority.as_str()), (4, 500, "10.0.0.1:80"));
-    assert!(bed.plugin.has_work());
+    assert_eq!((callout.id.token, callout.timeout_ms, callout.origin.authority.as_str()), (4, 500, "10.0.0.1:80"));
+    assert!(bed.chain.has_work());
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_body_sets_its_length_and_no_timeout_adds_no_header() {
         0
     });
     bed.get();
-    let callout = bed.plugin.next_callout().unwrap();
+    let callout = bed.chain.next_callout().unwrap();
     assert_eq!(callout.headers.get(b"content-length"), Some(b"5".as_slice()));
     assert_eq!(callout.headers.get(b"x-envoy-expected-rq-timeout-ms"), None);
     assert_eq!(callout.body, b"hello");
@@ -81,7 +81,7 @@ fn a_time_in_the_head_comes_before_the_argument() {
     });
     bed.get();
     for expected in [9, 500] {
-        let callout = bed.plugin.next_callout().unwrap();
+        let callout = bed.chain.next_callout().unwrap();
         assert_eq!(callout.timeout_ms, expected);
         assert_eq!(callout.headers.get(b"x-envoy-upstream-rq-timeout-ms"), None, "it is for the router");
     }
@@ -95,8 +95,8 @@ fn connect_with_a_path_is_answered_without_being_sent() {
         0
     });
     bed.get();
-    assert!(bed.plugin.next_callout().is_none());
-    assert!(bed.plugin.answer_callouts());
+    assert!(bed.chain.next_callout().is_none());
+    assert!(bed.chain.answer_callouts());
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_is_missing_or_unknown_is_a_bad_argument() {
             assert_eq!(call(filter, &headers, "", 0), Err(Status::BadArgument), "{headers:?}");
         }
         assert_eq!(call(filter, HEAD, "", 1 << 31), Err(Status::BadArgument));
-        let unknown = filter.vm().http_call(b"nope", &encoded(HEAD), Vec::new(), b"", 0);
+        let unknown = filter.state().http_call(b"nope", &encoded(HEAD), Vec::new(), b"", 0);
         assert_eq!(unknown, Err(Status::BadArgument));
         assert_eq!(call(filter, HEAD, "", (1 << 31) - 1), Ok(4), "what is refused takes no token");
         0
@@ -135,7 +135,7 @@ fn the_root_context_reads_the_response_and_resumes_the_stream() {
         filter.resume(0);
         0
     });
-    bed.plugin.callout_answered(callout.token, response(), 12);
+    bed.chain.callout_answered(callout.id, response(), 12);
     assert_eq!(
         bed.trace(),
         [
@@ -153,15 +153,15 @@ fn the_root_context_reads_the_response_and_resumes_the_stream() {
             "  continue 0: 0",
         ]
     );
-    assert!(bed.plugin.has_effects(2), "the request goes on");
-    assert!(!bed.plugin.has_work());
+    assert!(bed.chain.has_effects(2), "the request goes on");
+    assert!(!bed.chain.has_work());
     bed.on(Id::Tick, |filter| {
         filter.pairs(6);
         filter.buffer(4);
         0
     });
-    bed.plugin.vm().set_tick_period(1);
-    bed.plugin.tick();
+    bed.chain.state().set_tick_period(1);
+    bed.chain.tick_early();
     assert_eq!(bed.trace(), ["tick(1)", "  pairs 6: 0 EMPTY", "  buffer 4: 1"], "it is gone after its callback");
 }
 
@@ -181,14 +181,14 @@ fn a_failure_before_the_head_is_a_response_of_envoys() {
             filter.buffer(4);
             0
         });
-        bed.plugin.callout_failed(callout.token, failure, false);
+        bed.chain.callout_failed(callout.id, failure, false);
         let expected = [
             format!("http_call_response(1,4,3,{},0)", body.len()),
             format!("  get 6 :status: 0 \"{status}\""),
             format!("  buffer 4: 0 {body:?}"),
         ];
         assert_eq!(bed.trace(), expected);
-        assert_eq!(bed.plugin.vm().get_status(), (0, b"".as_slice()));
+        assert_eq!(bed.chain.state().get_status(), (0, b"".as_slice()));
     }
 }
 
@@ -199,13 +199,13 @@ fn a_failure_after_the_head_is_nothing_but_a_status() {
     bed.on(Id::HttpCallResponse, |filter| {
         filter.pairs(6);
         filter.buffer(4);
-        let vm = filter.vm();
+        let vm = filter.state();
         assert_eq!(vm.get_status(), (11, b"reset".as_slice()));
         0
     });
-    bed.plugin.callout_failed(callout.token, UpstreamFailure::ConnectionTerminated, true);
+    bed.chain.callout_failed(callout.id, UpstreamFailure::ConnectionTerminated, true);
     assert_eq!(bed.trace(), ["http_call_response(1,4,0,0,0)", "  pairs 6: 0 EMPTY", "  buffer 4: 1"]);
-    assert_eq!(bed.plugin.vm().get_status(), (11, b"".as_slice()), "the code stays");
+    assert_eq!(bed.chain.state().get_status(), (11, b"".as_slice()), "the code stays");
 }
 
 #[test]
@@ -218,12 +218,12 @@ fn a_head_that_is_invalid_and_a_call_too_many_are_answered_and_not_made() {
     });
     bed.get();
     bed.trace();
-    assert_eq!(bed.plugin.next_callout(), None);
+    assert_eq!(bed.chain.next_callout(), None);
     bed.on(Id::HttpCallResponse, |filter| {
         filter.buffer(4);
         0
     });
-    assert!(bed.plugin.answer_callouts());
+    assert!(bed.chain.answer_callouts());
     assert_eq!(bed.trace(), ["http_call_response(1,4,3,29,0)", "  buffer 4: 0 \"invalid header value for: x-v\""]);
 
     bed.on(Id::RequestHeaders, |filter| {
@@ -234,8 +234,8 @@ fn a_head_that_is_invalid_and_a_call_too_many_are_answered_and_not_made() {
     });
     bed.get();
     bed.trace();
-    assert_eq!(std::iter::from_fn(|| bed.plugin.next_callout()).count(), CALLOUTS_MAX);
-    assert!(bed.plugin.answer_callouts());
+    assert_eq!(std::iter::from_fn(|| bed.chain.next_callout()).count(), CALLOUTS_MAX);
+    assert!(bed.chain.answer_callouts());
     assert!(bed.trace()[1].ends_with("reset reason: overflow\""), "one of them found no room");
 }
 
@@ -243,14 +243,14 @@ fn a_head_that_is_invalid_and_a_call_too_many_are_answered_and_not_made() {
 fn a_callout_outlives_its_stream() {
     let bed = bed();
     let callout = held(&bed);
-    bed.plugin.close(2);
+    bed.chain.close(2);
     bed.trace();
     bed.on(Id::HttpCallResponse, |filter| {
         filter.effective(2);
         filter.resume(0);
         0
     });
-    bed.plugin.callout_answered(callout.token, response(), 0);
+    bed.chain.callout_answered(callout.id, response(), 0);
     assert_eq!(bed.trace(), ["http_call_response(1,4,3,3,0)", "  effective 2: 2", "  continue 0: 0"]);
 }
 
@@ -264,7 +264,7 @@ fn the_callback_can_answer_a_held_stream() {
         filter.resume(0);
         0
     });
-    bed.plugin.callout_answered(callout.token, response(), 0);
+    bed.chain.callout_answered(callout.id, response(), 0);
     let trace = bed.trace();
     assert_eq!(trace[3..5], ["response_headers(2,3,0)", "response_body(2,6,1)"], "{trace:?}");
 }

@@ -104,7 +104,7 @@ fn another_streams_maps_and_properties_can_be_used() {
 fn a_stream_that_is_gone_is_a_bad_argument_again() {
     let bed = Bed::new();
     let id = bed.get();
-    bed.plugin.close(id);
+    bed.chain.close(id);
     bed.trace();
     bed.elsewhere(|f| {
         f.effective(2);
@@ -122,13 +122,13 @@ fn in_the_log_another_stream_has_its_own_maps() {
         0
     });
     let (_first, second) = (bed.get(), bed.get());
-    bed.plugin.close(second);
+    bed.chain.close(second);
     assert_eq!(bed.notes(), ["effective 2: 0", "get 0 :path: 2"]);
 }
 
 #[test]
 fn the_root_context_can_do_little_while_it_is_configured() {
-    let bed = Bed::unstarted(AbiVersion::V0_2_1, |settings| settings.plugin.configuration = b"{}".to_vec());
+    let bed = Bed::unstarted(AbiVersion::V0_2_1, |settings| settings.plugins[0].configuration = b"{}".to_vec());
     bed.on(Id::Configure, |f| {
         f.get(0, ":path");
         f.pairs(0);
@@ -145,11 +145,11 @@ fn the_root_context_can_do_little_while_it_is_configured() {
         f.property("plugin_name");
         f.set_property("k", "v");
         f.done();
-        let status = format!("status {:?}", f.vm().get_status());
+        let status = format!("status {:?}", f.state().get_status());
         f.note(status);
         1
     });
-    bed.plugin.start().unwrap();
+    bed.chain.start().unwrap();
     let expected = [
         "get 0 :path: 2",
         "pairs 0: 0 EMPTY",
@@ -180,16 +180,16 @@ fn the_root_context_can_do_little_while_it_is_configured() {
 #[test]
 fn log_lines_name_plugin_and_stream_and_are_one_line() {
     let bed = Bed::with(|settings| {
-        settings.plugin.root_id = "r".into();
-        settings.plugin.vm_id = "v".into();
+        settings.plugins[0].root_id = "r".into();
+        settings.plugins[0].vm_id = "v".into();
     });
     bed.on(Id::RequestHeaders, |f| {
         for level in 0..=6 {
-            let done = f.vm().log(level, b"a\nb\x1b\xff");
+            let done = f.state().log(level, b"a\nb\x1b\xff");
             f.note(format!("{done:?}"));
         }
         f.effective(1);
-        f.vm().log(4, b"root").unwrap();
+        f.state().log(4, b"root").unwrap();
         0
     });
     bed.get();
@@ -209,12 +209,12 @@ fn log_lines_name_plugin_and_stream_and_are_one_line() {
 #[test]
 fn the_log_level_is_the_settings() {
     for level in 0..=5 {
-        let bed = Bed::with(|settings| settings.plugin.log_level = level);
+        let bed = Bed::with(|settings| settings.plugins[0].log_level = level);
         bed.on(Id::RequestHeaders, |f| {
-            let expected = f.vm().settings().plugin.log_level;
-            assert_eq!(f.vm().get_log_level(), u32::from(expected));
+            let expected = f.state().settings().plugins[0].log_level;
+            assert_eq!(f.state().get_log_level(), u32::from(expected));
             for level in 0..=5 {
-                f.vm().log(level, b"").unwrap();
+                f.state().log(level, b"").unwrap();
             }
             0
         });
@@ -229,9 +229,9 @@ fn clocks_and_randomness_are_the_machines() {
     bed.set_clocks(1_000, 7);
     bed.on(Id::RequestHeaders, |f| {
         let mut bytes = [0; 3];
-        f.vm().random(&mut bytes);
-        let wall = f.vm().wall_clock();
-        let monotonic = f.vm().monotonic_clock();
+        f.state().random(&mut bytes);
+        let wall = f.state().wall_clock();
+        let monotonic = f.state().monotonic_clock();
         f.note(format!("{wall} {monotonic} {bytes:?}"));
         0
     });

@@ -13,7 +13,7 @@ fn log(bed: &Bed) {
 
 fn logged(bed: &Bed, id: u32) -> Vec<String> {
     bed.trace();
-    bed.plugin.close(id);
+    bed.chain.close(id);
     bed.notes()
 }
 
@@ -26,7 +26,7 @@ fn an_idle_complete_request_is_answered_504() {
         let id = bed.get();
         bed.effects(id);
         bed.trace();
-        bed.plugin.idle_timeout(id);
+        bed.chain.idle_timeout(id);
         assert_eq!(bed.trace(), ["response_headers(2,3,0)", "response_body(2,14,1)"]);
         assert_eq!(
             bed.effects(id),
@@ -48,7 +48,7 @@ fn an_idle_incomplete_request_is_answered_408() {
     let id = bed.post();
     bed.data(id, REQUEST, "abc", false);
     bed.effects(id);
-    bed.plugin.idle_timeout(id);
+    bed.chain.idle_timeout(id);
     assert!(bed.effects(id)[0].starts_with("< headers [:status: 408]"));
 }
 
@@ -59,7 +59,7 @@ fn an_idle_held_response_is_replaced_without_callbacks() {
     let id = bed.get();
     bed.respond(id, &[], false);
     bed.trace();
-    bed.plugin.idle_timeout(id);
+    bed.chain.idle_timeout(id);
     assert_eq!(bed.trace(), [""; 0]);
     assert!(bed.effects(id)[1].starts_with("< headers [:status: 504]"));
 }
@@ -72,7 +72,7 @@ fn an_idle_response_whose_head_was_sent_breaks_off() {
     let id = bed.get();
     bed.respond(id, &[], false);
     bed.data(id, RESPONSE, "ok", false);
-    bed.plugin.idle_timeout(id);
+    bed.chain.idle_timeout(id);
     assert_eq!(bed.effects(id)[1..], ["< headers [:status: 200]", "reset LocalReplyTooLate"]);
     assert_eq!(
         logged(&bed, id),
@@ -86,8 +86,8 @@ fn a_stream_that_ended_is_not_answered_again() {
     let id = bed.get();
     bed.respond(id, &[], true);
     bed.effects(id);
-    bed.plugin.idle_timeout(id);
-    bed.plugin.upstream_failed(id, proxy_wasm_semantics::UpstreamFailure::Timeout);
+    bed.chain.idle_timeout(id);
+    bed.chain.upstream_failed(id, proxy_wasm_semantics::UpstreamFailure::Timeout);
     assert_eq!(bed.effects(id), [""; 0]);
 }
 
@@ -98,8 +98,8 @@ fn a_client_that_goes_before_the_response_leaves_no_code() {
         log(&bed);
         bed.returns(Id::RequestHeaders, [pause]);
         let id = bed.post();
-        bed.plugin.client_gone(id);
-        assert!(bed.plugin.ended(id) && !bed.plugin.wants(id, REQUEST));
+        bed.chain.client_gone(id);
+        assert!(bed.chain.ended(id) && !bed.chain.wants(id, REQUEST));
         assert_eq!(
             logged(&bed, id),
             [
@@ -120,7 +120,7 @@ fn a_client_that_goes_in_mid_response_leaves_the_responses_code() {
         let id = bed.get();
         bed.respond(id, &[], false);
         bed.data(id, RESPONSE, "o", false);
-        bed.plugin.client_gone(id);
+        bed.chain.client_gone(id);
         assert_eq!(
             logged(&bed, id),
             [
@@ -138,7 +138,7 @@ fn a_client_that_goes_after_the_response_changes_nothing() {
     log(&bed);
     let id = bed.get();
     bed.respond(id, &[], true);
-    bed.plugin.client_gone(id);
+    bed.chain.client_gone(id);
     assert_eq!(
         logged(&bed, id),
         ["response/code: 0 200", "response/code_details: 0 \"via_upstream\"", "response/flags: 0 0"]
@@ -159,7 +159,7 @@ fn a_stream_closed_in_a_request_callback_ends_without_answer() {
             bed.data(id, REQUEST, "abc", false);
             let effects = bed.effects(id);
             assert_eq!(effects[sent..], ["reset ClosedByFilter"]);
-            assert!(bed.plugin.ended(id));
+            assert!(bed.chain.ended(id));
             assert_eq!(
                 logged(&bed, id),
                 ["response/code: 1", "response/code_details: 0 \"wasm_close_stream\"", "response/flags: 0 0"]
@@ -221,7 +221,7 @@ fn what_the_last_callbacks_ask_of_their_stream_is_ignored_with_ok() {
         });
         let id = bed.get();
         bed.trace();
-        bed.plugin.close(id);
+        bed.chain.close(id);
         assert_eq!(bed.notes(), ["continue 0: 0", "continue 1: 0", "close 0: 0", "set k: 0", "done: 1"]);
     }
 }
@@ -232,6 +232,6 @@ fn what_done_returns_does_not_matter_for_a_stream() {
     bed.returns(Id::Done, [0]);
     let id = bed.get();
     bed.trace();
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.trace(), ["log(2)", "done(2)", "delete(2)"]);
 }

@@ -6,7 +6,7 @@ use proxy_wasm_abi::{
     pairs,
     settings::{Cluster, GrpcTransport, Origin},
 };
-use proxy_wasm_semantics::{GrpcAction, GrpcRequest, GrpcTarget, HeaderMap, Kind, UpstreamFailure};
+use proxy_wasm_semantics::{CallId, GrpcAction, GrpcRequest, GrpcTarget, HeaderMap, Kind, UpstreamFailure};
 
 use crate::common::{Bed, Call, Id};
 
@@ -40,7 +40,7 @@ fn bed_by(transport: GrpcTransport) -> Bed {
 
 fn note_status(filter: &Call<'_>) {
     let (code, message) = {
-        let vm = filter.vm();
+        let vm = filter.state();
         let (code, message) = vm.get_status();
         (code, String::from_utf8_lossy(message).into_owned())
     };
@@ -52,10 +52,16 @@ fn target(service: &[u8]) -> GrpcTarget<'_> {
 }
 
 fn call(filter: &Call<'_>, service: &[u8]) -> Result<u32, Status> {
-    filter.vm().grpc_call(target(service), b"ask", 500)
+    filter.state().grpc_call(target(service), b"ask", 500)
 }
 
 /// A filter that makes a call in its request's head, and the call.
+
+/// The callout of this token.
+fn of(token: u32) -> CallId {
+    CallId { plugin: 0, token }
+}
+
 fn called(bed: &Bed) -> GrpcRequest {
     bed.on(Id::RequestHeaders, |filter| {
         assert_eq!(call(filter, b"auth"), Ok(5));
@@ -67,8 +73,8 @@ fn called(bed: &Bed) -> GrpcRequest {
 /// A filter that opens a stream in its request's head, and the stream. The filter has ended its side.
 fn opened(bed: &Bed) -> GrpcRequest {
     bed.on(Id::RequestHeaders, |filter| {
-        assert_eq!(filter.vm().grpc_stream(target(b"auth")), Ok(6));
-        assert_eq!(filter.vm().grpc_send(6, b"one", true), Ok(()));
+        assert_eq!(filter.state().grpc_stream(target(b"auth")), Ok(6));
+        assert_eq!(filter.state().grpc_send(6, b"one", true), Ok(()));
         1
     });
     started(bed)
@@ -77,18 +83,18 @@ fn opened(bed: &Bed) -> GrpcRequest {
 fn started(bed: &Bed) -> GrpcRequest {
     bed.get();
     bed.trace();
-    let Some(GrpcAction::Start(request)) = bed.plugin.next_grpc() else { panic!("it was asked for") };
+    let Some(GrpcAction::Start(request)) = bed.chain.next_grpc() else { panic!("it was asked for") };
     request
 }
 
 fn actions(bed: &Bed) -> Vec<GrpcAction> {
-    std::iter::from_fn(|| bed.plugin.next_grpc()).collect()
+    std::iter::from_fn(|| bed.chain.next_grpc()).collect()
 }
 
 /// Once the edge has taken what there is to do, nothing is left.
 fn is_done(bed: &Bed) -> bool {
     actions(bed);
-    !bed.plugin.has_work()
+    !bed.chain.has_work()
 }
 
 fn head(fields: &[(&str, &str)]) -> HeaderMap {
@@ -128,9 +134,9 @@ fn a_call_is_a_head_and_a_frame() {
         ("x-envoy-expected-rq-timeout-ms", "500"),
     ];
     assert_eq!(request.headers, HeaderMap::from_pairs(Kind::Request, expected));
-    assert_eq!((request.token, request.timeout_ms, request.origin.authority.as_str()), (5, 500, "10.0.0.1:80"));
-    assert_eq!(actions(&bed), [GrpcAction::Send { token: 5, bytes: frame(0, "ask"), end: true }]);
-    assert!(bed.plugin.has_work() && bed.plugin.awaits_work());
+    assert_eq!((request.id.token, request.timeout_ms, request.origin.authority.as_str()), (5, 500, "10.0.0.1:80"));
+    assert_eq!(actions(&bed), [GrpcAction::Send { id: of(5), bytes: frame(0, "ask"), end: true }]);
+    assert!(bed.chain.has_work() && bed.chain.awaits_work());
 }
 
 #[test]
@@ -143,7 +149,7 @@ fn timeouts_have_eight_digits_and_none_is_no_limit() {
     ] {
         let bed = bed();
         bed.on(Id::RequestHeaders, move |filter| {
-            filter.vm().grpc_call(target(b"auth"), b"", timeout_ms).expect("it is accepted");
+            filter.state().grpc_call(target(b"auth"), b"", timeout_ms).expect("it is accepted");
             1
         });
         let request = started(&bed);
@@ -160,7 +166,7 @@ fn metadata_is_added_and_a_stream_has_no_timeout() {
     bed.on(Id::RequestHeaders, |filter| {
         let metadata = encoded(&[("X-A", "1"), ("x-a", "2"), ("te", "x"), ("content-length", "9")]);
         let target = GrpcTarget { metadata: &metadata, ..target(b"auth") };
-        assert_eq!(filter.vm().grpc_stream(target), Ok(6));
+        assert_eq!(filter.state().grpc_stream(target), Ok(6));
         0
     });
     let request = started(&bed);
@@ -173,8 +179,8 @@ fn metadata_is_added_and_a_stream_has_no_timeout() {
         ("x-envoy-internal", "true"),
     ];
     assert_eq!(shown, expected.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-    assert!(bed.plugin.has_work());
-    assert!(!bed.plugin.awaits_work(), "a stream that stays open is waited for by nobody");
+    assert!(bed.chain.has_work());
+    assert!(!bed.chain.awaits_work(), "a stream that stays open is waited for by nobody");
 }
 
 #[test]
@@ -208,7 +214,7 @@ fn a_service_is_a_cluster_or_a_message_that_names_one() {
             1
         });
         bed.get();
-        let authority = match bed.plugin.next_grpc() {
+        let authority = match bed.chain.next_grpc() {
             Some(GrpcAction::Start(request)) => request.headers.get(b":authority").map(<[u8]>::to_vec),
             _ => None,
         };
@@ -226,20 +232,20 @@ fn a_cluster_that_a_message_names_and_nobody_knows_takes_a_token_and_closes() {
     });
     bed.get();
     assert_eq!(bed.trace()[2..], ["grpc_close(1,5,14)", "  status 14 \"Cluster not available\""]);
-    assert_eq!(bed.plugin.vm().get_status(), (14, b"".as_slice()), "the code stays");
+    assert_eq!(bed.chain.state().get_status(), (14, b"".as_slice()), "the code stays");
 }
 
 #[test]
 fn a_call_comes_back_as_its_last_message() {
     let bed = bed();
     called(&bed);
-    assert!(bed.plugin.grpc_head(5, head(&[]), false, 3));
-    assert!(bed.plugin.grpc_data(5, &[frame(0, "one"), frame(0, "two")].concat()));
+    assert!(bed.chain.grpc_head(of(5), head(&[]), false, 3));
+    assert!(bed.chain.grpc_data(of(5), &[frame(0, "one"), frame(0, "two")].concat()));
     assert!(bed.trace().is_empty(), "nothing is shown before the end");
-    bed.plugin.grpc_end(5, Some(trailers(&[("grpc-status", "0")])));
+    bed.chain.grpc_end(of(5), Some(trailers(&[("grpc-status", "0")])));
     assert_eq!(bed.trace(), ["grpc_receive(1,5,3)", "  buffer 5: 0 \"two\""]);
     assert!(is_done(&bed));
-    assert_eq!(bed.plugin.vm().grpc_cancel(5), Err(Status::NotFound));
+    assert_eq!(bed.chain.state().grpc_cancel(5), Err(Status::NotFound));
 }
 
 #[test]
@@ -247,23 +253,23 @@ fn a_call_that_fails_comes_back_as_a_status() {
     type Run = fn(&Bed);
     let ends: [(Run, u32, &str); 9] = [
         (
-            |bed| bed.plugin.grpc_end(5, Some(trailers(&[("grpc-status", "7"), ("grpc-message", "no%20way")]))),
+            |bed| bed.chain.grpc_end(of(5), Some(trailers(&[("grpc-status", "7"), ("grpc-message", "no%20way")]))),
             7,
             "no%20way{via_upstream}",
         ),
-        (|bed| bed.plugin.grpc_end(5, Some(trailers(&[("grpc-status", "0")]))), 13, ""),
-        (|bed| bed.plugin.grpc_end(5, Some(trailers(&[("x", "1")]))), 2, "via_upstream"),
-        (|bed| bed.plugin.grpc_end(5, Some(trailers(&[("grpc-status", "17")]))), u32::MAX, "via_upstream"),
-        (|bed| bed.plugin.grpc_end(5, Some(trailers(&[("grpc-status", "x")]))), u32::MAX, "via_upstream"),
-        (|bed| bed.plugin.grpc_end(5, None), 2, "via_upstream"),
-        (|bed| assert!(!bed.plugin.grpc_data(5, &frame(1, "zip"))), 13, "via_upstream"),
-        (|bed| assert!(!bed.plugin.grpc_data(5, b"<html>")), 13, "via_upstream"),
-        (|bed| bed.plugin.grpc_failed(5, UpstreamFailure::Timeout), 13, "response_timeout"),
+        (|bed| bed.chain.grpc_end(of(5), Some(trailers(&[("grpc-status", "0")]))), 13, ""),
+        (|bed| bed.chain.grpc_end(of(5), Some(trailers(&[("x", "1")]))), 2, "via_upstream"),
+        (|bed| bed.chain.grpc_end(of(5), Some(trailers(&[("grpc-status", "17")]))), u32::MAX, "via_upstream"),
+        (|bed| bed.chain.grpc_end(of(5), Some(trailers(&[("grpc-status", "x")]))), u32::MAX, "via_upstream"),
+        (|bed| bed.chain.grpc_end(of(5), None), 2, "via_upstream"),
+        (|bed| assert!(!bed.chain.grpc_data(of(5), &frame(1, "zip"))), 13, "via_upstream"),
+        (|bed| assert!(!bed.chain.grpc_data(of(5), b"<html>")), 13, "via_upstream"),
+        (|bed| bed.chain.grpc_failed(of(5), UpstreamFailure::Timeout), 13, "response_timeout"),
     ];
     for (end, code, message) in ends {
         let bed = bed();
         called(&bed);
-        bed.plugin.grpc_head(5, head(&[]), false, 3);
+        bed.chain.grpc_head(of(5), head(&[]), false, 3);
         end(&bed);
         assert_eq!(bed.trace(), [format!("grpc_close(1,5,{})", code), format!("  status {code} {message:?}")]);
         assert!(is_done(&bed));
@@ -274,12 +280,12 @@ fn a_call_that_fails_comes_back_as_a_status() {
 fn a_stream_shows_its_metadata_and_each_message() {
     let bed = bed();
     opened(&bed);
-    bed.plugin.grpc_head(6, head(&[("x-init", "1")]), false, 3);
-    bed.plugin.grpc_data(6, &frame(0, "one")[..3]);
-    bed.plugin.grpc_data(6, &[&frame(0, "one")[3..], &frame(1, "")].concat());
+    bed.chain.grpc_head(of(6), head(&[("x-init", "1")]), false, 3);
+    bed.chain.grpc_data(of(6), &frame(0, "one")[..3]);
+    bed.chain.grpc_data(of(6), &[&frame(0, "one")[3..], &frame(1, "")].concat());
     // Half a frame at the end is nothing.
-    bed.plugin.grpc_data(6, &frame(0, "two")[..6]);
-    bed.plugin.grpc_end(6, Some(trailers(&[("grpc-status", "0"), ("x-tr", "2")])));
+    bed.chain.grpc_data(of(6), &frame(0, "two")[..6]);
+    bed.chain.grpc_end(of(6), Some(trailers(&[("grpc-status", "0"), ("x-tr", "2")])));
     assert_eq!(
         bed.trace(),
         [
@@ -307,7 +313,7 @@ fn a_response_of_nothing_but_trailers_is_shown_as_trailers() {
     ] {
         let bed = bed();
         opened(&bed);
-        bed.plugin.grpc_head(6, headers, true, 3);
+        bed.chain.grpc_head(of(6), headers, true, 3);
         let trace = bed.trace();
         assert_eq!(trace[..3], ["grpc_receive_initial_metadata(1,6,0)", "  pairs 4: 0 EMPTY", expected], "{trace:?}");
     }
@@ -319,7 +325,7 @@ fn what_is_no_grpc_has_a_status_for_its_http_status() {
         let bed = bed();
         opened(&bed);
         let headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
-        assert!(!bed.plugin.grpc_head(6, headers, false, 3));
+        assert!(!bed.chain.grpc_head(of(6), headers, false, 3));
         assert_eq!(
             bed.trace(),
             [
@@ -338,7 +344,7 @@ fn what_is_no_grpc_has_a_status_for_its_http_status() {
 fn what_envoy_answers_itself_is_trailers() {
     let bed = bed();
     opened(&bed);
-    bed.plugin.grpc_failed(6, UpstreamFailure::ConnectionFailed);
+    bed.chain.grpc_failed(of(6), UpstreamFailure::ConnectionFailed);
     let reason = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
     let details = "upstream_reset_before_response_started{remote_connection_failure}";
     let trace = bed.trace();
@@ -360,9 +366,9 @@ fn a_head_that_is_invalid_and_a_call_too_many_are_answered_and_not_made() {
     bed.on(Id::RequestHeaders, |filter| {
         let metadata = encoded(&[("x-v", "a\nb")]);
         let bad = GrpcTarget { metadata: &metadata, ..target(b"auth") };
-        assert_eq!(filter.vm().grpc_call(bad, b"", 0), Ok(5));
+        assert_eq!(filter.state().grpc_call(bad, b"", 0), Ok(5));
         let bad = GrpcTarget { method: b"a\nb", ..target(b"auth") };
-        assert_eq!(filter.vm().grpc_call(bad, b"", 0), Ok(9));
+        assert_eq!(filter.state().grpc_call(bad, b"", 0), Ok(9));
         for _ in 0..=CALLOUTS_MAX {
             call(filter, b"auth").expect("it is accepted");
         }
@@ -401,7 +407,7 @@ fn a_filter_that_always_tries_again_is_not_called_within_itself() {
 fn tokens_are_told_apart_and_forgotten() {
     let bed = bed();
     bed.on(Id::RequestHeaders, |filter| {
-        let mut vm = filter.vm();
+        let mut vm = filter.state();
         assert_eq!(vm.grpc_call(target(b"auth"), b"", 0), Ok(5));
         assert_eq!(vm.grpc_stream(target(b"auth")), Ok(6));
         assert_eq!(vm.grpc_send(5, b"", false), Err(Status::BadArgument));
@@ -420,8 +426,8 @@ fn tokens_are_told_apart_and_forgotten() {
     bed.get();
     assert_eq!(actions(&bed), [], "nobody is to see what is cancelled before it began");
     bed.trace();
-    bed.plugin.grpc_head(5, head(&[]), false, 0);
-    bed.plugin.grpc_failed(6, UpstreamFailure::Timeout);
+    bed.chain.grpc_head(of(5), head(&[]), false, 0);
+    bed.chain.grpc_failed(of(6), UpstreamFailure::Timeout);
     assert!(bed.trace().is_empty(), "what is cancelled is not told of");
     assert!(is_done(&bed));
 }
@@ -430,7 +436,7 @@ fn tokens_are_told_apart_and_forgotten() {
 fn a_stream_can_be_named_until_it_is_closed_on_both_sides() {
     let bed = bed();
     bed.on(Id::RequestHeaders, |filter| {
-        let mut vm = filter.vm();
+        let mut vm = filter.state();
         assert_eq!(vm.grpc_stream(target(b"auth")), Ok(6));
         assert_eq!(vm.grpc_send(6, b"a", false), Ok(()));
         assert_eq!(vm.grpc_close(6), Ok(()));
@@ -440,16 +446,16 @@ fn a_stream_can_be_named_until_it_is_closed_on_both_sides() {
     });
     bed.get();
     let sent: Vec<_> = actions(&bed).into_iter().filter(|action| matches!(action, GrpcAction::Send { .. })).collect();
-    let send = |bytes: Vec<u8>, end| GrpcAction::Send { token: 6, bytes, end };
+    let send = |bytes: Vec<u8>, end| GrpcAction::Send { id: of(6), bytes, end };
     assert_eq!(sent, [send(frame(0, "a"), false), send(Vec::new(), true)]);
     bed.on(Id::GrpcClose, |filter| {
-        assert_eq!(filter.vm().grpc_send(filter.token(), b"late", false), Ok(()));
+        assert_eq!(filter.state().grpc_send(filter.token(), b"late", false), Ok(()));
         0
     });
     for token in [6, 10] {
-        bed.plugin.grpc_head(token, head(&[("grpc-status", "0")]), true, 0);
+        bed.chain.grpc_head(of(token), head(&[("grpc-status", "0")]), true, 0);
     }
-    let mut vm = bed.plugin.vm();
+    let mut vm = bed.chain.state();
     assert_eq!(vm.grpc_close(6), Err(Status::NotFound));
     assert_eq!(vm.grpc_send(10, b"late", false), Ok(()));
     assert_eq!(vm.grpc_close(10), Ok(()));
@@ -462,13 +468,13 @@ fn a_cancel_from_a_callback_is_the_end() {
         let bed = bed();
         opened(&bed);
         bed.on(callback, |filter| {
-            assert_eq!(filter.vm().grpc_cancel(6), Ok(()));
-            assert_eq!(filter.vm().grpc_cancel(6), Err(Status::NotFound));
+            assert_eq!(filter.state().grpc_cancel(6), Ok(()));
+            assert_eq!(filter.state().grpc_cancel(6), Err(Status::NotFound));
             0
         });
-        bed.plugin.grpc_head(6, head(&[]), false, 0);
-        bed.plugin.grpc_data(6, &[frame(0, "one"), frame(0, "two")].concat());
-        bed.plugin.grpc_end(6, Some(trailers(&[("grpc-status", "0")])));
+        bed.chain.grpc_head(of(6), head(&[]), false, 0);
+        bed.chain.grpc_data(of(6), &[frame(0, "one"), frame(0, "two")].concat());
+        bed.chain.grpc_end(of(6), Some(trailers(&[("grpc-status", "0")])));
         let trace = bed.trace();
         assert_eq!(trace.iter().filter(|line| line.starts_with("grpc")).count(), expected, "{trace:?}");
     }
@@ -498,8 +504,8 @@ fn maps_and_messages_can_be_read_while_they_are_shown() {
         filter.reply(403, "no");
         0
     });
-    bed.plugin.grpc_head(6, head(&[("x-init", "1")]), false, 3);
-    bed.plugin.grpc_data(6, &frame(0, "one"));
+    bed.chain.grpc_head(of(6), head(&[("x-init", "1")]), false, 3);
+    bed.chain.grpc_data(of(6), &frame(0, "one"));
     assert_eq!(
         bed.trace()[..16],
         [
@@ -528,10 +534,10 @@ fn a_filter_without_the_callbacks_is_not_told() {
     let bed = bed();
     opened(&bed);
     CALLBACKS.iter().for_each(|callback| bed.lacks(*callback));
-    bed.plugin.grpc_head(6, head(&[]), false, 0);
-    bed.plugin.grpc_end(6, Some(trailers(&[("grpc-status", "7")])));
+    bed.chain.grpc_head(of(6), head(&[]), false, 0);
+    bed.chain.grpc_end(of(6), Some(trailers(&[("grpc-status", "7")])));
     assert!(bed.trace().is_empty());
-    assert_eq!(bed.plugin.vm().get_status().0, 0);
+    assert_eq!(bed.chain.state().get_status().0, 0);
     assert!(is_done(&bed));
 }
 
@@ -542,9 +548,9 @@ fn grpc_web_has_its_trailers_in_the_body() {
     assert_eq!(request.headers.get(b"content-type"), Some(b"application/grpc-web+proto".as_slice()));
     let headers =
         HeaderMap::from_pairs(Kind::Response, [(":status", "200"), ("content-type", "application/grpc-web+proto")]);
-    bed.plugin.grpc_head(6, headers, false, 3);
+    bed.chain.grpc_head(of(6), headers, false, 3);
     let body = [frame(0, "one"), frame(0x80, "grpc-status:0\r\nX-Tr: 2\r\n")].concat();
-    assert!(!bed.plugin.grpc_data(6, &body), "nothing comes after the trailers");
+    assert!(!bed.chain.grpc_data(of(6), &body), "nothing comes after the trailers");
     let trace = bed.trace();
     assert!(trace[1].contains("[content-type: application/grpc]"), "{trace:?}");
     assert_eq!(trace[4..6], ["grpc_receive_trailing_metadata(1,6,2)", "  pairs 5: 0 [grpc-status: 0] [x-tr: 2]"]);

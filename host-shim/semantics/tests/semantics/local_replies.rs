@@ -38,8 +38,8 @@ fn in_request_headers_it_goes_through_the_filters_own_response_callbacks() {
         });
         let id = bed.get();
         assert_eq!(bed.effects(id), REPLY);
-        assert!(bed.plugin.ended(id));
-        bed.plugin.close(id);
+        assert!(bed.chain.ended(id));
+        bed.chain.close(id);
         assert_eq!(
             bed.trace(),
             [
@@ -90,7 +90,7 @@ fn in_request_body_it_goes_through_the_filter_without_the_requests_map() {
 
 #[test]
 fn in_request_body_the_requests_map_is_there_while_the_head_is_held() {
-    let bed = Bed::with(|settings| settings.plugin.allow_on_headers_stop_iteration = true);
+    let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = true);
     bed.returns(Id::RequestHeaders, [1]);
     bed.on(Id::RequestBody, |f| {
         f.reply(403, "hello");
@@ -137,7 +137,7 @@ fn in_response_headers_it_replaces_the_response_and_runs_nothing_again() {
                 "< data \"hello\" end"
             ]
         );
-        bed.plugin.close(id);
+        bed.chain.close(id);
         assert_eq!(
             bed.notes(),
             [
@@ -179,7 +179,7 @@ fn in_response_body_it_breaks_off_once_the_head_was_sent() {
         let effects = bed.effects(id);
         assert_eq!(effects.last().unwrap(), "reset LocalReplyTooLate");
         assert_eq!(effects.contains(&"< data \"ok\"".to_string()), at_end, "what was let through before stays");
-        bed.plugin.close(id);
+        bed.chain.close(id);
         assert_eq!(bed.notes(), ["response/code: 0 200", "response/code_details: 0 \"d\""]);
     }
 }
@@ -187,7 +187,7 @@ fn in_response_body_it_breaks_off_once_the_head_was_sent() {
 #[test]
 fn in_response_body_it_replaces_a_response_whose_head_is_held() {
     for at_end in [false, true] {
-        let bed = Bed::with(|settings| settings.plugin.allow_on_headers_stop_iteration = true);
+        let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = true);
         bed.returns(Id::ResponseHeaders, [1]);
         bed.on(Id::ResponseBody, move |f| {
             if f.end() == at_end {
@@ -312,7 +312,7 @@ fn the_filter_can_pause_its_own() {
         let bed = replying(Id::RequestHeaders);
         bed.returns(callback, [1]);
         bed.get();
-        assert!(!bed.plugin.ended(2));
+        assert!(!bed.chain.ended(2));
         bed.elsewhere(|f| {
             f.effective(2);
             f.resume(1);
@@ -329,11 +329,11 @@ fn a_paused_one_is_not_touched_by_what_the_upstream_still_sends() {
     bed.data(id, REQUEST, "abc", false);
     bed.effects(id);
     bed.trace();
-    assert!(!bed.plugin.wants(id, RESPONSE));
+    assert!(!bed.chain.wants(id, RESPONSE));
     bed.respond(id, &[], false);
     bed.body(id, RESPONSE, &["ok"]);
     bed.trailers(id, RESPONSE, &[("x-r", "1")]);
-    bed.plugin.upstream_failed(id, proxy_wasm_semantics::UpstreamFailure::ConnectionTerminated);
+    bed.chain.upstream_failed(id, proxy_wasm_semantics::UpstreamFailure::ConnectionTerminated);
     assert_eq!(bed.trace(), [""; 0]);
     assert_eq!(bed.effects(id), [""; 0]);
     bed.elsewhere(|f| {
@@ -376,7 +376,7 @@ fn in_log_done_and_delete_it_does_nothing() {
         let bed = replying(callback);
         let id = bed.get();
         bed.trace();
-        bed.plugin.close(id);
+        bed.chain.close(id);
         assert_eq!(bed.trace(), ["log(2)", "done(2)", "delete(2)"]);
     }
 }
@@ -401,7 +401,7 @@ fn the_request_that_it_answers_is_read_no_further() {
     let bed = replying(Id::RequestHeaders);
     bed.returns(Id::ResponseHeaders, [1]);
     let id = bed.post();
-    assert!(!bed.plugin.wants(id, REQUEST));
+    assert!(!bed.chain.wants(id, REQUEST));
     bed.trace();
     bed.body(id, REQUEST, &["abc"]);
     assert_eq!(bed.trace(), [""; 0]);

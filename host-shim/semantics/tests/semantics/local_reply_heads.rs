@@ -63,7 +63,7 @@ fn its_added_headers_come_before_the_content_headers() {
 fn malformed_headers_count_as_none() {
     let bed = Bed::new();
     bed.on(Id::RequestHeaders, |f| {
-        f.vm().send_local_response(403, b"d", b"hello", b"\x01\0\0\0", u32::MAX).unwrap();
+        f.state().send_local_response(403, b"d", b"hello", b"\x01\0\0\0", u32::MAX).unwrap();
         0
     });
     let id = bed.get();
@@ -160,6 +160,6 @@ fn a_status_that_no_response_can_have_is_answered_502() {
         });
         let id = bed.get();
         assert!(bed.effects(id)[0].starts_with("< headers [:status: 502]"), "{status}");
-        assert!(bed.plugin.ended(id));
+        assert!(bed.chain.ended(id));
     }
 }

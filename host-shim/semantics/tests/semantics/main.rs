@@ -5,6 +5,7 @@ mod bodies;
 mod buffers;
 mod callbacks;
 mod callouts;
+mod chains;
 mod common;
 mod contexts;
 mod egress;

@@ -40,7 +40,7 @@ fn noted_in(callback: Id, script: impl Fn(&Call<'_>) + 'static) -> Vec<String> {
     bed.data(id, REQUEST, "abc", true);
     bed.respond(id, &[("b", "2")], false);
     bed.data(id, RESPONSE, "ok", true);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     bed.notes()
 }
 
@@ -144,7 +144,7 @@ fn in_the_log_the_final_maps_can_be_read_but_not_changed() {
         }
         0
     });
-    bed.plugin.close(id);
+    bed.chain.close(id);
     let mut expected = vec![
         "get 0 nope: 1".to_string(),
         "pairs 0: 0 [:authority: h] [:path: /p] [:method: GET] [:scheme: http] [a: changed]".into(),
@@ -170,8 +170,8 @@ fn in_the_log_of_a_stream_without_response_its_map_is_empty() {
         0
     });
     let id = bed.get();
-    bed.plugin.client_gone(id);
-    bed.plugin.close(id);
+    bed.chain.client_gone(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["get 2 :status: 1", "pairs 2: 0 EMPTY"]);
 }
 
@@ -188,8 +188,8 @@ fn a_map_stays_until_the_end_while_it_is_held() {
         });
     }
     let id = bed.get();
-    bed.plugin.client_gone(id);
-    bed.plugin.close(id);
+    bed.chain.client_gone(id);
+    bed.chain.close(id);
     let each = ["get 0 :path: 0 \"/p\"", "get 2 :status: 2", "pairs 2: 0 EMPTY"];
     assert_eq!(bed.notes(), [each, each].concat());
 }
@@ -207,7 +207,7 @@ fn the_requests_map_stays_until_the_end_when_it_was_answered_in_its_callback() {
         0
     });
     let id = bed.get();
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["get 0 :path: 0 \"/p\"", "get 2 :status: 2"]);
 }
 
@@ -227,7 +227,7 @@ fn a_missing_key_is_empty_in_abi_0_1_0_and_not_found_later() {
         });
         let id = bed.get();
         bed.respond(id, &[], true);
-        bed.plugin.close(id);
+        bed.chain.close(id);
         let there = format!("get 0 nope: {missing}");
         assert_eq!(bed.notes(), [&there, "get 0 nope: 2", &there]);
     }
@@ -370,7 +370,7 @@ fn set_replaces_the_whole_map_with_the_same_joining() {
 fn what_is_malformed_sets_an_empty_map() {
     for bytes in [b"".as_slice(), b"\x01", b"\xff\xff\xff\xff", b"\x01\0\0\0\x05\0\0\0\0\0\0\0a\0\0"] {
         let (notes, _) = request_changed(&[("x", "1")], move |f| {
-            f.vm().set_header_map_pairs(0, bytes).unwrap();
+            f.state().set_header_map_pairs(0, bytes).unwrap();
             f.pairs(0);
             f.set_pairs(0, &[(":method", "GET"), (":path", "/")]);
         });
@@ -382,7 +382,7 @@ fn what_is_malformed_sets_an_empty_map() {
 fn names_become_lower_case_and_values_stay_as_they_are() {
     let (_, head) = request_changed(&[], |f| {
         let value = b" \xff b ".as_slice();
-        f.vm().add_header_map_value(0, b"X-Blanks", value).unwrap();
+        f.state().add_header_map_value(0, b"X-Blanks", value).unwrap();
         f.add(0, "x-empty", "");
         f.add(0, "", "v");
     });

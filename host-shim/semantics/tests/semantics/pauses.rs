@@ -7,8 +7,8 @@ use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
 /// Continues stream 2 from elsewhere, as a timer would.
 fn resume(bed: &Bed, direction: Direction) {
     bed.elsewhere(move |f| {
-        f.vm().set_effective_context(2).unwrap();
-        f.vm().continue_stream(u32::from(direction == RESPONSE)).unwrap();
+        f.state().set_effective_context(2).unwrap();
+        f.state().continue_stream(u32::from(direction == RESPONSE)).unwrap();
     });
 }
 
@@ -177,7 +177,7 @@ fn stop_all_and_buffer_fails_past_the_limit_and_watermark_stops_reading() {
         let id = bed.post();
         bed.data(id, REQUEST, "abcde", false);
         assert_eq!(bed.effects(id).first().is_some_and(|effect| effect.contains("413")), fails, "{value}");
-        assert!(!bed.plugin.wants(id, REQUEST));
+        assert!(!bed.chain.wants(id, REQUEST));
     }
 }
 
@@ -214,7 +214,7 @@ fn the_body_is_out_of_reach_while_a_headers_callback_holds_it() {
 
 #[test]
 fn continuing_the_response_keeps_its_map_readable_and_forgets_the_requests() {
-    let bed = Bed::with(|settings| settings.plugin.allow_on_headers_stop_iteration = true);
+    let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = true);
     bed.returns(Id::RequestHeaders, [1]);
     bed.returns(Id::ResponseHeaders, [1]);
     bed.post();
@@ -347,14 +347,14 @@ fn a_filter_can_continue_another_stream_while_its_own_is_logged() {
         }
         0
     });
-    bed.plugin.close(second);
+    bed.chain.close(second);
     assert_eq!(bed.effects(first).len(), 1);
 }
 
 // `allow_on_headers_stop_iteration`
 
 fn single_stop() -> Bed {
-    let bed = Bed::with(|settings| settings.plugin.allow_on_headers_stop_iteration = true);
+    let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = true);
     bed.returns(Id::RequestHeaders, [1]);
     bed
 }
@@ -453,7 +453,7 @@ fn with_stop_iteration_allowed_three_and_four_still_stop_everything() {
 
 #[test]
 fn with_stop_iteration_allowed_a_response_head_can_be_changed_until_the_body_continues() {
-    let bed = Bed::with(|settings| settings.plugin.allow_on_headers_stop_iteration = true);
+    let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = true);
     bed.returns(Id::ResponseHeaders, [1]);
     bed.on(Id::ResponseBody, |f| {
         if !f.end() {

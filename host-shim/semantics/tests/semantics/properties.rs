@@ -30,7 +30,7 @@ fn exchange(bed: &Bed, script: impl Fn(&Call<'_>) + Clone + 'static) {
     bed.set_clocks(3_000, 170);
     bed.data(id, RESPONSE, "", true);
     bed.set_clocks(4_000, 200);
-    bed.plugin.close(id);
+    bed.chain.close(id);
 }
 
 /// What a number property is in `rh rb rb rb sh sb sb log done`; `-` is NOT_FOUND.
@@ -126,7 +126,7 @@ fn a_request_without_length_has_the_size_of_what_arrived() {
     }
     let id = bed.post();
     bed.body(id, REQUEST, &["abc"]);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["request/size: 0 0", "request/size: 0 3", "request/size: 0 3", "request/size: 0 3"]);
 }
 
@@ -167,8 +167,8 @@ fn the_code_is_the_upstreams_until_the_log() {
     let bed = Bed::new();
     for callback in [Id::ResponseHeaders, Id::ResponseBody, Id::Log, Id::Done] {
         bed.on(callback, |f| {
-            if f.vm().get_header_map_size(2).is_ok() {
-                f.vm().replace_header_map_value(2, b":status", b"201").unwrap();
+            if f.state().get_header_map_size(2).is_ok() {
+                f.state().replace_header_map_value(2, b":status", b"201").unwrap();
             }
             f.number("response/code");
             0
@@ -177,7 +177,7 @@ fn the_code_is_the_upstreams_until_the_log() {
     let id = bed.get();
     bed.respond(id, &[], false);
     bed.data(id, RESPONSE, "ok", true);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(
         bed.notes(),
         ["response/code: 0 200", "response/code: 0 200", "response/code: 0 201", "response/code: 0 201"]
@@ -195,7 +195,7 @@ fn the_grpc_status_is_the_heads_or_the_trailers() {
     let id = bed.get();
     bed.respond(id, &[], false);
     bed.trailers(id, RESPONSE, &[("grpc-status", "5")]);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["response/grpc_status: 0 5", "response/trailers/grpc-status: 0 \"5\""]);
 }
 
@@ -203,7 +203,7 @@ fn the_grpc_status_is_the_heads_or_the_trailers() {
 fn header_maps_are_maps_and_empty_where_they_are_out_of_reach() {
     let bed = Bed::new();
     exchange(&bed, |f| {
-        let value = f.vm().get_property(b"request\0headers").unwrap();
+        let value = f.state().get_property(b"request\0headers").unwrap();
         let entries: Vec<_> = pairs::decode(&value).expect("the wire format").into_iter().collect();
         match entries.len() {
             0 => assert_eq!(value, [0; 4]),
@@ -251,8 +251,8 @@ fn what_the_proxy_is_configured_with_has_envoys_defaults() {
     assert_eq!(
         in_headers(
             |settings| {
-                settings.plugin.root_id = "r".into();
-                settings.plugin.vm_id = "v".into();
+                settings.plugins[0].root_id = "r".into();
+                settings.plugins[0].vm_id = "v".into();
             },
             &[
                 "plugin_name",
@@ -344,7 +344,7 @@ fn settings_give_values_and_name_headers_to_read_them_from() {
 fn what_is_read_from_a_header_stays_when_the_filter_changes_that_header() {
     let bed = Bed::with(|settings| settings.property_headers = vec![(b"source\0address".to_vec(), "x-real-ip".into())]);
     bed.on(Id::RequestHeaders, |f| {
-        f.vm().replace_header_map_value(0, b"x-real-ip", b"evil").unwrap();
+        f.state().replace_header_map_value(0, b"x-real-ip", b"evil").unwrap();
         f.property("source/address");
         0
     });
@@ -353,7 +353,7 @@ fn what_is_read_from_a_header_stays_when_the_filter_changes_that_header() {
         0
     });
     let id = bed.open("GET", "/p", &[("x-real-ip", "10.0.0.1")], true);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["source/address: 0 \"10.0.0.1\"", "source/address: 0 \"10.0.0.1\""]);
 }
 
@@ -381,7 +381,7 @@ fn what_the_filter_sets_can_be_read_back_until_the_end() {
     }
     let id = bed.get();
     bed.respond(id, &[], true);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     let notes = bed.notes();
     assert!(notes[..5].iter().all(|note| note.ends_with(": 0")));
     let each = ["k: 0 \"w\"", "filter_state/wasm.k: 0 \"w\"", "a.b: 0 \"dotted\"", "a/b: 1", "a: 1", ": 3"];

@@ -127,7 +127,7 @@ fn values_are_any_bytes() {
         f.get(0, "x");
         0
     });
-    bed.plugin.open(
+    bed.chain.open(
         proxy_wasm_semantics::Request { headers: vec![("X".into(), b"\xff".to_vec())], ..Default::default() },
         true,
     );

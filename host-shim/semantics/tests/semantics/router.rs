@@ -19,7 +19,7 @@ fn refused(script: impl Fn(&Call<'_>) + 'static) -> (Vec<String>, Vec<String>, V
     });
     let id = bed.get();
     let (effects, calls) = (bed.effects(id), bed.calls());
-    bed.plugin.close(id);
+    bed.chain.close(id);
     (effects, calls[2..].to_vec(), bed.notes())
 }
 
@@ -93,7 +93,7 @@ fn invalid_names_are_answered_503_with_the_name_escaped() {
         (b"a\xff", "a\\xff"),
     ] {
         let (effects, calls, _) =
-            refused(move |f| f.vm().add_header_map_value(0, name, b"v").expect("no validation at the call"));
+            refused(move |f| f.state().add_header_map_value(0, name, b"v").expect("no validation at the call"));
         assert!(effects[0].starts_with("< headers [:status: 503]"));
         assert_eq!(effects[1], format!("< data {:?} end", format!("invalid header name: {shown}")));
         assert_eq!(calls.len(), 2, "its own response callbacks run");
@@ -103,7 +103,7 @@ fn invalid_names_are_answered_503_with_the_name_escaped() {
 #[test]
 fn invalid_values_are_answered_503() {
     for value in [b"a\nb".as_slice(), b"a\rb", b"a\0b", b"\x7f"] {
-        let (effects, ..) = refused(move |f| f.vm().add_header_map_value(0, b"x-nl", value).unwrap());
+        let (effects, ..) = refused(move |f| f.state().add_header_map_value(0, b"x-nl", value).unwrap());
         assert_eq!(effects[1], "< data \"invalid header value for: x-nl\" end");
     }
 }
@@ -134,7 +134,7 @@ fn the_filters_timeout_counts_and_goes_no_further() {
         0
     });
     let id = bed.get();
-    assert_eq!(bed.plugin.upstream_timeout_ms(id), Some(7000));
+    assert_eq!(bed.chain.upstream_timeout_ms(id), Some(7000));
     assert!(bed.effects(id)[0].ends_with("[:scheme: http] [x-envoy-foo: kept] end"));
 }
 
@@ -143,12 +143,12 @@ fn the_routes_timeout_counts_once_the_request_is_on_its_way() {
     let bed = Bed::new();
     bed.returns(Id::RequestHeaders, [1]);
     let id = bed.get();
-    assert_eq!(bed.plugin.upstream_timeout_ms(id), None, "a paused request has not reached the router");
+    assert_eq!(bed.chain.upstream_timeout_ms(id), None, "a paused request has not reached the router");
     bed.elsewhere(|f| {
         f.effective(2);
         f.resume(0);
     });
-    assert_eq!(bed.plugin.upstream_timeout_ms(id), Some(15_000));
+    assert_eq!(bed.chain.upstream_timeout_ms(id), Some(15_000));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_direct_response_comes_at_once_and_goes_through_the_filter() {
         f.property("response/code_details");
         0
     });
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["response/code_details: 0 \"direct_response\""]);
 }
 
@@ -195,7 +195,7 @@ fn before_the_response_a_failure_is_answered_through_the_filter() {
         log_details(&bed);
         let id = bed.get();
         bed.trace();
-        bed.plugin.upstream_failed(id, failure);
+        bed.chain.upstream_failed(id, failure);
         let body = match failure {
             UpstreamFailure::Timeout => "upstream request timeout".to_string(),
             _ => format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"),
@@ -212,7 +212,7 @@ fn before_the_response_a_failure_is_answered_through_the_filter() {
                 format!("< data {body:?} end")
             ]
         );
-        bed.plugin.close(id);
+        bed.chain.close(id);
         let details = match failure {
             UpstreamFailure::Timeout => "response_timeout".to_string(),
             _ => format!("upstream_reset_before_response_started{{{}}}", reason.replace(' ', "_")),
@@ -233,10 +233,10 @@ fn in_mid_response_a_failure_breaks_it_off_without_callbacks() {
         bed.respond(id, &[], false);
         bed.data(id, RESPONSE, "o", false);
         bed.trace();
-        bed.plugin.upstream_failed(id, failure);
+        bed.chain.upstream_failed(id, failure);
         assert_eq!(bed.trace(), [""; 0]);
         assert_eq!(bed.effects(id)[1..], ["< headers [:status: 200]", "< data \"o\"", "reset LocalReplyTooLate"]);
-        bed.plugin.close(id);
+        bed.chain.close(id);
         let details = match failure {
             UpstreamFailure::Timeout => "response_timeout".to_string(),
             _ => format!("upstream_reset_after_response_started{{{}}}", reason.replace(' ', "_")),
@@ -256,10 +256,10 @@ fn a_failure_replaces_a_response_that_is_held_without_callbacks() {
     let id = bed.get();
     bed.respond(id, &[], false);
     bed.trace();
-    bed.plugin.upstream_failed(id, UpstreamFailure::ProtocolError);
+    bed.chain.upstream_failed(id, UpstreamFailure::ProtocolError);
     assert_eq!(bed.trace(), [""; 0]);
     assert!(bed.effects(id)[1].starts_with("< headers [:status: 502] [content-length: 87]"));
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes()[0], "response/code_details: 0 \"upstream_reset_after_response_started{protocol_error}\"");
 }
 
@@ -271,7 +271,7 @@ fn the_filter_can_change_the_answer_to_a_failure() {
         0
     });
     let id = bed.get();
-    bed.plugin.upstream_failed(id, UpstreamFailure::ConnectionFailed);
+    bed.chain.upstream_failed(id, UpstreamFailure::ConnectionFailed);
     assert_eq!(bed.effects(id)[1], "< headers [:status: 503] [content-length: 98] [content-type: text/plain] [x-a: b]");
 }
 
@@ -279,7 +279,7 @@ fn the_filter_can_change_the_answer_to_a_failure() {
 fn a_failure_of_a_grpc_request_is_a_grpc_status() {
     let bed = Bed::new();
     let id = bed.open("POST", "/p", &[("content-type", "application/grpc")], true);
-    bed.plugin.upstream_failed(id, UpstreamFailure::ConnectionFailed);
+    bed.chain.upstream_failed(id, UpstreamFailure::ConnectionFailed);
     assert_eq!(
         bed.effects(id)[1],
         "< headers [:status: 200] [content-type: application/grpc] [grpc-status: 14] [grpc-message: upstream connect \
@@ -292,7 +292,7 @@ fn a_failure_of_a_head_request_has_no_body() {
     let bed = Bed::new();
     let id = bed.open("HEAD", "/p", &[], true);
     bed.trace();
-    bed.plugin.upstream_failed(id, UpstreamFailure::ConnectionFailed);
+    bed.chain.upstream_failed(id, UpstreamFailure::ConnectionFailed);
     assert_eq!(bed.trace(), ["response_headers(2,3,1)"]);
     assert_eq!(bed.effects(id)[1..], ["< headers [:status: 503] [content-length: 98] [content-type: text/plain] end"]);
 }
@@ -308,7 +308,7 @@ fn a_response_without_a_valid_status_is_answered_502_without_callbacks() {
         |f| f.add(2, ":status", "201"),
         |f| f.remove(2, ":status"),
         |f| f.set_pairs(2, &[("x", "1")]),
-        |f| f.vm().set_header_map_pairs(2, b"\x01").unwrap(),
+        |f| f.state().set_header_map_pairs(2, b"\x01").unwrap(),
     ];
     for script in scripts {
         let bed = Bed::new();
@@ -330,7 +330,7 @@ fn a_response_without_a_valid_status_is_answered_502_without_callbacks() {
             ]
         );
         assert_eq!(bed.calls().len(), 3, "the head's callback alone");
-        bed.plugin.close(id);
+        bed.chain.close(id);
         assert_eq!(
             bed.notes(),
             ["response/code_details: 0 \"filter_removed_required_response_headers{missing_required_header:_:status}\""]

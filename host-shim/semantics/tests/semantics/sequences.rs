@@ -51,7 +51,7 @@ struct HostCall {
 
 fn make(f: &Call<'_>, HostCall { which, number }: HostCall) {
     let small = number % 10;
-    let mut vm = f.vm();
+    let mut vm = f.state();
     // Each returns a status; which one is not the point here.
     let _ = match which % 16 {
         0 => vm.get_header_map_value(small, b":path").map(drop),
@@ -104,19 +104,26 @@ fn script(bed: &Bed, answers: Vec<(u32, Vec<HostCall>)>) {
     }
 }
 
-fn limited(single_stop: bool) -> Bed {
-    Bed::with(|settings| {
-        settings.connection.buffer_limit = LIMIT as u32;
-        settings.plugin.allow_on_headers_stop_iteration = single_stop;
-        settings.plugin.log_level = 5;
+/// A chain of so many plugins, all in one virtual machine.
+fn limited(limit: usize, plugins: usize, single_stop: bool) -> Bed {
+    Bed::chain(&[""], &vec![0; plugins], |settings| {
+        settings.connection.buffer_limit = limit as u32;
+        for plugin in &mut settings.plugins {
+            plugin.allow_on_headers_stop_iteration = single_stop;
+            plugin.log_level = 5;
+        }
     })
 }
 
-fn resume(bed: &Bed, id: u32, direction: Direction) {
-    bed.elsewhere(move |f| {
-        let _ = f.vm().set_effective_context(id);
-        f.vm().continue_stream(u32::from(direction == RESPONSE)).unwrap();
-    });
+/// Continues the first stream for each of the plugins.
+fn resume(bed: &Bed, plugins: usize, direction: Direction) {
+    // The contexts of the first stream are behind the root contexts.
+    for context in (1..).skip(plugins).take(plugins) {
+        bed.elsewhere(move |f| {
+            let _ = f.state().set_effective_context(context);
+            f.state().continue_stream(u32::from(direction == RESPONSE)).unwrap();
+        });
+    }
 }
 
 /// Well-formed on each side: one head, data, one end.
@@ -152,66 +159,64 @@ proptest! {
     fn any_sequence_is_survived_and_well_formed(
         steps in proptest::collection::vec(step(), 0..24),
         answers in proptest::collection::vec((0u32..6, proptest::collection::vec(call(), 0..4)), 1..6),
+        plugins in 1usize..4,
         single_stop: bool,
         head_ends: bool,
     ) {
-        let bed = limited(single_stop);
+        let bed = limited(LIMIT, plugins, single_stop);
         script(&bed, answers);
         let request = Request { method: b"POST".to_vec(), path: b"/p".to_vec(), authority: b"h".to_vec(), ..Request::default() };
-        let id = bed.plugin.open(request, head_ends);
+        let id = bed.chain.open(request, head_ends);
         let mut effects = Vec::new();
         let mut complete = [head_ends, false];
         let mut responded = false;
         for step in steps {
             let open = |direction: Direction| if direction == REQUEST { !complete[0] } else { responded && !complete[1] };
             match step {
-                Step::Data(direction, len) if open(direction) && bed.plugin.wants(id, direction) => {
-                    bed.plugin.data(id, direction, vec![b'x'; len], false);
+                Step::Data(direction, len) if open(direction) && bed.chain.wants(id, direction) => {
+                    bed.chain.data(id, direction, vec![b'x'; len], false);
                 }
-                Step::End(direction) if open(direction) && bed.plugin.wants(id, direction) => {
+                Step::End(direction) if open(direction) && bed.chain.wants(id, direction) => {
                     complete[usize::from(direction == RESPONSE)] = true;
-                    bed.plugin.data(id, direction, Vec::new(), true);
+                    bed.chain.data(id, direction, Vec::new(), true);
                 }
-                Step::Trailers(direction) if open(direction) && bed.plugin.wants(id, direction) => {
+                Step::Trailers(direction) if open(direction) && bed.chain.wants(id, direction) => {
                     complete[usize::from(direction == RESPONSE)] = true;
                     bed.trailers(id, direction, &[("x-t", "1")]);
                 }
-                Step::Respond if !responded && bed.plugin.upstream_timeout_ms(id).is_some() => {
+                Step::Respond if !responded && bed.chain.upstream_timeout_ms(id).is_some() => {
                     responded = true;
                     bed.respond(id, &[], false);
                 }
-                Step::Resume(direction) => resume(&bed, id, direction),
-                Step::Fail => bed.plugin.upstream_failed(id, UpstreamFailure::ConnectionTerminated),
-                Step::Idle => bed.plugin.idle_timeout(id),
-                Step::Gone => bed.plugin.client_gone(id),
+                Step::Resume(direction) => resume(&bed, plugins, direction),
+                Step::Fail => bed.chain.upstream_failed(id, UpstreamFailure::ConnectionTerminated),
+                Step::Idle => bed.chain.idle_timeout(id),
+                Step::Gone => bed.chain.client_gone(id),
                 Step::TakeEffects => effects.extend(bed.raw_effects(id)),
                 _ => {}
             }
         }
         effects.extend(bed.raw_effects(id));
         checked(&effects);
-        bed.plugin.close(id);
-        prop_assert!(bed.plugin.ended(id));
+        bed.chain.close(id);
+        prop_assert!(bed.chain.ended(id));
         prop_assert_eq!(bed.raw_effects(id).len(), 0);
     }
 
-    /// A filter that only pauses and buffers, and whose streams are continued in the end: bytes out are bytes in, in
-    /// order, and no more is held than the limit and one piece.
+    /// Filters that only pause and buffer, and whose streams are continued in the end: bytes out are bytes in, in order.
     #[test]
     fn pausing_and_buffering_lose_and_double_nothing(
         pieces in proptest::collection::vec((1usize..16, any::<bool>()), 0..6),
         headers_value in 0u32..3,
         values in proptest::collection::vec(0u32..3, 1..5),
         way in direction(),
+        plugins in 1usize..4,
         single_stop: bool,
         with_trailers: bool,
         trailers_value in 0u32..2,
     ) {
-        let bed = Bed::with(|settings| {
-            // Enough for all: what happens past the limit has its own tests.
-            settings.connection.buffer_limit = 128;
-            settings.plugin.allow_on_headers_stop_iteration = single_stop;
-        });
+        // Enough for all: what happens past the limit has its own tests.
+        let bed = limited(128, plugins, single_stop);
         let next = RefCell::new(values.into_iter().cycle());
         let (headers, body, trailers) = match way {
             Direction::Request => (Id::RequestHeaders, Id::RequestBody, Id::RequestTrailers),
@@ -229,10 +234,10 @@ proptest! {
         for (number, (len, resumed)) in pieces.into_iter().enumerate() {
             let piece: Vec<u8> = (0..len).map(|i| (number * 16 + i) as u8).collect();
             sent.extend_from_slice(&piece);
-            prop_assert!(bed.plugin.wants(id, way));
-            bed.plugin.data(id, way, piece, false);
+            prop_assert!(bed.chain.wants(id, way));
+            bed.chain.data(id, way, piece, false);
             if resumed {
-                resume(&bed, id, way);
+                resume(&bed, plugins, way);
             }
         }
         match with_trailers {
@@ -240,8 +245,9 @@ proptest! {
             false => bed.data(id, way, "", true),
         }
         // A body callback after the first continue may hold it again.
-        resume(&bed, id, way);
-        resume(&bed, id, way);
+        for _ in 0..2 * plugins {
+            resume(&bed, plugins, way);
+        }
         let effects = bed.raw_effects(id);
         checked(&effects);
         let mut received = Vec::new();
@@ -268,9 +274,10 @@ proptest! {
         // Not `NoBuffer`: dropped bytes are neither held nor let out.
         values in proptest::collection::vec(0u32..3, 1..5),
         way in direction(),
+        plugins in 1usize..4,
         single_stop: bool,
     ) {
-        let bed = limited(single_stop);
+        let bed = limited(LIMIT, plugins, single_stop);
         let next = RefCell::new(values.into_iter().cycle());
         let (headers, body) = match way {
             Direction::Request => (Id::RequestHeaders, Id::RequestBody),
@@ -285,17 +292,17 @@ proptest! {
         }
         let (mut taken_in, mut let_out) = (0, 0);
         for len in pieces {
-            if !bed.plugin.wants(id, way) {
+            if !bed.chain.wants(id, way) {
                 continue;
             }
             taken_in += len;
-            bed.plugin.data(id, way, vec![b'x'; len], false);
+            bed.chain.data(id, way, vec![b'x'; len], false);
             let out = |effect: &Effect| match effect {
                 Effect::Data { direction, bytes, .. } if *direction == way => bytes.len(),
                 _ => 0,
             };
             let_out += bed.raw_effects(id).iter().map(out).sum::<usize>();
-            if bed.plugin.ended(id) {
+            if bed.chain.ended(id) {
                 break;
             }
             prop_assert!(taken_in - let_out <= LIMIT + 40, "{} held", taken_in - let_out);

@@ -6,15 +6,15 @@ use crate::common::{Bed, Id};
 
 fn unstarted() -> Bed {
     Bed::unstarted(AbiVersion::V0_2_1, |settings| {
-        settings.plugin.vm_configuration = b"vm".to_vec();
-        settings.plugin.configuration = b"plugin".to_vec();
+        settings.plugins[0].vm_configuration = b"vm".to_vec();
+        settings.plugins[0].configuration = b"plugin".to_vec();
     })
 }
 
 #[test]
 fn the_order_is_start_context_create_vm_start_configure() {
     let bed = unstarted();
-    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.chain.start(), Ok(()));
     assert_eq!(bed.trace(), ["start", "context_create(1,0)", "vm_start(1,2)", "configure(1,6)"]);
     assert_eq!(bed.get(), 2, "the first stream's context");
 }
@@ -22,9 +22,9 @@ fn the_order_is_start_context_create_vm_start_configure() {
 #[test]
 fn it_starts_once() {
     let bed = unstarted();
-    bed.plugin.start().unwrap();
+    bed.chain.start().unwrap();
     bed.trace();
-    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.chain.start(), Ok(()));
     assert_eq!(bed.trace(), [""; 0]);
 }
 
@@ -34,7 +34,7 @@ fn a_filter_without_these_callbacks_starts() {
     for callback in [Id::ContextCreate, Id::VmStart, Id::Configure] {
         bed.lacks(callback);
     }
-    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.chain.start(), Ok(()));
     assert_eq!(bed.trace(), ["start"]);
 }
 
@@ -42,9 +42,9 @@ fn a_filter_without_these_callbacks_starts() {
 fn vm_start_returning_false_fails_it_before_configure() {
     let bed = unstarted();
     bed.returns(Id::VmStart, [0]);
-    assert_eq!(bed.plugin.start(), Err("`proxy_on_vm_start` returned false"));
+    assert_eq!(bed.chain.start(), Err("`proxy_on_vm_start` returned false"));
     assert_eq!(bed.trace(), ["start", "context_create(1,0)", "vm_start(1,2)"]);
-    assert_eq!(bed.plugin.start(), Err("`proxy_on_vm_start` returned false"), "it stays so");
+    assert_eq!(bed.chain.start(), Err("`proxy_on_vm_start` returned false"), "it stays so");
     assert_eq!(bed.trace(), [""; 0]);
 }
 
@@ -52,7 +52,7 @@ fn vm_start_returning_false_fails_it_before_configure() {
 fn configure_returning_false_fails_it() {
     let bed = unstarted();
     bed.returns(Id::Configure, [0]);
-    assert_eq!(bed.plugin.start(), Err("`proxy_on_configure` returned false"));
+    assert_eq!(bed.chain.start(), Err("`proxy_on_configure` returned false"));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn any_other_value_is_true() {
     let bed = unstarted();
     bed.returns(Id::VmStart, [2]);
     bed.returns(Id::Configure, [u32::MAX]);
-    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.chain.start(), Ok(()));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_start_function_may_log_and_use_wasi() {
         }
         vm.log(2, b"hello").unwrap();
     });
-    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.chain.start(), Ok(()));
     assert_eq!(bed.log(), ["[info] p: hello"]);
 }
 
@@ -98,7 +98,7 @@ fn a_start_function_that_makes_any_other_call_fails_it_before_any_callback() {
             assert!(vm.allows("proxy_log"), "it goes on");
         });
         let failure = format!("the module's start function called `{call}`");
-        assert_eq!(bed.plugin.start(), Err(failure.as_str()));
+        assert_eq!(bed.chain.start(), Err(failure.as_str()));
         assert_eq!(bed.trace(), ["start"]);
     }
 }
@@ -108,37 +108,37 @@ fn after_the_start_function_every_call_is_allowed() {
     let bed = unstarted();
     for callback in [Id::ContextCreate, Id::VmStart, Id::Configure] {
         bed.on(callback, |f| {
-            assert!(f.vm().allows("proxy_get_property") && f.vm().allows("proc_exit"));
+            assert!(f.state().allows("proxy_get_property") && f.state().allows("proc_exit"));
             1
         });
     }
-    assert_eq!(bed.plugin.start(), Ok(()));
+    assert_eq!(bed.chain.start(), Ok(()));
 }
 
 #[test]
 fn get_configuration_is_the_plugins_while_it_is_configured_and_the_vms_elsewhere() {
     let bed = Bed::unstarted(AbiVersion::V0_1_0, |settings| {
-        settings.plugin.vm_configuration = b"vm".to_vec();
-        settings.plugin.configuration = b"plugin".to_vec();
+        settings.plugins[0].vm_configuration = b"vm".to_vec();
+        settings.plugins[0].configuration = b"plugin".to_vec();
     });
     for callback in [Id::VmStart, Id::Configure, Id::RequestHeaders, Id::Log] {
         bed.on(callback, |f| {
-            let configuration = String::from_utf8(f.vm().get_configuration().to_vec()).unwrap();
+            let configuration = String::from_utf8(f.state().get_configuration().to_vec()).unwrap();
             f.note(configuration);
             u32::from(f.context() == 1)
         });
     }
-    bed.plugin.start().unwrap();
+    bed.chain.start().unwrap();
     let id = bed.get();
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(bed.notes(), ["vm", "plugin", "vm", "vm"]);
 }
 
 #[test]
 fn the_environment_is_the_settings() {
     let bed =
-        Bed::with(|settings| settings.plugin.environment = vec![("A".into(), "1".into()), ("B".into(), "".into())]);
-    let vm = bed.plugin.vm();
+        Bed::with(|settings| settings.plugins[0].environment = vec![("A".into(), "1".into()), ("B".into(), "".into())]);
+    let vm = bed.chain.state();
     assert_eq!(vm.environment().collect::<Vec<_>>(), [("A", "1"), ("B", "")]);
 }
 
@@ -149,10 +149,10 @@ fn after_a_trap_the_plugin_has_failed_for_good() {
         let bed = unstarted();
         bed.on(callback, |_| panic!("a trap"));
         let trapped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            bed.plugin.start().unwrap();
+            bed.chain.start().unwrap();
             bed.get();
         }));
         assert!(trapped.is_err());
-        assert_eq!(bed.plugin.start(), Err("the filter trapped earlier"));
+        assert_eq!(bed.chain.start(), Err("the filter trapped earlier"));
     }
 }

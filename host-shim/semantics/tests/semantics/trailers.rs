@@ -208,7 +208,7 @@ fn a_body_that_got_trailers_is_not_held() {
         });
         let id = bed.post();
         bed.body(id, REQUEST, &["abc"]);
-        assert!(bed.plugin.next_effect(id).is_some(), "the head");
+        assert!(bed.chain.next_effect(id).is_some(), "the head");
         let effects = bed.effects(id);
         assert_eq!(effects.last().unwrap(), "> trailers [x-t: 1]", "{value}");
         assert_eq!(effects.len(), if value == 3 { 1 } else { 2 }, "{value}");
@@ -229,7 +229,7 @@ fn a_filter_can_add_trailers_to_its_own_response() {
     let id = bed.get();
     assert_eq!(bed.notes(), ["add 3: 0"]);
     assert_eq!(bed.effects(id)[1..], ["< data \"no\"", "< trailers [x-t: 1]"]);
-    assert!(bed.plugin.ended(id));
+    assert!(bed.chain.ended(id));
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn the_log_sees_the_response_trailers_and_not_the_requests() {
     bed.trailers(id, REQUEST, &[("x-t", "1")]);
     bed.respond(id, &[], false);
     bed.trailers(id, RESPONSE, &[("x-t", "2"), ("vary", "a"), ("vary", "b")]);
-    bed.plugin.close(id);
+    bed.chain.close(id);
     assert_eq!(
         bed.notes(),
         [

@@ -64,8 +64,8 @@ fn what_is_past_a_limit_sets_an_empty_map() {
     ] {
         let bed = Bed::new();
         bed.on(Id::RequestHeaders, move |f| {
-            f.vm().set_header_map_pairs(0, &wire).unwrap();
-            let empty = f.vm().get_header_map_pairs(0).unwrap().is_empty();
+            f.state().set_header_map_pairs(0, &wire).unwrap();
+            let empty = f.state().get_header_map_pairs(0).unwrap().is_empty();
             f.note(format!("{empty}"));
             0
         });

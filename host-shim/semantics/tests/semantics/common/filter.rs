@@ -1,46 +1,51 @@
 //! The filter: what each callback does is a closure.
 
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{RefCell, RefMut},
     collections::HashMap,
     rc::{Rc, Weak},
 };
 
 pub(crate) use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_abi::{callbacks::CALLBACKS, enums::Status, pairs};
-use proxy_wasm_semantics::{Guest, Plugin, Vm};
+use proxy_wasm_semantics::{Chain, Guest, State};
 
 use super::text;
 
+/// What filters were called for, and what they noted.
+pub(super) type Trace = Rc<RefCell<Vec<String>>>;
+
 type Script = Rc<dyn Fn(&Call<'_>) -> u32>;
-type StartScript = Box<dyn Fn(&mut Vm)>;
+type StartScript = Box<dyn Fn(&mut State)>;
 
 /// A filter that records its callbacks and does what the test scripted.
 pub(crate) struct Filter {
-    pub(super) plugin: Weak<Plugin<Self>>,
-    pub(super) trace: RefCell<Vec<String>>,
+    chain: Weak<Chain<Self>>,
+    /// Begins its lines in the trace.
+    prefix: &'static str,
+    /// That of all filters.
+    trace: Trace,
     pub(super) scripts: RefCell<HashMap<usize, Script>>,
     pub(super) start: RefCell<Option<StartScript>>,
     pub(super) missing: RefCell<Vec<Id>>,
-    bypassed: Cell<bool>,
 }
 
 impl Filter {
-    pub(super) fn new(plugin: Weak<Plugin<Self>>) -> Self {
+    pub(super) fn new(chain: Weak<Chain<Self>>, prefix: &'static str, trace: Trace) -> Self {
         Self {
-            plugin,
-            trace: RefCell::default(),
+            chain,
+            prefix,
+            trace,
             scripts: RefCell::default(),
             start: RefCell::default(),
             missing: RefCell::default(),
-            bypassed: Cell::default(),
         }
     }
 }
 
 impl Guest for Filter {
     fn exports(&self, callback: Id) -> bool {
-        !self.bypassed.get() && !self.missing.borrow().contains(&callback)
+        !self.missing.borrow().contains(&callback)
     }
 
     fn reads_properties(&self) -> bool {
@@ -52,40 +57,36 @@ impl Guest for Filter {
         assert_eq!(arguments.len(), declared.params, "arguments of {}", declared.name);
         let name = declared.name.trim_start_matches("proxy_on_");
         let shown: Vec<String> = arguments.iter().map(u32::to_string).collect();
-        self.trace.borrow_mut().push(format!("{name}({})", shown.join(",")));
-        let plugin = self.plugin.upgrade().expect("the plugin calls");
+        self.trace.borrow_mut().push(format!("{}{name}({})", self.prefix, shown.join(",")));
+        let chain = self.chain.upgrade().expect("the chain calls");
         // The state must not be borrowed while the filter runs.
-        drop(plugin.vm());
+        drop(chain.state());
         let script = self.scripts.borrow().get(&(callback as usize)).cloned();
         match script {
-            Some(script) => script(&Call { plugin: &plugin, arguments }),
+            Some(script) => script(&Call { chain: &chain, arguments }),
             None => u32::from(matches!(callback, Id::VmStart | Id::Configure | Id::Done)),
         }
     }
 
-    fn bypass(&self) {
-        self.bypassed.set(true);
-    }
-
     fn start(&self) {
-        self.trace.borrow_mut().push("start".into());
-        let plugin = self.plugin.upgrade().expect("the plugin calls");
+        self.trace.borrow_mut().push(format!("{}start", self.prefix));
+        let chain = self.chain.upgrade().expect("the chain calls");
         if let Some(start) = &*self.start.borrow() {
-            start(&mut plugin.vm());
+            start(&mut chain.state());
         }
     }
 }
 
 /// A callback in progress: makes host calls, and notes what they return in the trace.
 pub(crate) struct Call<'a> {
-    plugin: &'a Plugin<Filter>,
+    chain: &'a Chain<Filter>,
     arguments: &'a [u32],
 }
 
 impl Call<'_> {
     /// The state, for host calls that have no helper here.
-    pub(crate) fn vm(&self) -> RefMut<'_, Vm> {
-        self.plugin.vm()
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
+        self.chain.state()
     }
 
     /// The context that the callback is for.
@@ -105,7 +106,7 @@ impl Call<'_> {
 
     /// Adds a line to the trace.
     pub(crate) fn note(&self, line: impl Into<String>) {
-        self.plugin.guest().trace.borrow_mut().push(format!("  {}", line.into()));
+        self.chain.guest().trace.borrow_mut().push(format!("  {}", line.into()));
     }
 
     fn noted<T>(&self, what: String, result: Result<T, Status>, show: impl Fn(&T) -> String) -> Result<T, Status> {
@@ -117,13 +118,13 @@ impl Call<'_> {
     }
 
     pub(crate) fn get(&self, map: u32, name: &str) {
-        let value = self.vm().get_header_map_value(map, name.as_bytes());
+        let value = self.state().get_header_map_value(map, name.as_bytes());
         let _ = self.noted(format!("get {map} {name}:"), value, |value| format!(" {:?}", text(value)));
     }
 
     /// Notes all pairs, on one line.
     pub(crate) fn pairs(&self, map: u32) {
-        let bytes = self.vm().get_header_map_pairs(map);
+        let bytes = self.state().get_header_map_pairs(map);
         let _ = self.noted(format!("pairs {map}:"), bytes, |bytes| {
             if bytes.is_empty() {
                 return " EMPTY".into();
@@ -134,55 +135,55 @@ impl Call<'_> {
     }
 
     pub(crate) fn size(&self, map: u32) {
-        let size = self.vm().get_header_map_size(map);
+        let size = self.state().get_header_map_size(map);
         let _ = self.noted(format!("size {map}:"), size, |size| format!(" {size}"));
     }
 
     pub(crate) fn add(&self, map: u32, name: &str, value: &str) {
-        let done = self.vm().add_header_map_value(map, name.as_bytes(), value.as_bytes());
+        let done = self.state().add_header_map_value(map, name.as_bytes(), value.as_bytes());
         let _ = self.noted(format!("add {map}:"), done, |()| String::new());
     }
 
     pub(crate) fn replace(&self, map: u32, name: &str, value: &str) {
-        let done = self.vm().replace_header_map_value(map, name.as_bytes(), value.as_bytes());
+        let done = self.state().replace_header_map_value(map, name.as_bytes(), value.as_bytes());
         let _ = self.noted(format!("replace {map}:"), done, |()| String::new());
     }
 
     pub(crate) fn remove(&self, map: u32, name: &str) {
-        let done = self.vm().remove_header_map_value(map, name.as_bytes());
+        let done = self.state().remove_header_map_value(map, name.as_bytes());
         let _ = self.noted(format!("remove {map}:"), done, |()| String::new());
     }
 
     pub(crate) fn set_pairs(&self, map: u32, entries: &[(&str, &str)]) {
         let bytes = pairs::encode(entries.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        let done = self.vm().set_header_map_pairs(map, &bytes);
+        let done = self.state().set_header_map_pairs(map, &bytes);
         let _ = self.noted(format!("set {map}:"), done, |()| String::new());
     }
 
     /// Notes a buffer's length and bytes.
     pub(crate) fn buffer(&self, buffer: u32) {
-        let len = self.vm().get_buffer_status(buffer);
-        let blob = self.vm().get_buffer_bytes(buffer, 0, u32::MAX);
+        let len = self.state().get_buffer_status(buffer);
+        let blob = self.state().get_buffer_bytes(buffer, 0, u32::MAX);
         assert_eq!(len.is_ok(), blob.is_ok(), "both calls know the same buffers");
         let bytes = blob.map(|blob| {
             assert_eq!(Ok(blob.len), len);
-            text(self.vm().bytes(blob))
+            text(self.state().bytes(blob))
         });
         let _ = self.noted(format!("buffer {buffer}:"), bytes, |bytes| format!(" {bytes:?}"));
     }
 
     pub(crate) fn set_buffer(&self, buffer: u32, start: u32, len: u32, data: &str) {
-        let done = self.vm().set_buffer_bytes(buffer, start, len, data.as_bytes());
+        let done = self.state().set_buffer_bytes(buffer, start, len, data.as_bytes());
         let _ = self.noted(format!("set buffer {buffer}:"), done, |()| String::new());
     }
 
     pub(crate) fn resume(&self, stream: u32) {
-        let done = self.vm().continue_stream(stream);
+        let done = self.state().continue_stream(stream);
         let _ = self.noted(format!("continue {stream}:"), done, |()| String::new());
     }
 
     pub(crate) fn close(&self, stream: u32) {
-        let done = self.vm().close_stream(stream);
+        let done = self.state().close_stream(stream);
         let _ = self.noted(format!("close {stream}:"), done, |()| String::new());
     }
 
@@ -193,19 +194,19 @@ impl Call<'_> {
 
     pub(crate) fn reply_with(&self, status: u32, details: &str, body: &str, headers: &[(&str, &str)], grpc: u32) {
         let headers = pairs::encode(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        let done = self.vm().send_local_response(status, details.as_bytes(), body.as_bytes(), &headers, grpc);
+        let done = self.state().send_local_response(status, details.as_bytes(), body.as_bytes(), &headers, grpc);
         assert_eq!(done, Ok(()), "it always returns OK");
     }
 
     /// Notes a property as text; segments are separated by `/`.
     pub(crate) fn property(&self, path: &str) {
-        let value = self.vm().get_property(path.replace('/', "\0").as_bytes());
+        let value = self.state().get_property(path.replace('/', "\0").as_bytes());
         let _ = self.noted(format!("{path}:"), value, |value| format!(" {:?}", text(value)));
     }
 
     /// Notes a property that is a number of eight bytes.
     pub(crate) fn number(&self, path: &str) {
-        let value = self.vm().get_property(path.replace('/', "\0").as_bytes());
+        let value = self.state().get_property(path.replace('/', "\0").as_bytes());
         let _ = self.noted(format!("{path}:"), value, |value| match <[u8; 8]>::try_from(value.as_slice()) {
             Ok(bytes) => format!(" {}", i64::from_le_bytes(bytes)),
             Err(_) => format!(" no number: {:?}", text(value)),
@@ -213,17 +214,17 @@ impl Call<'_> {
     }
 
     pub(crate) fn set_property(&self, path: &str, value: &str) {
-        let done = self.vm().set_property(path.replace('/', "\0").as_bytes(), value.as_bytes());
+        let done = self.state().set_property(path.replace('/', "\0").as_bytes(), value.as_bytes());
         let _ = self.noted(format!("set {path}:"), done, |()| String::new());
     }
 
     pub(crate) fn effective(&self, context: u32) {
-        let done = self.vm().set_effective_context(context);
+        let done = self.state().set_effective_context(context);
         let _ = self.noted(format!("effective {context}:"), done, |()| String::new());
     }
 
     pub(crate) fn done(&self) {
-        let done = self.vm().done();
+        let done = self.state().done();
         let _ = self.noted("done:".into(), done, |()| String::new());
     }
 }

@@ -2,17 +2,17 @@
 
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
+    rc::{Rc, Weak},
 };
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
-use proxy_wasm_semantics::{Direction, Effect, HeaderMap, Host, Kind, Plugin, Request, Vm};
+use proxy_wasm_semantics::{Chain, Direction, Effect, HeaderMap, Host, Kind, Request, State};
 
 use super::{
-    filter::{Call, Filter, Id},
+    filter::{Call, Filter, Id, Trace},
     show,
 };
 
@@ -52,9 +52,10 @@ impl Host for Machine {
     }
 }
 
-/// A plugin under test.
+/// A chain of one plugin under test.
 pub(crate) struct Bed {
-    pub(crate) plugin: Rc<Plugin<Filter>>,
+    pub(crate) chain: Rc<Chain<Filter>>,
+    trace: Trace,
     clocks: Rc<Clocks>,
 }
 
@@ -72,15 +73,42 @@ impl Bed {
     /// The same with another version of the ABI.
     pub(crate) fn of(version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
         let bed = Self::unstarted(version, change);
-        bed.plugin.start().expect("it starts");
+        bed.chain.start().expect("it starts");
         bed.trace();
         bed
     }
 
     /// A plugin that has not started.
     pub(crate) fn unstarted(version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::machines(&[""], version, change)
+    }
+
+    /// The same, started.
+    pub(crate) fn chain(prefixes: &[&'static str], plugins: &[u32], change: impl FnOnce(&mut Settings)) -> Self {
+        let bed = Self::unstarted_chain(prefixes, plugins, change);
+        bed.chain.start().expect("it starts");
+        bed
+    }
+
+    /// A chain: for each prefix a virtual machine, whose filter's lines in the trace begin with it, and for each
+    /// of these numbers a plugin of that virtual machine.
+    pub(crate) fn unstarted_chain(
+        prefixes: &[&'static str],
+        plugins: &[u32],
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        Self::machines(prefixes, AbiVersion::V0_2_1, |settings| {
+            let plugin = settings.plugins[0].clone();
+            let named =
+                |(index, vm): (usize, &u32)| PluginSettings { vm: *vm, name: format!("p{index}"), ..plugin.clone() };
+            settings.plugins = plugins.iter().enumerate().map(named).collect();
+            change(settings);
+        })
+    }
+
+    fn machines(prefixes: &[&'static str], version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
-            plugin: PluginSettings { name: "p".into(), log_level: 2, ..PluginSettings::default() },
+            plugins: vec![PluginSettings { name: "p".into(), log_level: 2, ..PluginSettings::default() }],
             route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 15_000 },
             clusters: Vec::new(),
             properties: Vec::new(),
@@ -91,15 +119,24 @@ impl Bed {
         change(&mut settings);
         let clocks = Rc::new(Clocks::default());
         let machine = Box::new(Machine(clocks.clone()));
-        let plugin = Rc::new_cyclic(|plugin| Plugin::new(settings, version, machine, Filter::new(plugin.clone())));
-        Self { plugin, clocks }
+        let trace = Trace::default();
+        let chain = Rc::new_cyclic(|chain| {
+            let filter = |prefix: &&'static str| (version, Filter::new(Weak::clone(chain), prefix, trace.clone()));
+            Chain::new(settings, machine, prefixes.iter().map(filter).collect())
+        });
+        Self { chain, trace, clocks }
     }
 
     // The script.
 
     /// What the filter does in this callback, and returns.
     pub(crate) fn on(&self, callback: Id, script: impl Fn(&Call<'_>) -> u32 + 'static) {
-        self.filter().scripts.borrow_mut().insert(callback as usize, Rc::new(script));
+        self.on_vm(0, callback, script);
+    }
+
+    /// What the filter of this virtual machine does in this callback, and returns.
+    pub(crate) fn on_vm(&self, vm: usize, callback: Id, script: impl Fn(&Call<'_>) -> u32 + 'static) {
+        self.chain.guests()[vm].scripts.borrow_mut().insert(callback as usize, Rc::new(script));
     }
 
     /// What this callback returns: each value once, the last one from then on.
@@ -118,7 +155,7 @@ impl Bed {
     }
 
     /// What the module's start function does.
-    pub(crate) fn at_start(&self, script: impl Fn(&mut Vm) + 'static) {
+    pub(crate) fn at_start(&self, script: impl Fn(&mut State) + 'static) {
         *self.filter().start.borrow_mut() = Some(Box::new(script));
     }
 
@@ -132,13 +169,13 @@ impl Bed {
             0
         });
         self.filter().missing.borrow_mut().extend(MUTED);
-        let other = self.plugin.open(Request { path: b"/".into(), ..Request::default() }, false);
-        self.plugin.close(other);
+        let other = self.chain.open(Request { path: b"/".into(), ..Request::default() }, false);
+        self.chain.close(other);
         self.filter().scripts.borrow_mut().remove(&(Id::ContextCreate as usize));
         let kept = self.filter().missing.borrow().len() - MUTED.len();
         self.filter().missing.borrow_mut().truncate(kept);
         let after = self.trace();
-        *self.filter().trace.borrow_mut() = before.into_iter().chain(after.into_iter().skip(1)).collect();
+        *self.trace.borrow_mut() = before.into_iter().chain(after.into_iter().skip(1)).collect();
     }
 
     // What arrives.
@@ -152,7 +189,7 @@ impl Bed {
             scheme: b"http".into(),
             headers: headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
         };
-        self.plugin.open(request, end)
+        self.chain.open(request, end)
     }
 
     /// `GET /p`
@@ -168,11 +205,11 @@ impl Bed {
     /// The head of a 200 response.
     pub(crate) fn respond(&self, id: u32, headers: &[(&str, &str)], end: bool) {
         let pairs = [(":status", "200")].into_iter().chain(headers.iter().copied());
-        self.plugin.headers(id, RESPONSE, HeaderMap::from_pairs(Kind::Response, pairs), end);
+        self.chain.headers(id, RESPONSE, HeaderMap::from_pairs(Kind::Response, pairs), end);
     }
 
     pub(crate) fn data(&self, id: u32, direction: Direction, bytes: &str, end: bool) {
-        self.plugin.data(id, direction, bytes.into(), end);
+        self.chain.data(id, direction, bytes.into(), end);
     }
 
     /// The body as HTTP/1.1 brings it: these pieces, then the end.
@@ -185,7 +222,7 @@ impl Bed {
 
     pub(crate) fn trailers(&self, id: u32, direction: Direction, trailers: &[(&str, &str)]) {
         let trailers = HeaderMap::from_pairs(Kind::Trailers, trailers.iter().copied());
-        self.plugin.trailers(id, direction, trailers);
+        self.chain.trailers(id, direction, trailers);
     }
 
     pub(crate) fn set_clocks(&self, wall: u64, monotonic: u64) {
@@ -197,7 +234,7 @@ impl Bed {
 
     /// The callbacks and notes since the last look.
     pub(crate) fn trace(&self) -> Vec<String> {
-        self.filter().trace.take()
+        self.trace.take()
     }
 
     /// The same without the callbacks.
@@ -212,12 +249,12 @@ impl Bed {
 
     /// What the edge is to do, since the last look.
     pub(crate) fn effects(&self, id: u32) -> Vec<String> {
-        std::iter::from_fn(|| self.plugin.next_effect(id)).map(|effect| show::effect(&effect)).collect()
+        std::iter::from_fn(|| self.chain.next_effect(id)).map(|effect| show::effect(&effect)).collect()
     }
 
     /// The same as values.
     pub(crate) fn raw_effects(&self, id: u32) -> Vec<Effect> {
-        std::iter::from_fn(|| self.plugin.next_effect(id)).collect()
+        std::iter::from_fn(|| self.chain.next_effect(id)).collect()
     }
 
     /// The filter's log.
@@ -226,6 +263,6 @@ impl Bed {
     }
 
     fn filter(&self) -> &Filter {
-        self.plugin.guest()
+        &self.chain.guests()[0]
     }
 }

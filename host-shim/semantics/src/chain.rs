@@ -1,0 +1,383 @@
+//! The chain: the plugins of a component in the order in which a request passes them, and how the edge drives them.
+
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
+
+use proxy_wasm_abi::{bridge::AbiVersion, callbacks::Id, settings::Settings};
+
+use crate::{
+    connection::{self, Request},
+    environment::{Guest, Host},
+    router::{self, UpstreamFailure},
+    state::{Action, Phase, Place, State},
+    stream::{Direction, Effect, ResetReason, Stream, StreamFilter},
+    vm::VM_CONTEXT,
+};
+
+/// The plugins of a component, and the filters that implement them.
+pub struct Chain<G> {
+    pub(crate) state: RefCell<State>,
+    /// By virtual machine.
+    guests: Vec<G>,
+    started: OnceCell<Result<(), String>>,
+    /// The virtual machine whose filter runs, or ran last.
+    running: Cell<usize>,
+    /// The filter is being called: what finds it so at the next entry is what a trap left behind.
+    called: Cell<bool>,
+}
+
+/// What a callback came to.
+pub(crate) struct Returned {
+    pub(crate) value: u32,
+    /// A local response was asked for.
+    pub(crate) stop: bool,
+    pub(crate) actions: Vec<Action>,
+}
+
+impl Returned {
+    /// Takes out what asks to continue this message, and tells whether it was there.
+    pub(crate) fn take_continue(&mut self, place: Place, direction: Direction) -> bool {
+        let before = self.actions.len();
+        self.actions.retain(|action| !matches!(action, Action::Continue(p, d) if *p == place && *d == direction));
+        self.actions.len() < before
+    }
+}
+
+impl<G: Guest> Chain<G> {
+    /// Plugins that have not started. The filters are those of the virtual machines, in the order of their numbers.
+    pub fn new(settings: Settings, host: Box<dyn Host>, filters: Vec<(AbiVersion, G)>) -> Self {
+        let (versions, guests): (Vec<AbiVersion>, Vec<G>) = filters.into_iter().unzip();
+        let timed = guests.iter().any(Guest::reads_properties);
+        Self {
+            state: RefCell::new(State::new(settings, host, &versions, timed)),
+            guests,
+            started: OnceCell::new(),
+            running: Cell::new(0),
+            called: Cell::new(false),
+        }
+    }
+
+    /// The state that host calls act on.
+    ///
+    /// # Panics
+    /// If it is borrowed already: the marshalling never calls into a filter while it holds it.
+    pub fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// The filters, by virtual machine.
+    pub fn guests(&self) -> &[G] {
+        &self.guests
+    }
+
+    /// The filter that runs, or ran last.
+    pub fn guest(&self) -> &G {
+        &self.guests[self.running.get()]
+    }
+
+    /// Whether any filter that is in use exports this callback.
+    pub fn exports(&self, callback: Id) -> bool {
+        let state = self.state.borrow();
+        self.guests.iter().zip(&state.vms).any(|(guest, vm)| !vm.bypassed && guest.exports(callback))
+    }
+
+    /// Whether the filter of a plugin exports this callback, and is in use.
+    pub(crate) fn plugin_exports(&self, plugin: usize, callback: Id) -> bool {
+        let state = self.state.borrow();
+        let vm = state.plugins[plugin].vm;
+        !state.vms[vm].bypassed && self.guests[vm].exports(callback)
+    }
+
+    /// Starts the plugins, once; later calls return what the first did.
+    ///
+    /// # Errors
+    /// Says which callback refused. After a trap, on hosts that go on using the instance, the plugin has failed for
+    /// good, as in Envoy.
+    pub fn start(&self) -> Result<(), &str> {
+        if self.called.get() {
+            return Err("the filter trapped earlier");
+        }
+        self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
+    }
+
+    /// Lets everything pass by the plugins of a virtual machine, whose filter is never started. Too late once the plugins
+    /// were.
+    pub fn bypass(&self, vm: u32) {
+        if let Some(vm) = self.state.borrow_mut().vms.get_mut(vm as usize) {
+            vm.bypassed |= !self.is_started();
+        }
+    }
+
+    /// Whether they were started, in good order or not.
+    pub fn is_started(&self) -> bool {
+        self.started.get().is_some()
+    }
+
+    fn start_now(&self) -> Result<(), String> {
+        let count = self.state.borrow().plugins.len();
+        for plugin in 0..count {
+            self.start_plugin(plugin).map_err(|reason| {
+                let name = &self.state.borrow().settings.plugins[plugin].name;
+                if count > 1 { format!("plugin {} `{name}`: {reason}", plugin + 1) } else { reason }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn start_plugin(&self, plugin: usize) -> Result<(), String> {
+        let (vm, bypassed, started) = {
+            let state = self.state.borrow();
+            let vm = state.plugins[plugin].vm;
+            (vm, state.vms[vm].bypassed, state.vms[vm].started)
+        };
+        if bypassed {
+            return Ok(());
+        }
+        if !started {
+            self.start_vm(plugin, vm)?;
+        }
+        let (root, vm_size, plugin_size) = {
+            let mut state = self.state.borrow_mut();
+            if let Some(root) = state.twin_root(plugin) {
+                state.plugins[plugin].root = root;
+                return Ok(());
+            }
+            let root = state.next_context_id(vm);
+            state.plugins[plugin].root = root;
+            let told = &state.settings.plugins[plugin];
+            (root, told.vm_configuration.len() as u32, told.configuration.len() as u32)
+        };
+        self.call(plugin, root, Id::ContextCreate, &[root, VM_CONTEXT]);
+        self.must_accept(plugin, Id::VmStart, "proxy_on_vm_start", vm_size)?;
+        self.enter_phase(Phase::Configuring);
+        let configured = self.must_accept(plugin, Id::Configure, "proxy_on_configure", plugin_size);
+        self.enter_phase(Phase::Running);
+        configured
+    }
+
+    fn start_vm(&self, plugin: usize, vm: usize) -> Result<(), String> {
+        {
+            let mut state = self.state.borrow_mut();
+            state.phase = Phase::Starting;
+            state.vms[vm].started = true;
+            state.enter(plugin, VM_CONTEXT);
+        }
+        self.running.set(vm);
+        self.called.set(true);
+        self.guests[vm].start();
+        self.called.set(false);
+        let mut state = self.state.borrow_mut();
+        state.leave();
+        state.phase = Phase::Running;
+        state.start_failure.take().map_or(Ok(()), Err)
+    }
+
+    fn must_accept(&self, plugin: usize, callback: Id, name: &str, size: u32) -> Result<(), String> {
+        let root = self.state.borrow().plugins[plugin].root;
+        match self.call(plugin, root, callback, &[root, size]) {
+            Some(Returned { value: 0, .. }) => Err(format!("`{name}` returned false")),
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_phase(&self, phase: Phase) {
+        self.state.borrow_mut().phase = phase;
+    }
+
+    /// Calls the filter of a plugin, unless it lacks this callback.
+    pub(crate) fn call(&self, plugin: usize, context: u32, callback: Id, arguments: &[u32]) -> Option<Returned> {
+        if !self.plugin_exports(plugin, callback) {
+            return None;
+        }
+        {
+            let mut state = self.state.borrow_mut();
+            state.enter(plugin, context);
+            self.running.set(state.vm_index());
+        }
+        self.called.set(true);
+        let value = self.guest().call(callback, arguments);
+        self.called.set(false);
+        let (stop, actions) = self.state.borrow_mut().leave();
+        Some(Returned { value, stop, actions })
+    }
+
+    /// Calls the filter of a plugin for its root context; what it asks for.
+    pub(crate) fn call_root(&self, plugin: usize, callback: Id, arguments: &[u32]) -> Vec<Action> {
+        let root = self.state.borrow().plugins[plugin].root;
+        let arguments: Vec<u32> = [root].iter().chain(arguments).copied().collect();
+        self.call(plugin, root, callback, &arguments).map(|returned| returned.actions).unwrap_or_default()
+    }
+
+    /// Tells the filter of a plugin of a stream, once.
+    pub(crate) fn create(&self, place: Place) {
+        let root = {
+            let mut state = self.state.borrow_mut();
+            let root = state.plugins[place.plugin].root;
+            let Some(stream) = state.streams.get_mut(place.stream) else { return };
+            if std::mem::replace(&mut stream.filters[place.plugin].created, true) {
+                return;
+            }
+            root
+        };
+        if let Some(returned) = self.call_stream(place, Id::ContextCreate, &[root]) {
+            self.act(returned.actions);
+        }
+    }
+
+    /// Calls the filter of a plugin for a stream.
+    pub(crate) fn call_stream(&self, place: Place, callback: Id, arguments: &[u32]) -> Option<Returned> {
+        let context = self.state.borrow().streams.get(place.stream)?.filters.get(place.plugin)?.context;
+        let arguments: Vec<u32> = [context].iter().chain(arguments).copied().collect();
+        self.call(place.plugin, context, callback, &arguments)
+    }
+
+    /// Opens a stream for a request and shows its head to the filters. Returns the stream's id.
+    pub fn open(&self, request: Request, end: bool) -> u32 {
+        let (id, headers) = {
+            let mut state = self.state.borrow_mut();
+            let (headers, facts) = connection::receive(request, &state.settings, &*state.host, state.now());
+            let mut filters = Vec::with_capacity(state.plugins.len());
+            for plugin in 0..state.plugins.len() {
+                let vm = state.plugins[plugin].vm;
+                filters.push(StreamFilter::new(vm, state.next_context_id(vm)));
+            }
+            (state.streams.insert(Stream::new(facts, filters)), headers)
+        };
+        self.headers(id, Direction::Request, headers, end);
+        id
+    }
+
+    /// How many plugins there are.
+    pub(crate) fn len(&self) -> usize {
+        self.state.borrow().plugins.len()
+    }
+
+    /// Whether more of this message can be taken in now.
+    pub fn wants(&self, id: u32, direction: Direction) -> bool {
+        let mut state = self.state.borrow_mut();
+        let limit = state.settings.connection.buffer_limit as usize;
+        let Some(stream) = state.streams.get_mut(id) else { return false };
+        if stream.stopped(direction) || stream.answered(direction) {
+            return false;
+        }
+        let message = stream.message(direction);
+        !message.complete && (message.held_len() <= limit || !message.streaming)
+    }
+
+    /// The next thing for the edge to do.
+    pub fn next_effect(&self, id: u32) -> Option<Effect> {
+        self.state.borrow_mut().streams.get_mut(id)?.effects.pop_front()
+    }
+
+    /// Whether there is something for the edge to do.
+    pub fn has_effects(&self, id: u32) -> bool {
+        self.state.borrow().streams.get(id).is_some_and(|stream| !stream.effects.is_empty())
+    }
+
+    /// Whether the response has left the filter, or the exchange was broken off.
+    pub fn ended(&self, id: u32) -> bool {
+        self.state.borrow().streams.get(id).is_none_or(|stream| stream.response_ended)
+    }
+
+    /// The upstream's response can't be had, or not all of it.
+    pub fn upstream_failed(&self, id: u32, failure: UpstreamFailure) {
+        let mut reply = failure.reply();
+        {
+            let state = self.state.borrow();
+            let Some(stream) = state.streams.get(id) else { return };
+            if stream.answered(Direction::Response) {
+                return;
+            }
+            if stream.response.headers.is_some() {
+                reply.details = failure.details_after_headers();
+            }
+        }
+        self.local_reply(id, reply);
+    }
+
+    /// Nothing moved for the idle timeout.
+    pub fn idle_timeout(&self, id: u32) {
+        let reply = {
+            let state = self.state.borrow();
+            let Some(stream) = state.streams.get(id) else { return };
+            router::idle_timeout_reply(stream.request.complete)
+        };
+        self.local_reply(id, reply);
+    }
+
+    /// The client is gone.
+    pub fn client_gone(&self, id: u32) {
+        let mut state = self.state.borrow_mut();
+        let Some(stream) = state.streams.get_mut(id) else { return };
+        // For the filter an exchange is over when its response has left it, whether or not the client took all of it.
+        if !stream.response_ended {
+            stream.facts.response_flags |= router::flags::DOWNSTREAM_CONNECTION_TERMINATION;
+            stream.facts.response_code_details = Some("downstream_remote_disconnect".into());
+            stream.response_ended = true;
+        }
+    }
+
+    /// Ends the stream: `proxy_on_log` of all plugins, then `proxy_on_done` and `proxy_on_delete` of each.
+    pub fn close(&self, id: u32) {
+        {
+            // Only these callbacks can see how long it took.
+            let watched = self.exports(Id::Log) || self.exports(Id::Done);
+            let mut state = self.state.borrow_mut();
+            let now = if state.timed && watched { state.host.monotonic_clock() } else { state.now() };
+            let Some(stream) = state.streams.get_mut(id) else { return };
+            if let Some(status) = stream.response.headers.as_ref().and_then(router::status) {
+                stream.facts.response_code = Some(status);
+            }
+            stream.facts.duration = Some(now.saturating_sub(stream.facts.start_monotonic));
+            stream.response_ended = true;
+        }
+        let places = (0..self.len()).map(|plugin| Place { stream: id, plugin });
+        for place in places.clone() {
+            // One that the request never came to is to know what became of it.
+            self.create(place);
+            self.set_logging(place, true);
+            self.call_last(place, Id::Log);
+            self.set_logging(place, false);
+        }
+        if let Some(stream) = self.state.borrow_mut().streams.get_mut(id) {
+            stream.destroyed = true;
+        }
+        for place in places {
+            self.call_last(place, Id::Done);
+            self.call_last(place, Id::Delete);
+        }
+        self.state.borrow_mut().streams.remove(id);
+    }
+
+    fn set_logging(&self, place: Place, logging: bool) {
+        if let Some(stream) = self.state.borrow_mut().streams.get_mut(place.stream) {
+            stream.filters[place.plugin].logging = logging;
+        }
+    }
+
+    /// Calls one of the last callbacks. What it asks for its own stream comes too late, as the response has ended; what
+    /// it asks for another one is done.
+    fn call_last(&self, place: Place, callback: Id) {
+        if let Some(returned) = self.call_stream(place, callback, &[]) {
+            self.act(returned.actions);
+        }
+    }
+
+    /// Does what host calls asked for during a callback.
+    pub(crate) fn act(&self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Continue(place, direction) => self.resume(place, direction),
+                Action::Close(place) => {
+                    if let Some(stream) = self.state.borrow_mut().streams.get_mut(place.stream)
+                        && !stream.response_ended
+                    {
+                        stream.facts.response_code_details.get_or_insert_with(|| "wasm_close_stream".into());
+                        stream.reset(ResetReason::ClosedByFilter);
+                    }
+                }
+                Action::LocalReply(place, reply) => self.local_reply(place.stream, reply),
+                Action::GrpcRefused(call, reply) => self.grpc_refused(call, reply),
+            }
+        }
+    }
+}
