@@ -203,6 +203,58 @@ fn a_settings_file_says_what_options_say() {
     assert!(by_file != run(&["--settings", "conf/plugin.toml", "--root-id", "other"]), "options count over the file");
 }
 
+/// Filters by the settings file, or on the command line in the same order.
+#[test]
+fn a_chain_by_its_settings_or_by_its_files() {
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name);
+    fs::create_dir(path("conf")).unwrap();
+    fs::write(path("conf/limit.wat"), filter_text("(func)")).unwrap();
+    fs::write(path("conf/limit.json"), r#"{"per_second":10}"#).unwrap();
+    let chain = r#"
+        direct_response = 200
+
+        [[plugin]]
+        filter = "../filter.wasm"
+        name = "auth"
+        environment = { A = "1" }
+
+        [[plugin]]
+        filter = "limit.wat"
+        name = "limit"
+        configuration_file = "limit.json"
+        vm_id = "own"
+
+        [[plugin]]
+        filter = "limit.wat"
+        configuration = { per_second = 20 }
+    "#;
+    fs::write(path("conf/chain.toml"), chain).unwrap();
+    let without: Vec<&str> = chain.lines().filter(|line| !line.contains("filter =")).collect();
+    fs::write(path("conf/files.toml"), without.join("\n")).unwrap();
+    let run = |args: &[&str]| {
+        let adapt = ["adapt", "-v", "-o", "out.wasm", "--shim", "shim.wasm"];
+        let output = command(&directory, &[&adapt, args].concat()).output().unwrap();
+        done(&output);
+        (read(&directory, "out.wasm"), String::from_utf8(output.stderr).unwrap())
+    };
+    let (component, told) = run(&["--settings", "conf/chain.toml"]);
+    assert!(told.starts_with("adapted `conf/../filter.wasm` ("), "{told}");
+    let files = ["filter.wasm", "conf/limit.wat", "conf/limit.wat", "--settings"];
+    assert!(component == run(&[&files[..], &["conf/files.toml"]].concat()).0, "another component");
+    assert!(component == run(&[&files[..], &["conf/chain.toml"]].concat()).0, "the command counts over the file");
+
+    let extract = |plugin| {
+        done(&command(&directory, &["extract", "out.wasm", "-o", "back.wasm", "--plugin", plugin]).output().unwrap());
+        read(&directory, "back.wasm")
+    };
+    assert!(extract("auth") == read(&directory, "filter.wasm") && extract("2") == filter("(func)"));
+
+    let output = command(&directory, &["inspect", "out.wasm"]).output().unwrap();
+    let json = command(&directory, &["inspect", "out.wasm", "--json"]).output().unwrap().stdout;
+    golden("chain.txt", String::from_utf8(output.stdout).unwrap(), &String::from_utf8(json).unwrap());
+}
+
 /// `BLESS=1` writes them.
 #[test]
 fn inspect_reports_are_as_written_down() {
@@ -244,9 +296,7 @@ fn inspect_reports_are_as_written_down() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
         (String::from_utf8(output.stdout).unwrap(), output.status.code())
     };
-    // What depends on the shim, and so on the table of host calls.
-    let json: serde_json::Value = serde_json::from_str(&run(&["component.wasm", "--json"]).0).unwrap();
-    let masked = [("SIZE", &json["size"]), ("SHA256", &json["sha256"]), ("SHIM", &json["adapted"]["shim_sha256"])];
+    let json = run(&["component.wasm", "--json"]).0;
     for (name, args, code) in [
         ("filter.txt", &["filter.wat"][..], 3),
         ("filter.json", &["filter.wat", "--json"], 3),
@@ -256,15 +306,24 @@ fn inspect_reports_are_as_written_down() {
         ("no-marker.txt", &["no-marker.wat"], 3),
         ("fork.txt", &["fork.wat"], 3),
     ] {
-        let (mut found, status) = run(args);
+        let (found, status) = run(args);
         assert_eq!(status, Some(code), "{name}");
-        for (mask, value) in masked {
-            found = found.replace(value.to_string().trim_matches('"'), mask);
-        }
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inspect").join(name);
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(&file, &found).unwrap();
-        }
-        assert!(fs::read_to_string(&file).unwrap() == found, "{name} is otherwise:\n{found}");
+        golden(name, found, &json);
     }
+}
+
+/// Compares a report of `inspect` with the file in `inspect/`. What depends on the shim, and so on the table of host calls,
+/// is masked: `json` is the component's report.
+#[track_caller]
+fn golden(name: &str, mut found: String, json: &str) {
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    let masked = [("SIZE", &json["size"]), ("SHA256", &json["sha256"]), ("SHIM", &json["adapted"]["shim_sha256"])];
+    for (mask, value) in masked {
+        found = found.replace(value.to_string().trim_matches('"'), mask);
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inspect").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &found).unwrap();
+    }
+    assert!(fs::read_to_string(&file).unwrap() == found, "{name} is otherwise:\n{found}");
 }

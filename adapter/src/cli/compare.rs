@@ -156,17 +156,18 @@ fn as_json(report: &Report) -> String {
 }
 
 fn compare(args: Args) -> Result<Report, Failure> {
-    if let Some(html) = &args.html {
-        if input::is_stdin(html) {
-            return Err(Failure::Usage {
-                message: "stdout is for the report as text or JSON".into(),
-                help: "Name a file for the page: `--html report.html`.".into(),
-            });
-        }
-        output::check(args.filters.iter().chain([&args.requests]).map(PathBuf::as_path), html)?;
+    if args.html.as_deref().is_some_and(input::is_stdin) {
+        return Err(Failure::Usage {
+            message: "stdout is for the report as text or JSON".into(),
+            help: "Name a file for the page: `--html report.html`.".into(),
+        });
     }
     let requests = read_requests(&args.requests)?;
     let given = Given::read(args.filters, args.plugin.tracing())?;
+    if let Some(html) = &args.html {
+        let filters = given.modules.iter().map(|module| &module.path);
+        output::check(filters.chain([&args.requests]).map(PathBuf::as_path), html)?;
+    }
     if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
         return Err(Failure::Usage {
             message: format!("`{}` is a component, and Envoy runs filters", input::shown(&component.path)),

@@ -105,7 +105,11 @@ impl Given {
         match options {
             Ok(options) => Ok((modules, options)),
             Err(failure) => {
-                let problems = modules.iter().enumerate().flat_map(|(index, module)| {
+                // Each filter once.
+                let is_first = |(index, module): &(usize, &Module)| {
+                    modules.iter().position(|other| other.bytes == module.bytes) == Some(*index)
+                };
+                let problems = modules.iter().enumerate().filter(is_first).flat_map(|(index, module)| {
                     let mut problems = check(&module.bytes, plugin.stubs_unknown_imports());
                     problems.retain(|problem| problem.severity() == Severity::Error);
                     problems.into_iter().map(move |problem| FilterProblem { plugin: Some(index), problem })

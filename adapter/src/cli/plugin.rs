@@ -13,7 +13,7 @@ use proxy_wasm_adapter::shim::{Flavour, Shim};
 use super::failure::{Failure, reason};
 use super::input;
 
-/// A settings file, for the help.
+/// Settings files, for the help.
 pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   plugin_name = "auth"
   root_id = ""
@@ -41,6 +41,17 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   bridge = "memory-copy"
   stub_unknown_imports = false
   foreign_functions = ["compress"]
+
+Settings file of a chain, whose plugins requests pass in this order. The keys above down to
+allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:
+  upstream = "http://127.0.0.1:9000"
+  [[plugin]]
+  name = "auth"
+  filter = "auth.wasm"                      # relative to the settings file, or else on the command
+  [[plugin]]
+  name = "limit"
+  filter = "limit.wasm"
+  configuration = { per_second = 10 }
 "#;
 
 /// How to adapt filters.
@@ -270,9 +281,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_file_of_the_help_is_right() {
-        let (_, text) = SETTINGS_FILE.split_once('\n').unwrap();
-        let input = settings::parse("help", text).unwrap();
-        input.resolve(1, &|_| Ok(Vec::new())).unwrap();
+    fn settings_files_of_the_help_are_right() {
+        let (one, chain) = SETTINGS_FILE.split_once("\n\n").unwrap();
+        let (_, text) = one.split_once('\n').unwrap();
+        settings::parse("help", text).unwrap().resolve(1, &|_| Ok(Vec::new())).unwrap();
+        let text = chain.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>().join("\n");
+        settings::parse("help", &text).unwrap().resolve(2, &|_| Ok(Vec::new())).unwrap();
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [St
     let ends = ends(&comparison.filters);
     match started {
         [Started::Running(envoy), Started::Running(here)] => ask(comparison, origins, [envoy, here], &ends).await,
-        started => refused(started, &ends).await,
+        started => refused(started, &ends, comparison.filters.len() > 1).await,
     }
 }
 
@@ -56,8 +56,8 @@ fn ends(filters: &[super::Filter]) -> Vec<&'static str> {
     filters.iter().map(last).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
-/// At least one side runs no such plugin.
-async fn refused(started: [Started; 2], ends: &[&str]) -> Result<Found, Error> {
+/// At least one side runs no such plugin, or chain.
+async fn refused(started: [Started; 2], ends: &[&str], is_chain: bool) -> Result<Found, Error> {
     let mut parts = Vec::new();
     for started in started {
         parts.push(match started {
@@ -78,15 +78,23 @@ async fn refused(started: [Started; 2], ends: &[&str]) -> Result<Found, Error> {
     } else {
         "not the other side"
     };
+    let mut notes = vec![format!("No request was sent: {who} runs the {}.", if is_chain { "chain" } else { "plugin" })];
+    let mut start = [envoy.2, here.2];
+    if is_chain {
+        notes.push(
+            "How far the start came is not compared: Envoy tries each plugin of a chain by itself before.".into(),
+        );
+        start = Default::default();
+    }
     Ok(Found {
         sides: [envoy.0, here.0],
         addresses: Vec::new(),
         outcomes: Some([envoy.1, here.1]),
-        start: [envoy.2, here.2],
+        start,
         requests: Vec::new(),
         restarted: false,
         log: true,
-        notes: vec![format!("No request was sent: {who} runs the plugin.")],
+        notes,
     })
 }
 

@@ -128,12 +128,9 @@ impl Problem {
         match self {
             Self::Syntax { .. } => "Correct the file: it is TOML, with the keys of the settings.".into(),
             Self::FilterCount { filters: 0, plugins: 0 } => {
-                "Give one or more, or a settings file with `[[plugin]]` that name theirs.".into()
+                "Give one, or several for a chain; or a settings file in which each `[[plugin]]` names its own.".into()
             }
-            Self::FilterCount { .. } => {
-                "Give as many as there are `[[plugin]]` in the settings: each is that plugin's whose place it has."
-                    .into()
-            }
+            Self::FilterCount { .. } => "Give one for each `[[plugin]]` of the settings, in the same order.".into(),
             Self::NoFilter { .. } => {
                 "Name it in its `[[plugin]]`, as in `filter = \"FILE\"`, or give every plugin's on the command line."
                     .into()

@@ -105,6 +105,9 @@ impl<G: Guest> Chain<G> {
         let count = {
             let mut state = self.state.borrow_mut();
             let Some(stream) = state.streams.get_mut(place.stream) else { return ControlFlow::Break(()) };
+            if stream.stopped(direction) {
+                return ControlFlow::Break(());
+            }
             let filter = &mut stream.filters[place.plugin];
             if direction == Direction::Response && !filter.created {
                 // The request never came to it.

@@ -1,12 +1,13 @@
 //! What a host is started with for a case.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
 use serde::Deserialize;
+use tokio::net::TcpSocket;
 
 use super::{ClusterServer, Stage};
 use crate::grpc::{GrpcServer, GrpcStep};
@@ -121,7 +122,8 @@ impl Profile {
         let script = self.start.encode();
         let defaults = Connection::default();
         let settings = Settings {
-            plugin: Told {
+            plugins: vec![Told {
+                vm: 0,
                 name: told.name.clone().unwrap_or_else(|| "probe".into()),
                 root_id: told.root_id.clone(),
                 vm_id: told.vm_id.clone(),
@@ -130,7 +132,7 @@ impl Profile {
                 environment: told.environment.clone().into_iter().collect(),
                 allow_on_headers_stop_iteration: told.allow_on_headers_stop_iteration,
                 log_level: told.log_level.unwrap_or(2),
-            },
+            }],
             route: self.route(upstream)?,
             clusters: clusters
                 .iter()
@@ -167,7 +169,11 @@ fn origin(address: SocketAddr) -> Origin {
     Origin { tls: false, authority: address.to_string() }
 }
 
-/// Where nobody listens: free a moment ago, and nobody takes it while this listener is the last to have had it.
+/// Where nobody listens, and nobody can: the port stays taken.
 fn refused() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = socket.local_addr()?;
+    std::mem::forget(socket);
+    Ok(address)
 }
