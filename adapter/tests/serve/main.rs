@@ -13,6 +13,7 @@ mod nesting;
 mod outgoing;
 mod policy;
 mod process;
+mod profile;
 mod shared;
 mod support;
 mod tls;
