@@ -235,7 +235,7 @@ impl Problem {
             }
             Self::UnknownMarker { markers } if markers.iter().any(|marker| marker == higress::MARKER) => format!(
                 "Give `--profile permissive`: it is then taken for one of ABI 0.2.1, and what Higress adds to that returns \
-                 `UNIMPLEMENTED`. Or: {REBUILD}"
+                 `UNIMPLEMENTED`. Otherwise: {REBUILD}"
             ),
             Self::UnknownMarker { .. } | Self::ImportSignature { .. } | Self::ExportSignature { .. } => REBUILD.into(),
             Self::TcpOnly { .. } => "An HTTP host never calls these: take a filter for HTTP.".into(),
