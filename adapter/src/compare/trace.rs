@@ -278,5 +278,11 @@ mod tests {
         assert!(!is_settled(&lines, &["proxy_on_done"]));
         lines.extend(self::lines("< proxy_on_done 1"));
         assert!(is_settled(&lines, &["proxy_on_done"]));
+        // What is the plugin's own, and the streams of a second filter whose last callback is another.
+        lines.extend(self::lines("> proxy_on_tick 2\n< proxy_on_tick void\n> proxy_on_request_headers 3, 1, 1"));
+        lines.extend(self::lines("< proxy_on_request_headers 0"));
+        assert!(!is_settled(&lines, &["proxy_on_done", "proxy_on_log"]));
+        lines.extend(self::lines("> proxy_on_log 3\n< proxy_on_log void"));
+        assert!(is_settled(&lines, &["proxy_on_done", "proxy_on_log"]));
     }
 }

@@ -45,7 +45,7 @@ impl Host {
         }
         if depth > self.max_nesting {
             tracing::error!(
-                "508: `{}` sends requests to itself, within each another one: a cluster or the upstream leads to the \
+                "508: {} sends requests to itself, within each another one: a cluster or the upstream leads to the \
                  address that it is served at; let it lead elsewhere, or raise --max-nesting above {}",
                 self.plugin,
                 self.max_nesting

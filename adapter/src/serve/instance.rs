@@ -95,8 +95,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Instantiates the component and starts its plugins, save those of these virtual machines, for a request
-    /// of this depth.
+    /// Instantiates the component and starts its plugins, save those of these virtual machines, for a request of this depth.
     pub(super) async fn new(recipe: &Recipe, bypassed: BTreeSet<u32>, depth: u32) -> Result<Self, Failure> {
         let mut instance = Self::unstarted(recipe).await?;
         instance.store.data_mut().set_depth(depth);

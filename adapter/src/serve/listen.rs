@@ -73,9 +73,9 @@ impl Server {
         let host = Arc::new(Host {
             pool: Arc::new(pool),
             gate: Gate::new(options.max_concurrency, options.max_queue),
+            plugin,
             nesting,
             max_nesting: options.max_nesting,
-            plugin,
             draining: AtomicBool::new(false),
         });
 

@@ -1,7 +1,9 @@
 //! `tests/scenarios/EXAMPLE/NAME.yaml`: a request file for an example filter, with the settings in `NAME.toml` or else in
-//! `plugin.toml`.
+//! `plugin.toml`. In `tests/scenarios/chains` the settings name the examples of a chain, each as the `filter` of its
+//! `[[plugin]]`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -17,14 +19,16 @@ use proxy_wasm_adapter_tests::trial::trial;
 use crate::differences::Differences;
 
 /// Scenarios whose traces have to be Envoy's, call by call.
-const IDENTICAL: usize = 50;
+const IDENTICAL: usize = 56;
 
 /// A scenario.
 #[derive(Clone)]
 struct Scenario {
     /// `EXAMPLE/NAME`
     name: String,
-    example: Example,
+    /// The example; none for a chain, whose settings name its filters.
+    example: Option<Example>,
+    examples: Arc<Vec<Example>>,
     requests: PathBuf,
 }
 
@@ -67,9 +71,11 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
 
 fn all() -> Result<Vec<Scenario>> {
     let root = fixtures::root().join("tests/scenarios");
+    let examples = Arc::new(Example::all()?);
     let mut scenarios = Vec::new();
-    for example in Example::all()? {
-        let directory = root.join(&example.name);
+    let alone = examples.iter().map(|example| (example.name.as_str(), Some(example)));
+    for (name, example) in alone.chain([("chains", None)]) {
+        let directory = root.join(name);
         if !directory.exists() {
             // Its requests need more than a scripted upstream.
             continue;
@@ -78,9 +84,10 @@ fn all() -> Result<Vec<Scenario>> {
         for entry in entries {
             let requests = entry?.path();
             if requests.extension().is_some_and(|extension| extension == "yaml") {
-                let name = requests.file_stem().context("a name")?.to_string_lossy();
-                let name = format!("{}/{name}", example.name);
-                scenarios.push(Scenario { name, example: example.clone(), requests });
+                let file = requests.file_stem().context("a name")?.to_string_lossy();
+                let name = format!("{name}/{file}");
+                let (example, examples) = (example.cloned(), examples.clone());
+                scenarios.push(Scenario { name, example, examples, requests });
             }
         }
     }
@@ -119,9 +126,10 @@ impl Scenario {
         let text = std::fs::read_to_string(&self.requests).context("reads the request file")?;
         let requests =
             requests::parse(&text).map_err(|problems| anyhow::anyhow!("{}: {problems:#?}", self.requests.display()))?;
+        let (filters, options) = self.plugins()?;
         let comparison = Comparison {
-            filters: vec![compare::Filter { file: self.name.clone(), bytes: self.example.filter()? }],
-            options: self.options()?,
+            filters,
+            options,
             requests,
             envoy: Some(fixtures::tool("envoy", "ENVOY")?),
             host: Host::Embedded { program: fixtures::binary("proxy-wasm-adapter")? },
@@ -132,7 +140,7 @@ impl Scenario {
         Ok(compare::run(&comparison)?)
     }
 
-    fn options(&self) -> Result<proxy_wasm_adapter::Options> {
+    fn plugins(&self) -> Result<(Vec<compare::Filter>, proxy_wasm_adapter::Options)> {
         let own = self.requests.with_extension("toml");
         let file = if own.exists() { own } else { self.requests.with_file_name("plugin.toml") };
         let text = std::fs::read_to_string(&file).with_context(|| format!("reads {}", file.display()))?;
@@ -140,8 +148,17 @@ impl Scenario {
         let input = settings::parse(&shown, &text).map_err(|problem| anyhow::anyhow!("{problem}"))?;
         let mut below = Input::default();
         below.upstream = Some("http://127.0.0.1:1".into());
+        let filter =
+            |example: &Example| anyhow::Ok(compare::Filter { file: example.name.clone(), bytes: example.filter()? });
+        let filters = match &self.example {
+            Some(example) => vec![filter(example)?],
+            None => {
+                let files = input.filters().map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
+                files.iter().map(|named| filter(self.named(named)?)).collect::<Result<_>>()?
+            }
+        };
         let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
-        let options = input.over(below).resolve(1, &read);
+        let options = input.over(below).resolve(filters.len(), &read);
         let mut options = options.map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
         if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
             // The fresh build stands beside the plain one.
@@ -149,6 +166,11 @@ impl Scenario {
             let bytes = std::fs::read(&tracing).with_context(|| format!("reads {}", tracing.display()))?;
             options.shim = Shim::from_bytes(Flavour::Tracing, bytes);
         }
-        Ok(options)
+        Ok((filters, options))
+    }
+
+    fn named(&self, name: &Path) -> Result<&Example> {
+        let example = self.examples.iter().find(|example| Path::new(&example.name) == name);
+        example.with_context(|| format!("there is no example `{}`", name.display()))
     }
 }
