@@ -1,6 +1,6 @@
 //! The chain: which of its plugins run the same filter, and which share a virtual machine.
 //!
-//! Source: Envoy, which tells virtual machines apart by their id, their configuration and their code, and by nothing else.
+//! Source: measured on Envoy, which tells virtual machines apart by id, configuration, environment and code.
 
 use proxy_wasm_abi::settings::Plugin;
 
@@ -46,10 +46,7 @@ impl<'a> Chain<'a> {
             let Some((plugin, before)) = plugins.get_mut(..=index).and_then(<[Plugin]>::split_last_mut) else { break };
             let shares = |vm: &Vm| {
                 let first = vm.plugins.first().and_then(|first| before.get(*first));
-                vm.filter == filter
-                    && first.is_some_and(|first| {
-                        (&first.vm_id, &first.vm_configuration) == (&plugin.vm_id, &plugin.vm_configuration)
-                    })
+                vm.filter == filter && first.is_some_and(|first| key(first) == key(plugin))
             };
             let number = chain.vms.iter().position(shares).unwrap_or_else(|| {
                 chain.vms.push(Vm { filter, plugins: Vec::new() });
@@ -72,6 +69,11 @@ impl<'a> Chain<'a> {
     pub(crate) fn problem(&self, filter: &Filter<'_>, problem: crate::Problem) -> FilterProblem {
         FilterProblem { plugin: (self.plugins > 1).then_some(filter.plugin), problem }
     }
+}
+
+/// What tells virtual machines of one filter apart.
+fn key(plugin: &Plugin) -> (&str, &[u8], &[(String, String)]) {
+    (&plugin.vm_id, &plugin.vm_configuration, &plugin.environment)
 }
 
 /// Plugins that have the name of one before them.
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn virtual_machines_are_told_apart_as_in_envoy() {
-        let filters = ["a", "b", "a", "a", "a", "b"];
+        let filters = ["a", "b", "a", "a", "a", "b", "a"];
         let mut plugins = [
             plugin("", "", "1"),
             plugin("", "", "1"),
@@ -109,14 +111,15 @@ mod tests {
             plugin("id", "", "1"),
             plugin("", "configuration", "1"),
             plugin("", "", "1"),
+            plugin("", "", "1"),
         ];
         let chain = Chain::of(&filters, &mut plugins).unwrap();
-        assert_eq!(plugins.map(|plugin| plugin.vm), [0, 1, 0, 2, 3, 1]);
+        assert_eq!(plugins.map(|plugin| plugin.vm), [0, 1, 2, 3, 4, 1, 0]);
         assert_eq!(
             chain.filters.iter().map(|filter| (filter.bytes, filter.plugin)).collect::<Vec<_>>(),
             [(b"a".as_slice(), 0), (b"b".as_slice(), 1)]
         );
-        assert_eq!(chain.vms.iter().map(|vm| vm.filter).collect::<Vec<_>>(), [0, 1, 0, 0]);
+        assert_eq!(chain.vms.iter().map(|vm| vm.filter).collect::<Vec<_>>(), [0, 1, 0, 0, 0]);
         assert_eq!(chain.vms[1].plugins, [1, 5]);
     }
 

@@ -12,7 +12,7 @@ use proxy_wasm_abi::settings::{Cluster, Connection, GrpcTransport, Origin, Plugi
 use serde::Deserialize;
 
 use crate::client::{self, Reply};
-use crate::hosts::{Child, Host, Lines, Plugin};
+use crate::hosts::{Chain, Child, Host, Lines};
 use crate::message::{self, Step};
 use crate::upstream::{Behaviour, Request, Upstream};
 use crate::{fixtures, log};
@@ -185,7 +185,7 @@ impl Example {
     ///
     /// # Errors
     /// The filter can't be built.
-    pub fn plugin(&self, upstream: &Upstream) -> Result<Plugin> {
+    pub fn chain(&self, upstream: &Upstream) -> Result<Chain> {
         let told = &self.expected.plugin;
         let route = match &self.expected.route.direct_response {
             Some(answer) => Route::DirectResponse { status: answer.status, body: answer.body.clone().into() },
@@ -213,7 +213,7 @@ impl Example {
             connection: Connection::default(),
             upkeep: Upkeep::default(),
         };
-        Ok(Plugin { filter: self.filter()?, settings, trailers: false })
+        Ok(Chain::one(self.filter()?, settings))
     }
 
     /// All its exchanges on this host.
@@ -223,7 +223,7 @@ impl Example {
     pub fn run(&self, host: Host) -> Result<()> {
         let upstream = Upstream::start()?;
         // The filter first: its server is built with it.
-        let mut plugin = self.plugin(&upstream)?;
+        let mut plugin = self.chain(&upstream)?;
         let mut servers = self.servers()?;
         plugin.settings.clusters = servers.iter().map(|(name, server)| server.cluster(name)).collect();
         if !matches!(host, Host::Envoy | Host::Serve) {

@@ -52,18 +52,18 @@ impl Host {
         Self::ALL.into_iter().find(|host| host.name() == name)
     }
 
-    /// Starts it with this filter.
+    /// Starts it with this chain.
     ///
     /// # Errors
     /// The filter can't be adapted, or the host does not start; with what it wrote.
-    pub fn start(self, plugin: &Plugin) -> Result<Running> {
+    pub fn start(self, chain: &Chain) -> Result<Running> {
         let directory = tempfile::tempdir().context("makes a directory for the host")?;
         if self == Self::Envoy {
-            return envoy::start(plugin, directory);
+            return envoy::start(chain, directory);
         }
         let kind = if self == Self::Jco { bridge::Kind::Portable } else { bridge::Kind::MemoryCopy };
         let component = directory.path().join("filter.component.wasm");
-        std::fs::write(&component, adapt(plugin, kind)?).context("writes the component")?;
+        std::fs::write(&component, adapt(chain, kind)?).context("writes the component")?;
         self.start_component(&component, directory)
     }
 
@@ -83,15 +83,22 @@ impl Host {
     }
 }
 
-/// A filter and what it is told.
+/// Filters and what they are told, in the order in which a request passes them.
 #[derive(Clone, Debug)]
-pub struct Plugin {
-    /// The module.
-    pub filter: Vec<u8>,
+pub struct Chain {
+    /// The modules, one for each plugin.
+    pub filters: Vec<Vec<u8>>,
     /// The same for Envoy and for the adapter.
     pub settings: Settings,
     /// Let Envoy pass on the trailers of HTTP/1, as hosts of components do.
     pub trailers: bool,
+}
+
+impl Chain {
+    /// One plugin, with Envoy as it is by default.
+    pub fn one(filter: Vec<u8>, settings: Settings) -> Self {
+        Self { filters: vec![filter], settings, trailers: false }
+    }
 }
 
 /// A host that runs. Dropping it ends it.
@@ -104,16 +111,16 @@ pub struct Running {
     _directory: tempfile::TempDir,
 }
 
-/// The component of this filter.
+/// The component of this chain.
 ///
 /// # Errors
 /// The adapter's.
-pub fn adapt(plugin: &Plugin, bridge: bridge::Kind) -> Result<Vec<u8>> {
-    let mut options = proxy_wasm_adapter::Options::new(plugin.settings.clone());
+pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
+    let mut options = proxy_wasm_adapter::Options::new(chain.settings.clone());
     options.bridge = bridge;
     if let Some(path) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
         let bytes = std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))?;
         options.shim = Shim::from_bytes(Flavour::Plain, bytes);
     }
-    Ok(proxy_wasm_adapter::adapt(&[&plugin.filter], &options).context("adapts the filter")?.component)
+    Ok(proxy_wasm_adapter::adapt(&chain.filters, &options).context("adapts the filters")?.component)
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::settings::{Cluster, Origin};
-use proxy_wasm_adapter_tests::hosts::{Child, Host, Plugin};
+use proxy_wasm_adapter_tests::hosts::{Chain, Child, Host};
 use proxy_wasm_adapter_tests::message::shown;
 use proxy_wasm_adapter_tests::script::Script;
 use proxy_wasm_adapter_tests::trial::{compare, trial};

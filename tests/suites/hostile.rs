@@ -12,7 +12,7 @@ use proxy_wasm_abi::enums::Status;
 use proxy_wasm_abi::host_calls::{HostCall, Support};
 use proxy_wasm_adapter_tests::client::{self, Reply};
 use proxy_wasm_adapter_tests::hostile;
-use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream};
@@ -103,7 +103,7 @@ fn results(host: Host, version: AbiVersion, allocator: &'static str, number: usi
         upstream.behave(ok());
         let mut settings = settings::to_upstream(upstream.address);
         settings.plugins[0].allow_on_headers_stop_iteration = true;
-        let plugin = Plugin { filter: hostile::filter(version, allocator), settings, trailers: false };
+        let plugin = Chain::one(hostile::filter(version, allocator), settings);
         Ok(Stage { host: host.start(&plugin)?, _upstream: upstream })
     };
     STAGES.with(&(host, version as u32, allocator), start, |stage| {
@@ -156,7 +156,7 @@ fn plugins_that_do_not_start() -> Vec<Trial> {
     for (name, functions) in BAD_STARTS {
         for host in [Host::Envoy, Host::Serve] {
             trials.push(trial(format!("a plugin whose {name} is refused by {}", host.name()), move || {
-                match host.start(&plugin(functions)?) {
+                match host.start(&chain(functions)?) {
                     Ok(_) => bail!("it serves"),
                     Err(error) => {
                         let error = format!("{error:#}");
@@ -168,7 +168,7 @@ fn plugins_that_do_not_start() -> Vec<Trial> {
         }
         for host in [Host::WasmtimeServe, Host::WasmtimeServeReuse] {
             trials.push(trial(format!("a plugin whose {name} answers nothing on {}", host.name()), move || {
-                let running = host.start(&plugin(functions)?)?;
+                let running = host.start(&chain(functions)?)?;
                 // Also where an instance is asked again.
                 for _ in 0..2 {
                     let reply = get(&running)?;
@@ -199,7 +199,7 @@ fn traps() -> Vec<Trial> {
             let upstream = Upstream::start()?;
             upstream.behave(ok());
             let settings = settings::to_upstream(upstream.address);
-            let running = Host::Serve.start(&Plugin { filter: filter(&functions)?, settings, trailers: false })?;
+            let running = Host::Serve.start(&Chain::one(filter(&functions)?, settings))?;
             for _ in 0..2 {
                 let reply = post(&running)?;
                 // The head of a response may have gone before its body.
@@ -235,7 +235,7 @@ fn calls_while_starting() -> Result<()> {
       (start $all)
       (func (export "_initialize") (call $allowed))"#;
     for host in [Host::Serve, Host::WasmtimeServe, Host::Jco] {
-        let running = host.start(&plugin(calls)?).with_context(|| host.name())?;
+        let running = host.start(&chain(calls)?).with_context(|| host.name())?;
         let reply = get(&running)?;
         ensure!(status(&reply) == "200", "{}: {reply:?}\n{}", host.name(), running.child.lines);
     }
@@ -255,7 +255,7 @@ fn endless_logging() -> Result<()> {
       (data (i32.const 0) "text")"#;
     // Printable, since escapes would make it six times as much.
     let text = filter(functions)?;
-    let running = Host::WasmtimeServe.start(&Plugin { filter: text, settings: settings::direct(), trailers: false })?;
+    let running = Host::WasmtimeServe.start(&Chain::one(text, settings::direct()))?;
     let reply = get(&running)?;
     ensure!(status(&reply) == "200", "{reply:?}");
     let peak = proxy_wasm_adapter_tests::memory::peak(running.child.id())?;
@@ -267,8 +267,8 @@ fn ok() -> Behaviour {
     Behaviour { steps: vec![Step::Text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())], wait: None }
 }
 
-fn plugin(functions: &str) -> Result<Plugin> {
-    Ok(Plugin { filter: filter(functions)?, settings: settings::direct(), trailers: false })
+fn chain(functions: &str) -> Result<Chain> {
+    Ok(Chain::one(filter(functions)?, settings::direct()))
 }
 
 fn get(running: &Running) -> Result<Reply> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::http1::{Head, Reader};
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{memory, probe, settings};
@@ -176,11 +176,7 @@ fn many(host: Host) -> Result<()> {
             text.len()
         )
     })?;
-    let plugin = Plugin {
-        filter: probe::probe(AbiVersion::V0_2_1)?,
-        settings: settings::to_upstream(upstream.address),
-        trailers: false,
-    };
+    let plugin = Chain::one(probe::probe(AbiVersion::V0_2_1)?, settings::to_upstream(upstream.address));
     let running = host.start(&plugin)?;
 
     let mut clients = Vec::new();
@@ -218,7 +214,7 @@ fn many(host: Host) -> Result<()> {
 
 fn start(host: Host, upstream: SocketAddr) -> Result<Running> {
     let filter = wat::parse_str(HEADERS_ONLY)?;
-    host.start(&Plugin { filter, settings: settings::to_upstream(upstream), trailers: false })
+    host.start(&Chain::one(filter, settings::to_upstream(upstream)))
 }
 
 /// A first request, so that what a host allocates once is there; its memory then.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_abi::settings::{Cluster, Origin, Settings, Upkeep};
 use proxy_wasm_adapter_tests::client;
-use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::http1::Reader;
 use proxy_wasm_adapter_tests::settings;
 use proxy_wasm_adapter_tests::trial::trial;
@@ -98,7 +98,7 @@ fn without(host: Host) -> Result<()> {
 
 fn log_metrics(host: Host) -> Result<()> {
     let settings = Settings { upkeep: Upkeep { log_metrics: true, ..Upkeep::default() }, ..settings::direct() };
-    let running = host.start(&Plugin { filter: wat::parse_str(COUNTER)?, settings, trailers: false })?;
+    let running = host.start(&Chain::one(wat::parse_str(COUNTER)?, settings))?;
     for _ in 0..2 {
         ensure!(status(&running)? == "200");
     }
@@ -121,7 +121,7 @@ fn start(host: Host, keys: &Keys, period: u32, startup_ticks: u32) -> Result<Run
         upkeep: Upkeep { startup_ticks, ..Upkeep::default() },
         ..settings::direct()
     };
-    host.start(&Plugin { filter: wat::parse_str(filter)?, settings, trailers: false })
+    host.start(&Chain::one(wat::parse_str(filter)?, settings))
 }
 
 fn status(running: &Running) -> Result<String> {

@@ -79,6 +79,9 @@ callbacks! {
     Delete "proxy_on_delete" 1 false Lifecycle;
 }
 
+/// The most parameters that any of them has.
+pub const CALLBACK_PARAMS_MAX: usize = 5;
+
 /// Callbacks of TCP filters, which an HTTP host never calls.
 pub const TCP_CALLBACKS: &[&str] = &[
     "proxy_on_new_connection",
@@ -97,6 +100,7 @@ mod tests {
         assert_eq!(CALLBACKS[Id::ContextCreate as usize].name, "proxy_on_context_create");
         assert_eq!(CALLBACKS[Id::Delete as usize].name, "proxy_on_delete");
         assert_eq!(CALLBACKS[Id::RequestHeaders as usize].params_0_1_0, Some(2));
+        assert_eq!(CALLBACKS.iter().map(|callback| callback.params).max(), Some(CALLBACK_PARAMS_MAX));
         assert!(CALLBACKS.len() <= 64, "the bridge's bit set holds 64");
     }
 }

@@ -91,7 +91,7 @@ impl GrpcTransport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plugin {
     /// Which of the component's virtual machines runs it. They are numbered from 0 in the order of the plugins that come
-    /// first with one; `vm_configuration` and `environment` count where they stand first.
+    /// first with one; the plugins of one have the same `vm_id`, `vm_configuration` and `environment`.
     pub vm: u32,
     /// `plugin_name`, also the prefix of its log lines.
     pub name: String,

@@ -2,7 +2,11 @@
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 
-use proxy_wasm_abi::{bridge::AbiVersion, callbacks::Id, settings::Settings};
+use proxy_wasm_abi::{
+    bridge::AbiVersion,
+    callbacks::{CALLBACK_PARAMS_MAX, Id},
+    settings::Settings,
+};
 
 use crate::{
     connection::{self, Request},
@@ -146,7 +150,7 @@ impl<G: Guest> Chain<G> {
             let told = &state.settings.plugins[plugin];
             (root, told.vm_configuration.len() as u32, told.configuration.len() as u32)
         };
-        self.call(plugin, root, Id::ContextCreate, &[root, VM_CONTEXT]);
+        self.call(plugin, root, Id::ContextCreate, &[VM_CONTEXT]);
         self.must_accept(plugin, Id::VmStart, "proxy_on_vm_start", vm_size)?;
         self.enter_phase(Phase::Configuring);
         let configured = self.must_accept(plugin, Id::Configure, "proxy_on_configure", plugin_size);
@@ -173,7 +177,7 @@ impl<G: Guest> Chain<G> {
 
     fn must_accept(&self, plugin: usize, callback: Id, name: &str, size: u32) -> Result<(), String> {
         let root = self.state.borrow().plugins[plugin].root;
-        match self.call(plugin, root, callback, &[root, size]) {
+        match self.call(plugin, root, callback, &[size]) {
             Some(Returned { value: 0, .. }) => Err(format!("`{name}` returned false")),
             _ => Ok(()),
         }
@@ -183,8 +187,8 @@ impl<G: Guest> Chain<G> {
         self.state.borrow_mut().phase = phase;
     }
 
-    /// Calls the filter of a plugin, unless it lacks this callback.
-    pub(crate) fn call(&self, plugin: usize, context: u32, callback: Id, arguments: &[u32]) -> Option<Returned> {
+    /// Calls the filter of a plugin, unless it lacks this callback: with the context, and these arguments behind it.
+    fn call(&self, plugin: usize, context: u32, callback: Id, rest: &[u32]) -> Option<Returned> {
         if !self.plugin_exports(plugin, callback) {
             return None;
         }
@@ -193,8 +197,11 @@ impl<G: Guest> Chain<G> {
             state.enter(plugin, context);
             self.running.set(state.vm_index());
         }
+        let mut arguments = [context; CALLBACK_PARAMS_MAX];
+        let count = 1 + rest.len();
+        arguments[1..count].copy_from_slice(rest);
         self.called.set(true);
-        let value = self.guest().call(callback, arguments);
+        let value = self.guest().call(callback, &arguments[..count]);
         self.called.set(false);
         let (stop, actions) = self.state.borrow_mut().leave();
         Some(Returned { value, stop, actions })
@@ -203,8 +210,7 @@ impl<G: Guest> Chain<G> {
     /// Calls the filter of a plugin for its root context; what it asks for.
     pub(crate) fn call_root(&self, plugin: usize, callback: Id, arguments: &[u32]) -> Vec<Action> {
         let root = self.state.borrow().plugins[plugin].root;
-        let arguments: Vec<u32> = [root].iter().chain(arguments).copied().collect();
-        self.call(plugin, root, callback, &arguments).map(|returned| returned.actions).unwrap_or_default()
+        self.call(plugin, root, callback, arguments).map(|returned| returned.actions).unwrap_or_default()
     }
 
     /// Tells the filter of a plugin of a stream, once.
@@ -226,8 +232,7 @@ impl<G: Guest> Chain<G> {
     /// Calls the filter of a plugin for a stream.
     pub(crate) fn call_stream(&self, place: Place, callback: Id, arguments: &[u32]) -> Option<Returned> {
         let context = self.state.borrow().streams.get(place.stream)?.filters.get(place.plugin)?.context;
-        let arguments: Vec<u32> = [context].iter().chain(arguments).copied().collect();
-        self.call(place.plugin, context, callback, &arguments)
+        self.call(place.plugin, context, callback, arguments)
     }
 
     /// Opens a stream for a request and shows its head to the filters. Returns the stream's id.

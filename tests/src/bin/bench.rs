@@ -22,7 +22,7 @@ use proxy_wasm_abi::settings::Route;
 use proxy_wasm_adapter::shim::Shim;
 use proxy_wasm_adapter::{Options, adapt};
 use proxy_wasm_adapter_tests::examples::Example;
-use proxy_wasm_adapter_tests::hosts::{Host, Plugin, Running};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::http1::Reader;
 use proxy_wasm_adapter_tests::{fixtures, settings};
 use wit_component::ComponentEncoder;
@@ -118,7 +118,7 @@ fn requests(arguments: &Arguments, name: &str, host: Host, filter: &[u8]) -> Res
     // Its log would measure who reads it.
     settings.plugins[0].log_level = 3;
     settings.plugins[0].configuration = b"mark = seen\n".to_vec();
-    let adapted = host.start(&Plugin { filter: filter.to_vec(), settings, trailers: false })?;
+    let adapted = host.start(&Chain::one(filter.to_vec(), settings))?;
     let mut rates: [Vec<f64>; 3] = Default::default();
     let mut ratios: [Vec<f64>; 2] = Default::default();
     for round in 0..=arguments.rounds {

@@ -1,5 +1,6 @@
 //! One request and its response: sending, waiting, and what came of it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -40,15 +41,12 @@ pub struct Exchange {
     trailers: Vec<(String, String)>,
     raw: Option<Vec<Step>>,
     upstream: Option<Vec<Step>>,
-    #[serde(default = "delete")]
-    until: String,
+    until: Option<String>,
     until_here: Option<String>,
     #[serde(default)]
     script: Script,
-}
-
-fn delete() -> String {
-    "@cb delete()".into()
+    #[serde(default)]
+    scripts: BTreeMap<String, Script>,
 }
 
 impl Exchange {
@@ -73,7 +71,7 @@ impl Exchange {
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
         let until = match &self.until_here {
             Some(until) if stage.kind != Host::Envoy => until,
-            _ => &self.until,
+            _ => self.until.as_ref().unwrap_or(&stage.last_line),
         };
         let mut ended = until.is_empty();
         // A client that leaves first would make a race of what the filter sees.
@@ -123,11 +121,13 @@ impl Exchange {
     }
 
     fn steps(&self) -> Vec<Step> {
-        let script = match self.script.is_empty() {
-            true => String::new(),
-            false => format!("x-script: {}\r\n", self.script.encode()),
+        let header = |name: &str, script: &Script| match script.encode() {
+            script if script.is_empty() => String::new(),
+            script if script.len() > MOST_SCRIPT => panic!("the script is longer than the probe has room for"),
+            script => format!("{name}: {script}\r\n"),
         };
-        assert!(script.len() <= MOST_SCRIPT, "the script is longer than the probe has room for");
+        let of_chain = self.scripts.iter().map(|(plugin, script)| header(&format!("x-script-{plugin}"), script));
+        let script = header("x-script", &self.script) + &of_chain.collect::<String>();
         if let Some(raw) = &self.raw {
             let place = |step: &Step| match step {
                 Step::Text(text) => Step::Text(text.replace("<script>", &script)),

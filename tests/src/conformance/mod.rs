@@ -14,6 +14,12 @@
 //! environment = { KEY = "value" }
 //! allow_on_headers_stop_iteration = true
 //!
+//! [[chain]]                           # instead of `[plugin]`: several plugins, in the order a request passes them
+//! name = "a"                          # and the other keys of `[plugin]`; its lines begin with its name
+//! vm_id = "v"                         # by default its name: a VM of its own
+//! abi = "0.2.0"                       # by default 0.2.1
+//! start = { tick = [["log", 2, "a tick"]] } # its own script
+//!
 //! [connection]                        # optional, as is every key in it
 //! buffer_limit = 1024
 //! stream_idle_timeout_ms = 300
@@ -43,11 +49,14 @@
 //! trailers = [["name", "value"]]      # ends the chunks
 //! raw = ["bytes"]                     # instead of all of these, with `<script>` where the script's header line goes
 //! upstream = ["HTTP/1.1 200 OK\r\n\r\n", { close = true }]  # steps; by default 200 with the body `ok`
-//! until = "delete()"                  # the filter's last line, by default; "" where it isn't called
+//! until = "@cb delete()"              # the (last) filter's last line, by default; "" where it isn't called
 //! until_here = "log()"                # the same on hosts of components, where that is a known difference
 //!
 //! [exchange.script]
 //! request_headers = [["pairs", 0], ["add", 0, "x-a", "1"], ["return", 1]]
+//!
+//! [exchange.scripts.a]                # in a chain: of the plugin with this name
+//! request_headers = [["return", 1]]
 //! ```
 
 mod exchange;
@@ -89,6 +98,9 @@ pub struct Stage {
     host: Running,
     upstream: Upstream,
     clusters: Vec<ClusterServer>,
+    is_chain: bool,
+    /// What the filter logs last in an exchange; in a chain, the last one.
+    last_line: String,
 }
 
 /// Where callouts go.
@@ -128,21 +140,28 @@ impl Case {
     /// What was waited for never came; with the host's output.
     pub fn run(&self, stage: &Stage) -> Result<String> {
         let mut transcript = String::new();
-        if !self.profile.start.is_empty() {
+        if self.profile.has_start() {
             transcript.push_str("start\n");
         }
         for exchange in &self.exchange {
             let text = exchange.run(stage).with_context(|| format!("the host wrote:\n{}", stage.host.child.lines))?;
             transcript.push_str(&text);
         }
-        if !self.profile.start.is_empty() {
+        if self.profile.has_start() {
             // Now it has started for sure, on hosts that start it with the first request too.
-            let lines = transcript::first_start(&stage.host.child.lines);
+            let lines = transcript::start(&stage.host.child.lines, stage.starts_before(), self.profile.roots());
             transcript = transcript.replacen("start\n", &format!("start\n{}", transcript::section(&lines)), 1);
         }
         let mut ports = vec![(stage.upstream.address.port(), "upstream"), (stage.host.address.port(), "host")];
         ports.extend(stage.clusters.iter().map(|cluster| (cluster.address.port(), "cluster")));
         Ok(transcript.lines().map(|line| normal::line(line, &ports) + "\n").collect())
+    }
+}
+
+impl Stage {
+    /// How often its plugins have started when they start for the worker, whose start shows how they share a VM.
+    fn starts_before(&self) -> usize {
+        if self.is_chain && self.kind == Host::Envoy { 2 } else { 0 }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 use super::{ClusterServer, Stage};
 use crate::grpc::{GrpcServer, GrpcStep};
-use crate::hosts::{Host, Plugin};
+use crate::hosts::{Chain, Host};
 use crate::message::{self, Step, bytes};
 use crate::probe::probe;
 use crate::script::Script;
@@ -29,13 +29,26 @@ pub struct Profile {
     #[serde(default)]
     plugin: PluginTable,
     #[serde(default)]
+    chain: Vec<LinkTable>,
+    #[serde(default)]
     connection: ConnectionTable,
     #[serde(default)]
     route: RouteTable,
     #[serde(default)]
     clusters: BTreeMap<String, ClusterTable>,
     #[serde(default)]
-    pub(super) start: Script,
+    start: Script,
+}
+
+/// One plugin of a chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkTable {
+    abi: Option<String>,
+    #[serde(flatten)]
+    plugin: PluginTable,
+    #[serde(default)]
+    start: Script,
 }
 
 /// Where callouts go.
@@ -54,7 +67,7 @@ struct ClusterTable {
 struct PluginTable {
     name: Option<String>,
     root_id: String,
-    vm_id: String,
+    vm_id: Option<String>,
     configuration: Option<String>,
     vm_configuration: Option<String>,
     environment: BTreeMap<String, String>,
@@ -87,6 +100,22 @@ struct DirectResponse {
 }
 
 impl Profile {
+    /// Whether it has several plugins.
+    pub fn is_chain(&self) -> bool {
+        !self.chain.is_empty()
+    }
+
+    /// Whether a plugin has a script of its own.
+    pub(super) fn has_start(&self) -> bool {
+        self.links().iter().any(|link| !link.start.is_empty())
+    }
+
+    /// How many root contexts each start makes: those that are alike are one.
+    pub(super) fn roots(&self) -> usize {
+        let links = self.links();
+        (0..links.len()).filter(|&at| !links[..at].contains(&links[at])).count()
+    }
+
     /// Whether it has a cluster that speaks gRPC.
     pub fn calls_grpc(&self) -> bool {
         self.clusters.values().any(|cluster| cluster.grpc.is_some())
@@ -109,30 +138,20 @@ impl Profile {
             Ok(ClusterServer { name: name.clone(), server, grpc, address, answer: told.answer.clone() })
         };
         let clusters = self.clusters.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let plugin = self.plugin(&upstream, &clusters)?;
-        Ok(Stage { kind: host, host: host.start(&plugin)?, upstream, clusters })
+        let chain = self.chain(&upstream, &clusters)?;
+        let last = chain.settings.plugins.last().map(|told| told.name.as_str()).filter(|name| *name != "probe");
+        let last_line = last.map_or("@cb delete()".into(), |name| format!("@cb {name}: delete()"));
+        let running = host.start(&chain)?;
+        Ok(Stage { kind: host, host: running, upstream, clusters, is_chain: self.is_chain(), last_line })
     }
 
-    fn plugin(&self, upstream: &Upstream, clusters: &[ClusterServer]) -> Result<Plugin> {
-        let version = match self.abi.as_deref() {
-            None => AbiVersion::V0_2_1,
-            Some(name) => AbiVersion::ALL.into_iter().find(|abi| abi.name() == name).context("an ABI version")?,
-        };
-        let told = &self.plugin;
-        let script = self.start.encode();
+    fn chain(&self, upstream: &Upstream, clusters: &[ClusterServer]) -> Result<Chain> {
+        let told = |link: &LinkTable| link.told(self.is_chain());
+        let chain: Vec<_> = self.links().iter().map(told).collect::<Result<_>>()?;
+        let (filters, plugins) = chain.into_iter().unzip();
         let defaults = Connection::default();
         let settings = Settings {
-            plugins: vec![Told {
-                vm: 0,
-                name: told.name.clone().unwrap_or_else(|| "probe".into()),
-                root_id: told.root_id.clone(),
-                vm_id: told.vm_id.clone(),
-                configuration: told.configuration.as_ref().unwrap_or(&script).clone().into_bytes(),
-                vm_configuration: told.vm_configuration.as_ref().unwrap_or(&script).clone().into_bytes(),
-                environment: told.environment.clone().into_iter().collect(),
-                allow_on_headers_stop_iteration: told.allow_on_headers_stop_iteration,
-                log_level: told.log_level.unwrap_or(2),
-            }],
+            plugins,
             route: self.route(upstream)?,
             clusters: clusters
                 .iter()
@@ -152,7 +171,14 @@ impl Profile {
                 ..defaults
             },
         };
-        Ok(Plugin { filter: probe(version)?, settings, trailers: self.trailers })
+        Ok(Chain { filters, settings, trailers: self.trailers })
+    }
+
+    fn links(&self) -> Vec<LinkTable> {
+        if self.is_chain() {
+            return self.chain.clone();
+        }
+        vec![LinkTable { abi: self.abi.clone(), plugin: self.plugin.clone(), start: self.start.clone() }]
     }
 
     fn route(&self, upstream: &Upstream) -> Result<Route> {
@@ -162,6 +188,43 @@ impl Profile {
         let address = if self.route.refused { refused()? } else { upstream.address };
         let timeout_ms = self.connection.upstream_timeout_ms.unwrap_or(proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS);
         Ok(Route::Upstream { origin: origin(address), timeout_ms })
+    }
+}
+
+impl LinkTable {
+    /// In a chain, a plugin that names no VM has its own. Only that one has its script for VM configuration: those that
+    /// share a VM have to agree on it.
+    fn told(&self, in_chain: bool) -> Result<(Vec<u8>, Told)> {
+        let version = match self.abi.as_deref() {
+            None => AbiVersion::V0_2_1,
+            Some(name) => AbiVersion::ALL.into_iter().find(|abi| abi.name() == name).context("an ABI version")?,
+        };
+        let plugin = &self.plugin;
+        let script = self.start.encode();
+        let (vm_id, vm_script) = match &plugin.vm_id {
+            Some(id) if in_chain => (id.clone(), String::new()),
+            Some(id) => (id.clone(), script.clone()),
+            None if in_chain => (plugin.name(), script.clone()),
+            None => (String::new(), script.clone()),
+        };
+        let told = Told {
+            vm: 0,
+            name: plugin.name(),
+            root_id: plugin.root_id.clone(),
+            vm_id,
+            configuration: plugin.configuration.as_ref().unwrap_or(&script).clone().into_bytes(),
+            vm_configuration: plugin.vm_configuration.as_ref().unwrap_or(&vm_script).clone().into_bytes(),
+            environment: plugin.environment.clone().into_iter().collect(),
+            allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
+            log_level: plugin.log_level.unwrap_or(2),
+        };
+        Ok((probe(version)?, told))
+    }
+}
+
+impl PluginTable {
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| "probe".into())
     }
 }
 

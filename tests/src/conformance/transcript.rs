@@ -10,7 +10,8 @@ use crate::upstream::Request;
 
 /// What came of an exchange.
 pub(super) fn exchange(lines: &[String], servers: &[(String, Vec<Request>)], reply: &Reply) -> String {
-    let mut in_start = false;
+    // What comes before the first callback is the end of a start that began before the exchange.
+    let mut in_start = true;
     let filter: Vec<String> = lines
         .iter()
         .filter_map(|line| logged(line))
@@ -27,17 +28,18 @@ pub(super) fn exchange(lines: &[String], servers: &[(String, Vec<Request>)], rep
     format!("filter\n{}{servers}client\n{}", section(&filter), of_reply(reply))
 }
 
-/// What the filter logged when it started the first time: Envoy starts it several times.
-pub(super) fn first_start(lines: &Lines) -> Vec<String> {
-    let mut started = 0;
+/// What the plugins logged when they started, after they did so a number of times; each start makes so many root
+/// contexts.
+pub(super) fn start(lines: &Lines, starts_before: usize, roots: usize) -> Vec<String> {
+    let mut created = 0;
     let mut of_start = Vec::new();
     let mut in_start = false;
     for line in lines.since(0).iter().filter_map(|line| logged(line)) {
-        if line.starts_with("@root context_create") {
-            started += 1;
+        if line.starts_with("@root ") && line.contains("context_create") {
+            created += 1;
         }
         in_start = if line.starts_with("@root") { true } else { in_start && !line.starts_with("@cb") };
-        if started == 1 && in_start {
+        if in_start && created > starts_before * roots && created <= (starts_before + 1) * roots {
             of_start.push(line);
         }
     }

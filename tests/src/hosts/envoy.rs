@@ -1,26 +1,31 @@
 //! The real Envoy.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{Origin, Route};
+use proxy_wasm_abi::settings::{self, Origin, Route};
 use serde_json::{Value, json};
 
-use super::{Child, Plugin, Running};
+use super::{Chain, Child, Running};
 use crate::{client, fixtures};
 
-/// Starts it with this filter in front of the router, everything else at its defaults.
-pub(super) fn start(plugin: &Plugin, directory: tempfile::TempDir) -> Result<Running> {
+/// Starts it with this chain in front of the router, everything else at its defaults.
+pub(super) fn start(chain: &Chain, directory: tempfile::TempDir) -> Result<Running> {
     let file = |name: &str| directory.path().join(name);
-    std::fs::write(file("filter.wasm"), &plugin.filter).context("writes the filter")?;
-    std::fs::write(file("envoy.json"), configuration(plugin, file("filter.wasm")).to_string())
+    let mut filters = Vec::new();
+    for (place, (filter, told)) in chain.filters.iter().zip(&chain.settings.plugins).enumerate() {
+        let path = file(&format!("{place}.wasm"));
+        std::fs::write(&path, filter).context("writes the filter")?;
+        filters.push(wasm(told, &path));
+    }
+    std::fs::write(file("envoy.json"), configuration(chain, filters).to_string())
         .context("writes Envoy's configuration")?;
 
-    let level = LogLevel::from_u32(plugin.settings.plugins[0].log_level.into()).context("a log level")?;
+    let level = LogLevel::from_u32(chain.settings.plugins[0].log_level.into()).context("a log level")?;
     let mut command = Command::new(fixtures::tool("envoy", "ENVOY")?);
     command.arg("-c").arg(file("envoy.json")).arg("--admin-address-path").arg(file("admin"));
     command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "info", "--log-format", "[%l][%n] %v"]);
@@ -45,8 +50,12 @@ fn listener(admin: SocketAddr) -> Result<SocketAddr> {
     Ok(address.parse()?)
 }
 
-fn configuration(plugin: &Plugin, filter: PathBuf) -> Value {
-    let settings = &plugin.settings;
+fn configuration(chain: &Chain, mut filters: Vec<Value>) -> Value {
+    let settings = &chain.settings;
+    filters.push(json!({"name": "router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        "suppress_envoy_headers": true,
+    }}));
     let connection = &settings.connection;
     let mut manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -58,18 +67,9 @@ fn configuration(plugin: &Plugin, filter: PathBuf) -> Value {
             "domains": ["*"],
             "routes": [route(&settings.route)],
         }]},
-        "http_filters": [
-            {"name": "wasm", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-                "config": wasm(plugin, filter),
-            }},
-            {"name": "router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                "suppress_envoy_headers": true,
-            }},
-        ],
+        "http_filters": filters,
     });
-    if plugin.trailers {
+    if chain.trailers {
         manager["http_protocol_options"] = json!({"enable_trailers": true});
     }
     json!({
@@ -81,7 +81,7 @@ fn configuration(plugin: &Plugin, filter: PathBuf) -> Value {
                 "per_connection_buffer_limit_bytes": connection.buffer_limit,
                 "filter_chains": [{"filters": [{"name": "manager", "typed_config": manager}]}],
             }],
-            "clusters": clusters(plugin),
+            "clusters": clusters(chain),
         },
     })
 }
@@ -102,8 +102,7 @@ fn route(route: &Route) -> Value {
     }
 }
 
-fn wasm(plugin: &Plugin, filter: PathBuf) -> Value {
-    let told = &plugin.settings.plugins[0];
+fn wasm(told: &settings::Plugin, filter: &Path) -> Value {
     let environment: serde_json::Map<String, Value> =
         told.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let mut config = json!({
@@ -123,16 +122,19 @@ fn wasm(plugin: &Plugin, filter: PathBuf) -> Value {
     if !told.vm_configuration.is_empty() {
         config["vm_config"]["configuration"] = string(&told.vm_configuration);
     }
-    config
+    json!({"name": "wasm", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": config,
+    }})
 }
 
-fn clusters(plugin: &Plugin) -> Vec<Value> {
-    let named = |(name, origin): (&str, &Origin)| cluster(name, &origin.authority, plugin.trailers);
-    let upstream = match &plugin.settings.route {
+fn clusters(chain: &Chain) -> Vec<Value> {
+    let named = |(name, origin): (&str, &Origin)| cluster(name, &origin.authority, chain.trailers);
+    let upstream = match &chain.settings.route {
         Route::Upstream { origin, .. } => Some(("upstream", origin)),
         Route::DirectResponse { .. } => None,
     };
-    let told = plugin.settings.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.origin));
+    let told = chain.settings.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.origin));
     upstream.into_iter().chain(told).map(named).collect()
 }
 

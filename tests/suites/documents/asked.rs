@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_abi::host_calls::{Family, HOST_CALLS, HostCall, Type};
-use proxy_wasm_adapter_tests::hosts::{Host, Plugin};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host};
 use proxy_wasm_adapter_tests::message::Step;
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream};
@@ -103,7 +103,7 @@ fn ask(host: Host, calls: &[WasiCall], paths: &[&str]) -> Result<Vec<u8>> {
     upstream.behave(Behaviour { steps: vec![answer], wait: None });
     let settings = settings::to_upstream(upstream.address);
     let filter = wat::parse_str(module(calls, paths)?)?;
-    let running = host.start(&Plugin { filter, settings, trailers: false })?;
+    let running = host.start(&Chain::one(filter, settings))?;
     client::send(running.address, REQUEST, Duration::from_secs(10))?;
     let answers = running.child.lines.next(&mut 0, Duration::from_secs(10), &|line| {
         Some(line.split_once(MARK)?.1.bytes().map(|byte| byte.wrapping_sub(FIRST)).collect::<Vec<u8>>())

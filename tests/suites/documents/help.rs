@@ -41,5 +41,12 @@ fn prepare(directory: &Path) -> Result<()> {
     std::fs::write(directory.join("filter.wasm"), wat::parse_file(&filter)?)?;
     std::fs::write(directory.join("plugin.toml"), "direct_response = \"200:hello\"\n")?;
     run(directory, "proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --settings plugin.toml")?;
+    for name in ["auth", "limit"] {
+        std::fs::copy(directory.join("filter.wasm"), directory.join(format!("{name}.wasm")))?;
+    }
+    let plugin = |name: &str| format!("[[plugin]]\nfilter = \"{name}.wasm\"\nname = \"{name}\"\n");
+    let chain = format!("direct_response = \"200:hello\"\n{}{}", plugin("auth"), plugin("limit"));
+    std::fs::write(directory.join("chain.toml"), chain)?;
+    run(directory, "proxy-wasm-adapter adapt --settings chain.toml -o chain.wasm")?;
     Ok(())
 }
