@@ -6,6 +6,8 @@
 mod exchange;
 mod failures;
 mod heads;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod limits;
 mod messages;
 mod metrics;

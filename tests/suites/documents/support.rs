@@ -12,7 +12,7 @@ use proxy_wasm_abi::higress;
 use proxy_wasm_abi::host_calls::{Family, HOST_CALLS, HostCall, Support};
 use proxy_wasm_adapter_tests::hosts::Host;
 
-use crate::{asked, says};
+use crate::{asked, limits, says};
 
 const BEGIN: &str = "\
 # Support
@@ -201,6 +201,7 @@ fn document() -> Result<String> {
                       every path, in every phase";
     writeln!(text, "| not found | {} and all others | {configured} |", unknown.join(", "))?;
     higress(&mut text)?;
+    text.push_str(&limits::section()?);
     Ok(text)
 }
 
