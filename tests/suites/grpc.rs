@@ -164,10 +164,11 @@ fn on(host: Host, case: &Case, script: &Script) -> Result<String> {
     let reply = client::send(running.address, request.as_bytes(), PATIENCE)?;
     let status = reply.head.as_ref().map(|head| String::from_utf8_lossy(head.status()).into_owned());
     ensure!(status.as_deref() == Some("200"), "the answer is {status:?}; the host wrote:\n{lines}");
-    ensure!(lines.wait(0, PATIENCE, |line| line.contains("@cb delete")), "the exchange does not end:\n{lines}");
+    ensure!(lines.wait(0, PATIENCE, |line| line.contains("@cb test: delete")), "the exchange does not end:\n{lines}");
     let mut text = String::new();
     for line in lines.since(0) {
-        let Some(seen) = line.find('@').map(|at| &line[at..]) else { continue };
+        // Without the plugin's name.
+        let Some(seen) = line.find('@').map(|at| line[at..].replacen(" test: ", " ", 1)) else { continue };
         if seen.starts_with("@root") || seen.starts_with("@cb request_headers") {
             continue;
         }
