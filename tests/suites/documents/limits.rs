@@ -63,8 +63,8 @@ fn parts(comment: &str) -> Option<(&str, String)> {
 /// A number as people read it.
 fn shown(number: u64, of: &str) -> String {
     match number {
-        _ if of.starts_with("Bytes") && number > 0 && number % (1 << 20) == 0 => format!("{} MiB", number >> 20),
-        _ if of.starts_with("Bytes") && number > 0 && number % (1 << 10) == 0 => format!("{} KiB", number >> 10),
+        _ if of.starts_with("Bytes") && number > 0 && number.is_multiple_of(1 << 20) => format!("{} MiB", number >> 20),
+        _ if of.starts_with("Bytes") && number > 0 && number.is_multiple_of(1 << 10) => format!("{} KiB", number >> 10),
         _ => number.to_string(),
     }
 }
