@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds the shim, and ties the committed build to its sources.
 #
-#   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm and wasi02-trace.wasm, which traces calls,
-#                                             each with its description beside it
+#   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm, wasi02-extra.wasm with the larger foreign
+#                                             functions, and -trace.wasm of both, which trace calls; each with its
+#                                             description beside it
 #   host-shim/build.sh [--install] --commit   and puts them into adapter/shim/, from where the adapter takes them
 #   host-shim/build.sh --digest               prints the digest of the sources, and builds nothing
 #   host-shim/build.sh --digest --verbose     prints what the digest is made of
@@ -28,7 +29,7 @@ sources() {
     (
         cd "$root"
         export LC_ALL=C
-        find host-shim/abi host-shim/semantics host-shim/marshal host-shim/wasi02 wit -type f \
+        find host-shim/abi host-shim/foreign host-shim/semantics host-shim/marshal host-shim/wasi02 wit -type f \
             \( -name '*.rs' -o -name Cargo.toml -o -name '*.wit' \) ! -path '*/tests/*' | sort | while read -r file; do
             printf '%s  %s\n' "$(sha256 <"$file" | cut -d ' ' -f 1)" "$file"
         done
@@ -115,11 +116,13 @@ before=$(digest)
 find_npm wasm-opt
 wasm_opt_version=$("$npm_tool" --version)
 build wasi02
+build wasi02-extra --features extra
 build wasi02-trace --features trace
+build wasi02-extra-trace --features extra,trace
 [ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."
 if [ "$commit" ]; then
     mkdir -p "$root/adapter/shim"
-    for shim in wasi02 wasi02-trace; do
+    for shim in wasi02 wasi02-extra wasi02-trace wasi02-extra-trace; do
         cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/shim/"
     done
 fi

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use memchr::memmem;
 use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction};
 use proxy_wasm_abi::host_calls::{HostCall, Type};
 use wasmparser::{ExternalKind, MemoryType, Parser, Payload, TypeRef, ValType};
+
+use crate::named::names;
 
 /// A function's type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -186,7 +187,7 @@ impl Facts {
         FOREIGN_FUNCTIONS
             .iter()
             .filter(|function| {
-                let named = || memmem::find(module, function.name.as_bytes()).is_some();
+                let named = || names(module, function.name);
                 function.export.is_some() && (others.iter().any(|other| other == function.name) || named())
             })
             .collect()

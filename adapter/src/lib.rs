@@ -36,6 +36,7 @@ mod facts;
 mod filter;
 pub mod inspect;
 mod link;
+mod named;
 mod profile;
 pub mod provenance;
 mod prune;
@@ -158,7 +159,8 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     });
     parts.extend(bridge::generate(options.bridge, &vms.collect::<Vec<_>>(), &settings.encode()));
 
-    let shim = prune::prune(options.shim.bytes(), |export| {
+    let whole = options.shim.with(filters.iter().flat_map(|filter| filter.foreign.iter().copied()));
+    let shim = prune::prune(whole, |export| {
         let is_foreign = |function: &&ForeignFunction| function.export == Some(export);
         filters.iter().any(|filter| filter.imported.contains(export) || filter.foreign.iter().any(&is_foreign))
             || (HOST_CALLS.iter().all(|call| call.name != export) && !FOREIGN_FUNCTIONS.iter().any(|f| is_foreign(&f)))
@@ -166,7 +168,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let shim = if settings.upkeep.host_state { shim } else { state::without_host(&shim)? };
     let linked = link::link(&shim, &parts)?;
     let changed = filters.into_iter().map(|filter| filter.embeddable.changed);
-    let provenance = Provenance::new(chain, changed, options);
+    let provenance = Provenance::new(chain, changed, whole, options);
     let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
     Ok(Adapted { component, provenance, warnings })

@@ -90,10 +90,11 @@ pub(crate) struct Unreadable {
 }
 
 impl Provenance {
-    /// `changed`: for each filter, the bytes that had to change.
+    /// `changed`: for each filter, the bytes that had to change; `shim`: which of its builds it was.
     pub(crate) fn new(
         chain: &Chain<'_>,
         changed: impl Iterator<Item = Vec<ChangedByte>>,
+        shim: &[u8],
         options: &crate::Options,
     ) -> Self {
         let filters = chain.filters.iter().zip(changed);
@@ -111,7 +112,7 @@ impl Provenance {
                     FilterRecord { sha256: sha256(bytes), size: bytes.len(), changed }
                 })
                 .collect(),
-            shim_sha256: sha256(options.shim.bytes()),
+            shim_sha256: sha256(shim),
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,

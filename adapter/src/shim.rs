@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use proxy_wasm_abi::foreign_functions::ForeignFunction;
+
 /// What a build of the shim can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
@@ -12,26 +14,37 @@ pub enum Flavour {
     Tracing,
 }
 
-/// A core module with the host side of the ABI.
+/// A core module with the host side of the ABI, in two builds: the foreign functions that only some filters need weigh
+/// as much as all the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shim {
     flavour: Flavour,
-    bytes: Cow<'static, [u8]>,
+    /// What most filters need.
+    lean: Cow<'static, [u8]>,
+    /// All of it.
+    full: Cow<'static, [u8]>,
 }
 
 impl Shim {
-    /// The committed build for WASI 0.2.
+    /// The committed builds for WASI 0.2.
     pub fn built_in(flavour: Flavour) -> Self {
-        let bytes: &[u8] = match flavour {
-            Flavour::Plain => include_bytes!("../shim/wasi02.wasm"),
-            Flavour::Tracing => include_bytes!("../shim/wasi02-trace.wasm"),
+        let (lean, full): (&[u8], &[u8]) = match flavour {
+            Flavour::Plain => (include_bytes!("../shim/wasi02.wasm"), include_bytes!("../shim/wasi02-extra.wasm")),
+            Flavour::Tracing => {
+                (include_bytes!("../shim/wasi02-trace.wasm"), include_bytes!("../shim/wasi02-extra-trace.wasm"))
+            }
         };
-        Self { flavour, bytes: Cow::Borrowed(bytes) }
+        Self { flavour, lean: Cow::Borrowed(lean), full: Cow::Borrowed(full) }
     }
 
-    /// Another build, for tests of a fresh one.
+    /// Another build, for every filter.
     pub fn from_bytes(flavour: Flavour, bytes: Vec<u8>) -> Self {
-        Self { flavour, bytes: Cow::Owned(bytes) }
+        Self::from_builds(flavour, bytes.clone(), bytes)
+    }
+
+    /// Other builds, for tests of fresh ones.
+    pub fn from_builds(flavour: Flavour, lean: Vec<u8>, full: Vec<u8>) -> Self {
+        Self { flavour, lean: Cow::Owned(lean), full: Cow::Owned(full) }
     }
 
     /// What it can do.
@@ -39,9 +52,14 @@ impl Shim {
         self.flavour
     }
 
-    /// The core module.
+    /// The core module with these foreign functions.
+    pub(crate) fn with<'a>(&self, functions: impl IntoIterator<Item = &'a ForeignFunction>) -> &[u8] {
+        if functions.into_iter().any(|function| function.extra) { &self.full } else { &self.lean }
+    }
+
+    /// The core module with all of it.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.full
     }
 }
 
@@ -54,29 +72,36 @@ impl Default for Shim {
 #[cfg(test)]
 mod tests {
     use proxy_wasm_abi::bridge::{FUNCTIONS, MODULE};
+    use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
     use proxy_wasm_abi::host_calls::HOST_CALLS;
 
     use super::*;
     use crate::digest::sha256;
     use crate::facts::{Facts, Item, Signature};
 
-    const FLAVOURS: [(Flavour, &str); 2] = [
-        (Flavour::Plain, include_str!("../shim/wasi02.toml")),
-        (Flavour::Tracing, include_str!("../shim/wasi02-trace.toml")),
-    ];
+    /// The four builds, each with the name of its file and its description.
+    fn builds() -> [(Flavour, Cow<'static, [u8]>, &'static str); 4] {
+        let [plain, tracing] = [Flavour::Plain, Flavour::Tracing].map(Shim::built_in);
+        [
+            (Flavour::Plain, plain.lean, include_str!("../shim/wasi02.toml")),
+            (Flavour::Plain, plain.full, include_str!("../shim/wasi02-extra.toml")),
+            (Flavour::Tracing, tracing.lean, include_str!("../shim/wasi02-trace.toml")),
+            (Flavour::Tracing, tracing.full, include_str!("../shim/wasi02-extra-trace.toml")),
+        ]
+    }
 
     #[test]
     fn records_are_of_these_builds() {
-        for (flavour, record) in FLAVOURS {
+        for (_, bytes, record) in builds() {
             let record: toml::Table = record.parse().unwrap();
-            assert_eq!(record["artifact"].as_str(), Some(sha256(Shim::built_in(flavour).bytes()).as_str()));
+            assert_eq!(record["artifact"].as_str(), Some(sha256(&bytes).as_str()));
         }
     }
 
     #[test]
     fn exports_every_host_call() {
-        for (flavour, _) in FLAVOURS {
-            let facts = Facts::read(Shim::built_in(flavour).bytes()).unwrap();
+        for (_, bytes, _) in builds() {
+            let facts = Facts::read(&bytes).unwrap();
             for call in HOST_CALLS {
                 assert_eq!(facts.exported_function(call.name), Some(&Signature::of_host_call(call)), "{}", call.name);
             }
@@ -84,19 +109,32 @@ mod tests {
     }
 
     #[test]
+    fn exports_every_foreign_function_that_it_is_to_have() {
+        for flavour in [Flavour::Plain, Flavour::Tracing] {
+            for function in FOREIGN_FUNCTIONS {
+                let shim = Shim::built_in(flavour);
+                let facts = Facts::read(shim.with([function])).unwrap();
+                let export = function.export.map(|export| facts.exported_function(export));
+                assert_ne!(export, Some(None), "{}", function.name);
+            }
+        }
+    }
+
+    #[test]
     fn imports_of_the_bridge_what_the_bridge_has() {
-        for (flavour, _) in FLAVOURS {
-            imports_what_the_bridge_has(&Facts::read(Shim::built_in(flavour).bytes()).unwrap());
+        for (_, bytes, _) in builds() {
+            imports_what_the_bridge_has(&Facts::read(&bytes).unwrap());
         }
     }
 
     /// Tracing costs nothing where it is not wanted: no trace of it is in the plain shim.
     #[test]
     fn plain_shim_knows_nothing_of_traces() {
-        let holds = |flavour, text: &[u8]| Shim::built_in(flavour).bytes().windows(text.len()).any(|part| part == text);
-        for text in [&b"[trace]"[..], b"vm->host"] {
-            assert!(holds(Flavour::Tracing, text));
-            assert!(!holds(Flavour::Plain, text));
+        for (flavour, bytes, _) in builds() {
+            for text in [&b"[trace]"[..], b"vm->host"] {
+                let holds = bytes.windows(text.len()).any(|part| part == text);
+                assert_eq!(holds, flavour == Flavour::Tracing);
+            }
         }
     }
 

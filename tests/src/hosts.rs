@@ -111,6 +111,22 @@ pub struct Running {
     _directory: tempfile::TempDir,
 }
 
+/// The builds beside this one, which is the plain one.
+///
+/// # Errors
+/// One that can't be read.
+pub fn fresh_shim(plain: &Path, flavour: Flavour) -> Result<Shim> {
+    let read = |name: &str| {
+        let path = plain.with_file_name(name);
+        std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))
+    };
+    let (lean, full) = match flavour {
+        Flavour::Plain => ("wasi02.wasm", "wasi02-extra.wasm"),
+        Flavour::Tracing => ("wasi02-trace.wasm", "wasi02-extra-trace.wasm"),
+    };
+    Ok(Shim::from_builds(flavour, read(lean)?, read(full)?))
+}
+
 /// The component of this chain.
 ///
 /// # Errors
@@ -119,8 +135,7 @@ pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
     let mut options = proxy_wasm_adapter::Options::new(chain.settings.clone());
     options.bridge = bridge;
     if let Some(path) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-        let bytes = std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))?;
-        options.shim = Shim::from_bytes(Flavour::Plain, bytes);
+        options.shim = fresh_shim(Path::new(&path), Flavour::Plain)?;
     }
     Ok(proxy_wasm_adapter::adapt(&chain.filters, &options).context("adapts the filters")?.component)
 }

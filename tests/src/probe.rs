@@ -81,9 +81,9 @@ fn declarations(version: AbiVersion) -> String {
         );
     }
     // A component has those that its filter names, and the scripts that name them come later.
-    let foreign: Vec<&str> = FOREIGN_FUNCTIONS.iter().map(|function| function.name).collect();
-    let foreign = foreign.join(" ");
-    let _ = writeln!(text, "__attribute__((used)) static const char foreign_functions[] = \"{foreign}\";");
+    let foreign: Vec<String> = FOREIGN_FUNCTIONS.iter().map(|function| format!("\"{}\"", function.name)).collect();
+    let foreign = foreign.join(", ");
+    let _ = writeln!(text, "__attribute__((used)) static const char *const foreign_functions[] = {{{foreign}}};");
     format!(
         "{text}\nstatic int host_call(const u8 *name, u32 size, const i64 *value, u32 *status) {{\n{by_name}  return 0;\n}}\n"
     )

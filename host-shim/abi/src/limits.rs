@@ -73,3 +73,22 @@ pub const LOG_MAX_BYTES: u32 = 64 * 1024;
 
 /// Vectors of one `fd_write`; more is `EINVAL`. Reason: POSIX's `IOV_MAX`, and a bound on one call's work.
 pub const IOVECS_MAX_COUNT: u32 = 1024;
+
+/// Bytes of an expression in CEL; a longer one is none (`BAD_ARGUMENT`). Reason: what its parser makes of it is as deep as
+/// it is long. Envoy takes 100,000 code points.
+pub const EXPRESSION_MAX_BYTES: usize = 8 * 1024;
+
+/// Levels of an expression; a deeper one is none. Source: Envoy's parser, which counts a few of them otherwise.
+pub const EXPRESSION_DEPTH_MAX: usize = 32;
+
+/// Bytes of all expressions that a plugin keeps; past it the answer is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and
+/// each byte costs some hundred.
+pub const EXPRESSIONS_MAX_BYTES: usize = 1024 * 1024;
+
+/// Times that all loops of an expression go round; past it the answer is `INTERNAL_FAILURE`. Source: Envoy's
+/// `comprehension_max_iterations`.
+pub const EXPRESSION_ITERATIONS_MAX: usize = 10_000;
+
+/// What an evaluation may do: parts of the expression that are evaluated, elements that are compared or copied, and some
+/// bytes each; past it the answer is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and strings can be doubled.
+pub const EXPRESSION_STEPS_MAX: usize = 1_000_000;

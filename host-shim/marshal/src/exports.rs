@@ -237,3 +237,13 @@ foreign_functions! {
     foreign_uncompress uncompress;
     foreign_declare_property declare_property;
 }
+
+#[cfg(feature = "extra")]
+foreign_functions! {
+    foreign_verify_signature verify_signature;
+    foreign_sign sign;
+    foreign_expr_create expr_create;
+    foreign_expr_evaluate expr_evaluate;
+    foreign_expr_delete expr_delete;
+    foreign_set_envoy_filter_state set_envoy_filter_state;
+}

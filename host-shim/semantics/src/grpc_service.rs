@@ -1,7 +1,9 @@
 //! The `GrpcService` message by which a filter can say where a gRPC callout goes.
 //!
-//! A reader of its few fields by hand: a protobuf library, and Envoy's messages with it (the crate `envoy-types`, by
-//! which the tests check this), would weigh more in each component than all gRPC callouts do.
+//! Its few fields are read by hand: a protobuf library, and Envoy's messages with it (the crate `envoy-types`, by which the
+//! tests check this), would weigh more in each component than all gRPC callouts do.
+
+use proxy_wasm_foreign::protobuf::{self, Value, each_field};
 
 /// What a filter names with a serialized `envoy.config.core.v3.GrpcService`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,63 +95,5 @@ fn header(message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 /// A string of a message is UTF-8, or the message is none.
 fn text(bytes: &[u8]) -> Option<Vec<u8>> {
-    std::str::from_utf8(bytes).ok().map(|text| text.as_bytes().to_vec())
-}
-
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Other,
-}
-
-/// Hands over each field of a message; nothing where the bytes are no message.
-fn each_field<'a>(mut bytes: &'a [u8], mut visit: impl FnMut((u64, Value<'a>)) -> Option<()>) -> Option<()> {
-    /// The fields of groups, which nobody uses, are passed over; so deep.
-    const DEPTH_MAX: usize = 100;
-    let mut groups = Vec::new();
-    while !bytes.is_empty() {
-        let tag = varint(&mut bytes)?;
-        let number = tag >> 3;
-        if number == 0 || tag > u64::from(u32::MAX) {
-            return None;
-        }
-        let value = match tag & 7 {
-            0 => Value::Number(varint(&mut bytes)?),
-            1 => take(&mut bytes, 8).map(|_| Value::Other)?,
-            2 => {
-                let len = varint(&mut bytes)?;
-                Value::Bytes(take(&mut bytes, usize::try_from(len).ok()?)?)
-            }
-            3 if groups.len() < DEPTH_MAX => {
-                groups.push(number);
-                continue;
-            }
-            4 if groups.pop() == Some(number) => continue,
-            5 => take(&mut bytes, 4).map(|_| Value::Other)?,
-            _ => return None,
-        };
-        if groups.is_empty() {
-            visit((number, value))?;
-        }
-    }
-    groups.is_empty().then_some(())
-}
-
-fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(len)?;
-    *bytes = rest;
-    Some(taken)
-}
-
-/// A number of up to ten bytes, each of seven bits, the lowest first.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..70).step_by(7) {
-        let byte = take(bytes, 1)?[0];
-        number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
+    protobuf::text(bytes).map(|text| text.as_bytes().to_vec())
 }

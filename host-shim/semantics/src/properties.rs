@@ -62,9 +62,11 @@ impl State {
                 Err(Status::SerializationFailure)
             }
             b"filter_state" | b"upstream_filter_state" => match segments[1..] {
-                [key] if segments[0] == b"filter_state" => {
-                    key.strip_prefix(b"wasm.").map_or(NOT_FOUND, |name| stored(stream, name))
-                }
+                [key] if segments[0] == b"filter_state" => match key.strip_prefix(b"wasm.") {
+                    Some(name) => stored(stream, name),
+                    None => object(stream, key, None),
+                },
+                [key, field] if segments[0] == b"filter_state" => object(stream, key, Some(field)),
                 _ => NOT_FOUND,
             },
             b"source" | b"destination" => NOT_FOUND,
@@ -202,6 +204,18 @@ fn response_property(stream: &Stream, filter: &StreamFilter, segments: &[&[u8]])
             Ok(int(heads as u64 + message.body_bytes))
         }
         _ => NOT_FOUND,
+    }
+}
+
+/// What `set_envoy_filter_state` stored, or a field of it. What has fields is an empty map as a whole.
+fn object(stream: &Stream, name: &[u8], field: Option<&[u8]>) -> Value {
+    let Some(object) = stream.filter_objects.get(name) else { return NOT_FOUND };
+    match (field, &object.address) {
+        (None, Some(_)) => Ok(EMPTY_MAP.to_vec()),
+        (None, None) => object.whole.clone().ok_or(Status::NotFound),
+        (Some(b"ip"), Some((ip, _))) => Ok(ip.clone()),
+        (Some(b"port"), Some((_, port))) => Ok(int((*port).into())),
+        (Some(_), _) => NOT_FOUND,
     }
 }
 

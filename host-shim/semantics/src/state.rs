@@ -69,6 +69,9 @@ pub(crate) struct Plugin {
     pub(crate) tick: Option<Tick>,
     /// The property names that the root context declared.
     declared_properties: Vec<Vec<u8>>,
+    /// The expressions that the root context and its streams made.
+    #[cfg(feature = "extra")]
+    pub(crate) expressions: proxy_wasm_foreign::cel::Expressions,
 }
 
 /// The state behind the host calls, which are its methods.
@@ -108,6 +111,8 @@ impl State {
             root: VM_CONTEXT,
             tick: None,
             declared_properties: Vec::new(),
+            #[cfg(feature = "extra")]
+            expressions: proxy_wasm_foreign::cel::Expressions::default(),
         };
         Self {
             timed,

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, collections::VecDeque};
 
+use proxy_wasm_foreign::filter_state::FilterState;
+
 use crate::{body::Body, headers::HeaderMap};
 
 /// Which way a message goes.
@@ -215,6 +217,8 @@ pub(crate) struct Stream {
     pub(crate) effects: VecDeque<Effect>,
     /// What `proxy_set_property` stored, for all plugins.
     pub(crate) filter_state: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What a filter stored of Envoy's own kinds.
+    pub(crate) filter_objects: FilterState,
     pub(crate) facts: Facts,
 }
 
@@ -255,6 +259,7 @@ impl Stream {
             destroyed: false,
             effects: VecDeque::new(),
             filter_state: Vec::new(),
+            filter_objects: FilterState::default(),
             facts,
         }
     }

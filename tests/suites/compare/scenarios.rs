@@ -11,9 +11,10 @@ use libtest_mimic::Trial;
 use proxy_wasm_adapter::compare::report::{Kind, Report, Style, terminal};
 use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
 use proxy_wasm_adapter::settings::{self, Input};
-use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::shim::Flavour;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
+use proxy_wasm_adapter_tests::hosts::fresh_shim;
 use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::differences::Differences;
@@ -161,10 +162,7 @@ impl Scenario {
         let options = input.over(below).resolve(filters.len(), &read);
         let mut options = options.map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
         if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-            // The fresh build stands beside the plain one.
-            let tracing = Path::new(&plain).with_file_name("wasi02-trace.wasm");
-            let bytes = std::fs::read(&tracing).with_context(|| format!("reads {}", tracing.display()))?;
-            options.shim = Shim::from_bytes(Flavour::Tracing, bytes);
+            options.shim = fresh_shim(Path::new(&plain), Flavour::Tracing)?;
         }
         Ok((filters, options))
     }

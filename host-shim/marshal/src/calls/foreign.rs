@@ -25,8 +25,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         self.state().begin_foreign(arguments);
         self.memory().foreign(function as u32);
         let Some(result) = self.state().end_foreign() else {
-            // The name was put together at run time, so the adapter did not see it.
-            self.state().note_unimplemented(row.name);
+            self.state().note_left_out(row.name);
             return Err(Status::Unimplemented);
         };
         // Where the filter wants no result, it gets none.
