@@ -2,8 +2,11 @@
 
 use proxy_wasm_abi::bridge::{ALLOCATORS, AbiVersion};
 use proxy_wasm_abi::callbacks::{CALLBACKS, Callback};
+use proxy_wasm_abi::higress;
+use proxy_wasm_abi::settings::Profile;
 
 use crate::facts::{Facts, Signature};
+use crate::profile;
 
 /// How a filter speaks the ABI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +72,11 @@ impl Start {
 }
 
 impl Abi {
-    pub(crate) fn of(facts: &Facts) -> Self {
+    pub(crate) fn of(facts: &Facts, profile: Profile) -> Self {
         let exports = |name: &str| facts.exported_function(name).is_some();
         let markers: Vec<String> =
             facts.exports.iter().map(|export| &export.name).filter(|name| is_marker(name)).cloned().collect();
-        let version = markers.iter().find_map(|name| AbiVersion::ALL.into_iter().find(|known| known.marker() == name));
+        let version = markers.iter().find_map(|name| profile::version(name, profile));
         Self {
             version,
             markers,
@@ -89,6 +92,12 @@ impl Abi {
                 (false, _, _, false) => Start::None,
             },
         }
+    }
+
+    /// Whether it is Higress's, and of no proxy-wasm.
+    pub(crate) fn is_higress(&self) -> bool {
+        let is_released = |name: &String| profile::version(name, Profile::Envoy).is_some();
+        !self.markers.iter().any(is_released) && self.markers.iter().any(|name| name == higress::MARKER)
     }
 
     /// The version as far as signatures and host calls tell, for a filter without a marker.
@@ -132,7 +141,7 @@ mod tests {
 
     fn abi(exports: &str) -> Abi {
         let module = wat::parse_str(format!("(module {exports})")).unwrap();
-        Abi::of(&Facts::read(&module).unwrap())
+        Abi::of(&Facts::read(&module).unwrap(), Profile::Envoy)
     }
 
     #[test]

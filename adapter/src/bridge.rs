@@ -112,7 +112,7 @@ mod tests {
                  (func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0))"#,
         )
         .unwrap();
-        Abi::of(&Facts::read(&filter).unwrap())
+        Abi::of(&Facts::read(&filter).unwrap(), proxy_wasm_abi::settings::Profile::Envoy)
     }
 
     /// So many filters.

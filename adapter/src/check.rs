@@ -5,11 +5,13 @@
 use proxy_wasm_abi::callbacks::{CALLBACKS, Family, TCP_CALLBACKS};
 use proxy_wasm_abi::host_calls::HostCall;
 use proxy_wasm_abi::limits::POOLED_TABLE_ELEMENTS;
+use proxy_wasm_abi::settings::Profile;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use crate::abi::{Abi, signatures};
 use crate::error::{ImportedFunction, Problem};
 use crate::facts::{Facts, Item, Signature};
+use crate::profile;
 use crate::provenance::{Provenance, Unreadable};
 use crate::relatives;
 
@@ -43,13 +45,13 @@ pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
 }
 
 /// What is wrong with a module that validates, in the order in which a user would want to know.
-pub(crate) fn check(facts: &Facts, abi: &Abi, stub_unknown_imports: bool) -> Vec<Problem> {
+pub(crate) fn check(facts: &Facts, abi: &Abi, stub_unknown_imports: bool, profile: Profile) -> Vec<Problem> {
     if let Some(problem) = relatives::other_world(facts, abi) {
         return vec![problem];
     }
     let mut problems = Vec::new();
     kind_of_filter(abi, facts, &mut problems);
-    imports(facts, stub_unknown_imports, &mut problems);
+    imports(facts, stub_unknown_imports, profile, &mut problems);
     memory_and_tables(facts, &mut problems);
     exports(abi, facts, &mut problems);
     problems
@@ -113,7 +115,7 @@ fn kind_of_filter(abi: &Abi, facts: &Facts, problems: &mut Vec<Problem>) {
     }
 }
 
-fn imports(facts: &Facts, stub_unknown_imports: bool, problems: &mut Vec<Problem>) {
+fn imports(facts: &Facts, stub_unknown_imports: bool, profile: Profile, problems: &mut Vec<Problem>) {
     let mut unknown = Vec::new();
     for import in &facts.imports {
         let (module, name) = (import.module.clone(), import.name.clone());
@@ -121,7 +123,9 @@ fn imports(facts: &Facts, stub_unknown_imports: bool, problems: &mut Vec<Problem
             Item::Other(kind) => problems.push(Problem::NotAFunction { kind, module, name }),
             Item::Function(signature) => {
                 let function = ImportedFunction { module, name, signature: signature.clone() };
-                match HostCall::find(&import.module, &import.name).map(Signature::of_host_call) {
+                let of_higress = || profile::host_call(&import.module, &import.name, profile).map(profile::signature);
+                let known = HostCall::find(&import.module, &import.name).map(Signature::of_host_call);
+                match known.or_else(of_higress) {
                     Some(expected) if expected == *signature => {}
                     Some(expected) => problems.push(Problem::ImportSignature { import: Box::new(function), expected }),
                     None if unknown.contains(&function) => {}

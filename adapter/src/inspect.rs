@@ -6,6 +6,7 @@ pub use sdk::Toolchain;
 
 use proxy_wasm_abi::callbacks::{CALLBACKS, TCP_CALLBACKS};
 use proxy_wasm_abi::host_calls::{HostCall, Support};
+use proxy_wasm_abi::settings::Profile;
 use serde::Serialize;
 
 use crate::abi::{Abi, Shape, Start};
@@ -14,6 +15,7 @@ use crate::digest::sha256;
 use crate::error::{NotExtractable, Problem, Severity};
 use crate::extract;
 use crate::facts::{Facts, Item};
+use crate::profile;
 use crate::provenance::Provenance;
 
 /// What can be said of a filter, or of an adapted component and the filters in it.
@@ -166,6 +168,11 @@ pub struct MemoryFacts {
 
 /// What can be said of a file without running it.
 pub fn inspect(file: &[u8]) -> Inspection {
+    inspect_as(file, Profile::default())
+}
+
+/// The same of a filter that is to be adapted with this profile; a component has its own.
+pub fn inspect_as(file: &[u8], profile: Profile) -> Inspection {
     let mut inspection = Inspection {
         size: file.len(),
         sha256: sha256(file),
@@ -186,6 +193,7 @@ pub fn inspect(file: &[u8]) -> Inspection {
         Err(_) => vec![file],
     };
     let stubs = inspection.adapted.as_ref().is_some_and(|provenance| provenance.stub_unknown_imports);
+    let profile = inspection.adapted.as_ref().map_or(profile, |provenance| provenance.settings.profile);
     for (index, module) in modules.iter().enumerate() {
         let which = (modules.len() > 1).then_some(index);
         let mut found =
@@ -193,16 +201,16 @@ pub fn inspect(file: &[u8]) -> Inspection {
         match check::read(module) {
             Err(problem) => found(&problem),
             Ok(facts) => {
-                let abi = Abi::of(&facts);
-                check::check(&facts, &abi, stubs).iter().for_each(found);
-                inspection.filters.push(filter(module, &facts, &abi));
+                let abi = Abi::of(&facts, profile);
+                check::check(&facts, &abi, stubs, profile).iter().for_each(found);
+                inspection.filters.push(filter(module, &facts, &abi, profile));
             }
         }
     }
     inspection
 }
 
-fn filter(module: &[u8], facts: &Facts, abi: &Abi) -> Filter {
+fn filter(module: &[u8], facts: &Facts, abi: &Abi, profile: Profile) -> Filter {
     let start_section = facts.has_start_section.then_some("(start section)");
     let guess = if abi.version.is_none() { abi.inferred(facts) } else { None };
     let main = match abi.start {
@@ -219,7 +227,7 @@ fn filter(module: &[u8], facts: &Facts, abi: &Abi) -> Filter {
         },
         toolchain: Toolchain::of(module, facts),
         callbacks: callbacks(facts, abi),
-        imports: imports(facts),
+        imports: imports(facts, profile),
         wasi: facts.imports.iter().any(|import| import.module.starts_with("wasi_")),
         start: start_section.into_iter().chain(main.iter().copied()).collect(),
         allocator: abi.allocator,
@@ -247,7 +255,7 @@ fn callbacks(facts: &Facts, abi: &Abi) -> Vec<CallbackFacts> {
     known.chain(tcp).collect()
 }
 
-fn imports(facts: &Facts) -> Vec<ImportFacts> {
+fn imports(facts: &Facts, profile: Profile) -> Vec<ImportFacts> {
     let mut all: Vec<ImportFacts> = Vec::new();
     for import in &facts.imports {
         let Item::Function(_) = import.item else { continue };
@@ -258,6 +266,9 @@ fn imports(facts: &Facts) -> Vec<ImportFacts> {
             Some(Support::Full) => ("full", None),
             Some(Support::Partial(note)) => ("partial", Some(note)),
             Some(Support::Unimplemented) => (UNIMPLEMENTED, None),
+            None if profile::host_call(&import.module, &import.name, profile).is_some() => {
+                (UNIMPLEMENTED, Some("it is Higress's"))
+            }
             None => ("unknown", None),
         };
         all.push(ImportFacts { module: import.module.clone(), name: import.name.clone(), support, note });

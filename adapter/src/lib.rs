@@ -37,6 +37,7 @@ mod filter;
 pub mod inspect;
 mod link;
 mod named;
+mod profile;
 pub mod provenance;
 mod prune;
 mod relatives;
@@ -52,13 +53,13 @@ use std::collections::HashSet;
 use proxy_wasm_abi::bridge::filter_module;
 use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction};
 use proxy_wasm_abi::host_calls::HOST_CALLS;
-use proxy_wasm_abi::settings::Settings;
+use proxy_wasm_abi::settings::{Profile, Settings};
 
 pub use check::is_component;
 pub use error::{Error, FilterProblem, Problem};
 pub use extract::extract;
 pub use facts::Signature;
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_as};
 pub use text::assemble;
 
 use chain::Chain;
@@ -108,10 +109,10 @@ pub struct Adapted {
 }
 
 /// Everything that is wrong with a filter, and what its user should know, with no settings needed.
-pub fn check(filter: &[u8], stub_unknown_imports: bool) -> Vec<Problem> {
+pub fn check(filter: &[u8], stub_unknown_imports: bool, profile: Profile) -> Vec<Problem> {
     match check::read(filter) {
         Err(problem) => vec![problem],
-        Ok(facts) => check::check(&facts, &abi::Abi::of(&facts), stub_unknown_imports),
+        Ok(facts) => check::check(&facts, &abi::Abi::of(&facts, profile), stub_unknown_imports, profile),
     }
 }
 
@@ -124,11 +125,13 @@ pub fn check(filter: &[u8], stub_unknown_imports: bool) -> Vec<Problem> {
 pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted, Error> {
     let mut options = options.clone();
     let chain = Chain::of(filters, &mut options.settings.plugins).map_err(|problem| Error::Settings(vec![problem]))?;
+    let profile = options.settings.upkeep.profile;
+    profile::grant(&chain, profile, &mut options.settings.plugins);
     // Validating takes longest. Filters that pass are validated once, within their component; others here, so that
     // nothing else is said of a filter that is invalid.
     build(&chain, &options).map_err(|error| {
         let problems = chain.filters.iter().flat_map(|filter| {
-            let errors = check(filter.bytes, options.stub_unknown_imports).into_iter();
+            let errors = check(filter.bytes, options.stub_unknown_imports, profile).into_iter();
             errors.filter(|problem| problem.severity() == Severity::Error).map(|problem| chain.problem(filter, problem))
         });
         let problems: Vec<_> = problems.collect();
@@ -190,12 +193,13 @@ fn prepare<'a>(
     warnings: &mut Vec<FilterProblem>,
     parts: &mut Vec<Part<'_>>,
 ) -> Result<Prepared<'a>, Error> {
+    let profile = options.settings.upkeep.profile;
     let told = |problem| chain.problem(filter, problem);
     let facts = check::open(filter.bytes).map_err(|problem| Error::Filter(vec![told(problem)]))?;
-    let mut abi = abi::Abi::of(&facts);
+    let mut abi = abi::Abi::of(&facts, profile);
     let foreign = facts.foreign_functions(filter.bytes, &options.foreign_functions);
     abi.foreign_functions = foreign.iter().map(|function| function.name).collect();
-    let problems = check::check(&facts, &abi, options.stub_unknown_imports).into_iter().map(told);
+    let problems = check::check(&facts, &abi, options.stub_unknown_imports, profile).into_iter().map(told);
     let (errors, more): (Vec<_>, Vec<_>) = problems.partition(|told| told.problem.severity() == Severity::Error);
     if !errors.is_empty() {
         return Err(Error::Filter(errors));
@@ -203,6 +207,6 @@ fn prepare<'a>(
     warnings.extend(more);
     let imported = facts.imports.iter().map(|import| import.name.clone()).collect();
     let embeddable = filter::embeddable(filter.bytes)?;
-    let imports = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases, parts);
+    let imports = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases, profile, parts);
     Ok(Prepared { abi, imported, foreign, embeddable, imports })
 }

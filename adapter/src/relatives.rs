@@ -1,15 +1,13 @@
 //! What looks like a proxy-wasm filter and is made for something else.
 
+use proxy_wasm_abi::higress;
+
 use crate::abi::Abi;
 use crate::error::Problem;
 use crate::facts::{Facts, Item};
 
 /// Host calls that proxy-wasm has not, with whose they are.
 const HOST_CALLS: &[(&str, &str)] = &[
-    ("proxy_redis_init", HIGRESS),
-    ("proxy_redis_call", HIGRESS),
-    ("proxy_get_upstream_hosts", HIGRESS),
-    ("proxy_set_upstream_override_host", HIGRESS),
     ("proxy_context_finalize", DRAFT),
     ("proxy_create_timer", DRAFT),
     ("proxy_delete_timer", DRAFT),
@@ -36,13 +34,16 @@ const DRAFT: &str = "of a draft of the ABI, as in Kong";
 
 /// Whose a host call is that proxy-wasm has not.
 pub(crate) fn owner_of_host_call(module: &str, name: &str) -> Option<&'static str> {
+    if higress::HostCall::find(module, name).is_some() {
+        return Some(HIGRESS);
+    }
     let (_, owner) = HOST_CALLS.iter().find(|(known, _)| module == "env" && *known == name)?;
     Some(owner)
 }
 
 /// Whose ABI a marker stands for.
 pub(crate) fn owner_of_marker(marker: &str) -> Option<&'static str> {
-    if marker == "proxy_abi_version_0_2_100" {
+    if marker == higress::MARKER {
         Some(HIGRESS)
     } else if marker.starts_with("proxy_abi_mosn_version_") {
         Some("MOSN's")

@@ -19,7 +19,7 @@ mod shown;
 
 use std::path::{Path, PathBuf};
 
-use proxy_wasm_abi::settings::GrpcTransport;
+use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 
 use crate::bridge;
 
@@ -53,6 +53,7 @@ pub struct Input {
     pub grpc_transport: Option<GrpcTransport>,
     pub metrics: Option<Metrics>,
     pub state: Option<State>,
+    pub profile: Option<Profile>,
     pub bridge: Option<bridge::Kind>,
     pub stub_unknown_imports: Option<bool>,
     pub foreign_functions: Vec<String>,
@@ -153,6 +154,7 @@ impl Input {
             grpc_transport: self.grpc_transport.or(below.grpc_transport),
             metrics: self.metrics.or(below.metrics),
             state: self.state.or(below.state),
+            profile: self.profile.or(below.profile),
             bridge: self.bridge.or(below.bridge),
             stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
             foreign_functions: if self.foreign_functions.is_empty() {

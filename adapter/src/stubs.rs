@@ -1,4 +1,5 @@
 //! Stands in for imports that are no host calls, when the user asked for it: a call of one traps, with a name that says why.
+//! One of a product whose filters are taken returns `UNIMPLEMENTED`.
 //!
 //! For each module name with such imports there is one module, which hands the host calls of that module name through:
 //!
@@ -8,17 +9,25 @@
 //! ```
 
 use proxy_wasm_abi::bridge::SHIM;
+use proxy_wasm_abi::enums::Status;
 use proxy_wasm_abi::host_calls::HostCall;
+use proxy_wasm_abi::settings::Profile;
 
 use crate::builder::Builder;
 use crate::facts::{Facts, Item};
 use crate::link::{Part, Source};
+use crate::profile;
 
 /// Says for each module name that a filter imports from what it gets: the shim, or a module of stubs before it, which is
 /// added to the parts.
 ///
 /// `aliases` are module names that stand for others.
-pub(crate) fn wire(facts: &Facts, aliases: &[(String, String)], parts: &mut Vec<Part<'_>>) -> Vec<(String, Source)> {
+pub(crate) fn wire(
+    facts: &Facts,
+    aliases: &[(String, String)],
+    profile: Profile,
+    parts: &mut Vec<Part<'_>>,
+) -> Vec<(String, Source)> {
     let mut wired: Vec<(String, Source)> = Vec::new();
     for import in &facts.imports {
         let module = &import.module;
@@ -26,7 +35,7 @@ pub(crate) fn wire(facts: &Facts, aliases: &[(String, String)], parts: &mut Vec<
             continue;
         }
         let meaning = aliases.iter().find(|(alias, _)| alias == module).map_or(module, |(_, of)| of);
-        let source = match stubs(facts, module, meaning) {
+        let source = match stubs(facts, module, meaning, profile) {
             None => Source::Shim,
             Some(bytes) => {
                 let name = format!("stubs-{}", parts.len());
@@ -41,7 +50,7 @@ pub(crate) fn wire(facts: &Facts, aliases: &[(String, String)], parts: &mut Vec<
 }
 
 /// The module that stands in for one of the filter's import modules, unless all of that are host calls.
-fn stubs(facts: &Facts, module: &str, meaning: &str) -> Option<Vec<u8>> {
+fn stubs(facts: &Facts, module: &str, meaning: &str, profile: Profile) -> Option<Vec<u8>> {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for import in facts.imports.iter().filter(|import| import.module == module) {
         let Item::Function(signature) = &import.item else { continue };
@@ -59,6 +68,12 @@ fn stubs(facts: &Facts, module: &str, meaning: &str) -> Option<Vec<u8>> {
         builder.export(name, function);
     }
     for (name, signature) in unknown {
+        if profile::host_call(meaning, name, profile).is_some() {
+            builder.named_function(name, &format!("{meaning}.{name} (Higress's, unimplemented)"), signature, |code| {
+                code.i32_const(Status::Unimplemented as i32);
+            });
+            continue;
+        }
         builder.named_function(name, &format!("{meaning}.{name} (unknown import, stubbed)"), signature, |code| {
             code.unreachable();
         });

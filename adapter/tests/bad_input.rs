@@ -138,6 +138,13 @@ fn unsupported() -> Vec<Case> {
             ),
         ),
         adapt(
+            "imports-of-higress",
+            filter(
+                r#"(import "env" "proxy_redis_init" (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
+                   (import "env" "proxy_redis_call" (func (param i32 i32 i32 i32 i32) (result i32)))"#,
+            ),
+        ),
+        adapt(
             "imports-of-products",
             filter(
                 r#"(import "env" "proxy_redis_init" (func (param i32) (result i32)))

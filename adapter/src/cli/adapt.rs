@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use proxy_wasm_abi::settings::Profile;
 use proxy_wasm_adapter::inspect::Filter;
 use proxy_wasm_adapter::provenance::Provenance;
 use proxy_wasm_adapter::settings::Input;
@@ -63,15 +64,15 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
         });
         format!("adapted {} into {} bytes", told.collect::<Vec<_>>().join(", "), adapted.component.len())
     });
-    reporter.verbose(|| unimplemented(&modules));
+    reporter.verbose(|| unimplemented(&modules, options.settings.upkeep.profile));
     Ok(Code::Done)
 }
 
 /// Which of the filters' host calls do nothing.
-fn unimplemented(modules: &[Module]) -> String {
+fn unimplemented(modules: &[Module], profile: Profile) -> String {
     let mut names = Vec::new();
     for module in modules {
-        let facts = proxy_wasm_adapter::inspect(&module.bytes).filters;
+        let facts = proxy_wasm_adapter::inspect_as(&module.bytes, profile).filters;
         let calls = facts.iter().flat_map(Filter::unimplemented).map(|call| format!("`{}`", call.name));
         names.extend(calls);
     }

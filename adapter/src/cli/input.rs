@@ -99,6 +99,7 @@ impl Given {
     /// at once.
     pub(super) fn options(self, below: Input) -> Result<(Vec<Module>, Options), Failure> {
         let Self { modules, plugin, input } = self;
+        let profile = input.as_ref().ok().and_then(|input| input.profile).or(below.profile).unwrap_or_default();
         let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
         let resolve = |input: Input| input.over(below).resolve(modules.len(), &read).map_err(Failure::settings);
         let options = input.and_then(resolve).and_then(|options| Ok(Options { shim: plugin.shim()?, ..options }));
@@ -110,7 +111,7 @@ impl Given {
                     modules.iter().position(|other| other.bytes == module.bytes) == Some(*index)
                 };
                 let problems = modules.iter().enumerate().filter(is_first).flat_map(|(index, module)| {
-                    let mut problems = check(&module.bytes, plugin.stubs_unknown_imports());
+                    let mut problems = check(&module.bytes, plugin.stubs_unknown_imports(), profile);
                     problems.retain(|problem| problem.severity() == Severity::Error);
                     problems.into_iter().map(move |problem| FilterProblem { plugin: Some(index), problem })
                 });

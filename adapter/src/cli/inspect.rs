@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use proxy_wasm_abi::settings::Profile;
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::inspect::{AbiFacts, Filter, Inspection};
 use proxy_wasm_adapter::provenance::Provenance;
@@ -11,6 +12,7 @@ use proxy_wasm_adapter::settings::ShownPlugin;
 
 use super::exit::Code;
 use super::failure::Failure;
+use super::plugin::profiles;
 use super::{input, output};
 
 /// Say what a filter is and what would stop it from running; of a component, also how it was made
@@ -23,6 +25,10 @@ pub(super) struct Args {
     /// A filter, or a component that `adapt` made; `-` is stdin
     file: PathBuf,
 
+    /// Whose filters to take, as `adapt` has it; a component says so itself
+    #[arg(long, value_name = "PROFILE", value_parser = profiles(), default_value = "envoy")]
+    profile: Profile,
+
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +36,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Code, Failure> {
     let bytes = input::read_module(&args.file)?;
-    let inspection = proxy_wasm_adapter::inspect(&bytes);
+    let inspection = proxy_wasm_adapter::inspect_as(&bytes, args.profile);
     let text = if args.json {
         let mut text = serde_json::to_string_pretty(&inspection).expect("plain data serializes");
         text.push('\n');
@@ -108,6 +114,8 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     row(out, "shim", [format!("sha256 {}", adapted.shim_sha256)])?;
     row(out, "traces calls", adapted.trace.then(|| "yes".to_owned()))?;
     row(out, "bridge", [adapted.bridge.name().to_owned()])?;
+    let profile = settings.profile;
+    row(out, "profile", (profile != Profile::default()).then(|| profile.name().to_owned()))?;
     if let [only] = adapted.plugins.as_slice() {
         plugin(out, "plugin name", &only.settings)?;
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
-use proxy_wasm_abi::settings::GrpcTransport;
+use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
@@ -37,6 +37,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   startup_ticks = 0
   grpc_transport = "http2"
   state = "vm"                              # or "host"
+  profile = "envoy"                         # or "permissive"
   metrics = "none"                          # or "log"
   bridge = "memory-copy"
   stub_unknown_imports = false
@@ -155,6 +156,11 @@ pub(super) struct Plugin {
     #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
     state: Option<settings::State>,
 
+    /// Whose filters to take: `permissive` also takes those made for Higress, and lets filters read header maps after they
+    /// continued [default: envoy]
+    #[arg(long, value_name = "PROFILE", value_parser = profiles(), help_heading = "Plugin")]
+    profile: Option<Profile>,
+
     /// Write metrics that changed as log records when a request ends: each is that of its instance alone
     #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
     metrics: Option<settings::Metrics>,
@@ -183,6 +189,11 @@ pub(super) struct Plugin {
 fn grpc_transports() -> impl TypedValueParser<Value = GrpcTransport> {
     PossibleValuesParser::new(GrpcTransport::ALL.map(GrpcTransport::name))
         .map(|name| GrpcTransport::ALL.into_iter().find(|transport| transport.name() == name).unwrap_or_default())
+}
+
+pub(super) fn profiles() -> impl TypedValueParser<Value = Profile> {
+    PossibleValuesParser::new(Profile::ALL.map(Profile::name))
+        .map(|name| Profile::ALL.into_iter().find(|profile| profile.name() == name).unwrap_or_default())
 }
 
 fn bridge_kinds() -> impl TypedValueParser<Value = Kind> {
@@ -254,6 +265,7 @@ impl Plugin {
         input.grpc_transport = self.grpc_transport;
         input.metrics = self.metrics;
         input.state = self.state;
+        input.profile = self.profile;
         input.bridge = self.bridge;
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
         input.foreign_functions = self.foreign_function;

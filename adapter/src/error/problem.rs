@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use proxy_wasm_abi::higress;
 use serde::Serialize;
 
 use crate::facts::Signature;
+use crate::profile;
 use crate::relatives::{owner_of_host_call, owner_of_marker};
 
 /// Something about a filter that stops it from running, or that its user should know.
@@ -231,9 +233,16 @@ impl Problem {
             Self::HttpWasm { .. } => {
                 "Run it in a host of http-wasm, or write the filter with a proxy-wasm SDK.".into()
             }
+            Self::UnknownMarker { markers } if markers.iter().any(|marker| marker == higress::MARKER) => format!(
+                "Give `--profile permissive`: it is then taken for one of ABI 0.2.1, and what Higress adds to that returns \
+                 `UNIMPLEMENTED`. Otherwise: {REBUILD}"
+            ),
             Self::UnknownMarker { .. } | Self::ImportSignature { .. } | Self::ExportSignature { .. } => REBUILD.into(),
             Self::TcpOnly { .. } => "An HTTP host never calls these: take a filter for HTTP.".into(),
             Self::NoHttpCallback => "Every request passes it unseen: make sure that this is the right file.".into(),
+            Self::UnknownImports(imports) if imports.iter().all(is_of_higress) => {
+                "Give `--profile permissive`: calls of Higress's then return `UNIMPLEMENTED`.".into()
+            }
             Self::UnknownImports(imports) => {
                 let (them, one) = if imports.len() == 1 { ("it", "it") } else { ("them", "one") };
                 format!(
@@ -346,6 +355,12 @@ impl fmt::Display for Problem {
             Self::SameName { name, first } => write!(f, "runs under the plugin name `{name}`, as plugin {first} does"),
         }
     }
+}
+
+/// Whether Higress has it, as it is.
+fn is_of_higress(import: &ImportedFunction) -> bool {
+    let call = higress::HostCall::find(&import.module, &import.name);
+    call.is_some_and(|call| profile::signature(call) == import.signature)
 }
 
 /// Whose functions those are that somebody else has.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use proxy_wasm_abi::settings::GrpcTransport;
+use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -56,6 +56,7 @@ struct File {
     grpc_transport: Option<GrpcTransport>,
     metrics: Option<Metrics>,
     state: Option<State>,
+    profile: Option<Profile>,
     bridge: Option<bridge::Kind>,
     stub_unknown_imports: Option<bool>,
     #[serde(default)]
@@ -132,6 +133,7 @@ impl File {
             grpc_transport: self.grpc_transport,
             metrics: self.metrics,
             state: self.state,
+            profile: self.profile,
             bridge: self.bridge,
             stub_unknown_imports: self.stub_unknown_imports,
             foreign_functions: self.foreign_functions,

@@ -61,6 +61,7 @@ impl Input {
                 grpc_transport: self.grpc_transport.unwrap_or_default(),
                 host_state: self.state == Some(State::Host),
                 log_metrics: self.metrics == Some(Metrics::Log),
+                profile: self.profile.unwrap_or_default(),
             },
             route: route?,
         };

@@ -1,7 +1,7 @@
 //! Settings for people: what stands in the provenance.
 
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{GrpcTransport, Origin, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{GrpcTransport, Origin, Plugin, Profile, Route, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::path;
@@ -42,6 +42,8 @@ pub struct Shown {
     pub grpc_transport: GrpcTransport,
     pub metrics: String,
     pub state: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub profile: Profile,
 }
 
 /// Bytes for people.
@@ -127,8 +129,13 @@ impl Shown {
             grpc_transport: settings.upkeep.grpc_transport,
             state: if settings.upkeep.host_state { "host" } else { "vm" }.into(),
             metrics: if settings.upkeep.log_metrics { "log" } else { "none" }.into(),
+            profile: settings.upkeep.profile,
         }
     }
+}
+
+fn is_default(profile: &Profile) -> bool {
+    *profile == Profile::default()
 }
 
 fn url(origin: &Origin) -> String {

@@ -6,6 +6,8 @@
 mod exchange;
 mod failures;
 mod heads;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod limits;
 mod messages;
 mod metrics;
@@ -13,6 +15,7 @@ mod nesting;
 mod outgoing;
 mod policy;
 mod process;
+mod profile;
 mod shared;
 mod support;
 mod tls;

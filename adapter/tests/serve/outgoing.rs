@@ -42,6 +42,28 @@ async fn describe(request: Request<Incoming>) -> Response<Full<Bytes>> {
     Response::new(Full::from(text))
 }
 
+/// An HTTP/2 server whose first frame on a stream is one of trailers.
+#[tokio::test]
+async fn trailers_without_a_head_are_no_response() {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // The stream 1 ends with it; within, `x-a: b` as HPACK has it without a table.
+    const TRAILERS: &[u8] = b"\x00\x00\x07\x01\x05\x00\x00\x00\x01\x00\x03x-a\x01b";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(&[SETTINGS, TRAILERS].concat()).await.unwrap();
+        let mut rest = Vec::new();
+        // Until the client leaves.
+        let _ = stream.read_to_end(&mut rest).await;
+    });
+    let mut options = Options::default();
+    options.upstream_h2c = vec![to.clone()];
+    let server = Running::start(options).await;
+    let answer = forward(&server, &to, Method::GET, "").await;
+    assert_eq!(String::from_utf8(answer.body).unwrap(), CONNECTION_TERMINATED);
+}
+
 #[tokio::test]
 async fn forwards_with_pooled_connections() {
     let upstream = Upstream::start(describe).await;

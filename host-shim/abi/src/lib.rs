@@ -9,6 +9,7 @@ pub mod bridge;
 pub mod callbacks;
 pub mod enums;
 pub mod foreign_functions;
+pub mod higress;
 pub mod host_calls;
 pub mod limits;
 pub mod pairs;

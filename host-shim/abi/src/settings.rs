@@ -23,8 +23,8 @@ pub struct Settings {
     pub upkeep: Upkeep,
 }
 
-/// What makes up for what hosts don't do: those that give an instance only while a request runs, and those that send
-/// HTTP/1.1 only.
+/// What makes up for what hosts don't do, those that give an instance only while a request runs, and those that send
+/// HTTP/1.1 only; and what goes beyond Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upkeep {
     /// Ticks that run at once when the plugin starts, where it asked for ticks.
@@ -35,6 +35,32 @@ pub struct Upkeep {
     pub host_state: bool,
     /// Write metrics that changed as log records when a request ends.
     pub log_metrics: bool,
+    /// Whose filters are taken.
+    pub profile: Profile,
+}
+
+/// Whose filters are taken, and what they are granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Those made for Envoy. They get what Envoy gives them.
+    #[default]
+    Envoy,
+    /// Those made for its kin too: the marker of [Higress](crate::higress) counts, and header maps can be read for longer.
+    Permissive,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Envoy, Self::Permissive];
+
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy",
+            Self::Permissive => "permissive",
+        }
+    }
 }
 
 /// What gRPC callouts are sent as.

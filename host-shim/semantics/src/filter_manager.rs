@@ -124,9 +124,8 @@ impl<G: Guest> Chain<G> {
         let iteration = self.headers_status(place.plugin, returned.as_ref());
         {
             let mut state = self.state.borrow_mut();
-            let permissive = state.is_permissive();
             let Some(stream) = state.streams.get_mut(place.stream) else { return ControlFlow::Break(()) };
-            if iteration == Iteration::Continue && !permissive {
+            if iteration == Iteration::Continue {
                 stream.parts(direction, place.plugin).1.headers_live = false;
             }
         }
@@ -213,11 +212,10 @@ impl<G: Guest> Chain<G> {
         let pass = returned.as_ref().is_none_or(|returned| (returned.value == 0 || continued) && !returned.stop);
         {
             let mut state = self.state.borrow_mut();
-            let permissive = state.is_permissive();
             let Some(stream) = state.streams.get_mut(place.stream) else { return STOP };
             let (_, side) = stream.parts(direction, place.plugin);
             side.end_shown = true;
-            if pass && !permissive {
+            if pass {
                 side.trailers_live = false;
             }
         }

@@ -49,7 +49,7 @@ impl State {
         }
         match segments[0] {
             b"request" => self.request_property(stream, filter, &segments[1..]),
-            b"response" => response_property(stream, filter, &segments[1..]),
+            b"response" => response_property(stream, filter, self.is_permissive(), &segments[1..]),
             b"connection" => connection_property(&segments[1..]),
             b"upstream" => self.upstream_property(stream, &segments[1..]),
             b"metadata" => match segments[1..] {
@@ -120,7 +120,11 @@ impl State {
     fn request_property(&self, stream: &Stream, filter: &StreamFilter, segments: &[&[u8]]) -> Value {
         let facts = &stream.facts;
         let message = &stream.request;
-        let live = if filter.request.headers_live || filter.logging { message.headers.as_ref() } else { None };
+        let live = if filter.request.headers_live || filter.logging || self.is_permissive() {
+            message.headers.as_ref()
+        } else {
+            None
+        };
         let header = |name: &[u8]| live.and_then(|headers| headers.get(name)).map_or(NOT_FOUND, |v| Ok(v.to_vec()));
         let header_bytes = live.map_or(0, HeaderMap::byte_size) as u64;
         match *segments {
@@ -169,11 +173,13 @@ impl State {
     }
 }
 
-fn response_property(stream: &Stream, filter: &StreamFilter, segments: &[&[u8]]) -> Value {
+fn response_property(stream: &Stream, filter: &StreamFilter, permissive: bool, segments: &[&[u8]]) -> Value {
     let facts = &stream.facts;
     let message = &stream.response;
-    let live = if filter.response.headers_live || filter.logging { message.headers.as_ref() } else { None };
-    let trailers = if filter.response.trailers_live || filter.logging { message.trailers.as_ref() } else { None };
+    let live =
+        if filter.response.headers_live || filter.logging || permissive { message.headers.as_ref() } else { None };
+    let trailers =
+        if filter.response.trailers_live || filter.logging || permissive { message.trailers.as_ref() } else { None };
     let code = facts.response_code.ok_or(Status::NotFound);
     match *segments {
         [b"code"] => Ok(int(code?.into())),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     enums::{LogLevel, Status},
-    settings::{self, Settings},
+    settings::{self, Profile, Settings},
 };
 
 use crate::{
@@ -245,9 +245,9 @@ impl State {
         Some((self.streams.get_mut(place.stream)?, place.plugin))
     }
 
-    /// Header maps stay readable after their callbacks, as other hosts leave them.
+    /// Maps stay readable, once they are there, as other hosts leave them.
     pub(crate) fn is_permissive(&self) -> bool {
-        false
+        self.settings.upkeep.profile == Profile::Permissive
     }
 
     /// The property names that the context declared.

@@ -16,6 +16,7 @@ mod asked;
 mod commands;
 mod differences;
 mod help;
+mod limits;
 mod markdown;
 mod references;
 mod support;

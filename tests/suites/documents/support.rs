@@ -8,10 +8,11 @@ use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::callbacks::{self, CALLBACKS, TCP_CALLBACKS};
 use proxy_wasm_abi::enums::Errno;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
+use proxy_wasm_abi::higress;
 use proxy_wasm_abi::host_calls::{Family, HOST_CALLS, HostCall, Support};
 use proxy_wasm_adapter_tests::hosts::Host;
 
-use crate::{asked, says};
+use crate::{asked, limits, says};
 
 const BEGIN: &str = "\
 # Support
@@ -154,6 +155,17 @@ const PROPERTIES: &str = "
 |---|---|---|
 ";
 
+const HIGRESS: &str = "
+## Beyond Envoy
+
+With `--profile permissive` filters that were made for Higress are taken too: those with the marker
+`proxy_abi_version_0_2_100`, which then stands for ABI 0.2.1, but `StopIteration` from a headers callback holds the headers
+alone. What Higress adds links, and does nothing. Without it such filters are refused, as by Envoy.
+
+| about | host call | parameters | support |
+|---|---|---|---|
+";
+
 pub(crate) fn trial() -> Trial {
     proxy_wasm_adapter_tests::trial::trial("support", || says("SUPPORT.md", &document()?))
 }
@@ -189,7 +201,21 @@ fn document() -> Result<String> {
     let configured = "unless `--property` gives a value, or `--property-header` a request header to read it from; both work for \
                       every path, in every phase";
     writeln!(text, "| not found | {} and all others | {configured} |", unknown.join(", "))?;
+    higress(&mut text)?;
+    text.push_str(&limits::section()?);
     Ok(text)
+}
+
+/// What Higress adds.
+fn higress(text: &mut String) -> Result<()> {
+    text.push_str(HIGRESS);
+    for call in higress::HOST_CALLS {
+        let parameters = call.params;
+        writeln!(text, "| {} | `{}` | {parameters} | returns `UNIMPLEMENTED` (12) |", call.about, call.name)?;
+    }
+    let callbacks: Vec<String> = higress::CALLBACKS.iter().map(|name| format!("`{name}`")).collect();
+    writeln!(text, "\nIts callback {} is never called.", callbacks.join(", "))?;
+    Ok(())
 }
 
 fn title(family: Family) -> &'static str {

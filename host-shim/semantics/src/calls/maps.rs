@@ -87,6 +87,15 @@ impl State {
         }
         let (stream, filter) = self.stream()?;
         let (request, response) = (&filter.request, &filter.response);
+        if self.is_permissive() {
+            return match map {
+                MapType::RequestHeaders => stream.request.headers.as_ref(),
+                MapType::RequestTrailers => stream.request.trailers.as_ref(),
+                MapType::ResponseHeaders => stream.response.headers.as_ref(),
+                MapType::ResponseTrailers => stream.response.trailers.as_ref(),
+                _ => None,
+            };
+        }
         let (map, live) = match map {
             MapType::RequestHeaders => (&stream.request.headers, request.headers_live || filter.logging),
             MapType::RequestTrailers => (&stream.request.trailers, request.trailers_live && !filter.logging),

@@ -22,12 +22,11 @@ impl State {
             StreamType::Upstream => return Err(Status::Unimplemented),
         };
         let Some(place) = self.place() else { return Ok(()) };
-        let permissive = self.is_permissive();
         if let Some((stream, plugin)) = self.stream_mut() {
             // Envoy forgets the request's maps whichever direction it continues.
             let side = stream.filters[plugin].side(Direction::Request);
-            side.headers_live &= permissive;
-            side.trailers_live &= permissive;
+            side.headers_live = false;
+            side.trailers_live = false;
             side.view = BodyView::Absent;
         }
         if !self.replies_to(place) {

@@ -1,6 +1,6 @@
 //! Header maps: when each can be read and changed, and how.
 
-use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_abi::{bridge::AbiVersion, settings::Profile};
 
 use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
 
@@ -396,4 +396,26 @@ fn joining_leaves_no_comma_beside_an_empty_value() {
         f.add(0, "user-agent", "");
     });
     assert!(head.ends_with("[accept: a] [user-agent: u]"), "{head}");
+}
+
+#[test]
+fn in_the_permissive_profile_maps_stay_readable_after_continue() {
+    let bed = Bed::with(|settings| settings.upkeep.profile = Profile::Permissive);
+    for callback in [Id::RequestBody, Id::ResponseHeaders, Id::ResponseBody, Id::ResponseTrailers] {
+        bed.on(callback, |f| {
+            f.get(0, ":path");
+            f.get(2, ":status");
+            f.property("request/path");
+            f.add(0, "x", "1");
+            0
+        });
+    }
+    let id = bed.post();
+    bed.data(id, REQUEST, "", true);
+    assert_eq!(bed.notes(), ["get 0 :path: 0 \"/p\"", "get 2 :status: 2", "request/path: 0 \"/p\"", "add 0: 2"]);
+    bed.respond(id, &[], false);
+    bed.data(id, RESPONSE, "x", false);
+    bed.trailers(id, RESPONSE, &[("t", "1")]);
+    let all = ["get 0 :path: 0 \"/p\"", "get 2 :status: 0 \"200\"", "request/path: 0 \"/p\"", "add 0: 2"];
+    assert_eq!(bed.notes(), [all, all, all].concat());
 }

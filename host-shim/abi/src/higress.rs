@@ -1,0 +1,37 @@
+//! What Higress, a gateway made of Envoy, adds to the ABI. Filters made for it are taken with [`Profile::Permissive`] only,
+//! and these host calls of theirs return `UNIMPLEMENTED` (12).
+//!
+//! [`Profile::Permissive`]: crate::settings::Profile::Permissive
+
+/// The export that marks a filter of Higress's: ABI 0.2.1, but `StopIteration` holds the headers alone.
+pub const MARKER: &str = "proxy_abi_version_0_2_100";
+
+/// A host call of Higress's, imported from `env`. Its parameters and its result are of type `i32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCall {
+    /// Its import name.
+    pub name: &'static str,
+    /// How many parameters it has.
+    pub params: usize,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+impl HostCall {
+    /// The host call that an import of this module and name means.
+    pub fn find(module: &str, name: &str) -> Option<&'static Self> {
+        HOST_CALLS.iter().find(|call| module == "env" && call.name == name)
+    }
+}
+
+/// All of them.
+pub const HOST_CALLS: &[HostCall] = &[
+    HostCall { name: "proxy_redis_init", params: 7, about: "calls to Redis" },
+    HostCall { name: "proxy_redis_call", params: 5, about: "calls to Redis" },
+    HostCall { name: "proxy_inject_encoded_data_to_filter_chain", params: 3, about: "responses in pieces" },
+    HostCall { name: "proxy_get_upstream_hosts", params: 2, about: "the upstream's hosts" },
+    HostCall { name: "proxy_set_upstream_override_host", params: 2, about: "the upstream's hosts" },
+];
+
+/// The callbacks that Higress adds. They are never called.
+pub const CALLBACKS: &[&str] = &["proxy_on_redis_call_response"];
