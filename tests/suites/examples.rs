@@ -30,9 +30,9 @@ fn of(example: &Example, what: &str, run: fn(&[u8], &[u8]) -> Result<()>) -> Tri
     let name = format!("{} {what}", example.name);
     let example = example.clone();
     trial(name, move || {
-        let plugin = example.chain(&Upstream::start()?)?;
+        let chain = example.chain(&Upstream::start()?)?;
         for kind in [bridge::Kind::MemoryCopy, bridge::Kind::Portable] {
-            run(&plugin.filter, &adapt(&plugin, kind)?).with_context(|| format!("with {kind:?}"))?;
+            run(&chain.filters[0], &adapt(&chain, kind)?).with_context(|| format!("with {kind:?}"))?;
         }
         Ok(())
     })
