@@ -55,13 +55,12 @@ fn call(filter: &Call<'_>, service: &[u8]) -> Result<u32, Status> {
     filter.state().grpc_call(target(service), b"ask", 500)
 }
 
-/// A filter that makes a call in its request's head, and the call.
-
 /// The callout of this token.
 fn of(token: u32) -> CallId {
     CallId { plugin: 0, token }
 }
 
+/// A filter that makes a call in its request's head, and the call.
 fn called(bed: &Bed) -> GrpcRequest {
     bed.on(Id::RequestHeaders, |filter| {
         assert_eq!(call(filter, b"auth"), Ok(5));
