@@ -32,6 +32,8 @@ pub enum Family {
     Queue,
     /// A foreign function.
     Foreign,
+    /// A name that was asked for.
+    Dns,
 }
 
 macro_rules! callbacks {
@@ -42,7 +44,7 @@ macro_rules! callbacks {
         #[allow(missing_docs, reason = "each is the callback of that name")]
         pub enum Id { $($id),* }
 
-        /// Every callback that the shim calls, in the specification's order.
+        /// Every callback that the shim calls, in the specification's order, and then Envoy's own.
         pub const CALLBACKS: &[Callback] = &[$(Callback {
             name: $name,
             params: $params,
@@ -77,6 +79,7 @@ callbacks! {
     Done "proxy_on_done" 1 true Lifecycle;
     Log "proxy_on_log" 1 false Lifecycle;
     Delete "proxy_on_delete" 1 false Lifecycle;
+    ResolveDns "envoy_on_resolve_dns" 3 false Dns;
 }
 
 /// The most parameters that any of them has.

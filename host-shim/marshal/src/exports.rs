@@ -121,6 +121,7 @@ exports! { proxy, c,
         c.resolve_shared_queue(vm, vm_len, name, name_len, token);
     proxy_enqueue_shared_queue(token: u32, item: u32, item_len: u32) c.enqueue_shared_queue(token, item, item_len);
     proxy_dequeue_shared_queue(token: u32, ptr: u32, size: u32) c.dequeue_shared_queue(token, ptr, size);
+    envoy_resolve_dns(name: u32, len: u32, token: u32) c.resolve_dns(name, len, token);
     proxy_call_foreign_function(
         name: u32, name_len: u32, arguments: u32, arguments_len: u32, ptr: u32, size: u32
     ) c.call_foreign_function([name, name_len], [arguments, arguments_len], ptr, size);
@@ -135,19 +136,6 @@ exports! { proxy, _,
 }
 
 /// Host calls that link and answer `UNIMPLEMENTED`.
-macro_rules! unimplemented_calls {
-    ($($name:ident($($arg:ident: $type:ty),*);)*) => {
-        $(#[unsafe(no_mangle)]
-        extern "C" fn $name($($arg: $type),*) -> u32 {
-            proxy(stringify!($name), &[$($arg as u64),*], |c| c.unimplemented(stringify!($name)))
-        })*
-    };
-}
-
-unimplemented_calls! {
-    envoy_resolve_dns(a: u32, b: u32, c: u32);
-}
-
 exports! { wasi, c,
     args_sizes_get(count: u32, size: u32) c.args_sizes_get(count, size);
     environ_get(pointers: u32, text: u32) c.environ_get(pointers, text);

@@ -20,6 +20,7 @@ use crate::{
     local_reply::LocalReply,
     router::UpstreamFailure,
     state::CallId,
+    vm::Vm,
 };
 
 /// A callout for the edge to make.
@@ -77,7 +78,7 @@ pub(crate) struct Callouts {
     /// How many calls were accepted.
     accepted: u32,
     /// Those that have not come back.
-    outstanding: usize,
+    pub(crate) outstanding: usize,
     /// For the edge to make.
     requested: VecDeque<Callout>,
     /// Answered without being made.
@@ -117,13 +118,13 @@ impl<G: Guest> Chain<G> {
     /// Whether callouts have not come back, or queues have items that no filter was told of.
     pub fn has_work(&self) -> bool {
         let state = self.state.borrow();
-        !state.ready_queues.is_empty() || state.vms.iter().any(|vm| vm.callouts.outstanding > 0 || vm.grpc.is_busy())
+        !state.ready_queues.is_empty() || state.vms.iter().any(Vm::has_work)
     }
 
     /// The same without the gRPC streams that the filter keeps open: nothing need ever come of them.
     pub fn awaits_work(&self) -> bool {
         let state = self.state.borrow();
-        !state.ready_queues.is_empty() || state.vms.iter().any(|vm| vm.callouts.outstanding > 0 || vm.grpc.awaits())
+        !state.ready_queues.is_empty() || state.vms.iter().any(Vm::awaits_work)
     }
 
     /// Hands filters the answers to callouts that need not be made; tells whether there were any.

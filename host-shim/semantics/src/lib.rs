@@ -16,6 +16,7 @@ mod callouts;
 mod calls;
 mod chain;
 mod connection;
+mod dns;
 mod egress;
 mod environment;
 mod filter_manager;

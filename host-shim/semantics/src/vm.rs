@@ -2,7 +2,7 @@
 
 use proxy_wasm_abi::bridge::AbiVersion;
 
-use crate::{callouts::Callouts, grpc::GrpcCallouts, metrics::MetricIds};
+use crate::{callouts::Callouts, dns::Dns, grpc::GrpcCallouts, metrics::MetricIds};
 
 /// The context id of the virtual machine itself.
 pub(crate) const VM_CONTEXT: u32 = 0;
@@ -13,6 +13,7 @@ pub(crate) struct Vm {
     pub(crate) version: AbiVersion,
     pub(crate) callouts: Callouts,
     pub(crate) grpc: GrpcCallouts,
+    pub(crate) dns: Dns,
     pub(crate) metrics: MetricIds,
     /// Its module's start functions ran.
     pub(crate) started: bool,
@@ -29,12 +30,23 @@ impl Vm {
             version,
             callouts: Callouts::default(),
             grpc: GrpcCallouts::default(),
+            dns: Dns::default(),
             metrics: MetricIds::default(),
             started: false,
             bypassed: false,
             next_context: VM_CONTEXT + 1,
             unimplemented: Vec::new(),
         }
+    }
+
+    /// Whether something that the filter asked for has not come back.
+    pub(crate) fn has_work(&self) -> bool {
+        self.callouts.outstanding > 0 || self.dns.is_busy() || self.grpc.is_busy()
+    }
+
+    /// The same without the gRPC streams that the filter keeps open.
+    pub(crate) fn awaits_work(&self) -> bool {
+        self.callouts.outstanding > 0 || self.dns.is_busy() || self.grpc.awaits()
     }
 
     /// A context id, unless it is taken: after four thousand million streams the ids start over.

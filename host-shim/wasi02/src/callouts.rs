@@ -65,7 +65,7 @@ enum Outcome {
 impl Callouts {
     /// Makes what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
     pub(crate) fn step<G: Guest>(&mut self, chain: &Chain<G>) -> bool {
-        let mut moved = chain.answer_callouts() | chain.announce_queues() | self.grpc.step(chain);
+        let mut moved = chain.answer_callouts() | chain.answer_dns() | chain.announce_queues() | self.grpc.step(chain);
         while let Some(callout) = chain.next_callout() {
             let id = callout.id;
             match Call::start(callout) {

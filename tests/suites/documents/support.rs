@@ -319,7 +319,7 @@ fn called(callback: &callbacks::Callback) -> Result<(&'static str, String)> {
         callbacks::Family::HttpCallout => "HTTP callouts",
         callbacks::Family::GrpcCallout => "gRPC callouts",
         callbacks::Family::Queue => "shared queues",
-        callbacks::Family::Foreign => "foreign functions",
+        callbacks::Family::Foreign | callbacks::Family::Dns => "foreign functions",
     };
     if let Some(cause) = cause(callback.family) {
         let call = HostCall::find("env", cause).with_context(|| format!("the host call `{cause}`"))?;

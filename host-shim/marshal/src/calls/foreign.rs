@@ -6,6 +6,14 @@ use proxy_wasm_semantics::Guest;
 use crate::caller::{Caller, Memory, Outcome};
 
 impl<G: Guest + Memory> Caller<'_, G> {
+    pub(crate) fn resolve_dns(&self, name: u32, len: u32, token: u32) -> Outcome {
+        let name = self.bytes(name, len)?;
+        // Where there is no place for the token, nothing is asked.
+        self.put_u32(token, 0)?;
+        let asked = self.state().resolve_dns(&name);
+        self.put_u32(token, asked)
+    }
+
     pub(crate) fn call_foreign_function(
         &self,
         name: [u32; 2],

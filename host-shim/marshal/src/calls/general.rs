@@ -32,12 +32,6 @@ impl<G: Guest + Memory> Caller<'_, G> {
         self.state().set_effective_context(context)
     }
 
-    /// A host call that is not there yet.
-    pub(crate) fn unimplemented(&self, call: &'static str) -> Outcome {
-        self.state().note_unimplemented(call);
-        Err(Status::Unimplemented)
-    }
-
     pub(crate) fn done(&self) -> Outcome {
         self.state().done()
     }

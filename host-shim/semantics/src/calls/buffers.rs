@@ -69,7 +69,8 @@ impl State {
             },
             BufferType::PluginConfiguration => Err(Status::NotFound),
             BufferType::GrpcMessage => Ok(self.vm().grpc.message.as_ref().map_or(&[], Body::as_slice)),
-            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::CallData => Ok(&[]),
+            BufferType::CallData => Ok(self.vm().dns.answer.as_deref().unwrap_or_default()),
+            BufferType::DownstreamData | BufferType::UpstreamData => Ok(&[]),
         }
     }
 
