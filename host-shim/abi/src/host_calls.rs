@@ -168,7 +168,7 @@ host_calls! {
     Env proxy_get_metric ("ii") ALL Metrics Full;
     Env proxy_call_foreign_function ("iiiiii") ALL ForeignFunctions SOME_FOREIGN;
     Env envoy_resolve_dns ("iii") ALL ForeignFunctions
-        Partial("addresses are resolved to themselves; names are told as ones that don't resolve, as `wasi:http` has no DNS");
+        Partial("addresses are resolved to themselves; names are told as ones without an address, as `wasi:http` has no DNS");
     Env pthread_equal ("ii") ALL Toolchain Full;
     Env emscripten_notify_memory_growth ("i") -> false ALL Toolchain Full;
     Wasi args_get ("ii") ALL Wasi Full;

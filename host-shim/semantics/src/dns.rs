@@ -1,11 +1,8 @@
 //! Names to resolve, which is Envoy's own addition to the ABI.
 //!
-//! The `wasi:http` proxy world has no DNS: an address is its own answer, and a name is told as one that does not resolve.
+//! The `wasi:http` proxy world has no DNS: an address is its own answer, and a name is told as one that has none.
 
-use std::{
-    collections::VecDeque,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::VecDeque, net::IpAddr};
 
 use proxy_wasm_abi::callbacks::Id;
 
@@ -46,16 +43,18 @@ impl State {
     }
 }
 
-/// A number of addresses, the seconds that each may be kept, and the addresses, each ended by NUL; nothing for what does not
-/// resolve. Source: measured.
+/// A number of addresses, the seconds that each may be kept, and the addresses with a port, each ended by NUL. Source:
+/// measured.
 fn answer(name: &[u8]) -> Vec<u8> {
-    const COUNT: u32 = 1;
+    const NONE: u32 = 0;
+    const ONE: u32 = 1;
     const SECONDS: u32 = 0;
-    let Some(address) = std::str::from_utf8(name).ok().and_then(|name| name.parse::<IpAddr>().ok()) else {
-        return Vec::new();
+    let (before, after): (&[u8], &[u8]) = match std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) {
+        Some(IpAddr::V4(_)) => (b"", b":0\0"),
+        Some(IpAddr::V6(_)) => (b"[", b"]:0\0"),
+        None => return NONE.to_le_bytes().to_vec(),
     };
-    let address = SocketAddr::new(address, 0).to_string();
-    [&COUNT.to_le_bytes(), &SECONDS.to_le_bytes(), address.as_bytes(), b"\0"].concat()
+    [&ONE.to_le_bytes(), &SECONDS.to_le_bytes(), before, name, after].concat()
 }
 
 impl<G: Guest> Chain<G> {
