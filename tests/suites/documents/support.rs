@@ -308,6 +308,7 @@ fn cause(family: callbacks::Family) -> Option<&'static str> {
         callbacks::Family::GrpcCallout => Some("proxy_grpc_call"),
         callbacks::Family::Queue => Some("proxy_register_shared_queue"),
         callbacks::Family::Foreign => Some("proxy_call_foreign_function"),
+        callbacks::Family::Dns => Some("envoy_resolve_dns"),
     }
 }
 
