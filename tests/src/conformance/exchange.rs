@@ -117,7 +117,9 @@ impl Exchange {
             }
             Ok(())
         };
-        Ok(client::exchange(stage.host.address, PATIENCE, self.method == "HEAD", received, write, stay)?)
+        // Longer than the waits of what is sent, which may be in vain on some hosts.
+        let patience = 3 * PATIENCE;
+        Ok(client::exchange(stage.host.address, patience, self.method == "HEAD", received, write, stay)?)
     }
 
     fn steps(&self) -> Vec<Step> {
