@@ -192,7 +192,7 @@ fn many(host: Host) -> Result<()> {
     }
     let mut from = 0;
     for held in 0..COUNT {
-        let is_held = |line: &str| line.contains("@cb request_body(9, 0)").then_some(());
+        let is_held = |line: &str| line.contains("request_body(9, 0)").then_some(());
         let found = running.child.lines.next(&mut from, PATIENCE, &is_held);
         found.with_context(|| format!("only {held} were held at once; the host wrote:\n{}", running.child.lines))?;
     }
