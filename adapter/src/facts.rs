@@ -186,10 +186,7 @@ impl Facts {
         }
         FOREIGN_FUNCTIONS
             .iter()
-            .filter(|function| {
-                let named = || names(module, function.name);
-                function.export.is_some() && (others.iter().any(|other| other == function.name) || named())
-            })
+            .filter(|function| others.iter().any(|other| other == function.name) || names(module, function.name))
             .collect()
     }
 

@@ -161,7 +161,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
 
     let whole = options.shim.with(filters.iter().flat_map(|filter| filter.foreign.iter().copied()));
     let shim = prune::prune(whole, |export| {
-        let is_foreign = |function: &&ForeignFunction| function.export == Some(export);
+        let is_foreign = |function: &&ForeignFunction| function.export == export;
         filters.iter().any(|filter| filter.imported.contains(export) || filter.foreign.iter().any(&is_foreign))
             || (HOST_CALLS.iter().all(|call| call.name != export) && !FOREIGN_FUNCTIONS.iter().any(|f| is_foreign(&f)))
     })?;

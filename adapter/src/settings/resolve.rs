@@ -127,7 +127,7 @@ fn plugin(input: PluginInput, read: Read<'_>, problems: &mut Vec<Problem>) -> Pl
 }
 
 fn foreign_functions(names: &[String], problems: &mut Vec<Problem>) {
-    let is_known = |name: &&String| FOREIGN_FUNCTIONS.iter().any(|known| known.name == *name && known.export.is_some());
+    let is_known = |name: &&String| FOREIGN_FUNCTIONS.iter().any(|known| known.name == *name);
     let unknown = names.iter().filter(|name| !is_known(name));
     problems.extend(unknown.map(|name| Problem::ForeignFunction { name: name.clone() }));
 }

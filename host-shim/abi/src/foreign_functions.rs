@@ -11,17 +11,17 @@ pub struct ForeignFunction {
     pub support: Support,
     /// What the shim exports for it. A component has it only where the function's name stands in the filter: some of
     /// them are large.
-    pub export: Option<&'static str>,
+    pub export: &'static str,
     /// Whether only the larger build of the shim has it, which a component gets where its filter names one of these.
     pub extra: bool,
 }
 
 const fn there(name: &'static str, support: Support, export: &'static str) -> ForeignFunction {
-    ForeignFunction { name, support, export: Some(export), extra: false }
+    ForeignFunction { name, support, export, extra: false }
 }
 
 const fn extra(name: &'static str, support: Support, export: &'static str) -> ForeignFunction {
-    ForeignFunction { name, support, export: Some(export), extra: true }
+    ForeignFunction { name, support, export, extra: true }
 }
 
 const SIGNATURES: Support = Support::Partial("RSA with 1024 to 8192 bits, P-256 and P-384");

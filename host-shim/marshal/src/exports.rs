@@ -135,7 +135,6 @@ exports! { proxy, _,
     proxy_clear_route_cache() Ok(());
 }
 
-/// Host calls that link and answer `UNIMPLEMENTED`.
 exports! { wasi, c,
     args_sizes_get(count: u32, size: u32) c.args_sizes_get(count, size);
     environ_get(pointers: u32, text: u32) c.environ_get(pointers, text);

@@ -324,15 +324,12 @@ impl<G: Guest> Chain<G> {
     /// Ends the stream: `proxy_on_log` of all plugins, then `proxy_on_done` and `proxy_on_delete` of each.
     pub fn close(&self, id: u32) {
         {
-            // Only these callbacks can see how long it took.
-            let watched = self.exports(Id::Log) || self.exports(Id::Done);
             let mut state = self.state.borrow_mut();
-            let now = if state.timed && watched { state.host.monotonic_clock() } else { state.now() };
             let Some(stream) = state.streams.get_mut(id) else { return };
             if let Some(status) = stream.response.headers.as_ref().and_then(router::status) {
                 stream.facts.response_code = Some(status);
             }
-            stream.facts.duration = Some(now.saturating_sub(stream.facts.start_monotonic));
+            stream.facts.over = true;
             stream.response_ended = true;
         }
         let places = (0..self.len()).map(|plugin| Place { stream: id, plugin });

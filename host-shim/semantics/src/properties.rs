@@ -141,7 +141,7 @@ impl State {
             [b"headers", name] => live.and_then(|headers| headers.get_joined(name)).map_or(NOT_FOUND, Ok),
             [b"headers_bytes"] => Ok(int(header_bytes)),
             [b"time"] => Ok(int(self.request_time(facts))),
-            [b"duration"] => facts.duration.map_or(NOT_FOUND, |duration| Ok(int(duration))),
+            [b"duration"] if facts.over => Ok(int(self.duration(facts))),
             [b"protocol"] => Ok(b"HTTP/1.1".to_vec()),
             [b"size"] => {
                 let declared = header(b"content-length").ok().and_then(|v| std::str::from_utf8(&v).ok()?.parse().ok());
@@ -155,11 +155,23 @@ impl State {
     /// When the request began. Computed when it is first asked for: few filters do.
     fn request_time(&self, facts: &Facts) -> u64 {
         facts.start.get().unwrap_or_else(|| {
-            let elapsed = self.host.monotonic_clock().saturating_sub(facts.start_monotonic);
-            let start = self.host.wall_clock().saturating_sub(elapsed);
+            let start = self.host.wall_clock().saturating_sub(self.elapsed(facts));
             facts.start.set(Some(start));
             start
         })
+    }
+
+    /// How long an exchange took that has just ended. The same for all that ask.
+    fn duration(&self, facts: &Facts) -> u64 {
+        facts.duration.get().unwrap_or_else(|| {
+            let duration = self.elapsed(facts);
+            facts.duration.set(Some(duration));
+            duration
+        })
+    }
+
+    fn elapsed(&self, facts: &Facts) -> u64 {
+        self.host.monotonic_clock().saturating_sub(facts.start_monotonic)
     }
 
     fn upstream_property(&self, stream: &Stream, segments: &[&[u8]]) -> Value {

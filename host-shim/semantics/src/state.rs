@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
-    enums::{LogLevel, Status},
+    enums::Status,
     settings::{self, Profile, Settings},
 };
 
@@ -257,16 +257,6 @@ impl State {
         match place.and_then(|place| self.streams.get_mut(place.stream)) {
             Some(stream) => &mut stream.filters[plugin].declared_properties,
             None => &mut self.plugins[plugin].declared_properties,
-        }
-    }
-
-    /// Tells the operator, once, that the filter asked for what is not there: some filters go on as if nothing had
-    /// happened.
-    pub fn note_unimplemented(&mut self, call: &'static str) {
-        if self.vm_mut().is_news(call) {
-            let text = format!("the filter called `{call}`, which is not implemented, and was told so (12)");
-            // The level is a valid one.
-            let _ = self.log(LogLevel::Warn as u32, text.as_bytes());
         }
     }
 

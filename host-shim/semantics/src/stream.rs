@@ -235,8 +235,10 @@ pub(crate) struct Facts {
     pub(crate) upstream_start: Option<u64>,
     /// Nanoseconds from then until all of the response was there.
     pub(crate) backend_latency: Option<u64>,
-    /// Nanoseconds from the start.
-    pub(crate) duration: Option<u64>,
+    /// The exchange is over, and how long it took can be asked for.
+    pub(crate) over: bool,
+    /// Nanoseconds from the start, once a filter asked.
+    pub(crate) duration: Cell<Option<u64>>,
     /// The response's status, once there is one.
     pub(crate) response_code: Option<u16>,
     pub(crate) response_code_details: Option<String>,

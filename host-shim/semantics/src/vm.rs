@@ -20,8 +20,6 @@ pub(crate) struct Vm {
     /// Requests pass by its plugins.
     pub(crate) bypassed: bool,
     next_context: u32,
-    /// The unimplemented host calls that were made.
-    unimplemented: Vec<&'static str>,
 }
 
 impl Vm {
@@ -35,7 +33,6 @@ impl Vm {
             started: false,
             bypassed: false,
             next_context: VM_CONTEXT + 1,
-            unimplemented: Vec::new(),
         }
     }
 
@@ -54,14 +51,5 @@ impl Vm {
         let id = self.next_context;
         self.next_context = id.checked_add(1).unwrap_or(VM_CONTEXT + 1);
         id
-    }
-
-    /// Whether this is the first time that the filter made a host call which is not there.
-    pub(crate) fn is_news(&mut self, call: &'static str) -> bool {
-        let is_news = !self.unimplemented.contains(&call);
-        if is_news {
-            self.unimplemented.push(call);
-        }
-        is_news
     }
 }

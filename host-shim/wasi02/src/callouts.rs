@@ -128,7 +128,7 @@ impl Callouts {
     /// Stays for those that are still on their way, and for those that the filter then asks for; not where the host
     /// calls between requests.
     pub(crate) fn linger<G: Guest>(&mut self, chain: &Chain<G>) {
-        if !self.tended {
+        if !self.tended && self.awaits(chain) {
             self.stay(chain, monotonic_clock::now().saturating_add(CALLOUT_LINGER_MS * NANOS_PER_MS));
         }
     }
@@ -186,8 +186,12 @@ impl Callouts {
         youngest.map_or(LOOK_MIN, |age| (age / 10).clamp(LOOK_MIN, LOOK_MAX))
     }
 
+    fn awaits<G: Guest>(&self, chain: &Chain<G>) -> bool {
+        chain.awaits_work() || self.grpc.is_writing()
+    }
+
     fn stay<G: Guest>(&mut self, chain: &Chain<G>, end: u64) {
-        while chain.awaits_work() || self.grpc.is_writing() {
+        while self.awaits(chain) {
             let moved = self.step(chain);
             time_passed();
             let now = WasiHost.now();
