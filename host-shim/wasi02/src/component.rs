@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_marshal::{Filter, chain};
 use proxy_wasm_semantics::{Chain, Change, ChangeKind, Host};
 
@@ -21,6 +22,10 @@ use crate::{
 };
 
 struct Component;
+
+/// As std's, but newer: it begins with the memory that is there from the start. See `build.rs`.
+#[global_allocator]
+static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 thread_local! {
     static CALLOUTS: RefCell<Callouts> = RefCell::default();
