@@ -47,6 +47,7 @@ pub mod shim;
 mod state;
 mod stubs;
 mod text;
+pub mod values;
 
 use std::collections::HashSet;
 

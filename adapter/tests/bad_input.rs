@@ -232,6 +232,11 @@ fn files_and_usage() -> Vec<Case> {
         command("extract-onto-itself", adapted(), &["extract", "filter.wasm", "-o", "filter.wasm"]),
         command("serve-text", b"hello".to_vec(), &["serve", "filter.wasm", "--direct-response", "200"]),
         command("serve-without-a-route", filter(""), &["serve", "filter.wasm"]),
+        command(
+            "serve-listen-without-an-address",
+            filter(""),
+            &["serve", "filter.wasm", "--direct-response", "200", "--listen", ":8080"],
+        ),
         command("serve-adapted-with-options", adapted(), &["serve", "filter.wasm", "--root-id", "a"]),
         command("no-output", filter(""), &["adapt", "filter.wasm", "--direct-response", "200"]),
     ]

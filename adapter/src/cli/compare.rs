@@ -11,6 +11,7 @@ use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
 use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
 use proxy_wasm_adapter::is_component;
 use proxy_wasm_adapter::settings::Input;
+use proxy_wasm_adapter::values::{parse_address, parse_time};
 
 use super::failure::Failure;
 use super::input::{self, Given};
@@ -51,15 +52,15 @@ pub(super) struct Args {
     endpoint: Option<String>,
 
     /// Where the upstream listens, so that an endpoint can send its requests there [default: a free port]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     upstream_listen: Option<SocketAddr>,
 
     /// How long a response may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     timeout: Duration,
 
     /// How long Envoy and the host may take to start
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
     start_timeout: Duration,
 
     /// Show what is equal too
@@ -119,14 +120,6 @@ Examples:
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --html report.html
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080"
     )
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let seconds =
-        text.strip_suffix("ms").map(|number| (number, 1)).or(text.strip_suffix('s').map(|number| (number, 1000)));
-    let (number, unit) = seconds.unwrap_or((text, 1000));
-    let time = number.parse::<u32>().map(|number| Duration::from_millis(u64::from(number) * unit));
-    time.map_err(|_| format!("`{text}` is not a time such as `10s` or `500ms`"))
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> ExitCode {

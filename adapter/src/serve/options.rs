@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::policy::FailurePolicy;
+use crate::values::{parse_address, parse_bytes, parse_time};
 
 /// The largest head of a request or a response: Envoy's default. Larger ones are answered 431, or fail the upstream.
 pub(super) const HEAD_LIMIT_BYTES: u32 = 60 * 1024;
@@ -18,7 +19,7 @@ pub(super) const FIELDS_LIMIT_BYTES: usize = 256 * 1024;
 #[non_exhaustive]
 pub struct Options {
     /// Address to listen on; port 0 takes any that is free, and the line `listening on …` tells which
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub listen: SocketAddr,
 
     /// Requests that one instance serves before it is replaced; 1 gives each request a new one
@@ -56,7 +57,7 @@ pub struct Options {
     pub reload_backoff: Duration,
 
     /// Address to show the filter's metrics at, under `/stats/prometheus`, and whether it is ready, under `/ready`
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
 
     /// On SIGTERM or SIGINT, wait this long for the requests that are being served
@@ -92,36 +93,6 @@ impl Default for Options {
     }
 }
 
-/// A number with a unit of a table, or without one, which is the table's first.
-fn parse_quantity(text: &str, units: &[(&str, u64)], example: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim();
-    let factor = if unit.is_empty() {
-        units.first().map(|(_, factor)| *factor)
-    } else {
-        units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor)
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .zip(factor)
-        .and_then(|(number, factor)| number.checked_mul(factor))
-        .ok_or_else(|| format!("`{text}` is not a quantity such as `{example}`"))
-}
-
-/// A number of bytes: `67108864`, `64MiB`.
-fn parse_bytes(text: &str) -> Result<usize, String> {
-    let units = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let bytes = parse_quantity(text, &units, "64MiB")?;
-    usize::try_from(bytes).map_err(|_| format!("`{text}` is more than this machine can address"))
-}
-
-/// A time: `10`, `10s`, `500ms`, `2m`.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_quantity(text, &[("s", 1000), ("ms", 1), ("m", 60_000)], "10s").map(Duration::from_millis)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,17 +107,5 @@ mod tests {
     fn defaults_are_the_same_on_both_ways() {
         let parsed = <Command as clap::Parser>::parse_from(["serve"]).options;
         assert_eq!(format!("{parsed:?}"), format!("{:?}", Options::default()));
-    }
-
-    #[test]
-    fn reads_quantities() {
-        assert_eq!(parse_bytes("1024"), Ok(1024));
-        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
-        assert_eq!(parse_bytes("2 gib"), Ok(2 << 30));
-        assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_time("10"), Ok(Duration::from_secs(10)));
-        for bad in ["", "MiB", "12parsecs", "99999999999999999999", "99999999999999999GiB", "-1"] {
-            assert!(parse_bytes(bad).is_err(), "{bad}");
-        }
     }
 }

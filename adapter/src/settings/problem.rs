@@ -151,7 +151,8 @@ impl Problem {
             Self::Status { .. } => "Write a number from 200 to 599, then `:` and the body if there is one.".into(),
             Self::LogLevel { .. } => "Write `trace`, `debug`, `info`, `warn`, `error` or `critical`.".into(),
             Self::ForeignFunction { .. } => {
-                let names: Vec<String> = FOREIGN_FUNCTIONS.iter().map(|function| format!("`{}`", function.name)).collect();
+                let names: Vec<String> =
+                    FOREIGN_FUNCTIONS.iter().map(|function| format!("`{}`", function.name)).collect();
                 format!("There are {}.", names.join(", "))
             }
             Self::Path { .. } => {
