@@ -24,7 +24,7 @@ package=proxy-wasm-shim-wasi02
 # sources: everything that decides what the shim is, one line each.
 #  - the Rust files and manifests of the crates that go into it (not their tests), and the WIT, by sha256;
 #  - the version of each crate that the lock file gives it;
-#  - its profile, and the version of wasm-opt.
+#  - its profiles, and the version of wasm-opt.
 sources() {
     (
         cd "$root"
@@ -34,7 +34,7 @@ sources() {
             printf '%s  %s\n' "$(sha256 <"$file" | cut -d ' ' -f 1)" "$file"
         done
         dependencies
-        awk '/^\[/ { inside = ($0 == "[profile.shim]") } inside && NF && !/^#/' Cargo.toml
+        awk '/^\[/ { inside = /^\[profile\.shim[.\]]/ } inside && NF && !/^#/' Cargo.toml
         grep '"binaryen":' tests/tools/package.json
     )
 }
