@@ -58,3 +58,18 @@ fn outside_of_its_callback_there_is_no_answer() {
     bed.get();
     assert_eq!(bed.notes(), ["buffer 8: 0 \"\""]);
 }
+
+#[test]
+fn a_filter_that_always_asks_again_lets_go() {
+    let bed = Bed::new();
+    bed.on(Id::RequestHeaders, |f| {
+        f.state().resolve_dns(b"127.0.0.1");
+        0
+    });
+    bed.on(Id::ResolveDns, |f| {
+        f.state().resolve_dns(b"127.0.0.1");
+        0
+    });
+    bed.get();
+    assert!(bed.chain.answer_dns() && bed.chain.answer_dns() && bed.chain.has_work());
+}
