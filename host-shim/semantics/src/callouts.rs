@@ -130,13 +130,13 @@ impl<G: Guest> Chain<G> {
     /// Hands filters the answers to callouts that need not be made; tells whether there were any. What they ask for in
     /// turn is left for the next time: a filter that always asks again must not hold up what else moves.
     pub fn answer_callouts(&self) -> bool {
-        let answered: Vec<_> =
-            self.state.borrow_mut().vms.iter_mut().flat_map(|vm| vm.callouts.answered.drain(..)).collect();
-        let any = !answered.is_empty();
-        for (id, response) in answered {
+        let waiting: usize = self.state.borrow().vms.iter().map(|vm| vm.callouts.answered.len()).sum();
+        for _ in 0..waiting {
+            let answered = self.state.borrow_mut().vms.iter_mut().find_map(|vm| vm.callouts.answered.pop_front());
+            let Some((id, response)) = answered else { break };
             self.called_out(id, Some(response));
         }
-        any
+        waiting > 0
     }
 
     /// A callout's whole response is here; it took so many milliseconds until its head came.

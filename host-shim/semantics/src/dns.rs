@@ -2,7 +2,7 @@
 //!
 //! The `wasi:http` proxy world has no DNS: an address is its own answer, and a name is told as one that has none.
 
-use std::net::IpAddr;
+use std::{collections::VecDeque, net::IpAddr};
 
 use proxy_wasm_abi::callbacks::Id;
 
@@ -19,7 +19,7 @@ const BEFORE_FIRST: u32 = 1;
 #[derive(Debug, Default)]
 pub(crate) struct Dns {
     asked: u32,
-    answers: Vec<(CallId, Vec<u8>)>,
+    answers: VecDeque<(CallId, Vec<u8>)>,
     /// What the filter's callback can read.
     pub(crate) answer: Option<Vec<u8>>,
 }
@@ -38,7 +38,7 @@ impl State {
         let dns = &mut self.vm_mut().dns;
         dns.asked = dns.asked.wrapping_add(1);
         let token = dns.asked.wrapping_add(BEFORE_FIRST);
-        dns.answers.push((CallId { plugin, token }, answer(name)));
+        dns.answers.push_back((CallId { plugin, token }, answer(name)));
         token
     }
 }
@@ -60,15 +60,16 @@ fn answer(name: &[u8]) -> Vec<u8> {
 impl<G: Guest> Chain<G> {
     /// Hands filters the answers, but those to what they ask for in turn; tells whether there were any.
     pub fn answer_dns(&self) -> bool {
-        let answers: Vec<_> = self.state.borrow_mut().vms.iter_mut().flat_map(|vm| vm.dns.answers.drain(..)).collect();
-        let any = !answers.is_empty();
-        for (id, answer) in answers {
+        let waiting: usize = self.state.borrow().vms.iter().map(|vm| vm.dns.answers.len()).sum();
+        for _ in 0..waiting {
+            let next = self.state.borrow_mut().vms.iter_mut().find_map(|vm| vm.dns.answers.pop_front());
+            let Some((id, answer)) = next else { break };
             let size = answer.len() as u32;
             self.state.borrow_mut().vm_of(id).dns.answer = Some(answer);
             let actions = self.call_root(id.plugin, Id::ResolveDns, &[id.token, size]);
             self.state.borrow_mut().vm_of(id).dns.answer = None;
             self.act(actions);
         }
-        any
+        waiting > 0
     }
 }
