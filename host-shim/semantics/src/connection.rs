@@ -58,19 +58,23 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, no
             (":scheme", request.scheme),
         ],
     );
-    let named_by_connection: Vec<Vec<u8>> = request
-        .headers
+    let mut lines = request.headers;
+    for (name, _) in &mut lines {
+        name.make_ascii_lowercase();
+    }
+    let named_by_connection: Vec<Vec<u8>> = lines
         .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .filter(|(name, _)| name == "connection")
         .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(|token| token.trim_ascii().to_vec())
         .collect();
-    for (name, value) in request.headers {
-        if name.eq_ignore_ascii_case("te") {
+    for (name, value) in lines {
+        if name == "te" {
             if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
                 headers.add(b"te", "trailers");
             }
-        } else if !is_dropped(&name)
+        } else if !HOP_BY_HOP.contains(&name.as_str())
+            && !(name.starts_with("x-envoy-") && ROUTER_HEADERS.contains(&name.as_str()))
             && !named_by_connection.iter().any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
         {
             headers.add(name.as_bytes(), value);
@@ -114,10 +118,6 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, no
     (headers, facts)
 }
 
-fn is_dropped(name: &str) -> bool {
-    HOP_BY_HOP.iter().chain(ROUTER_HEADERS).any(|other| name.eq_ignore_ascii_case(other))
-}
-
 fn set_scheme(headers: &mut HeaderMap, scheme: &str) {
     if headers.get(b":scheme") != Some(scheme.as_bytes()) {
         headers.replace(b":scheme", scheme);
@@ -132,18 +132,18 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 /// A random UUID, version 4.
-fn uuid(host: &dyn Host) -> String {
+fn uuid(host: &dyn Host) -> [u8; 36] {
     let mut bytes = host.id_bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text = String::with_capacity(36);
-    for (i, byte) in bytes.into_iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
+    let mut text = [b'-'; 36];
+    // Each byte's place in 8-4-4-4-12.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    for (byte, place) in bytes.into_iter().zip(PLACES) {
+        text[place] = HEX[usize::from(byte >> 4)];
+        text[place + 1] = HEX[usize::from(byte & 15)];
     }
     text
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -142,7 +142,8 @@ impl Egress {
 
 /// Whether this is a request that says nothing of its length where it has no body. Source: measured on Envoy.
 fn is_bodiless_request(headers: &HeaderMap) -> bool {
-    headers.get(b":method").is_some_and(|method| matches!(method, b"CONNECT" | b"DELETE" | b"GET" | b"HEAD" | b"TRACE"))
+    const BODILESS: &[&[u8]] = &[b"CONNECT", b"DELETE", b"GET", b"HEAD", b"TRACE"];
+    headers.get(b":method").is_some_and(|method| BODILESS.contains(&method))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -9,40 +9,109 @@ use crate::inline_headers;
 /// A header map: an ordered list of lower-case names and values, pseudo-headers first. Values are any bytes.
 ///
 /// A clone shares the entries until one of the two changes: a head is kept for the log while it is sent on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct HeaderMap {
     kind: Kind,
-    entries: Rc<Vec<Entry>>,
+    lines: Rc<Lines>,
 }
 
-/// A header: name and value in one piece, as most are small and live together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+/// Names and values in one piece of memory: a head is made anew for each exchange, and a piece for each of its headers
+/// would cost more than all else that is done with them.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    /// Each entry's name and value, one behind the other; between them what changed entries have left.
     text: Vec<u8>,
-    name_len: usize,
+    entries: Vec<Entry>,
+    /// Bytes of `text` that no entry has any more.
+    dead: usize,
 }
 
-impl Entry {
-    /// The name in lower case, and the value.
-    fn new(name: &[u8], value: &[u8]) -> Self {
-        let mut text = Vec::with_capacity(name.len() + value.len());
-        text.extend_from_slice(name);
-        text.make_ascii_lowercase();
-        text.extend_from_slice(value);
-        Self { text, name_len: name.len() }
+/// Where a header is: its name, and its value right behind it.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: usize,
+    name_len: usize,
+    len: usize,
+}
+
+/// Bytes that may be dead, however small the map is, before it is moved together.
+const SLACK: usize = 1024;
+
+impl Lines {
+    fn name(&self, entry: Entry) -> &[u8] {
+        &self.text[entry.start..entry.start + entry.name_len]
     }
 
-    fn name(&self) -> &[u8] {
-        &self.text[..self.name_len]
+    fn value(&self, entry: Entry) -> &[u8] {
+        &self.text[entry.start + entry.name_len..entry.start + entry.len]
     }
 
-    fn value(&self) -> &[u8] {
-        &self.text[self.name_len..]
+    /// The place of the first entry of this name, which may be in any case.
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.entries.iter().position(|entry| self.is(*entry, name))
     }
 
-    /// Whether its name is this one, in whatever case. In a request `host` is `:authority`.
-    fn is(&self, kind: Kind, name: &[u8]) -> bool {
-        self.name().eq_ignore_ascii_case(canonical(kind, name))
+    // In line: most entries are told apart by their length.
+    #[inline(always)]
+    fn is(&self, entry: Entry, name: &[u8]) -> bool {
+        entry.name_len == name.len() && self.name(entry).eq_ignore_ascii_case(name)
+    }
+
+    /// Writes an entry behind all others, without listing it.
+    fn write(&mut self, name: &[u8], value: &[u8]) -> Entry {
+        self.tidy();
+        let start = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text[start..].make_ascii_lowercase();
+        self.text.extend_from_slice(value);
+        Entry { start, name_len: name.len(), len: name.len() + value.len() }
+    }
+
+    /// Leaves so many bytes of an entry's value, and has these follow. Only the last one can grow where it is.
+    fn change_value(&mut self, index: usize, kept: usize, more: &[&[u8]]) {
+        self.tidy();
+        let Entry { mut start, name_len, len } = self.entries[index];
+        let kept = start..start + name_len + kept;
+        if start + len == self.text.len() {
+            self.text.truncate(kept.end);
+        } else {
+            self.dead += len;
+            start = self.text.len();
+            self.text.extend_from_within(kept);
+        }
+        for part in more {
+            self.text.extend_from_slice(part);
+        }
+        self.entries[index] = Entry { start, name_len, len: self.text.len() - start };
+    }
+
+    /// Removes the entries of this name.
+    fn remove(&mut self, name: &[u8]) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| {
+            let gone = self.is(*entry, name);
+            self.dead += if gone { entry.len } else { 0 };
+            !gone
+        });
+        self.entries = entries;
+    }
+
+    /// Moves the entries together, where too much lies between them.
+    fn tidy(&mut self) {
+        if self.dead <= self.text.len() / 2 + SLACK {
+            return;
+        }
+        let mut text = Vec::with_capacity(self.text.len() - self.dead + SLACK);
+        for entry in &mut self.entries {
+            let start = text.len();
+            text.extend_from_slice(&self.text[entry.start..entry.start + entry.len]);
+            entry.start = start;
+        }
+        (self.text, self.dead) = (text, 0);
+    }
+
+    fn byte_size(&self) -> usize {
+        self.entries.iter().map(|entry| entry.len).sum()
     }
 }
 
@@ -61,10 +130,18 @@ pub enum Kind {
     Trailers,
 }
 
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for HeaderMap {}
+
 impl HeaderMap {
     /// An empty map.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, entries: Rc::default() }
+        Self { kind, lines: Rc::default() }
     }
 
     /// The map with these entries, each added in turn.
@@ -73,9 +150,13 @@ impl HeaderMap {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
+        /// Bytes of a common header.
+        const COMMON: usize = 40;
         let pairs = pairs.into_iter();
         // Room for what the connection manager adds.
-        let mut map = Self { kind, entries: Rc::new(Vec::with_capacity(pairs.size_hint().0 + 8)) };
+        let count = pairs.size_hint().0 + 8;
+        let (text, entries) = (Vec::with_capacity(count * COMMON), Vec::with_capacity(count));
+        let mut map = Self { kind, lines: Rc::new(Lines { text, entries, dead: 0 }) };
         for (name, value) in pairs {
             map.add(name.as_ref(), value);
         }
@@ -84,45 +165,50 @@ impl HeaderMap {
 
     /// The first value of this header.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.entries.iter().find(|entry| entry.is(self.kind, name)).map(Entry::value)
+        let index = self.lines.position(canonical(self.kind, name))?;
+        Some(self.lines.value(self.lines.entries[index]))
     }
 
     /// All values of this header, joined by commas.
     pub fn get_joined(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let mut values = self.entries.iter().filter(|entry| entry.is(self.kind, name)).map(Entry::value);
-        let mut joined = values.next()?.to_vec();
-        for value in values {
+        let name = canonical(self.kind, name);
+        let mut values = self.lines.entries.iter().filter(|entry| self.lines.is(**entry, name));
+        let mut joined = self.lines.value(*values.next()?).to_vec();
+        for entry in values {
             joined.push(b',');
-            joined.extend_from_slice(value);
+            joined.extend_from_slice(self.lines.value(*entry));
         }
         Some(joined)
     }
 
     /// Whether there is such a header.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.get(name).is_some()
+        self.lines.position(canonical(self.kind, name)).is_some()
     }
 
     /// Adds a value: joined to the one that is there for a header that holds one, else as one more entry.
     pub fn add(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
-        let (kind, value) = (self.kind, value.as_ref());
-        let entries = Rc::make_mut(&mut self.entries);
-        let name = canonical(kind, name);
-        if let Some(present) = entries.iter_mut().find(|entry| entry.is(kind, name))
-            && inline_headers::holds_one_value(kind, present.name())
-        {
-            if !present.value().is_empty() && !value.is_empty() {
-                present.text.push(b',');
+        self.add_bytes(name, value.as_ref());
+    }
+
+    fn add_bytes(&mut self, name: &[u8], value: &[u8]) {
+        let name = canonical(self.kind, name);
+        let lines = Rc::make_mut(&mut self.lines);
+        if let Some(index) = lines.position(name) {
+            let present = lines.entries[index];
+            if inline_headers::holds_one_value(self.kind, lines.name(present)) {
+                let len = present.len - present.name_len;
+                let comma: &[u8] = if len == 0 || value.is_empty() { b"" } else { b"," };
+                lines.change_value(index, len, &[comma, value]);
+                return;
             }
-            present.text.extend_from_slice(value);
-            return;
         }
-        let entry = Entry::new(name, value);
+        let entry = lines.write(name, value);
         if name.starts_with(b":") {
-            let end = entries.iter().take_while(|entry| entry.name().starts_with(b":")).count();
-            entries.insert(end, entry);
+            let end = lines.entries.iter().take_while(|entry| lines.name(**entry).starts_with(b":")).count();
+            lines.entries.insert(end, entry);
         } else {
-            entries.push(entry);
+            lines.entries.push(entry);
         }
     }
 
@@ -134,47 +220,47 @@ impl HeaderMap {
 
     /// Gives the first entry of this header this value, where it stands, or adds one.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
-        let (kind, value) = (self.kind, value.as_ref());
-        match Rc::make_mut(&mut self.entries).iter_mut().find(|entry| entry.is(kind, name)) {
-            Some(present) => {
-                present.text.truncate(present.name_len);
-                present.text.extend_from_slice(value);
-            }
-            None => self.add(name, value),
+        self.set_bytes(name, value.as_ref());
+    }
+
+    fn set_bytes(&mut self, name: &[u8], value: &[u8]) {
+        match self.lines.position(canonical(self.kind, name)) {
+            Some(index) => Rc::make_mut(&mut self.lines).change_value(index, 0, &[value]),
+            None => self.add_bytes(name, value),
         }
     }
 
     /// Removes all entries of this header.
     pub fn remove(&mut self, name: &[u8]) {
-        if self.contains(name) {
-            let kind = self.kind;
-            Rc::make_mut(&mut self.entries).retain(|entry| !entry.is(kind, name));
+        let name = canonical(self.kind, name);
+        if self.lines.position(name).is_some() {
+            Rc::make_mut(&mut self.lines).remove(name);
         }
     }
 
     /// Removes everything.
     pub fn clear(&mut self) {
-        self.entries = Rc::default();
+        self.lines = Rc::default();
     }
 
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.entries.iter().map(|entry| (entry.name(), entry.value()))
+        self.lines.entries.iter().map(|entry| (self.lines.name(*entry), self.lines.value(*entry)))
     }
 
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.lines.entries.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.lines.entries.is_empty()
     }
 
     /// The bytes of all names and values: what Envoy calls the map's size.
     pub fn byte_size(&self) -> usize {
-        self.entries.iter().map(|entry| entry.text.len()).sum()
+        self.lines.byte_size()
     }
 
     /// The map in the ABI's wire format; empty for an empty map, as Envoy has it.
@@ -217,6 +303,38 @@ mod tests {
         map.replace(b"Host", "b");
         assert_eq!(map.get(b":authority").unwrap(), b"b");
         assert_eq!(map.len(), 1);
+    }
+
+    #[test]
+    fn values_change_where_they_stand() {
+        let mut map = HeaderMap::from_pairs(Kind::Request, [("Accept", "A"), ("Via", "V"), ("x", "1")]);
+        let before = map.clone();
+        map.add(b"accept", "B");
+        map.add(b"via", "");
+        map.add(b"via", "W");
+        map.set(b"X", "");
+        map.set(b"new", "N");
+        let entries: Vec<_> =
+            map.iter().map(|(name, value)| [name, value].map(String::from_utf8_lossy).join("=")).collect();
+        assert_eq!(entries, ["accept=A,B", "via=V,W", "x=", "new=N"]);
+        assert_eq!(map.byte_size(), 9 + 6 + 1 + 4);
+        assert_eq!(before, HeaderMap::from_pairs(Kind::Request, [("accept", "A"), ("via", "V"), ("x", "1")]));
+        assert_ne!(before, map);
+    }
+
+    #[test]
+    fn what_was_changed_takes_no_memory() {
+        let mut map = HeaderMap::from_pairs(Kind::Request, [("a", "stays"), ("accept", "*/*")]);
+        for round in 0..10_000 {
+            map.set(b"b", format!("value {round}"));
+            map.replace(b"c", "removed and added");
+            map.set(b"accept", "*/*");
+        }
+        map.add(b"accept", "b/c");
+        assert_eq!(map.get(b"b"), Some(&b"value 9999"[..]));
+        assert_eq!(map.get(b"accept"), Some(&b"*/*,b/c"[..]));
+        assert_eq!(names(&map), ["a", "accept", "b", "c"]);
+        assert!(map.lines.text.len() < 4 * SLACK, "{}", map.lines.text.len());
     }
 
     #[test]

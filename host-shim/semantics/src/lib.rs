@@ -39,7 +39,7 @@ mod vm;
 
 pub use body::Body;
 pub use callouts::{Callout, CalloutResponse};
-pub use calls::{Blob, CallResult, GrpcTarget, foreign};
+pub use calls::{Blob, CallResult, GrpcTarget, foreign, push_escaped};
 pub use chain::Chain;
 pub use connection::Request;
 pub use egress::{Egress, Frame};

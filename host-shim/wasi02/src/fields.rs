@@ -1,6 +1,6 @@
 //! Header maps as `wasi:http` has them.
 
-use proxy_wasm_semantics::{HeaderMap, Host};
+use proxy_wasm_semantics::{HeaderMap, Host, push_escaped};
 
 use crate::{bindings::wasi::http::types::Fields, host::WasiHost};
 
@@ -30,5 +30,8 @@ pub(crate) fn to_fields(map: &HeaderMap) -> Fields {
 }
 
 fn warn(name: &str) {
-    WasiHost.log(&format!("[warn] header `{}` is left out: the host refuses it", name.escape_default()));
+    let mut line = String::from("[warn] header `");
+    push_escaped(&mut line, name.as_bytes());
+    line.push_str("` is left out: the host refuses it");
+    WasiHost.log(&line);
 }

@@ -17,6 +17,9 @@ pub(crate) struct Incoming {
     pub(crate) body: Reader,
 }
 
+/// Methods whose requests have a body only by way of exception.
+const RARELY_WITH_BODY: &[&[u8]] = &[b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"TRACE"];
+
 /// Reads the head, and looks far enough ahead to know whether there is a body.
 pub(crate) fn receive(request: IncomingRequest) -> Incoming {
     let method = method_name(request.method());
@@ -42,8 +45,8 @@ pub(crate) fn receive(request: IncomingRequest) -> Incoming {
         None => {
             let announced = head.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("trailer"));
             let mut arrival = body.first(announced);
-            // Whether there is a body at all, the host may know only a moment later; these rarely have one.
-            let rarely = matches!(head.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"DELETE" | b"TRACE");
+            // Whether there is a body at all, the host may know only a moment later.
+            let rarely = RARELY_WITH_BODY.contains(&head.method.as_slice());
             while rarely && matches!(arrival, Arrival::Pending) {
                 body.pollable().block();
                 arrival = body.first(announced);

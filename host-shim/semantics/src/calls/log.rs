@@ -46,7 +46,8 @@ impl State {
     }
 }
 
-fn push_escaped(line: &mut String, text: &[u8]) {
+/// Appends text that is not ours to a log line, its control characters escaped.
+pub fn push_escaped(line: &mut String, text: &[u8]) {
     for character in String::from_utf8_lossy(text).chars() {
         if character.is_control() && character != '\t' {
             line.extend(character.escape_default());

@@ -20,3 +20,4 @@ pub type CallResult<T = ()> = Result<T, Status>;
 
 pub use buffers::Blob;
 pub use grpc::GrpcTarget;
+pub use log::push_escaped;

@@ -1,6 +1,6 @@
 //! Properties, phase by phase, and their encodings.
 
-use proxy_wasm_abi::{pairs, settings::Route};
+use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
 
 use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
 
@@ -73,6 +73,26 @@ fn what_is_read_from_the_requests_map_is_there_as_long_as_the_map() {
     for path in ["request/referer", "request/useragent", "request/id", "request/headers/nope", "request/nope"] {
         assert_eq!(strings(path), "- - - - - - - - -", "{path}");
     }
+}
+
+#[test]
+fn names_need_not_be_text() {
+    let bed = Bed::new();
+    bed.on(Id::RequestHeaders, |f| {
+        let mut state = f.state();
+        state.add_header_map_value(0, b"x-\xff", b"1").unwrap();
+        assert_eq!(state.get_property(b"request\0headers\0X-\xff"), Ok(b"1".to_vec()));
+        state.set_property(b"\xff", b"2").unwrap();
+        assert_eq!(state.get_property(b"\xff"), Ok(b"2".to_vec()));
+        assert_eq!(state.get_property(b"filter_state\0wasm.\xff"), Ok(b"2".to_vec()));
+        for path in
+            [&b"request\0\xff"[..], b"request\0headers\0\xff", b"\xff\0path", b"xds\0\xff", b"filter_state\0\xff"]
+        {
+            assert_eq!(state.get_property(path), Err(Status::NotFound), "{path:?}");
+        }
+        0
+    });
+    bed.get();
 }
 
 #[test]
