@@ -73,8 +73,7 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, no
             if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
                 headers.add(b"te", "trailers");
             }
-        } else if !HOP_BY_HOP.contains(&name.as_str())
-            && !(name.starts_with("x-envoy-") && ROUTER_HEADERS.contains(&name.as_str()))
+        } else if !is_dropped(&name)
             && !named_by_connection.iter().any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
         {
             headers.add(name.as_bytes(), value);
@@ -116,6 +115,11 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, no
         from_headers,
     };
     (headers, facts)
+}
+
+/// Whether a header of this lower-case name goes no further.
+fn is_dropped(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name) || (name.starts_with("x-envoy-") && ROUTER_HEADERS.contains(&name))
 }
 
 fn set_scheme(headers: &mut HeaderMap, scheme: &str) {

@@ -15,8 +15,8 @@ pub struct HeaderMap {
     lines: Rc<Lines>,
 }
 
-/// Names and values in one piece of memory: a head is made anew for each exchange, and a piece for each of its headers
-/// would cost more than all else that is done with them.
+/// Names and values in one piece of memory: a head is made, and often copied, for each exchange, and takes two allocations
+/// instead of one for each of its headers.
 #[derive(Clone, Debug, Default)]
 struct Lines {
     /// Each entry's name and value, one behind the other; between them what changed entries have left.
