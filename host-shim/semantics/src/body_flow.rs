@@ -54,7 +54,7 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn receive_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
         {
             let mut state = self.state.borrow_mut();
-            let now = if end { state.now() } else { 0 };
+            let now = if end { state.fact_time() } else { 0 };
             let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;

@@ -239,7 +239,9 @@ impl<G: Guest> Chain<G> {
     pub fn open(&self, request: Request, end: bool) -> u32 {
         let (id, headers) = {
             let mut state = self.state.borrow_mut();
-            let (headers, facts) = connection::receive(request, &state.settings, &*state.host, state.now());
+            state.time = request.received.or(state.time);
+            let now = state.fact_time();
+            let (headers, facts) = connection::receive(request, &state.settings, now);
             let mut filters = Vec::with_capacity(state.plugins.len());
             for plugin in 0..state.plugins.len() {
                 let vm = state.plugins[plugin].vm;
@@ -254,6 +256,16 @@ impl<G: Guest> Chain<G> {
     /// How many plugins there are.
     pub(crate) fn len(&self) -> usize {
         self.state.borrow().plugins.len()
+    }
+
+    /// The monotonic clock when the edge last waited, or later: good enough for durations and time limits, and cheap.
+    pub fn now(&self) -> u64 {
+        self.state.borrow_mut().now()
+    }
+
+    /// Something was waited for: the time is another.
+    pub fn time_passed(&self) {
+        self.state.borrow_mut().time = None;
     }
 
     /// Whether more of this message can be taken in now.

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use proxy_wasm_abi::{properties, settings::Settings};
 
 use crate::{
-    environment::Host,
     headers::{HeaderMap, Kind},
     stream::Facts,
 };
@@ -23,6 +22,10 @@ pub struct Request {
     pub scheme: Vec<u8>,
     /// The header lines in order, `host` left out.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The random bytes of its id, where it is to get one: unlike any other's, but no secret.
+    pub id: [u8; 16],
+    /// When it came, by the monotonic clock, where that is known.
+    pub received: Option<u64>,
 }
 
 /// Headers that steer Envoy's router: a client's don't count, and none goes upstream. Source: measured.
@@ -48,7 +51,7 @@ const HOP_BY_HOP: &[&str] =
     &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// The head that the filter sees, and the facts that its properties tell.
-pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, now: u64) -> (HeaderMap, Facts) {
+pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (HeaderMap, Facts) {
     let mut headers = HeaderMap::from_pairs(
         Kind::Request,
         [
@@ -90,7 +93,7 @@ pub(crate) fn receive(request: Request, settings: &Settings, host: &dyn Host, no
         }
     }
     if settings.connection.request_id && !headers.contains(b"x-request-id") {
-        headers.add(b"x-request-id", uuid(host));
+        headers.add(b"x-request-id", uuid(request.id));
     }
     let from_headers = settings
         .property_headers
@@ -136,8 +139,7 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 /// A random UUID, version 4.
-fn uuid(host: &dyn Host) -> [u8; 36] {
-    let mut bytes = host.id_bytes();
+fn uuid(mut bytes: [u8; 16]) -> [u8; 36] {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let mut text = [b'-'; 36];

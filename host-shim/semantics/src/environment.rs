@@ -12,18 +12,6 @@ pub trait Host {
     /// Nanoseconds of a clock that never goes back.
     fn monotonic_clock(&self) -> u64;
 
-    /// The monotonic clock when the edge last waited, or later: good enough for durations and time limits, and cheap.
-    fn now(&self) -> u64 {
-        self.monotonic_clock()
-    }
-
-    /// The random bytes of a request id: unlike any other's, but no secret.
-    fn id_bytes(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        self.random(&mut bytes);
-        bytes
-    }
-
     /// Fills with random bytes that can't be guessed.
     fn random(&self, bytes: &mut [u8]);
 

@@ -71,7 +71,7 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn receive_headers(&self, id: u32, direction: Direction, headers: HeaderMap, end: bool) {
         {
             let mut state = self.state.borrow_mut();
-            let now = state.now();
+            let now = state.fact_time();
             let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
                 return;
@@ -166,7 +166,7 @@ impl<G: Guest> Chain<G> {
     pub fn trailers(&self, id: u32, direction: Direction, trailers: HeaderMap) {
         {
             let mut state = self.state.borrow_mut();
-            let now = state.now();
+            let now = state.fact_time();
             let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.stopped(direction) || stream.answered(direction) {
                 return;

@@ -196,7 +196,7 @@ impl<G: Guest> Chain<G> {
                     (Some(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() }), 0)
                 }
             };
-            let now = state.now();
+            let now = state.fact_time();
             let Some(stream) = state.streams.get_mut(id) else { return };
             let Some(mut headers) = stream.request.headers.clone() else { return };
             if !has_route(&headers, forwarded_proto) {

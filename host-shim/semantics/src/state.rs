@@ -98,8 +98,10 @@ pub struct State {
     pub(crate) actions: Vec<Action>,
     /// A local response was asked for, so the callback's return value counts as a stop.
     pub(crate) stop: bool,
-    /// A filter can see times, as properties.
-    pub(crate) timed: bool,
+    /// See [`is_timed`](Self::is_timed).
+    timed: bool,
+    /// The monotonic clock, until something is waited for.
+    pub(crate) time: Option<u64>,
     /// Why the plugin can't start, where a host call found out.
     pub(crate) start_failure: Option<String>,
 }
@@ -116,6 +118,7 @@ impl State {
         };
         Self {
             timed,
+            time: None,
             plugins: settings.plugins.iter().map(plugin).collect(),
             vms: versions.iter().map(|version| Vm::new(*version)).collect(),
             settings,
@@ -136,9 +139,20 @@ impl State {
         }
     }
 
+    /// See [`Chain::now`](crate::Chain::now).
+    pub(crate) fn now(&mut self) -> u64 {
+        let host = &self.host;
+        *self.time.get_or_insert_with(|| host.monotonic_clock())
+    }
+
     /// The time, for what only properties tell; no clock is asked where no filter can read them.
-    pub(crate) fn now(&self) -> u64 {
-        if self.timed { self.host.now() } else { 0 }
+    pub(crate) fn fact_time(&mut self) -> u64 {
+        if self.timed { self.now() } else { 0 }
+    }
+
+    /// Whether a filter can see times, as properties.
+    pub fn is_timed(&self) -> bool {
+        self.timed
     }
 
     /// The settings of the component.

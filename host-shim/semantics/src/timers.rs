@@ -23,7 +23,7 @@ impl Tick {
 impl State {
     /// `proxy_set_tick_period_milliseconds`: the first tick comes one period from now; 0 is no tick.
     pub fn set_tick_period(&mut self, period_ms: u32) {
-        let tick = (period_ms > 0).then(|| Tick::after(period_ms, self.host.now()));
+        let tick = (period_ms > 0).then(|| Tick::after(period_ms, self.now()));
         let plugin = self.plugin_index();
         self.plugins[plugin].tick = tick;
     }
@@ -58,7 +58,7 @@ impl<G: Guest> Chain<G> {
         let actions = self.call_root(plugin, Id::Tick, &[]);
         {
             let mut state = self.state.borrow_mut();
-            let now = state.host.now();
+            let now = state.now();
             let tick = &mut state.plugins[plugin].tick;
             *tick = tick.map(|tick| Tick::after(tick.period_ms, now));
         }

@@ -16,7 +16,7 @@ use crate::{
     },
     failure::{refusal, upstream_failure},
     grpc::GrpcCalls,
-    host::{WasiHost, time_passed},
+    host::WasiHost,
     reader::{Arrival, Reader},
     response, upstream,
     writer::Writer,
@@ -139,8 +139,8 @@ impl Callouts {
         let end = monotonic_clock::now().saturating_add(START_WAIT_MS * NANOS_PER_MS);
         self.stay(chain, end);
         for _ in 0..ticks {
-            time_passed();
-            if WasiHost.now() >= end || !chain.tick_early() {
+            chain.time_passed();
+            if chain.now() >= end || !chain.tick_early() {
                 return;
             }
             self.stay(chain, end);
@@ -150,8 +150,8 @@ impl Callouts {
     /// Does what is due without waiting. Returns the nanoseconds until there may be more to do.
     pub(crate) fn idle<G: Guest>(&mut self, chain: &Chain<G>) -> Option<u64> {
         self.tended = true;
-        time_passed();
-        let now = WasiHost.now();
+        chain.time_passed();
+        let now = chain.now();
         chain.tick(now);
         // Not until nothing moves: a filter that always asks for more would never let go of its host.
         for _ in 0..LOOKS {
@@ -159,8 +159,8 @@ impl Callouts {
             self.step(chain);
         }
         self.check_deadlines(chain, now);
-        time_passed();
-        let now = WasiHost.now();
+        chain.time_passed();
+        let now = chain.now();
         let tick = chain.tick_deadline().map(|due| due.saturating_sub(now));
         let look = chain.has_work().then(|| self.next_look(now));
         let deadline = self.deadline().map(|deadline| deadline.saturating_sub(now));
@@ -193,8 +193,8 @@ impl Callouts {
     fn stay<G: Guest>(&mut self, chain: &Chain<G>, end: u64) {
         while self.awaits(chain) {
             let moved = self.step(chain);
-            time_passed();
-            let now = WasiHost.now();
+            chain.time_passed();
+            let now = chain.now();
             self.check_deadlines(chain, now);
             if now >= end {
                 return;
@@ -249,7 +249,7 @@ impl Call {
                 Frame::LengthMismatch { .. } => return Err((UpstreamFailure::ProtocolError, None)),
             }
         }
-        let started = WasiHost.now();
+        let started = monotonic_clock::now();
         let timeout = u64::from(timeout_ms) * NANOS_PER_MS;
         Ok(Self {
             id,
@@ -279,8 +279,7 @@ impl Call {
             match arrived {
                 Ok(Ok(incoming)) => {
                     let head = response::receive(&incoming, self.to_head);
-                    time_passed();
-                    let elapsed_ms = WasiHost.now().saturating_sub(self.started) / NANOS_PER_MS;
+                    let elapsed_ms = monotonic_clock::now().saturating_sub(self.started) / NANOS_PER_MS;
                     self.head = Some((head.headers, elapsed_ms));
                     self.reader = head.body.map(Reader::new);
                 }

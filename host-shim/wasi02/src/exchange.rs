@@ -15,7 +15,7 @@ use crate::{
     },
     callouts::Callouts,
     failure::{refusal, upstream_failure},
-    host::{WasiHost, time_passed},
+    host::{WasiHost, id_bytes},
     reader::{Arrival, Reader},
     request,
     response::{self, Incoming},
@@ -59,12 +59,20 @@ impl<'a, G: Guest> Exchange<'a, G> {
         request: IncomingRequest,
         out: ResponseOutparam,
     ) {
-        time_passed();
+        chain.time_passed();
         // One that came due while the host gave the instance no time.
         if chain.tick_deadline().is_some() {
-            chain.tick(WasiHost.now());
+            chain.tick(chain.now());
         }
-        let incoming = request::receive(request);
+        let mut incoming = request::receive(request);
+        // Told, so that the semantics need not ask through `Host`: that is an indirect call, and the first one costs a new
+        // instance a page of memory.
+        if chain.state().is_timed() {
+            incoming.head.received = Some(monotonic_clock::now());
+        }
+        if chain.state().settings().connection.request_id {
+            incoming.head.id = id_bytes();
+        }
         let to_head = incoming.head.method == b"HEAD";
         let id = chain.open(incoming.head, incoming.end);
         if !incoming.first.is_empty() {
@@ -315,7 +323,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     fn start_upstream_timer(&mut self) {
         if let Some(timeout @ 1..) = self.chain.upstream_timeout_ms(self.id) {
-            self.upstream_deadline = Some(WasiHost.now().saturating_add(timeout.saturating_mul(NANOS_PER_MS)));
+            self.upstream_deadline = Some(self.chain.now().saturating_add(timeout.saturating_mul(NANOS_PER_MS)));
         }
     }
 
@@ -345,8 +353,8 @@ impl<'a, G: Guest> Exchange<'a, G> {
             return;
         }
         poll(&pollables);
-        time_passed();
         drop(pollables);
+        self.chain.time_passed();
         self.check_deadlines();
     }
 
@@ -354,7 +362,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
     fn arm_timer(&mut self) {
         let idle_ms = self.chain.state().settings().connection.stream_idle_timeout_ms;
         if self.idle_deadline.is_none() && idle_ms > 0 {
-            self.idle_deadline = Some(WasiHost.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
+            self.idle_deadline = Some(self.chain.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
         }
         let deadlines =
             [self.idle_deadline, self.upstream_deadline, self.callouts.deadline(), self.chain.tick_deadline()];
@@ -372,7 +380,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             return;
         }
         self.timer = None;
-        let now = WasiHost.now();
+        let now = self.chain.now();
         self.callouts.check_deadlines(self.chain, now);
         self.chain.tick(now);
         if self.upstream_deadline.is_some_and(|deadline| deadline <= now) {

@@ -3,9 +3,9 @@
 use proxy_wasm_semantics::{CallId, Chain, GrpcAction, GrpcRequest, Guest, HeaderMap, Host, UpstreamFailure};
 
 use crate::{
-    bindings::wasi::{http::types::FutureIncomingResponse, io::poll::Pollable},
+    bindings::wasi::{clocks::monotonic_clock, http::types::FutureIncomingResponse, io::poll::Pollable},
     failure::{refusal, upstream_failure},
-    host::{WasiHost, time_passed},
+    host::WasiHost,
     reader::{Arrival, Reader},
     response, upstream,
     writer::Writer,
@@ -134,7 +134,7 @@ impl Call {
     fn start(request: GrpcRequest) -> Result<Self, (UpstreamFailure, Option<&'static str>)> {
         let refused = |code| (upstream_failure(&code), refusal(&code));
         let (future, writer) = upstream::send(&request.origin, &request.headers, false).map_err(refused)?;
-        let started = WasiHost.now();
+        let started = monotonic_clock::now();
         let timeout = u64::from(request.timeout_ms) * NANOS_PER_MS;
         Ok(Self {
             id: request.id,
@@ -204,8 +204,7 @@ impl Call {
     }
 
     fn note_move(&mut self) {
-        time_passed();
-        self.moved = WasiHost.now();
+        self.moved = monotonic_clock::now();
     }
 }
 

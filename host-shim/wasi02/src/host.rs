@@ -1,6 +1,6 @@
 //! Clocks, randomness and the log.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use proxy_wasm_abi::enums::Status;
 use proxy_wasm_semantics::{CallResult, Host, SharedState};
@@ -21,13 +21,20 @@ pub(crate) struct WasiHost;
 const IDS_AT_ONCE: usize = 16;
 
 thread_local! {
-    static NOW: Cell<Option<u64>> = const { Cell::new(None) };
     static ID_BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Forgets the time that [`Host::now`] goes by: something was waited for.
-pub(crate) fn time_passed() {
-    NOW.set(None);
+/// The random bytes of a request id: unlike any other's, but no secret.
+pub(crate) fn id_bytes() -> [u8; 16] {
+    ID_BYTES.with_borrow_mut(|stock| {
+        if stock.len() < 16 {
+            *stock = random::get_random_bytes(16 * IDS_AT_ONCE as u64);
+        }
+        let rest = stock.len() - 16;
+        let id = stock[rest..].try_into().unwrap_or_default();
+        stock.truncate(rest);
+        id
+    })
 }
 
 impl Host for WasiHost {
@@ -38,26 +45,6 @@ impl Host for WasiHost {
 
     fn monotonic_clock(&self) -> u64 {
         monotonic_clock::now()
-    }
-
-    fn now(&self) -> u64 {
-        NOW.get().unwrap_or_else(|| {
-            let now = monotonic_clock::now();
-            NOW.set(Some(now));
-            now
-        })
-    }
-
-    fn id_bytes(&self) -> [u8; 16] {
-        ID_BYTES.with_borrow_mut(|stock| {
-            if stock.len() < 16 {
-                *stock = random::get_random_bytes(16 * IDS_AT_ONCE as u64);
-            }
-            let rest = stock.len() - 16;
-            let id = stock[rest..].try_into().unwrap_or_default();
-            stock.truncate(rest);
-            id
-        })
     }
 
     fn random(&self, bytes: &mut [u8]) {

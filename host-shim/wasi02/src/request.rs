@@ -33,6 +33,7 @@ pub(crate) fn receive(request: IncomingRequest) -> Incoming {
         },
         headers: request.headers().entries(),
         method,
+        ..Request::default()
     };
     let mut body = match request.consume() {
         Ok(body) => Reader::new(body),

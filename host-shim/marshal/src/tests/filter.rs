@@ -246,6 +246,7 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> 
         authority: b"h".to_vec(),
         scheme: b"http".to_vec(),
         headers: vec![("x".into(), b"1".to_vec()), ("empty".into(), Vec::new())],
+        ..Request::default()
     };
     let id = chain.open(request, false);
     chain.data(id, Direction::Request, b"hello".to_vec(), true);

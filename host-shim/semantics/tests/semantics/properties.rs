@@ -1,6 +1,7 @@
 //! Properties, phase by phase, and their encodings.
 
 use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
+use proxy_wasm_semantics::Request;
 
 use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
 
@@ -73,6 +74,21 @@ fn what_is_read_from_the_requests_map_is_there_as_long_as_the_map() {
     for path in ["request/referer", "request/useragent", "request/id", "request/headers/nope", "request/nope"] {
         assert_eq!(strings(path), "- - - - - - - - -", "{path}");
     }
+}
+
+#[test]
+fn a_request_that_comes_with_its_time_begins_then() {
+    let bed = Bed::new();
+    bed.set_clocks(1_000_000, 700);
+    bed.on(Id::Log, |f| {
+        f.number("request/time");
+        f.number("request/duration");
+        0
+    });
+    let request = Request { method: b"GET".into(), path: b"/".into(), received: Some(300), ..Request::default() };
+    let id = bed.chain.open(request, true);
+    bed.chain.close(id);
+    assert_eq!(bed.notes(), ["request/time: 0 999600", "request/duration: 0 400"]);
 }
 
 #[test]

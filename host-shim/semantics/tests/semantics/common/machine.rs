@@ -25,6 +25,7 @@ struct Clocks {
     wall: Cell<u64>,
     monotonic: Cell<u64>,
     seed: Cell<u8>,
+    next_id_byte: Cell<u8>,
     log: RefCell<Vec<String>>,
 }
 
@@ -188,6 +189,10 @@ impl Bed {
             authority: b"h".into(),
             scheme: b"http".into(),
             headers: headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+            id: std::array::from_fn(|_| {
+                self.clocks.next_id_byte.replace(self.clocks.next_id_byte.get().wrapping_add(1))
+            }),
+            received: None,
         };
         self.chain.open(request, end)
     }
@@ -228,6 +233,7 @@ impl Bed {
     pub(crate) fn set_clocks(&self, wall: u64, monotonic: u64) {
         self.clocks.wall.set(wall);
         self.clocks.monotonic.set(monotonic);
+        self.chain.time_passed();
     }
 
     // What comes of it.
