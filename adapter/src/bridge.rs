@@ -20,41 +20,19 @@
 //! Architecture invariant: a bridge has no state. Whatever a plugin keeps is in the shim's memory or in its filter's.
 
 mod calls;
+pub(crate) mod kind;
 mod memory_copy;
 pub(crate) mod names;
 mod portable;
 mod select;
 
 use proxy_wasm_abi::bridge::{FUNCTIONS, SHIM};
-use serde::{Deserialize, Serialize};
 
 use crate::abi::Abi;
 use crate::facts::Signature;
-use crate::link::{Part, Source};
+use crate::part::{Part, Source};
 
-/// How bytes get from the one memory to the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// By one module with both memories. Needs a host with multi-memory and bulk memory: Wasmtime, and all that embed it.
-    #[default]
-    MemoryCopy,
-    /// By modules that hosts without multi-memory can play: jco on older Node.
-    Portable,
-}
-
-impl Kind {
-    /// All kinds, the default first.
-    pub const ALL: [Self; 2] = [Self::MemoryCopy, Self::Portable];
-
-    /// Its name in options and settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MemoryCopy => "memory-copy",
-            Self::Portable => "portable",
-        }
-    }
-}
+pub use kind::Kind;
 
 /// What backtraces call the module with the callbacks.
 pub(crate) const NAME: &str = "proxy-wasm bridge";

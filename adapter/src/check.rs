@@ -11,9 +11,9 @@ use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 use crate::abi::{Abi, signatures};
 use crate::error::{ImportedFunction, Problem};
 use crate::facts::{Facts, Item, Signature};
+use crate::other_world;
 use crate::profile;
 use crate::provenance::{Provenance, Unreadable};
-use crate::relatives;
 
 /// What stands in a module that validates, or the one reason why it does not.
 pub(crate) fn read(filter: &[u8]) -> Result<Facts, Problem> {
@@ -46,7 +46,7 @@ pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
 
 /// What is wrong with a module that validates, in the order in which a user would want to know.
 pub(crate) fn check(facts: &Facts, abi: &Abi, stub_unknown_imports: bool, profile: Profile) -> Vec<Problem> {
-    if let Some(problem) = relatives::other_world(facts, abi) {
+    if let Some(problem) = other_world::other_world(facts, abi) {
         return vec![problem];
     }
     let mut problems = Vec::new();

@@ -3,10 +3,10 @@
 //! [`adapt`] is the recipe; each stage is a file named after it.
 //!
 //! ```text
-//! filter.wasm … ─► chain ─► check ─► filter ─► bridge ─► prune ─► link ─► provenance ─► validate ─► filter.component.wasm
-//!                  each     every    no name   the glue  the      with    sha256 and
-//!                  filter   problem  twice     module    shim     the     settings
-//!                  once     at once                               shim
+//! filters ─► chain ─► prepare ─► bridge ─► shim ─► prune ─► state ─► link ─► provenance ─► component
+//!            which    checks     the glue  which   what is  imports  into    sha256 and
+//!            share    every      between   build   called   that are one     settings, as
+//!            a VM     filter     memories          only     wanted           custom sections
 //! ```
 //!
 //! # Lexicon
@@ -34,12 +34,18 @@ pub mod error;
 mod extract;
 mod facts;
 mod filter;
+mod grant;
 pub mod inspect;
 mod link;
 mod named;
+mod options;
+mod other_world;
+mod part;
+mod prepare;
 mod profile;
 pub mod provenance;
 mod prune;
+mod reachable;
 mod relatives;
 pub mod serve;
 pub mod settings;
@@ -49,54 +55,23 @@ mod stubs;
 mod text;
 pub mod values;
 
-use std::collections::HashSet;
-
 use proxy_wasm_abi::bridge::filter_module;
-use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction};
-use proxy_wasm_abi::host_calls::HOST_CALLS;
-use proxy_wasm_abi::settings::{Profile, Settings};
+use proxy_wasm_abi::settings::Profile;
 
 pub use check::is_component;
 pub use error::{Error, FilterProblem, Problem};
 pub use extract::extract;
 pub use facts::Signature;
 pub use inspect::{inspect, inspect_as};
+pub use options::Options;
 pub use text::assemble;
 
 use chain::Chain;
 use error::{Internal, Severity};
-use filter::Embeddable;
-use link::{Part, Source};
+use part::Part;
+use prepare::Prepared;
 use provenance::Provenance;
-use shim::Shim;
-
-/// How to adapt filters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// What the plugins and the shim are told. The numbers of virtual machines in it are made anew.
-    pub settings: Settings,
-    /// How bytes get between the memories.
-    pub bridge: bridge::Kind,
-    /// Let imports that are no host calls become functions that trap.
-    pub stub_unknown_imports: bool,
-    /// Foreign functions that the component has besides those whose names stand in a filter.
-    pub foreign_functions: Vec<String>,
-    /// The host side of the ABI.
-    pub shim: Shim,
-}
-
-impl Options {
-    /// These settings, and the default of everything else.
-    pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            bridge: bridge::Kind::default(),
-            stub_unknown_imports: false,
-            foreign_functions: Vec::new(),
-            shim: Shim::default(),
-        }
-    }
-}
+use reachable::Reachable;
 
 /// Adapted filters.
 #[derive(Clone, Debug)]
@@ -127,7 +102,7 @@ pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted,
     let mut options = options.clone();
     let chain = Chain::of(filters, &mut options.settings.plugins).map_err(|problem| Error::Settings(vec![problem]))?;
     let profile = options.settings.upkeep.profile;
-    profile::grant(&chain, profile, &mut options.settings.plugins);
+    grant::grant(&chain, profile, &mut options.settings.plugins);
     // Validating takes longest. Filters that pass are validated once, within their component; others here, so that
     // nothing else is said of a filter that is invalid.
     build(&chain, &options).map_err(|error| {
@@ -142,32 +117,13 @@ pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted,
 
 /// The recipe. Of what is wrong with filters, its error may tell a part.
 fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
-    let settings = &options.settings;
-    let (mut warnings, mut parts) = (chain::same_names(&settings.plugins), Vec::new());
-    let prepare = |filter| prepare(chain, filter, options, &mut warnings, &mut parts);
-    let filters = chain.filters.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
-
-    let vms = || chain.vms.iter().map(|vm| (vm, &filters[vm.filter])).enumerate();
-    parts.extend(vms().map(|(number, (_, filter))| Part {
-        name: filter_module(number),
-        bytes: filter.embeddable.bytes.as_ref().into(),
-        imports: filter.imports.clone(),
-    }));
-    let vms = vms().map(|(number, (vm, filter))| {
-        let names = vm.plugins.iter().map(|plugin| settings.plugins[*plugin].name.as_str());
-        let label = (chain.vms.len() > 1).then(|| bridge::names::label(number, names));
-        bridge::Vm { abi: &filter.abi, label }
-    });
-    parts.extend(bridge::generate(options.bridge, &vms.collect::<Vec<_>>(), &settings.encode()));
-
+    let Prepared { filters, stubs, warnings } = prepare::prepare(chain, options)?;
+    let bridge = bridge::generate(options.bridge, &vms(chain, &filters, options), &options.settings.encode());
     let whole = options.shim.with(filters.iter().flat_map(|filter| filter.foreign.iter().copied()));
-    let shim = prune::prune(whole, |export| {
-        let is_foreign = |function: &&ForeignFunction| function.export == export;
-        filters.iter().any(|filter| filter.imported.contains(export) || filter.foreign.iter().any(&is_foreign))
-            || (HOST_CALLS.iter().all(|call| call.name != export) && !FOREIGN_FUNCTIONS.iter().any(|f| is_foreign(&f)))
-    })?;
-    let shim = if settings.upkeep.host_state { shim } else { state::without_host(&shim)? };
-    let linked = link::link(&shim, &parts)?;
+    let reachable = Reachable::by(&filters);
+    let shim = prune::prune(whole, |export| reachable.contains(export))?;
+    let shim = if options.settings.upkeep.host_state { shim } else { state::without_host(&shim)? };
+    let linked = link::link(&shim, &[stubs, modules(chain, &filters), bridge].concat())?;
     let changed = filters.into_iter().map(|filter| filter.embeddable.changed);
     let provenance = Provenance::new(chain, changed, whole, options);
     let component = provenance.add_to(linked)?;
@@ -175,39 +131,22 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     Ok(Adapted { component, provenance, warnings })
 }
 
-/// A filter that passed the checks, and what the stages after them need of it.
-struct Prepared<'a> {
-    abi: abi::Abi,
-    /// The names of its imports.
-    imported: HashSet<String>,
-    foreign: Vec<&'static ForeignFunction>,
-    embeddable: Embeddable<'a>,
-    /// For each module name that it imports from: whose instance it gets.
-    imports: Vec<(String, Source)>,
+/// The virtual machines, as the bridge sees them.
+fn vms<'a>(chain: &Chain<'_>, filters: &'a [prepare::Filter<'_>], options: &Options) -> Vec<bridge::Vm<'a>> {
+    let several = chain.vms.len() > 1;
+    let vm = |(number, vm): (usize, &chain::Vm)| {
+        let names = vm.plugins.iter().map(|plugin| options.settings.plugins[*plugin].name.as_str());
+        bridge::Vm { abi: &filters[vm.filter].abi, label: several.then(|| bridge::names::label(number, names)) }
+    };
+    chain.vms.iter().enumerate().map(vm).collect()
 }
 
-/// Checks a filter. Modules that stand in for imports of its are added to the parts.
-fn prepare<'a>(
-    chain: &Chain<'a>,
-    filter: &chain::Filter<'a>,
-    options: &Options,
-    warnings: &mut Vec<FilterProblem>,
-    parts: &mut Vec<Part<'_>>,
-) -> Result<Prepared<'a>, Error> {
-    let profile = options.settings.upkeep.profile;
-    let told = |problem| chain.problem(filter, problem);
-    let facts = check::open(filter.bytes).map_err(|problem| Error::Filter(vec![told(problem)]))?;
-    let mut abi = abi::Abi::of(&facts, profile);
-    let foreign = facts.foreign_functions(filter.bytes, &options.foreign_functions);
-    abi.foreign_functions = foreign.iter().map(|function| function.name).collect();
-    let problems = check::check(&facts, &abi, options.stub_unknown_imports, profile).into_iter().map(told);
-    let (errors, more): (Vec<_>, Vec<_>) = problems.partition(|told| told.problem.severity() == Severity::Error);
-    if !errors.is_empty() {
-        return Err(Error::Filter(errors));
-    }
-    warnings.extend(more);
-    let imported = facts.imports.iter().map(|import| import.name.clone()).collect();
-    let embeddable = filter::embeddable(filter.bytes)?;
-    let imports = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases, profile, parts);
-    Ok(Prepared { abi, imported, foreign, embeddable, imports })
+/// The filters' modules, one for each virtual machine.
+fn modules<'a>(chain: &Chain<'_>, filters: &'a [prepare::Filter<'_>]) -> Vec<Part<'a>> {
+    let module = |(number, vm): (usize, &chain::Vm)| {
+        let filter = &filters[vm.filter];
+        let bytes = filter.embeddable.bytes.as_ref().into();
+        Part { name: filter_module(number), bytes, imports: filter.imports.clone() }
+    };
+    chain.vms.iter().enumerate().map(module).collect()
 }

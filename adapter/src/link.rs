@@ -33,8 +33,6 @@
 //!
 //! Parts of the same bytes are one module that is instantiated several times: the placeholders of the others stay, empty.
 
-use std::borrow::Cow;
-
 use proxy_wasm_abi::bridge::MODULE;
 use wasm_encoder::{Component, ExportKind, InstanceSection, ModuleArg, RawSection};
 use wasm_metadata::Producers;
@@ -44,23 +42,7 @@ use wit_component::{ComponentEncoder, LibraryInfo};
 use crate::builder::Builder;
 use crate::error::Internal;
 use crate::facts::{Facts, Item};
-
-/// A core module of the component, besides the shim.
-#[derive(Clone, Debug)]
-pub(crate) struct Part<'a> {
-    pub(crate) name: String,
-    pub(crate) bytes: Cow<'a, [u8]>,
-    /// For each module name that it imports from: whose instance it gets.
-    pub(crate) imports: Vec<(String, Source)>,
-}
-
-/// Whose instance an import module is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Shim,
-    /// That of the part with this name.
-    Part(String),
-}
+use crate::part::{Part, Source};
 
 /// A component, and what its `producers` section is to say so far.
 pub(crate) struct Linked {

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use wasm_encoder::{CustomSection, ProducersField, ProducersSection};
 use wasmparser::{Parser, Payload};
 
-use crate::bridge;
+use crate::bridge::kind::Kind;
 use crate::chain::Chain;
 use crate::digest::sha256;
 use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
+use crate::options::Options;
 use crate::settings::{Shown, ShownPlugin, title};
 use crate::shim::Flavour;
 
@@ -38,7 +39,7 @@ pub struct Provenance {
     /// The shim's SHA-256, in hexadecimal.
     pub shim_sha256: String,
     /// The kind of bridge.
-    pub bridge: bridge::Kind,
+    pub bridge: Kind,
     /// Whether every call across the ABI is written to stderr.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trace: bool,
@@ -95,7 +96,7 @@ impl Provenance {
         chain: &Chain<'_>,
         changed: impl Iterator<Item = Vec<ChangedByte>>,
         shim: &[u8],
-        options: &crate::Options,
+        options: &Options,
     ) -> Self {
         let filters = chain.filters.iter().zip(changed);
         let plugins = &options.settings.plugins;

@@ -14,7 +14,7 @@ use wasmparser::{
 
 use crate::error::Internal;
 
-/// The shim with those exports only that are wanted.
+/// Removes from the shim every export that `is_wanted` rejects, and all code that only they reach.
 pub(crate) fn prune(shim: &[u8], is_wanted: impl Fn(&str) -> bool) -> Result<Vec<u8>, Internal> {
     let failed = |error: &dyn std::fmt::Display| Internal::new("prunes the shim", error.to_string());
     let graph = Graph::read(shim, &is_wanted).map_err(|error| failed(&error))?;

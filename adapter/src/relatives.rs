@@ -1,10 +1,6 @@
-//! What looks like a proxy-wasm filter and is made for something else.
+//! Names of the ABI's relatives: host calls and markers that proxy-wasm does not have, and whose they are.
 
 use proxy_wasm_abi::higress;
-
-use crate::abi::Abi;
-use crate::error::Problem;
-use crate::facts::{Facts, Item};
 
 /// Host calls that proxy-wasm has not, with whose they are.
 const HOST_CALLS: &[(&str, &str)] = &[
@@ -50,20 +46,4 @@ pub(crate) fn owner_of_marker(marker: &str) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// What a module is made for that shares nothing with the ABI, so that one sentence says it all.
-pub(crate) fn other_world(facts: &Facts, abi: &Abi) -> Option<Problem> {
-    if !abi.markers.is_empty() {
-        return None;
-    }
-    let functions = || facts.imports.iter().filter(|import| matches!(import.item, Item::Function(_)));
-    if let Some(import) = functions().find(|import| import.module == "http_handler") {
-        return Some(Problem::HttpWasm { import: format!("{}.{}", import.module, import.name) });
-    }
-    // Emscripten's older compiler put an underscore before every name.
-    let imported = functions().map(|import| &import.name);
-    let exported = facts.exports.iter().map(|export| &export.name);
-    let early = imported.chain(exported).find(|name| name.starts_with("_proxy_"))?;
-    Some(Problem::EarlyEnvoy { function: early.clone() })
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 
-use crate::bridge;
+use crate::bridge::kind::Kind;
 
 pub use file::parse;
 pub use plugin::PluginInput;
@@ -54,7 +54,7 @@ pub struct Input {
     pub metrics: Option<Metrics>,
     pub state: Option<State>,
     pub profile: Option<Profile>,
-    pub bridge: Option<bridge::Kind>,
+    pub bridge: Option<Kind>,
     pub stub_unknown_imports: Option<bool>,
     pub foreign_functions: Vec<String>,
 }

@@ -15,7 +15,7 @@ use proxy_wasm_abi::settings::Profile;
 
 use crate::builder::Builder;
 use crate::facts::{Facts, Item};
-use crate::link::{Part, Source};
+use crate::part::{Part, Source};
 use crate::profile;
 
 /// Says for each module name that a filter imports from what it gets: the shim, or a module of stubs before it, which is

@@ -17,7 +17,7 @@ use proxy_wasm_abi::bridge::{MODULE, SHIM, filter_module};
 use super::select::per_vm;
 use super::{NAME, Vm, calls, signature, sources};
 use crate::builder::Builder;
-use crate::link::Part;
+use crate::part::Part;
 
 pub(super) fn generate(vms: &[Vm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
     let mut builder = Builder::new(NAME);

@@ -23,7 +23,7 @@ use wasm_encoder::{BlockType, InstructionSink, MemArg, MemArgTarget};
 use super::select::per_vm;
 use super::{NAME, Vm, calls, signature, sources};
 use crate::builder::Builder;
-use crate::link::{Part, Source};
+use crate::part::{Part, Source};
 
 const COPY: &str = "bridge-copy";
 const SETTINGS: &str = "bridge-settings";

@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::{DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, json};
-use crate::bridge;
+use crate::bridge::kind::Kind;
 
 /// What a settings file says; messages call it by this name. File names in it stay as they are written: relative to the settings file.
 ///
@@ -57,7 +57,7 @@ struct File {
     metrics: Option<Metrics>,
     state: Option<State>,
     profile: Option<Profile>,
-    bridge: Option<bridge::Kind>,
+    bridge: Option<Kind>,
     stub_unknown_imports: Option<bool>,
     #[serde(default)]
     foreign_functions: Vec<String>,

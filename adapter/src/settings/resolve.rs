@@ -11,7 +11,7 @@ use proxy_wasm_abi::properties::{Kind, kind};
 use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings, Upkeep};
 
 use super::{DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, origin, path, title};
-use crate::Options;
+use crate::options::Options;
 
 /// Bytes of encoded settings: what a shim's memory holds with ease.
 const MAX_BYTES: usize = 64 * 1024 * 1024;

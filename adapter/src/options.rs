@@ -1,0 +1,34 @@
+//! How filters are to be adapted.
+
+use proxy_wasm_abi::settings::Settings;
+
+use crate::bridge::kind::Kind;
+use crate::shim::Shim;
+
+/// How to adapt filters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What the plugins and the shim are told. The numbers of virtual machines in it are made anew.
+    pub settings: Settings,
+    /// How bytes get between the memories.
+    pub bridge: Kind,
+    /// Let imports that are no host calls become functions that trap.
+    pub stub_unknown_imports: bool,
+    /// Foreign functions that the component has besides those whose names stand in a filter.
+    pub foreign_functions: Vec<String>,
+    /// The host side of the ABI.
+    pub shim: Shim,
+}
+
+impl Options {
+    /// These settings, and the default of everything else.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            bridge: Kind::default(),
+            stub_unknown_imports: false,
+            foreign_functions: Vec::new(),
+            shim: Shim::default(),
+        }
+    }
+}
