@@ -75,7 +75,10 @@ impl Failure {
             Self::Compare(_) => Code::Usage,
             Self::Serve(error) => match error {
                 serve::Error::Refused { .. } | serve::Error::StartTrapped { .. } => Code::Refused,
-                serve::Error::Listen { .. } | serve::Error::Certificates { .. } | serve::Error::Runtime(_) => Code::Io,
+                serve::Error::Listen { .. }
+                | serve::Error::Cache { .. }
+                | serve::Error::Certificates { .. }
+                | serve::Error::Runtime(_) => Code::Io,
                 _ => Code::Unusable,
             },
         }

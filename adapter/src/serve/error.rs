@@ -58,6 +58,14 @@ pub enum Error {
     /// Requests cannot pass the component without its filter.
     #[error("the component was made by an adapter that knows no `--failure-policy open`. Adapt the filter again")]
     NoBypass,
+    /// The directory for compiled code cannot be used.
+    #[error("cannot keep compiled code in `{}`: {reason}. Give a directory with `--cache`, or leave it out", path.display())]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The file of certificate authorities cannot be used.
     #[error("cannot use the certificates in `{}`: {reason}. Give a PEM file with `--upstream-ca`", path.display())]
     Certificates {

@@ -53,7 +53,7 @@ impl Server {
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
         let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref(), &nesting, depths)?;
-        let program = Program::new(component)?;
+        let program = Program::new(component, options.cache.as_deref())?;
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
             return Err(Error::NoBypass);
         }

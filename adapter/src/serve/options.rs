@@ -56,6 +56,11 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_time)]
     pub reload_backoff: Duration,
 
+    /// Directory to keep compiled code in, so that the same component starts at once the next time; made if it is missing.
+    /// Whoever can write there decides what this process runs
+    #[arg(long, value_name = "DIRECTORY", env = "PROXY_WASM_ADAPTER_CACHE")]
+    pub cache: Option<PathBuf>,
+
     /// Address to show the filter's metrics at, under `/stats/prometheus`, and whether it is ready, under `/ready`
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
@@ -85,6 +90,7 @@ impl Default for Options {
             cpu_timeout: Duration::from_secs(10),
             failure_policy: FailurePolicy::default(),
             reload_backoff: Duration::ZERO,
+            cache: None,
             admin: None,
             shutdown_grace: Duration::from_secs(30),
             upstream_h2c: Vec::new(),

@@ -1,9 +1,10 @@
 //! The compiled component, linked to what this host offers.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, Engine};
+use wasmtime::{Cache, CacheConfig, Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 use super::error::Error;
@@ -27,10 +28,12 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Compiles and links.
-    pub(super) fn new(bytes: &[u8]) -> Result<Self, Error> {
+    /// Compiles and links; compiled code is taken from this directory, or kept there.
+    pub(super) fn new(bytes: &[u8], cache: Option<&Path>) -> Result<Self, Error> {
         let filters = Filters::of(bytes);
-        let engine = Engine::new(&config()).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
+        let mut config = config();
+        config.cache(cache.map(open).transpose()?);
+        let engine = Engine::new(&config).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
         let component =
             Component::new(&engine, bytes).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
 
@@ -45,6 +48,19 @@ impl Program {
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
         Ok(Self { pre, handler, plugin, filters, _ticker: ticker })
     }
+}
+
+/// What Wasmtime gets of the directory that the user gave: it deletes all that it finds in its own and did not put there.
+const WITHIN_CACHE: &str = "proxy-wasm-adapter";
+
+/// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
+/// compiles anew where it cannot read or write an entry.
+fn open(directory: &Path) -> Result<Cache, Error> {
+    let failed = |reason: String| Error::Cache { path: directory.into(), reason };
+    let mut config = CacheConfig::new();
+    let directory = std::path::absolute(directory).map_err(|error| failed(error.to_string()))?;
+    config.with_directory(directory.join(WITHIN_CACHE));
+    Cache::new(config).map_err(|error| failed(error.root_cause().to_string()))
 }
 
 /// The engine's settings.

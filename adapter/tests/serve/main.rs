@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
+mod cache;
 mod exchange;
 mod failures;
 mod heads;
