@@ -1,5 +1,6 @@
 //! The probe (`tests/fixtures/probe/`): built for an ABI version, with every host call that Envoy offers it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -15,21 +16,34 @@ use crate::fixtures;
 /// Not imported by any filter of the tests: Envoy refuses modules that import them with the signature of WASI.
 pub const NOT_IN_ENVOY: [&str; 3] = ["path_link", "path_rename", "path_symlink"];
 
+/// Whether the probe names Envoy's foreign functions. Its component has the large shim if it does, and the small one if
+/// not, which compiles in a third of the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ForeignFunctions {
+    /// It can call none of them.
+    #[default]
+    Unnamed,
+    /// It can call them all.
+    Named,
+}
+
 /// The probe for this ABI version.
 ///
 /// # Errors
 /// There is no C compiler for WebAssembly.
-pub fn probe(version: AbiVersion) -> Result<Vec<u8>> {
-    static PROBES: LazyLock<Mutex<[Option<Vec<u8>>; 3]>> = LazyLock::new(Mutex::default);
+pub fn probe(version: AbiVersion, foreign: ForeignFunctions) -> Result<Vec<u8>> {
+    type Probes = Mutex<BTreeMap<(AbiVersion, ForeignFunctions), Vec<u8>>>;
+    static PROBES: LazyLock<Probes> = LazyLock::new(Mutex::default);
     let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
-    let probe = &mut probes[version as usize];
-    if probe.is_none() {
-        *probe = Some(compile(version)?);
+    if let Some(probe) = probes.get(&(version, foreign)) {
+        return Ok(probe.clone());
     }
-    Ok(probe.clone().unwrap_or_default())
+    let probe = compile(version, foreign)?;
+    probes.insert((version, foreign), probe.clone());
+    Ok(probe)
 }
 
-fn compile(version: AbiVersion) -> Result<Vec<u8>> {
+fn compile(version: AbiVersion, foreign: ForeignFunctions) -> Result<Vec<u8>> {
     let number = match version {
         AbiVersion::V0_1_0 => 10,
         AbiVersion::V0_2_0 => 20,
@@ -37,7 +51,7 @@ fn compile(version: AbiVersion) -> Result<Vec<u8>> {
     };
     let directory = tempfile::tempdir()?;
     let filter = directory.path().join("probe.wasm");
-    std::fs::write(directory.path().join("host_calls.h"), declarations(version))?;
+    std::fs::write(directory.path().join("host_calls.h"), declarations(version, foreign))?;
     let mut command = Command::new(fixtures::tool("cxx", "WASM_CXX")?);
     command.args(["--target=wasm32", "-x", "c", "-O2", "-nostdlib", "-Wl,--no-entry"]);
     // The ABI's pointers are numbers in the declarations.
@@ -58,7 +72,7 @@ pub fn host_calls(version: AbiVersion) -> impl Iterator<Item = &'static HostCall
 }
 
 /// C: a declaration for each host call, and a function that makes the one with a name.
-fn declarations(version: AbiVersion) -> String {
+fn declarations(version: AbiVersion, foreign: ForeignFunctions) -> String {
     let mut text = String::new();
     let mut by_name = String::new();
     for call in host_calls(version) {
@@ -80,10 +94,12 @@ fn declarations(version: AbiVersion) -> String {
             values.join(", ")
         );
     }
-    // A component has those that its filter names, and the scripts that name them come later.
-    let foreign: Vec<String> = FOREIGN_FUNCTIONS.iter().map(|function| format!("\"{}\"", function.name)).collect();
-    let foreign = foreign.join(", ");
-    let _ = writeln!(text, "__attribute__((used)) static const char *const foreign_functions[] = {{{foreign}}};");
+    if foreign == ForeignFunctions::Named {
+        // A component has those that its filter names, and the scripts that name them come later.
+        let names: Vec<String> = FOREIGN_FUNCTIONS.iter().map(|function| format!("\"{}\"", function.name)).collect();
+        let names = names.join(", ");
+        let _ = writeln!(text, "__attribute__((used)) static const char *const foreign_functions[] = {{{names}}};");
+    }
     format!(
         "{text}\nstatic int host_call(const u8 *name, u32 size, const i64 *value, u32 *status) {{\n{by_name}  return 0;\n}}\n"
     )

@@ -93,6 +93,15 @@ impl Script {
         self.0.iter().map(phase).collect::<Vec<_>>().join(";")
     }
 
+    /// Whether it makes this host call by its name.
+    pub fn calls(&self, host_call: &str) -> bool {
+        let makes = |operation: &Vec<Argument>| match operation.as_slice() {
+            [Argument::Text(call), Argument::Text(name), ..] => call == "call" && name == host_call,
+            _ => false,
+        };
+        self.0.values().flatten().any(makes)
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

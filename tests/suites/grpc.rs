@@ -158,7 +158,8 @@ fn on(host: Host, case: &Case, script: &Script) -> Result<String> {
         format!("{}\ngrpc_close = [['context', 2], ['continue', 0]]", case.then)
     };
     settings.plugins[0].configuration = toml::from_str::<Script>(&then)?.encode().into_bytes();
-    let running = host.start(&Chain::one(probe::probe(AbiVersion::V0_2_1)?, settings))?;
+    let running =
+        host.start(&Chain::one(probe::probe(AbiVersion::V0_2_1, probe::ForeignFunctions::Unnamed)?, settings))?;
     let lines = &running.child.lines;
     let request = format!("GET / HTTP/1.1\r\nhost: example.test\r\nx-script: {}\r\n\r\n", script.encode());
     let reply = client::send(running.address, request.as_bytes(), PATIENCE)?;

@@ -176,7 +176,10 @@ fn many(host: Host) -> Result<()> {
             text.len()
         )
     })?;
-    let plugin = Chain::one(probe::probe(AbiVersion::V0_2_1)?, settings::to_upstream(upstream.address));
+    let plugin = Chain::one(
+        probe::probe(AbiVersion::V0_2_1, probe::ForeignFunctions::Unnamed)?,
+        settings::to_upstream(upstream.address),
+    );
     let running = host.start(&plugin)?;
 
     let mut clients = Vec::new();

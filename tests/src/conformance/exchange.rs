@@ -50,6 +50,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Whether a script of it makes this host call.
+    pub(super) fn calls(&self, host_call: &str) -> bool {
+        self.script.calls(host_call) || self.scripts.values().any(|script| script.calls(host_call))
+    }
+
     /// Does it; what came of it.
     pub(super) fn run(&self, stage: &Stage) -> Result<String> {
         let lines = &stage.host.child.lines;

@@ -72,6 +72,7 @@ use serde::Deserialize;
 use crate::grpc::{GrpcServer, GrpcStep};
 use crate::hosts::{Host, Running};
 use crate::message::Step;
+use crate::probe::ForeignFunctions;
 use crate::upstream::Upstream;
 use crate::{fixtures, normal};
 
@@ -126,7 +127,11 @@ impl Case {
         for family in sorted(&directory)? {
             for path in sorted(&family)?.into_iter().filter(|path| path.extension().is_some_and(|is| is == "toml")) {
                 let text = std::fs::read_to_string(&path)?;
-                let case: Self = toml::from_str(&text).with_context(|| format!("reads {}", path.display()))?;
+                let mut case: Self = toml::from_str(&text).with_context(|| format!("reads {}", path.display()))?;
+                let call = "proxy_call_foreign_function";
+                if case.exchange.iter().any(|exchange| exchange.calls(call)) || case.profile.calls(call) {
+                    case.profile.foreign_functions = ForeignFunctions::Named;
+                }
                 let name = path.with_extension("").strip_prefix(&directory)?.to_string_lossy().into_owned();
                 cases.push((name, path, case));
             }

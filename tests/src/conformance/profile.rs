@@ -13,7 +13,7 @@ use super::{ClusterServer, Stage};
 use crate::grpc::{GrpcServer, GrpcStep};
 use crate::hosts::{Chain, Host};
 use crate::message::{self, Step, bytes};
-use crate::probe::probe;
+use crate::probe::{ForeignFunctions, probe};
 use crate::script::Script;
 use crate::upstream::Upstream;
 
@@ -38,6 +38,9 @@ pub struct Profile {
     clusters: BTreeMap<String, ClusterTable>,
     #[serde(default)]
     start: Script,
+    /// Whether a script of the case calls one.
+    #[serde(skip)]
+    pub(super) foreign_functions: ForeignFunctions,
 }
 
 /// One plugin of a chain.
@@ -110,6 +113,11 @@ impl Profile {
         self.links().iter().any(|link| !link.start.is_empty())
     }
 
+    /// Whether a plugin's own script makes this host call.
+    pub(super) fn calls(&self, host_call: &str) -> bool {
+        self.links().iter().any(|link| link.start.calls(host_call))
+    }
+
     /// How many root contexts each start makes: those that are alike are one.
     pub(super) fn roots(&self) -> usize {
         let links = self.links();
@@ -146,7 +154,7 @@ impl Profile {
     }
 
     fn chain(&self, upstream: &Upstream, clusters: &[ClusterServer]) -> Result<Chain> {
-        let told = |link: &LinkTable| link.told(self.is_chain());
+        let told = |link: &LinkTable| link.told(self.is_chain(), self.foreign_functions);
         let chain: Vec<_> = self.links().iter().map(told).collect::<Result<_>>()?;
         let (filters, plugins) = chain.into_iter().unzip();
         let defaults = Connection::default();
@@ -194,7 +202,7 @@ impl Profile {
 impl LinkTable {
     /// In a chain, a plugin that names no VM has its own. Only that one has its script for VM configuration: those that
     /// share a VM have to agree on it.
-    fn told(&self, in_chain: bool) -> Result<(Vec<u8>, Told)> {
+    fn told(&self, in_chain: bool, foreign: ForeignFunctions) -> Result<(Vec<u8>, Told)> {
         let version = match self.abi.as_deref() {
             None => AbiVersion::V0_2_1,
             Some(name) => AbiVersion::ALL.into_iter().find(|abi| abi.name() == name).context("an ABI version")?,
@@ -218,7 +226,7 @@ impl LinkTable {
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             log_level: plugin.log_level.unwrap_or(2),
         };
-        Ok((probe(version)?, told))
+        Ok((probe(version, foreign)?, told))
     }
 }
 
