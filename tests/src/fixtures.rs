@@ -18,6 +18,16 @@ pub fn target() -> PathBuf {
     profile.parent().unwrap_or(&profile).to_path_buf()
 }
 
+/// Where hosts keep compiled code: most of a suite's time would go into compiling the same components.
+///
+/// # Errors
+/// It can't be made.
+pub fn cache() -> Result<PathBuf> {
+    let directory = target().join("compiled");
+    std::fs::create_dir_all(&directory).with_context(|| format!("makes {}", directory.display()))?;
+    Ok(directory)
+}
+
 /// The directory of this profile's programs.
 fn profile() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows where it is");

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::http1::{Body, Head};
 use crate::message::{Action, bytes};
+use crate::port;
 use crate::upstream::{Request, Waits};
 
 /// One thing that the server does. It reads all of the request first, unless `early` comes first.
@@ -85,9 +86,22 @@ impl GrpcServer {
     /// # Errors
     /// There is no port.
     pub fn start() -> Result<Self> {
+        Self::on(std::net::TcpListener::bind("127.0.0.1:0")?)
+    }
+
+    /// Starts it at the port of this name; see [`port`].
+    ///
+    /// # Errors
+    /// There is no port.
+    pub fn start_named(name: &str) -> Result<Self> {
+        Self::on(port::listen(name)?)
+    }
+
+    fn on(listener: std::net::TcpListener) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let listener = runtime.block_on(async { TcpListener::from_std(listener) })?;
         let shared = Arc::new(Shared::default());
         let accepting = shared.clone();
         runtime.spawn(async move {

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
+use sha2::{Digest, Sha256};
 
 pub use child::{Child, Lines};
 pub use wasmtime::Reuse;
@@ -98,6 +99,13 @@ impl Chain {
     /// One plugin, with Envoy as it is by default.
     pub fn one(filter: Vec<u8>, settings: Settings) -> Self {
         Self { filters: vec![filter], settings, trailers: false }
+    }
+
+    /// The same where filters and settings are.
+    pub fn digest(&self) -> String {
+        let settings = Sha256::digest(format!("{:?}", self.settings));
+        let parts = self.filters.iter().map(Sha256::digest).chain([settings]);
+        format!("{:x}", parts.fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize())
     }
 }
 

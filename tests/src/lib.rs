@@ -28,6 +28,7 @@ pub mod memory;
 pub mod message;
 pub mod normal;
 pub mod pool;
+pub mod port;
 pub mod probe;
 pub mod script;
 pub mod settings;

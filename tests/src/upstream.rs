@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::http1::{Body, Head, Reader};
 use crate::message::{Action, Step, bytes};
-use crate::tcp;
+use crate::{port, tcp};
 
 /// Waits until what an action names has happened; whether it did.
 pub type Waits = Arc<dyn Fn(&Action) -> bool + Send + Sync>;
@@ -37,6 +37,7 @@ pub struct Upstream {
     /// Where it listens.
     pub address: SocketAddr,
     shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -68,21 +69,32 @@ impl Upstream {
     /// # Errors
     /// There is no port.
     pub fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::on(TcpListener::bind("127.0.0.1:0")?)
+    }
+
+    /// Starts it at the port of this name; see [`port`].
+    ///
+    /// # Errors
+    /// There is no port.
+    pub fn start_named(name: &str) -> io::Result<Self> {
+        Self::on(port::listen(name)?)
+    }
+
+    fn on(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
-        let accepting = shared.clone();
-        thread::spawn(move || {
+        let of_thread = shared.clone();
+        let accepting = thread::spawn(move || {
             for stream in listener.incoming() {
-                if accepting.lock().stopped {
+                if of_thread.lock().stopped {
                     return;
                 }
-                let shared = accepting.clone();
+                let shared = of_thread.clone();
                 // A connection that fails is the other side's affair.
                 thread::spawn(move || stream.and_then(|stream| serve(&shared, stream)));
             }
         });
-        Ok(Self { address, shared })
+        Ok(Self { address, shared, accepting: Some(accepting) })
     }
 
     /// Forgets what came, and does this from now on.
@@ -108,8 +120,12 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the thread that accepts. When it has ended, the port is free for the next one of this name.
+        if TcpStream::connect(self.address).is_ok()
+            && let Some(accepting) = self.accepting.take()
+        {
+            let _ = accepting.join();
+        }
     }
 }
 

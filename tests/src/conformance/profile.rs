@@ -1,18 +1,18 @@
 //! What a host is started with for a case.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
 use serde::Deserialize;
-use tokio::net::TcpSocket;
 
 use super::{ClusterServer, Stage};
 use crate::grpc::{GrpcServer, GrpcStep};
 use crate::hosts::{Chain, Host};
 use crate::message::{self, Step, bytes};
+use crate::port::refused;
 use crate::probe::{ForeignFunctions, probe};
 use crate::script::Script;
 use crate::upstream::Upstream;
@@ -134,10 +134,17 @@ impl Profile {
     /// # Errors
     /// It does not start.
     pub fn start(&self, host: Host) -> Result<Stage> {
-        let upstream = Upstream::start()?;
+        // Components that are equal but for the addresses in them get the same ones.
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let component = self.chain(nowhere, self.clusters.keys().map(|name| (name, nowhere)))?.digest();
+        let port = |server: &str| format!("{} {component} {server}", host.name());
+        let upstream = Upstream::start_named(&port("upstream"))?;
         let start = |(name, told): (&String, &ClusterTable)| -> Result<ClusterServer> {
-            let server = Upstream::start()?;
-            let grpc = told.grpc.as_ref().map(|steps| anyhow::Ok((GrpcServer::start()?, steps.clone()))).transpose()?;
+            let port = port(&format!("cluster {name}"));
+            let (server, grpc) = match &told.grpc {
+                Some(steps) => (Upstream::start()?, Some((GrpcServer::start_named(&port)?, steps.clone()))),
+                None => (Upstream::start_named(&port)?, None),
+            };
             let address = match &grpc {
                 _ if told.refused => refused()?,
                 Some((server, _)) => server.address,
@@ -146,14 +153,18 @@ impl Profile {
             Ok(ClusterServer { name: name.clone(), server, grpc, address, answer: told.answer.clone() })
         };
         let clusters = self.clusters.iter().map(start).collect::<Result<Vec<_>>>()?;
-        let chain = self.chain(&upstream, &clusters)?;
+        let chain = self.chain(upstream.address, clusters.iter().map(|cluster| (&cluster.name, cluster.address)))?;
         let last = chain.settings.plugins.last().map(|told| told.name.as_str()).filter(|name| *name != "probe");
         let last_line = last.map_or("@cb delete()".into(), |name| format!("@cb {name}: delete()"));
         let running = host.start(&chain)?;
         Ok(Stage { kind: host, host: running, upstream, clusters, is_chain: self.is_chain(), last_line })
     }
 
-    fn chain(&self, upstream: &Upstream, clusters: &[ClusterServer]) -> Result<Chain> {
+    fn chain<'a>(
+        &self,
+        upstream: SocketAddr,
+        clusters: impl Iterator<Item = (&'a String, SocketAddr)>,
+    ) -> Result<Chain> {
         let told = |link: &LinkTable| link.told(self.is_chain(), self.foreign_functions);
         let chain: Vec<_> = self.links().iter().map(told).collect::<Result<_>>()?;
         let (filters, plugins) = chain.into_iter().unzip();
@@ -161,10 +172,7 @@ impl Profile {
         let settings = Settings {
             plugins,
             route: self.route(upstream)?,
-            clusters: clusters
-                .iter()
-                .map(|cluster| Cluster { name: cluster.name.clone(), origin: origin(cluster.address) })
-                .collect(),
+            clusters: clusters.map(|(name, address)| Cluster { name: name.clone(), origin: origin(address) }).collect(),
             // What Envoy's configuration of the tests calls it.
             properties: vec![(b"xds\0virtual_host_name".to_vec(), b"all".to_vec())],
             property_headers: Vec::new(),
@@ -189,11 +197,11 @@ impl Profile {
         vec![LinkTable { abi: self.abi.clone(), plugin: self.plugin.clone(), start: self.start.clone() }]
     }
 
-    fn route(&self, upstream: &Upstream) -> Result<Route> {
+    fn route(&self, upstream: SocketAddr) -> Result<Route> {
         if let Some(DirectResponse { status, body }) = &self.route.direct_response {
             return Ok(Route::DirectResponse { status: *status, body: bytes(body) });
         }
-        let address = if self.route.refused { refused()? } else { upstream.address };
+        let address = if self.route.refused { refused()? } else { upstream };
         let timeout_ms = self.connection.upstream_timeout_ms.unwrap_or(proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS);
         Ok(Route::Upstream { origin: origin(address), timeout_ms })
     }
@@ -238,13 +246,4 @@ impl PluginTable {
 
 fn origin(address: SocketAddr) -> Origin {
     Origin { tls: false, authority: address.to_string() }
-}
-
-/// Where nobody listens, and nobody can: the port stays taken.
-fn refused() -> Result<SocketAddr> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let address = socket.local_addr()?;
-    std::mem::forget(socket);
-    Ok(address)
 }

@@ -11,7 +11,7 @@ use crate::fixtures;
 
 pub(super) fn start(component: &Path) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("proxy-wasm-adapter")?);
-    command.arg("serve").arg(component).args(["--listen", "127.0.0.1:0"]);
+    command.arg("serve").arg(component).args(["--listen", "127.0.0.1:0"]).arg("--cache").arg(fixtures::cache()?);
     let mut child = Child::start(&mut command)?;
     let address = child.wait_for("address", |line| {
         let (_, address) = line.split_once("http://")?;
