@@ -109,7 +109,8 @@ pub fn run(comparison: &Comparison) -> Result<Report, Error> {
     let machine = |doing| move |source| Error::Machine { doing, source };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(machine("start the runtime"))?.block_on(async {
-        let end = shutdown::signal().map_err(machine("wait for signals"))?;
+        let mut signals = shutdown::Signals::new().map_err(machine("wait for signals"))?;
+        let end = signals.next();
         tokio::select! {
             report = compare(comparison) => report,
             () = end => Err(Error::Interrupted),

@@ -43,12 +43,12 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| format!("`{text}` is more than this machine can address"))
 }
 
-/// A time: `10`, `10s`, `500ms`, `2m`.
+/// A time: `10`, `10s`, `500ms`, `2m`, `1h`.
 ///
 /// # Errors
 /// It is none; says what one looks like.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_quantity(text, &[("s", 1000), ("ms", 1), ("m", 60_000)], "10s").map(Duration::from_millis)
+    parse_quantity(text, &[("s", 1000), ("ms", 1), ("m", 60_000), ("h", 3_600_000)], "10s").map(Duration::from_millis)
 }
 
 #[cfg(test)]

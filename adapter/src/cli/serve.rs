@@ -32,7 +32,18 @@ fn help() -> String {
 Examples:
   proxy-wasm-adapter serve filter.wasm --upstream http://127.0.0.1:9000
   proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0
-  proxy-wasm-adapter serve --settings chain.toml"
+  proxy-wasm-adapter serve --settings chain.toml
+
+Limits that no option sets:
+  60 KiB   a head, of a request and of an upstream's response: 431, or 502
+  5 min    in which a client takes nothing of a response that is complete: its connection is closed
+  5 s      for a filter to end a request whose client has left; then its instance is dropped
+  1 s      in which a client that was answered early may send the rest of its request, or 16 MiB of it
+  1 s      for connections without a request to end, when `serve` is told to
+  15 s     for callouts that are on their way from an instance that has served enough
+  60 s     after which an idle instance is dropped, save the last
+  8 MiB    of log lines that wait for whoever reads them; further ones are lost, counted, and told of
+  16       connections to `--admin`; the one that is idle for longest makes room"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -15,9 +16,19 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::body::Held;
+use super::connections::{Acceptor, Connections};
 use super::exchange::Host;
+use super::presence::{Limits, Watched};
 use super::prometheus;
 use super::stats::Stats;
+
+/// Connections that it takes. The one that is idle for longest makes room for another.
+const MAX_CONNECTIONS: usize = 16;
+
+/// How long its clients may take.
+const LIMITS: Limits =
+    Limits { head: Duration::from_secs(10), idle: Duration::from_secs(3600), send: Duration::from_secs(60) };
 
 /// What the admin address tells of.
 pub(super) struct Admin {
@@ -26,32 +37,30 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Answers whoever connects, as long as it is polled.
-    pub(super) async fn serve(self, listener: TcpListener, builder: auto::Builder<TokioExecutor>) {
+    /// Answers whoever connects, as long as it is polled. Where descriptors run out, `others` give theirs.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        builder: auto::Builder<TokioExecutor>,
+        others: Arc<Connections>,
+    ) {
         let admin = Arc::new(self);
-        let mut connections = JoinSet::new();
+        let mut acceptor = Acceptor::new(listener, Connections::new(MAX_CONNECTIONS, LIMITS), Some(others));
+        let mut served = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let admin = admin.clone();
-                        let service = service_fn(move |request: Request<Incoming>| {
-                            let answer = admin.answer(request.method(), request.uri().path());
-                            async move { Ok::<_, Infallible>(answer) }
-                        });
-                        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-                        connections.spawn(async move {
-                            if let Err(error) = connection.await {
-                                tracing::debug!(?error, "an admin connection ended");
-                            }
-                        });
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "cannot accept an admin connection");
-                        tokio::time::sleep(super::listen::ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
+                (stream, _, place) = acceptor.accept() => {
+                    let (admin, presence) = (admin.clone(), place.presence.clone());
+                    let stream = TokioIo::new(Watched::new(stream, presence.clone()));
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let in_flight = presence.begin();
+                        in_flight.flight().is_worked_off();
+                        let answer = admin.answer(request.method(), request.uri().path());
+                        async move { Ok::<_, Infallible>(answer.map(|body| Held::new(body, in_flight))) }
+                    });
+                    served.spawn(place.serve(builder.serve_connection(stream, service).into_owned()));
+                }
+                Some(_) = served.join_next() => {}
             }
         }
     }

@@ -5,21 +5,23 @@
 //! - the component traps or returns before it ended the body: the client must not take what it got for the whole, so
 //!   the connection (HTTP/1.1) or the stream (HTTP/2) is reset;
 //! - the body does not have the length that the component declared: more is cut off, less is reset;
-//! - the client leaves: the component's work on the request is cancelled.
+//! - the client leaves: the component is told, and ends its work on the request.
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use wasmtime_wasi_http::WasiBody;
 
+use super::departure::Departure;
 use super::gate::Turn;
 use super::instance::Instance;
+use super::pace::Pace;
 
 /// How a component's work on a request ended.
 pub(super) enum End {
@@ -46,24 +48,46 @@ pub(super) struct Remains {
 #[error("{0}")]
 pub(super) struct Reset(pub(super) &'static str);
 
-/// Cancels a component's work when it is dropped.
-pub(super) struct Work(Option<JoinHandle<()>>);
+/// The client's interest in a component's work: where it is dropped, the client has left.
+pub(super) struct Interest {
+    /// `None` where it has all that it wanted.
+    departure: Option<Departure>,
+    pace: Arc<Pace>,
+    /// Bytes that it is taking.
+    taking: usize,
+}
 
-impl Work {
-    pub(super) fn new(task: JoinHandle<()>) -> Self {
-        Self(Some(task))
+impl Interest {
+    pub(super) fn new(departure: Departure, pace: Arc<Pace>) -> Self {
+        Self { departure: Some(departure), pace, taking: 0 }
     }
 
-    /// Lets the work go on to its own end.
-    pub(super) fn detach(&mut self) {
-        self.0 = None;
+    /// It asks for more: it took what it got.
+    fn takes(&mut self) {
+        self.pace.downloaded(std::mem::take(&mut self.taking));
+    }
+
+    /// It gets so many bytes.
+    fn gets(&mut self, bytes: usize) {
+        self.taking = bytes;
+        self.pace.awaits_download();
+    }
+
+    /// Others needed its turn.
+    fn is_given_up(&self) -> bool {
+        self.departure.as_ref().is_some_and(Departure::has_left)
+    }
+
+    /// The client has all that it wanted: the work goes on to its own end.
+    pub(super) fn is_satisfied(&mut self) {
+        self.departure = None;
     }
 }
 
-impl Drop for Work {
+impl Drop for Interest {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
+        if let Some(departure) = &self.departure {
+            departure.leave();
         }
     }
 }
@@ -122,17 +146,17 @@ pub(super) struct GuestBody {
     written: WasiBody,
     /// Bytes that are still to come, where the component declared the length.
     remaining: Option<u64>,
-    work: Work,
+    interest: Interest,
     ending: Ending,
     /// Why it will be reset as soon as hyper has sent what there is.
     broken: Option<Reset>,
 }
 
 impl GuestBody {
-    pub(super) fn new(written: WasiBody, length: Option<u64>, work: Work, ending: Ending) -> Self {
-        let mut body = Self { written, remaining: length, work, ending, broken: None };
+    pub(super) fn new(written: WasiBody, length: Option<u64>, interest: Interest, ending: Ending) -> Self {
+        let mut body = Self { written, remaining: length, interest, ending, broken: None };
         if body.is_end_stream() {
-            body.work.detach();
+            body.interest.is_satisfied();
         }
         body
     }
@@ -146,7 +170,7 @@ impl GuestBody {
     /// Breaks the body off, at the next poll: hyper sends what it has when a body lets it wait, and drops it when a
     /// body fails.
     fn reset(&mut self, why: &'static str, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
-        self.work.detach();
+        self.interest.is_satisfied();
         self.broken = Some(Reset(why));
         context.waker().wake_by_ref();
         Poll::Pending
@@ -162,9 +186,10 @@ impl GuestBody {
             *remaining -= data.len() as u64;
             if *remaining == 0 {
                 // hyper may not ask again.
-                self.work.detach();
+                self.interest.is_satisfied();
             }
         }
+        self.interest.gets(data.len());
         Frame::data(data)
     }
 }
@@ -177,13 +202,17 @@ impl Body for GuestBody {
         if let Some(reset) = self.broken.take() {
             return Poll::Ready(Some(Err(reset)));
         }
+        self.interest.takes();
+        if self.interest.is_given_up() {
+            return self.reset("others needed its turn", context);
+        }
         loop {
             match Pin::new(&mut self.written).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     return Poll::Ready(Some(Ok(match frame.into_data() {
                         Ok(data) => self.data(data),
                         Err(trailers) => {
-                            self.work.detach();
+                            self.interest.is_satisfied();
                             trailers
                         }
                     })));
@@ -201,7 +230,7 @@ impl Body for GuestBody {
                     return self.reset("the component was torn down", context);
                 }
                 Poll::Ready(None) => {
-                    self.work.detach();
+                    self.interest.is_satisfied();
                     return Poll::Ready(None);
                 }
                 // What it wrote before its end is still to be read: only then does the end count.
@@ -252,5 +281,37 @@ impl Body for NoBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.declared.unwrap_or(0))
+    }
+}
+
+/// A body, and what is held for as long as it is being sent.
+pub(super) struct Held<B, T> {
+    body: B,
+    _held: T,
+}
+
+impl<B, T> Held<B, T> {
+    pub(super) fn new(body: B, held: T) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<B: Body + Unpin, T: Unpin> Body for Held<B, T> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

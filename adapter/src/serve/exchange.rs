@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Either;
 use hyper::body::{Body, Incoming};
@@ -11,12 +11,15 @@ use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-use super::body::{End, Ending, GuestBody, NoBody, Remains, Reset, Work};
-use super::gate::{Full, Gate, Turn};
+use super::body::{End, Ending, GuestBody, Interest, NoBody, Remains, Reset};
+use super::departure::Departure;
+use super::gate::{Caller, Gate, Refusal, Turn};
 use super::instance::{Answer, Failure};
 use super::nesting::Nesting;
 use super::pool::Pool;
+use super::presence::Flight;
 use super::request::{self, RequestBody};
+use super::tasks::Tasks;
 
 /// What hyper sends: what a component writes, or nothing.
 pub(super) type ResponseBody = Either<GuestBody, NoBody>;
@@ -29,6 +32,8 @@ pub(super) struct Host {
     pub(super) max_nesting: u32,
     /// What messages call the plugins.
     pub(super) plugin: String,
+    /// Where instances run.
+    pub(super) tasks: Tasks,
     /// It was told to end.
     pub(super) draining: AtomicBool,
 }
@@ -39,6 +44,7 @@ impl Host {
         self: Arc<Self>,
         request: Request<Incoming>,
         depth: u32,
+        flight: Arc<Flight>,
     ) -> Result<Response<ResponseBody>, Reset> {
         if !has_authority(&request) {
             return Ok(empty(StatusCode::BAD_REQUEST));
@@ -53,26 +59,38 @@ impl Host {
             return Ok(empty(StatusCode::LOOP_DETECTED));
         }
         let (method, version) = (request.method().clone(), request.version());
-        let request = request::lingering(request);
-        let turn = match self.turn(depth).await {
+        let caller = Caller::default();
+        let request = request::lingering(request, caller.pace.clone());
+        let turn = match self.turn(depth, &caller).await {
             Ok(turn) => turn,
-            Err(Full) => return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)),
+            Err(_) => return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)),
         };
 
         let (answer_to, mut answer) = oneshot::channel();
         let (end_to, end) = oneshot::channel();
         let mut ending = Ending::new(end);
-        let work = Work::new(tokio::spawn(self.clone().work(request, depth, turn, answer_to, end_to)));
+        let Caller { pace, departure } = caller;
+        let interest = Interest::new(departure.clone(), pace);
+        let work = self.clone().work(request, depth, departure.clone(), turn, answer_to, end_to);
+        let (is_told, overdue) = (self.pool.hears_of_departures(), departure.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = overdue.is_overdue(is_told) => {}
+            }
+            flight.is_worked_off();
+        });
 
         // A component that ended may have answered just before, or keep the answer's place without ever using it.
         let answered = tokio::select! {
             biased;
             answered = &mut answer => answered.ok(),
             () = ending.wait() => answer.try_recv().ok(),
+            () = departure.left() => return Ok(self.give_up()),
         };
         match answered {
-            Some(Ok(response)) => Ok(respond(&method, version, response, work, ending)),
-            Some(Err(code)) => failed(&code, work),
+            Some(Ok(response)) => Ok(respond(&method, version, response, interest, ending)),
+            Some(Err(code)) => failed(&code, interest),
             None => {
                 ending.wait().await;
                 if ending.is_return() {
@@ -83,23 +101,41 @@ impl Host {
         }
     }
 
+    /// What a client gets who is still there, but too slow for those that wait.
+    fn give_up(&self) -> Response<ResponseBody> {
+        tracing::warn!(
+            "408: all {} turns are taken, others wait for one, and this client is slower than they may expect; raise \
+             --max-concurrency",
+            self.gate.count()
+        );
+        let mut response = empty(StatusCode::REQUEST_TIMEOUT);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     /// Waits for the turn of a request, if it may wait: one that came from this host itself has somebody waiting for it who
     /// holds a turn.
-    async fn turn(&self, depth: u32) -> Result<Turn, Full> {
+    async fn turn(&self, depth: u32, caller: &Caller) -> Result<Turn, Refusal> {
         if depth > 0 {
-            return self.gate.enter_now().inspect_err(|Full| {
+            return self.gate.enter_now(caller).inspect_err(|_| {
                 tracing::warn!(
                     "503: {} requests run, and one that they sent to this host itself does not wait; raise \
                      --max-concurrency",
-                    self.gate.running()
+                    self.gate.count()
                 );
             });
         }
-        self.gate.enter().await.inspect_err(|Full| {
-            tracing::warn!(
-                "503: {} requests run and --max-queue more wait; raise --max-concurrency or --max-queue",
-                self.gate.running()
-            );
+        self.gate.enter(caller).await.inspect_err(|refusal| {
+            let running = self.gate.count();
+            match refusal {
+                Refusal::Full => tracing::warn!(
+                    "503: {running} requests run and --max-queue more wait; raise --max-concurrency or --max-queue"
+                ),
+                Refusal::Late => tracing::warn!(
+                    "503: {running} requests run, and one waited for its turn for --queue-timeout; raise \
+                     --max-concurrency"
+                ),
+            }
         })
     }
 
@@ -108,6 +144,7 @@ impl Host {
         self: Arc<Self>,
         request: Request<RequestBody>,
         depth: u32,
+        departure: Departure,
         turn: Turn,
         answer: oneshot::Sender<Answer>,
         end: oneshot::Sender<End>,
@@ -121,7 +158,8 @@ impl Host {
                 return;
             }
         };
-        match instance.handle(request, depth, answer).await {
+        let departure = Some(departure).filter(|_| self.pool.hears_of_departures());
+        match instance.handle(request, depth, departure, answer).await {
             Ok(()) => {
                 self.pool.put_back(instance);
                 let _ = end.send(End::Returned);
@@ -158,7 +196,7 @@ fn respond(
     method: &Method,
     version: Version,
     response: Response<WasiBody>,
-    work: Work,
+    interest: Interest,
     ending: Ending,
 ) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
@@ -170,7 +208,7 @@ fn respond(
     let ended = body.is_end_stream();
     let has_body =
         *method != Method::HEAD && parts.status != StatusCode::NO_CONTENT && parts.status != StatusCode::NOT_MODIFIED;
-    let body = GuestBody::new(body, length, work, ending);
+    let body = GuestBody::new(body, length, interest, ending);
 
     if !has_body {
         if parts.status == StatusCode::NO_CONTENT {
@@ -189,8 +227,8 @@ fn respond(
 }
 
 /// What becomes of a request for which a component has an error instead of a response.
-fn failed(code: &ErrorCode, mut work: Work) -> Result<Response<ResponseBody>, Reset> {
-    work.detach();
+fn failed(code: &ErrorCode, mut interest: Interest) -> Result<Response<ResponseBody>, Reset> {
+    interest.is_satisfied();
     match code {
         // This is how a component says what `proxy_close_stream` means.
         ErrorCode::ConnectionTerminated => Err(Reset("the component closed the stream")),

@@ -13,8 +13,10 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use super::departure::Departure;
 use super::fields;
 use super::logs::{Lines, Output, Stream};
+use super::memory::{Budget, MemoryLimit};
 use super::meter::Meter;
 use super::outgoing::Client;
 use super::plugin::Plugin;
@@ -33,7 +35,9 @@ pub(super) struct Recipe {
     pub(super) program: Program,
     pub(super) client: Arc<Client>,
     pub(super) output: Output,
-    pub(super) max_memory: Option<usize>,
+    pub(super) max_memory: usize,
+    /// What all of them may take.
+    pub(super) budget: Arc<Budget>,
     pub(super) cpu_timeout: Duration,
     /// Where metrics are added up, if anyone wants to see them.
     pub(super) stats: Option<Arc<Stats>>,
@@ -122,7 +126,8 @@ impl Instance {
         let logs = [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), stream));
         let abandoned = Arc::new(AtomicBool::new(false));
         let shared = Member::new(&recipe.shared);
-        let state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), shared, recipe.max_memory);
+        let memory = MemoryLimit::new(recipe.budget.clone(), recipe.max_memory);
+        let state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), shared, memory);
         let mut store = Store::new(program.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         let meter = Meter::new(recipe.cpu_timeout);
@@ -167,6 +172,11 @@ impl Instance {
         self.wake.is_some_and(|wake| wake <= now) || self.has_upkeep() && self.store.data().shared.has_ready_queues()
     }
 
+    /// Whether it asked for more memory than it may have. What it has goes back with it.
+    pub(super) fn is_bloated(&self) -> bool {
+        self.store.data().memory.was_refused()
+    }
+
     /// Whether it is to be tended between requests.
     pub(super) fn has_upkeep(&self) -> bool {
         self.plugin.acts_between_requests()
@@ -185,17 +195,20 @@ impl Instance {
         self.collect().await
     }
 
-    /// Serves one request of this depth; the answer goes to `answer` as soon as the component has it.
+    /// Serves one request of this depth; the answer goes to `answer` as soon as the component has it. It is told when the
+    /// client leaves, where that is given.
     ///
     /// After an error the instance must not be used again.
     pub(super) async fn handle(
         &mut self,
         mut request: Request<RequestBody>,
         depth: u32,
+        departure: Option<Departure>,
         answer: oneshot::Sender<Answer>,
     ) -> wasmtime::Result<()> {
         self.served += 1;
         self.store.data_mut().set_depth(depth);
+        self.store.data_mut().notice.set(departure);
         let scheme = match request.uri().scheme() {
             Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
             _ => Scheme::Http,
@@ -208,6 +221,7 @@ impl Instance {
         let result = self.meter.run(call).await;
         self.flush();
         result?;
+        self.store.data_mut().notice.set(None);
         self.store.data_mut().set_depth(0);
         self.collect().await
     }

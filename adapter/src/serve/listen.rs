@@ -8,32 +8,34 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::admin::Admin;
+use super::body::{Held, Reset};
+use super::connections::{self, Acceptor, Connections};
 use super::error::Error;
 use super::exchange::Host;
 use super::gate::Gate;
 use super::instance::Recipe;
 use super::logs::Output;
+use super::memory::{self, Budget};
 use super::nesting::Nesting;
 use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::Client;
 use super::policy::{FailurePolicy, Policy};
 use super::pool::Pool;
+use super::presence::{Limits, Presence, Watched};
 use super::program::Program;
 use super::stats::Stats;
+use super::tasks::Tasks;
 
-/// How long a client may take to send the head of an HTTP/1.1 request, and how long an idle connection stays open.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of a response that is complete: Envoy's default of `stream_flush_timeout`.
+const SEND_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How often idle instances are looked through.
 const TRIM: Duration = Duration::from_secs(10);
-
-/// How long to wait after the system refused a connection, typically for want of file descriptors.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A component that is ready to serve, and the address that it serves at.
 pub struct Server {
@@ -41,6 +43,8 @@ pub struct Server {
     address: SocketAddr,
     host: Arc<Host>,
     admin: Option<(TcpListener, SocketAddr, Arc<Stats>)>,
+    connections: Arc<Connections>,
+    tasks: Tasks,
     grace: Duration,
 }
 
@@ -53,7 +57,7 @@ impl Server {
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
         let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref(), &nesting, depths)?;
-        let program = Program::new(component, options.cache.as_deref())?;
+        let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
             return Err(Error::NoBypass);
         }
@@ -64,18 +68,21 @@ impl Server {
             client: Arc::new(client),
             output,
             max_memory: options.max_memory,
+            budget: Budget::new(options.max_total_memory.unwrap_or_else(memory::default_total)),
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),
             shared: Arc::default(),
         };
         let policy = Policy::new(options.failure_policy, options.reload_backoff);
-        let pool = Pool::start(recipe, options.max_instance_reuse, policy).await?;
+        let tasks = Tasks::default();
+        let pool = Pool::start(recipe, options.max_instance_reuse, policy, tasks.clone()).await?;
         let host = Arc::new(Host {
             pool: Arc::new(pool),
-            gate: Gate::new(options.max_concurrency, options.max_queue),
+            gate: Gate::new(options.max_concurrency, options.max_queue, options.queue_timeout),
             plugin,
             nesting,
             max_nesting: options.max_nesting,
+            tasks: tasks.clone(),
             draining: AtomicBool::new(false),
         });
 
@@ -88,7 +95,10 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { listener, address, host, admin, grace: options.shutdown_grace })
+        let limits = Limits { head: options.request_headers_timeout, idle: options.idle_timeout, send: SEND_TIMEOUT };
+        let max = options.max_connections.map_or_else(connections::default_max, |max| max as usize);
+        let connections = Connections::new(max, limits);
+        Ok(Self { listener, address, host, admin, connections, tasks, grace: options.shutdown_grace })
     }
 
     /// The address that it listens on.
@@ -103,49 +113,52 @@ impl Server {
 
     /// Serves until `end`, and then finishes what is in flight, as long as that takes at most the grace period.
     pub async fn serve(self, end: impl Future<Output = ()>) {
-        let Self { listener, host, grace, admin, .. } = self;
-        let connection = builder();
+        self.serve_until(end, std::future::pending()).await;
+    }
+
+    /// The same, but cuts off what is still in flight as soon as `cut` comes after `end`.
+    pub(super) async fn serve_until(self, end: impl Future<Output = ()>, cut: impl Future<Output = ()>) {
+        let Self { listener, host, grace, admin, connections, tasks, .. } = self;
+        let builder = builder();
         let _admin = admin.map(|(listener, _, stats)| {
             let admin = Admin { host: host.clone(), stats };
-            Aborted(tokio::spawn(admin.serve(listener, builder())))
+            Aborted(tokio::spawn(admin.serve(listener, builder.clone(), connections.clone())))
         });
-        let graceful = GracefulShutdown::new();
-        let mut connections = JoinSet::new();
+        let mut acceptor = Acceptor::new(listener, connections.clone(), None);
+        let mut served = JoinSet::new();
         let keeper = Aborted(tokio::spawn(host.pool.clone().keep()));
         let mut trim = tokio::time::interval(TRIM);
         let mut end = std::pin::pin!(end);
         loop {
             tokio::select! {
                 () = &mut end => break,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        let connection = graceful.watch(serve(&connection, stream, peer, host.clone()));
-                        connections.spawn(async move {
-                            if let Err(error) = connection.await {
-                                tracing::debug!(?error, "a connection ended");
-                            }
-                        });
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
+                (stream, peer, place) = acceptor.accept() => {
+                    let connection = serve(&builder, stream, peer, host.clone(), place.presence.clone());
+                    served.spawn(place.serve(connection));
+                }
+                Some(_) = served.join_next() => {}
                 _ = trim.tick() => host.pool.trim(),
+                () = host.pool.is_pressed() => host.pool.drop_idle(),
             }
         }
 
         host.draining.store(true, Ordering::Relaxed);
-        drop((listener, keeper));
-        tracing::info!(running = host.gate.running(), "shutting down");
+        drop((acceptor, keeper));
+        tracing::info!(running = host.gate.count(), "shutting down");
         let drained = async {
-            graceful.shutdown().await;
+            connections.drain().await;
             host.gate.all_left().await;
         };
-        if tokio::time::timeout(grace, drained).await.is_err() {
-            tracing::warn!(running = host.gate.running(), "the grace period is over: cutting off what still runs");
+        tokio::select! {
+            drained = tokio::time::timeout(grace, drained) => if drained.is_err() {
+                tracing::warn!(running = host.gate.count(), "the grace period is over: cutting off what still runs");
+            },
+            () = cut => {
+                tracing::warn!(running = host.gate.count(), "told to end again: cutting off what still runs");
+            }
         }
+        served.shutdown().await;
+        tasks.end().await;
     }
 }
 
@@ -166,10 +179,10 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
     Ok((listener, address))
 }
 
-/// HTTP/1.1, and HTTP/2 by prior knowledge.
+/// HTTP/1.1, and HTTP/2 by prior knowledge. What clients may take is bounded by [`Place`](super::connections::Place).
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT_BYTES as usize);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_LIMIT_BYTES as usize);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_LIMIT_BYTES);
     builder
 }
@@ -179,16 +192,20 @@ fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     host: Arc<Host>,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error: std::fmt::Debug> + use<> {
+    presence: Arc<Presence>,
+) -> impl GracefulConnection<Error: std::fmt::Debug> + use<> {
     // Small responses must not wait for more to come.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let ends = stream.local_addr().map(|local| (peer, local));
+    let stream = TokioIo::new(Watched::new(stream, presence.clone()));
     let depth = OnceLock::new();
     let service = service_fn(move |request| {
         let depth = *depth.get_or_init(|| ends.as_ref().map_or(0, |ends| host.nesting.depth(*ends)));
-        host.clone().answer(request, depth)
+        let in_flight = presence.begin();
+        let answer = host.clone().answer(request, depth, in_flight.flight());
+        async move { Ok::<_, Reset>(answer.await?.map(|body| Held::new(body, in_flight))) }
     });
-    builder.serve_connection(TokioIo::new(stream), service).into_owned()
+    builder.serve_connection(stream, service).into_owned()
 }

@@ -3,7 +3,6 @@
 //! Many instances write at the same time, and a component may write a line in several pieces: each line goes out
 //! whole, in one write.
 
-use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +11,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use super::sink::Sink;
 
 /// The longest line that is held back for its end.
 const LINE_LIMIT_BYTES: usize = 64 * 1024;
@@ -22,7 +23,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Where the lines go.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// To the process's own stdout and stderr.
+    /// To the process's own stdout and stderr; lines that nobody reads in time are lost.
     Process,
     /// Into memory, both alike, for tests.
     Captured(Arc<Mutex<Vec<u8>>>),
@@ -37,18 +38,11 @@ pub(super) enum Stream {
 
 impl Output {
     fn write(&self, stream: Stream, bytes: &[u8]) {
-        // A log that nobody can read is no reason to fail requests.
-        let _ = match (self, stream) {
-            (Self::Captured(lines), _) => {
-                lock(lines).extend_from_slice(bytes);
-                Ok(())
-            }
-            (Self::Process, Stream::Stdout) => {
-                let mut stdout = std::io::stdout().lock();
-                stdout.write_all(bytes).and_then(|()| stdout.flush())
-            }
-            (Self::Process, Stream::Stderr) => std::io::stderr().lock().write_all(bytes),
-        };
+        match (self, stream) {
+            (Self::Captured(lines), _) => lock(lines).extend_from_slice(bytes),
+            (Self::Process, Stream::Stdout) => Sink::stdout().push(bytes),
+            (Self::Process, Stream::Stderr) => Sink::stderr().push(bytes),
+        }
     }
 }
 
@@ -82,7 +76,7 @@ impl Lines {
         let ready = if partial.len() > LINE_LIMIT_BYTES {
             partial.len()
         } else {
-            partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
+            memchr::memrchr(b'\n', &partial).map_or(0, |last| last + 1)
         };
         if ready > 0 {
             self.output.write(self.stream, &partial[..ready]);

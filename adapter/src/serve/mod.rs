@@ -15,6 +15,9 @@
 //! | `options` | what a user can set |
 //! | `program` | the compiled component, linked |
 //! | `state` | what a store holds: WASI, HTTP, limits |
+//! | `departure` | clients that leave, and how a component is told |
+//! | `allocation` | where the memory of instances comes from |
+//! | `memory` | how much of it they may take, each and together |
 //! | `meter` | how long a filter computes, and when it is stopped |
 //! | `instance` | one running component, from its start to its last request |
 //! | `plugin` | what an adapted component exports besides its handler |
@@ -25,6 +28,7 @@
 //! | `prometheus` | the same as text |
 //! | `admin` | where they are shown |
 //! | `gate` | how many requests run and wait |
+//! | `pace` | how clients keep pace with their requests |
 //! | `nesting` | which requests this host sent to itself, and how deep |
 //! | `exchange` | one request and its response |
 //! | `fields` | header fields, in the order of the wire |
@@ -34,7 +38,11 @@
 //! | `filters` | the filters in a component, and what messages call their plugins |
 //! | `trap` | what a trap says about the filter |
 //! | `logs` | what a component writes to its stdout and stderr |
-//! | `listen` | connections, and the end of them |
+//! | `sink` | the process's stdout and stderr, which nobody may read |
+//! | `connections` | how many are open, which one makes room for another, and how they end |
+//! | `presence` | what a client does between requests, and how long it may take |
+//! | `listen` | all of it together, from the first connection to the last |
+//! | `tasks` | where instances run, and the end of them |
 //! | `shutdown` | the signals that end the host |
 //!
 //! Unlike Envoy's default, a trap fails the requests of its own instance only: the next request gets another instance,
@@ -48,7 +56,10 @@
 //! request in good order never serves another.
 
 mod admin;
+mod allocation;
 mod body;
+mod connections;
+mod departure;
 mod error;
 mod exchange;
 mod fields;
@@ -57,23 +68,32 @@ mod gate;
 mod instance;
 mod listen;
 mod logs;
+mod memory;
 mod meter;
 mod nesting;
 mod options;
 mod outgoing;
+mod pace;
 mod plugin;
 mod policy;
 mod pool;
+mod presence;
 mod program;
 mod prometheus;
 mod request;
 mod shared;
 pub(crate) mod shutdown;
+mod sink;
 mod state;
 mod stats;
+mod tasks;
 mod trap;
 
 use std::io::IsTerminal;
+
+use tokio::sync::oneshot;
+
+use self::sink::Sink;
 
 pub use error::Error;
 pub use listen::Server;
@@ -91,20 +111,34 @@ pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(color).with_target(false);
+    let subscriber = tracing_subscriber::fmt().with_writer(Sink::stderr()).with_ansi(color).with_target(false);
     // A caller's own subscriber stays.
     let _ = subscriber.with_env_filter(filter).try_init();
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         // Before the address is announced: who reads it may send the signal at once.
-        let end = shutdown::signal().map_err(Error::Runtime)?;
+        let mut signals = shutdown::Signals::new().map_err(Error::Runtime)?;
+        connections::raise_descriptor_limit();
         let server = Server::bind(&component, &options, Output::Process).await?;
-        eprintln!("listening on http://{}", server.local_addr());
+        Sink::stderr().push(format!("listening on http://{}\n", server.local_addr()).as_bytes());
         if let Some(address) = server.admin_addr() {
-            eprintln!("admin on http://{address}");
+            Sink::stderr().push(format!("admin on http://{address}\n").as_bytes());
         }
-        server.serve(end).await;
+        let ((first, end), (second, cut)) = (oneshot::channel(), oneshot::channel());
+        tokio::spawn(async move {
+            for told in [first, second] {
+                signals.next().await;
+                let _ = told.send(());
+            }
+        });
+        let told = async |signal: oneshot::Receiver<()>| drop(signal.await);
+        server.serve_until(told(end), told(cut)).await;
         Ok(())
-    })
+    });
+    // Not for names that are still being resolved.
+    runtime.shutdown_background();
+    Sink::stdout().flush();
+    Sink::stderr().flush();
+    served
 }

@@ -26,7 +26,9 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_instance_reuse: u32,
 
-    /// Requests that run at the same time, each in an instance of its own; further ones wait
+    /// Requests that run at the same time, each in an instance of its own. Further ones wait; where one does, that request
+    /// ends whose client is furthest behind, with less than 1 KiB sent or taken for each second that it is waited for: 408, or
+    /// broken off
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrency: u32,
 
@@ -34,14 +36,38 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_queue: u32,
 
+    /// How long a request waits for its turn; then it is answered 503
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_time)]
+    pub queue_timeout: Duration,
+
+    /// Connections that are open at the same time. Where there are as many, the one that is idle for longest is closed, and
+    /// where none is, further ones wait; half as many as the process may open files unless given, and 50,000 at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub max_connections: Option<u32>,
+
+    /// How long a client may take to send a request's head, as Envoy's `request_headers_timeout`, and the first one on a
+    /// connection counted from when that was made; then the answer is 408. 0 is no limit
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub request_headers_timeout: Duration,
+
+    /// How long a connection may be without a request, as Envoy's `idle_timeout`; 0 is no limit
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
+    pub idle_timeout: Duration,
+
     /// Requests within requests: how deep those may be that callouts or the upstream send to this host itself; deeper ones
     /// are answered 508
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=100))]
     pub max_nesting: u32,
 
-    /// Memory that one instance may have, filter and shim together, such as `64MiB`; no limit unless given
+    /// Memory that one instance may have, filter and shim together, such as `64MiB`; one that asked for more serves no
+    /// further request
+    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
+    pub max_memory: usize,
+
+    /// Memory that all instances together may take on top of what each begins with; three quarters of what the machine, or
+    /// the control group, has unless given
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    pub max_memory: Option<usize>,
+    pub max_total_memory: Option<usize>,
 
     /// Stop a filter that computes for this long without waiting for anything, such as `500ms` or `10s`
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
@@ -65,7 +91,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
 
-    /// On SIGTERM or SIGINT, wait this long for the requests that are being served
+    /// On SIGTERM or SIGINT, wait this long for the requests that are being served; a second one ends it at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub shutdown_grace: Duration,
 
@@ -85,8 +111,13 @@ impl Default for Options {
             max_instance_reuse: 1000,
             max_concurrency: 1000,
             max_queue: 1000,
+            queue_timeout: Duration::from_secs(15),
+            max_connections: None,
+            request_headers_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(3600),
             max_nesting: 3,
-            max_memory: None,
+            max_memory: 512 << 20,
+            max_total_memory: None,
             cpu_timeout: Duration::from_secs(10),
             failure_policy: FailurePolicy::default(),
             reload_backoff: Duration::ZERO,

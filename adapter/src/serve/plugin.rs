@@ -16,6 +16,8 @@ pub(super) struct Exports {
     idle: Option<ComponentExportIndex>,
     stats: Option<ComponentExportIndex>,
     bypass: Option<ComponentExportIndex>,
+    /// It is told when clients leave.
+    hears: bool,
 }
 
 /// The functions of an instance.
@@ -78,7 +80,14 @@ impl Exports {
             idle: function("idle").filter(|_| families.act_between_requests()),
             stats: function("stats").filter(|_| families.include(&[Family::Metrics])),
             bypass: function("bypass"),
+            // Older shims that have it end an exchange a little later.
+            hears: function("stats").is_some(),
         }
+    }
+
+    /// Whether it is told when clients leave.
+    pub(super) fn hears_of_departures(&self) -> bool {
+        self.hears
     }
 
     /// Whether requests can pass by plugins that failed.

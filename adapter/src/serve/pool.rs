@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::error::Error;
 use super::instance::{Failure, Instance, Recipe};
 use super::policy::{Policy, Service};
+use super::tasks::Tasks;
 use super::trap::Report;
 
 /// How long an instance is kept that no request needs.
@@ -26,6 +27,7 @@ pub(super) struct Pool {
     recipe: Recipe,
     max_reuse: u32,
     policy: Policy,
+    tasks: Tasks,
     resting: Mutex<Resting>,
     /// An instance rests that wants to be tended earlier than the others.
     earlier: Notify,
@@ -66,9 +68,9 @@ impl Resting {
 
 impl Pool {
     /// A pool that holds one started instance.
-    pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy) -> Result<Self, Error> {
+    pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy, tasks: Tasks) -> Result<Self, Error> {
         let (earlier, tended) = (Notify::new(), Notify::new());
-        let pool = Self { recipe, max_reuse, policy, resting: Mutex::default(), earlier, tended };
+        let pool = Self { recipe, max_reuse, policy, tasks, resting: Mutex::default(), earlier, tended };
         let first = Instance::new(&pool.recipe, BTreeSet::new(), 0).await.map_err(|failure| match failure {
             Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
             Failure::Refused(reason) => Error::Refused { reason },
@@ -82,6 +84,11 @@ impl Pool {
     /// What an error of one of its instances tells.
     pub(super) fn report(&self, error: &wasmtime::Error) -> Report {
         self.recipe.report(error)
+    }
+
+    /// Whether its instances are told when clients leave.
+    pub(super) fn hears_of_departures(&self) -> bool {
+        self.recipe.program.plugin.hears_of_departures()
     }
 
     /// Whether every request is answered 503 from now on.
@@ -135,7 +142,7 @@ impl Pool {
 
     /// Whether requests may get this instance.
     fn is_wanted(&self, instance: &Instance) -> bool {
-        !self.is_closed() && instance.bypassed == self.policy.bypassed()
+        !self.is_closed() && instance.bypassed == self.policy.bypassed() && !instance.is_bloated()
     }
 
     /// The idle instance that was used last; waits while none is idle but one soon will be.
@@ -163,7 +170,7 @@ impl Pool {
         let idle = Idle { since: Instant::now(), instance };
         if idle.instance.has_upkeep() {
             self.resting().tended += 1;
-            tokio::spawn(self.clone().tend(idle));
+            self.tasks.spawn(self.clone().tend(idle));
         } else if idle.instance.served < self.max_reuse {
             self.resting().add(idle);
         }
@@ -189,7 +196,7 @@ impl Pool {
             loop {
                 let due = self.resting().take_due(now);
                 let Some(idle) = due else { break };
-                tokio::spawn(self.clone().tend(idle));
+                self.tasks.spawn(self.clone().tend(idle));
             }
         }
     }
@@ -236,6 +243,21 @@ impl Pool {
                 return;
             }
         }
+    }
+
+    /// Waits until instances want more memory than all may have.
+    pub(super) async fn is_pressed(&self) {
+        self.recipe.budget.exceeded.notified().await;
+    }
+
+    /// Drops the idle instances, save one: others need their memory.
+    pub(super) fn drop_idle(&self) {
+        let mut resting = self.resting();
+        let kept = resting.idle.len().saturating_sub(1);
+        let dropped: Vec<_> = resting.idle.drain(..kept).collect();
+        // Dropping takes a while: not under the lock.
+        drop(resting);
+        drop(dropped);
     }
 
     /// Drops the instances that no request needed for a while, save one.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Cache, CacheConfig, Config, Engine};
+use wasmtime::{Cache, CacheConfig, Config};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 use super::error::Error;
@@ -28,12 +28,16 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Compiles and links; compiled code is taken from this directory, or kept there.
-    pub(super) fn new(bytes: &[u8], cache: Option<&Path>) -> Result<Self, Error> {
+    /// Compiles and links, for so many requests at the same time; compiled code is taken from this directory, or kept there.
+    pub(super) fn new(bytes: &[u8], concurrency: u32, cache: Option<&Path>) -> Result<Self, Error> {
         let filters = Filters::of(bytes);
-        let mut config = config();
-        config.cache(cache.map(open).transpose()?);
-        let engine = Engine::new(&config).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
+        let cache = cache.map(open).transpose()?;
+        let engine = super::allocation::engine(bytes, concurrency, || {
+            let mut config = config();
+            config.cache(cache.clone());
+            config
+        })
+        .map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
         let component =
             Component::new(&engine, bytes).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
 
@@ -41,6 +45,7 @@ impl Program {
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)
             .map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         super::shared::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
+        super::departure::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
 
         let handler = ProxyIndices::new(&pre).map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
@@ -63,10 +68,7 @@ fn open(directory: &Path) -> Result<Cache, Error> {
     Cache::new(config).map_err(|error| failed(error.root_cause().to_string()))
 }
 
-/// The engine's settings.
-///
-/// Instances are allocated on demand, not from a pool: they are reused, so allocating is rare, and nothing about a
-/// filter's shape (a table over 20,000 entries, a large memory) meets a pool's limit.
+/// The engine's settings, save for where memory comes from.
 fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);

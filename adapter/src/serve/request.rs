@@ -5,6 +5,7 @@
 //! the response is complete.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use http::header::EXPECT;
 use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::pace::Pace;
 
 /// How long an unread body is read on: as long as Envoy leaves the client after a response.
 const LINGER: Duration = Duration::from_secs(1);
@@ -25,13 +28,14 @@ pub(super) struct RequestBody {
     /// `None` where it has ended, or where what is left of it needs no reading.
     incoming: Option<Incoming>,
     lingers: bool,
+    pace: Arc<Pace>,
 }
 
 /// The request with a body that lingers where that helps its client.
-pub(super) fn lingering(request: Request<Incoming>) -> Request<RequestBody> {
+pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>) -> Request<RequestBody> {
     // Who waits for `100 Continue` sends nothing without it, and reading would bring it about.
     let lingers = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
-    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers })
+    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers, pace })
 }
 
 impl Body for RequestBody {
@@ -44,8 +48,13 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         let frame = Pin::new(incoming).poll_frame(context);
-        if let Poll::Ready(None | Some(Err(_))) = frame {
-            self.incoming = None;
+        match &frame {
+            Poll::Pending => self.pace.awaits_upload(),
+            Poll::Ready(Some(Ok(frame))) => self.pace.uploaded(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(None | Some(Err(_))) => {
+                self.pace.uploaded(0);
+                self.incoming = None;
+            }
         }
         frame
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -11,7 +10,9 @@ use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
+use super::departure::Notice;
 use super::logs::Lines;
+use super::memory::MemoryLimit;
 use super::options::FIELDS_LIMIT_BYTES;
 use super::outgoing::Client;
 use super::shared::Member;
@@ -23,6 +24,7 @@ pub(super) struct State {
     http: WasiHttpCtx,
     hooks: Hooks,
     pub(super) shared: Member,
+    pub(super) notice: Notice,
     pub(super) memory: MemoryLimit,
 }
 
@@ -32,7 +34,7 @@ impl State {
         abandoned: Arc<AtomicBool>,
         logs: [Lines; 2],
         shared: Member,
-        memory: Option<usize>,
+        memory: MemoryLimit,
     ) -> Self {
         let [stdout, stderr] = logs;
         let mut http = WasiHttpCtx::new();
@@ -43,7 +45,8 @@ impl State {
             http,
             hooks: Hooks { client, abandoned, depth: 0 },
             shared,
-            memory: MemoryLimit { used: 0, limit: memory.unwrap_or(usize::MAX) },
+            notice: Notice::default(),
+            memory,
         }
     }
 }
@@ -105,28 +108,5 @@ impl WasiHttpHooks for Hooks {
         // Only the client's side comes here: the upstream's errors were classified by `outgoing`.
         tracing::debug!(%error, "reading the request");
         if error.is_parse() { ErrorCode::HttpProtocolError } else { ErrorCode::ConnectionTerminated }
-    }
-}
-
-/// Bounds the memory of one instance, over all its core modules.
-pub(super) struct MemoryLimit {
-    used: usize,
-    limit: usize,
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.limit;
-        if granted {
-            self.used = used;
-        } else {
-            tracing::warn!(wanted = used, limit = self.limit, "an instance asked for more memory than --max-memory");
-        }
-        Ok(granted)
-    }
-
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(true)
     }
 }

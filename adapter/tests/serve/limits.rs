@@ -8,13 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use proxy_wasm_adapter::serve::Options;
 
-use crate::support::{Fed, Running, client, collect, get, request};
-
-fn options(set: impl FnOnce(&mut Options)) -> Options {
-    let mut options = Options::default();
-    set(&mut options);
-    options
-}
+use crate::support::{Fed, Running, client, collect, get, options, request};
 
 #[tokio::test]
 async fn instances_are_reused_as_often_as_allowed() {
@@ -101,7 +95,7 @@ async fn endless_computation_is_stopped() {
 #[tokio::test]
 async fn memory_is_bounded_where_asked() {
     assert_eq!(get(Running::start(Options::default()).await.address, "/grow").await.status, StatusCode::OK);
-    let server = Running::start(options(|options| options.max_memory = Some(32 << 20))).await;
+    let server = Running::start(options(|options| options.max_memory = 32 << 20)).await;
     assert_eq!(get(server.address, "/grow").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(server.address, "/ok").await.status, StatusCode::OK);
 }

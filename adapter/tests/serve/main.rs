@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
 mod cache;
+mod clients;
 mod exchange;
 mod failures;
 mod heads;
@@ -18,6 +19,7 @@ mod policy;
 mod process;
 mod profile;
 mod shared;
+mod strained;
 mod support;
 mod tls;
 mod upkeep;

@@ -352,9 +352,15 @@ impl<'a, G: Guest> Exchange<'a, G> {
             self.chain.idle_timeout(self.id);
             return;
         }
-        poll(&pollables);
+        // That nothing is ready is no result that WASI knows: our own host says by it that the client has left.
+        let left = poll(&pollables).is_empty();
         drop(pollables);
         self.chain.time_passed();
+        if left {
+            self.chain.client_gone(self.id);
+            self.abort();
+            return;
+        }
         self.check_deadlines();
     }
 

@@ -62,3 +62,17 @@ impl Running {
         self.task.await.unwrap();
     }
 }
+
+/// The defaults, with a change.
+pub(crate) fn options(set: impl FnOnce(&mut Options)) -> Options {
+    let mut options = Options::default();
+    set(&mut options);
+    options
+}
+
+/// The value that a metric of the filter has, over all instances; 0 where there is none.
+pub(crate) async fn metric(server: &Running, name: &str) -> u64 {
+    let text = String::from_utf8(get(server.admin.unwrap(), "/stats/prometheus").await.body).unwrap();
+    let prefix = format!("{name}{{}} ");
+    text.lines().find_map(|line| line.strip_prefix(&prefix)).map_or(0, |value| value.parse().unwrap())
+}
