@@ -98,7 +98,7 @@ async fn ended(mut child: Child) -> bool {
 /// Requests are answered, and it ends.
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_up_nothing() {
-    let (mut command, _file) = command(FLOOD, &[]);
+    let (mut command, _file) = command(FLOOD, &["--cpu-timeout", "10m"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -115,7 +115,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
 /// What is lost is told of where there is a reader again.
 #[tokio::test]
 async fn lost_lines_are_counted() {
-    let (mut command, _file) = command(FLOOD, &[]);
+    let (mut command, _file) = command(FLOOD, &["--cpu-timeout", "10m"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
