@@ -21,6 +21,11 @@ upstream see something else, why, and which side is better off.
 
 ";
 
+const IN_SHORT: &str = "\
+## In short
+
+";
+
 const CHECKED: &str = "\
 ## Checked
 
@@ -58,6 +63,24 @@ struct Claim {
     better: Better,
 }
 
+/// `tests/difference-themes.toml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Themes {
+    theme: Vec<Theme>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Theme {
+    title: String,
+    what: String,
+    /// Who notices it.
+    notices: String,
+    /// Beginnings of reasons, or what unchecked claims are about.
+    entries: Vec<String>,
+}
+
 pub(crate) fn trial() -> Trial {
     proxy_wasm_adapter_tests::trial::trial("differences", || says("DIFFERENCES.md", &document()?))
 }
@@ -68,7 +91,13 @@ fn document() -> Result<String> {
     };
     let known: Differences = toml::from_str(&read("known-differences.toml")?)?;
     let unchecked: Unchecked = toml::from_str(&read("unchecked-differences.toml")?)?;
+    let themes: Themes = toml::from_str(&read("difference-themes.toml")?)?;
     let mut text = BEGIN.to_string();
+    text.push_str(IN_SHORT);
+    for theme in &themes.theme {
+        in_short(theme, &known, &unchecked, &mut text)?;
+    }
+    text.push('\n');
     text.push_str(CHECKED);
     // One part for each reason, in the order of the file.
     let mut parts: Vec<Vec<&Difference>> = Vec::new();
@@ -93,6 +122,29 @@ fn document() -> Result<String> {
         writeln!(text, "| {envoy} | {here} | {reason} | {} |", side(*better))?;
     }
     Ok(text)
+}
+
+/// A theme in two sentences, with a link to the first of its entries.
+fn in_short(theme: &Theme, known: &Differences, unchecked: &Unchecked, text: &mut String) -> Result<()> {
+    let mut first = None;
+    for entry in &theme.entries {
+        let reasons = known.difference.iter().map(|difference| &difference.reason);
+        let heading = reasons.chain(unchecked.difference.iter().map(|claim| &claim.about));
+        let heading = heading.into_iter().find(|heading| heading.starts_with(entry.as_str()));
+        let heading =
+            heading.with_context(|| format!("difference-themes.toml: no difference begins with `{entry}`"))?;
+        first.get_or_insert_with(|| anchor(heading));
+    }
+    let first = first.with_context(|| format!("difference-themes.toml: `{}` has no entries", theme.title))?;
+    let Theme { title, what, notices, .. } = theme;
+    writeln!(text, "- **[{title}](#{first})**: {what} *Who notices:* {notices}")?;
+    Ok(())
+}
+
+/// What a heading is called in links.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
 fn same(one: &Difference, other: &Difference) -> bool {
