@@ -221,7 +221,7 @@ impl Example {
     /// # Errors
     /// What was not as expected.
     pub fn run(&self, host: Host) -> Result<()> {
-        let upstream = Upstream::start()?;
+        let upstream = Upstream::start_named(&format!("{} {}", self.name, host.name()))?;
         // The filter first: its server is built with it.
         let mut plugin = self.chain(&upstream)?;
         let mut servers = self.servers()?;
