@@ -250,13 +250,12 @@ impl Flight {
     }
 
     fn enter(&self, next: Phase) {
-        let before = {
-            let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-            if *phase == Phase::Over || *phase == next {
-                return;
-            }
-            std::mem::replace(&mut *phase, next)
-        };
+        // Held until both tell the same: the work ends while the response does.
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if *phase == Phase::Over || *phase == next {
+            return;
+        }
+        let before = std::mem::replace(&mut *phase, next);
         let mut state = self.presence.state();
         match before {
             Phase::Working => state.working -= 1,

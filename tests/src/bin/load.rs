@@ -222,8 +222,15 @@ async fn beside(serve: &Serve, kind: Kind, arguments: &Arguments) -> Result<()> 
     while Instant::now() < end {
         let begun = Instant::now();
         let answer = tokio::time::timeout(Duration::from_secs(30), ask(address, "/ok")).await;
-        if !answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))) {
+        let answer = match answer {
+            Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200") => None,
+            Ok(Ok(answer)) => Some(answer.lines().next().unwrap_or("no answer").to_owned()),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(String::from("no answer in 30 s")),
+        };
+        if let Some(answer) = answer {
             failed += 1;
+            eprintln!("{kind:?}: {answer}");
         }
         times.push(begun.elapsed());
         longest_memory = memory::now(serve.child.id())?.max(longest_memory);
