@@ -122,7 +122,7 @@ impl Sink {
 
     /// Lines that were ever lost.
     #[cfg(test)]
-    pub(super) fn lost(&self) -> u64 {
+    pub(super) fn lost_ever(&self) -> u64 {
         self.queue().lost_ever
     }
 
@@ -224,7 +224,7 @@ mod tests {
         for _ in 0..3 * QUEUE_BYTES / line.len() {
             sink.push(&line);
         }
-        let lost = sink.lost();
+        let lost = sink.lost_ever();
         assert!(lost >= (QUEUE_BYTES / line.len()) as u64, "{lost}");
         drop(told);
         sink.flush();
