@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::Either;
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
@@ -13,7 +14,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use super::body::{End, Ending, GuestBody, Interest, NoBody, Remains, Reset};
 use super::departure::Departure;
-use super::gate::{Caller, Gate, Refusal, Turn};
+use super::front::{Arrivals, Refusal};
+use super::gate::{Caller, Gate, Refusal as NoTurn, Turn};
 use super::instance::{Answer, Failure};
 use super::nesting::Nesting;
 use super::pool::Pool;
@@ -21,8 +23,8 @@ use super::presence::Flight;
 use super::request::{self, RequestBody};
 use super::tasks::Tasks;
 
-/// What hyper sends: what a component writes, or nothing.
-pub(super) type ResponseBody = Either<GuestBody, NoBody>;
+/// What hyper sends: what a component writes, nothing, or words of this host.
+pub(super) type ResponseBody = Either<GuestBody, Either<NoBody, Full<Bytes>>>;
 
 /// Answers requests.
 pub(super) struct Host {
@@ -39,8 +41,33 @@ pub(super) struct Host {
 }
 
 impl Host {
+    /// Answers one request of a connection, if it is one.
+    pub(super) async fn receive(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        arrivals: Arrivals,
+        depth: u32,
+        flight: Arc<Flight>,
+    ) -> Result<Response<ResponseBody>, Reset> {
+        let multiplexed = request.version() == Version::HTTP_2;
+        let refused = |refusal: Refusal| {
+            tracing::debug!(?refusal, "a request was refused");
+            let response = refusal.response(multiplexed).ok_or(Reset("the request was refused"))?;
+            Ok(response.map(|words| Either::Right(Either::Right(words))))
+        };
+        let body = match arrivals.judge(&mut request) {
+            Ok(body) => body,
+            Err(refusal) => return refused(refusal),
+        };
+        tokio::select! {
+            biased;
+            refusal = body.broken() => refused(refusal),
+            answered = self.answer(request, depth, flight) => answered,
+        }
+    }
+
     /// Answers one request of a depth. An error resets it: the client sees no response at all.
-    pub(super) async fn answer(
+    async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
         depth: u32,
@@ -115,7 +142,7 @@ impl Host {
 
     /// Waits for the turn of a request, if it may wait: one that came from this host itself has somebody waiting for it who
     /// holds a turn.
-    async fn turn(&self, depth: u32, caller: &Caller) -> Result<Turn, Refusal> {
+    async fn turn(&self, depth: u32, caller: &Caller) -> Result<Turn, NoTurn> {
         if depth > 0 {
             return self.gate.enter_now(caller).inspect_err(|_| {
                 tracing::warn!(
@@ -128,10 +155,10 @@ impl Host {
         self.gate.enter(caller).await.inspect_err(|refusal| {
             let running = self.gate.count();
             match refusal {
-                Refusal::Full => tracing::warn!(
+                NoTurn::Full => tracing::warn!(
                     "503: {running} requests run and --max-queue more wait; raise --max-concurrency or --max-queue"
                 ),
-                Refusal::Late => tracing::warn!(
+                NoTurn::Late => tracing::warn!(
                     "503: {running} requests run, and one waited for its turn for --queue-timeout; raise \
                      --max-concurrency"
                 ),
@@ -217,7 +244,7 @@ fn respond(
         tokio::spawn(body.discard());
         // hyper's HTTP/1 takes the length that a HEAD's response declares as it is, but compares that of a 304.
         let compared = parts.status == StatusCode::NOT_MODIFIED && version <= Version::HTTP_11;
-        return Response::from_parts(parts, Either::Right(NoBody { declared: length.filter(|_| compared) }));
+        return Response::from_parts(parts, nothing(length.filter(|_| compared)));
     }
     if ended && length.is_some_and(|length| length > 0) {
         tracing::error!("503: the response declares a content-length but has no body");
@@ -244,9 +271,14 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// No body, where hyper is to believe that it has the declared length.
+fn nothing(declared: Option<u64>) -> ResponseBody {
+    Either::Right(Either::Left(NoBody { declared }))
+}
+
 /// A response with nothing in it, as Envoy answers for a filter that failed.
 fn empty(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(Either::Right(NoBody::default()));
+    let mut response = Response::new(nothing(None));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     response

@@ -4,13 +4,18 @@
 //! time `HeaderMap` moves its last field into the gap: the component sees another order than was sent. So what must not
 //! be seen is left out before, and `host`, which `wasmtime-wasi-http` reads, goes last, where nothing moves into its gap.
 
-use http::HeaderMap;
-use http::header::HOST;
+use http::header::{HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderName};
 use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
+
+/// Whether a component may neither see nor send a field. What is for a proxy is for its filters.
+pub(super) fn is_forbidden(name: &HeaderName) -> bool {
+    DEFAULT_FORBIDDEN_HEADERS.contains(name) && ![PROXY_AUTHENTICATE, PROXY_AUTHORIZATION].contains(name)
+}
 
 /// The fields that a component may see, in their order, and after them `host`.
 pub(super) fn visible(fields: HeaderMap) -> HeaderMap {
-    if !DEFAULT_FORBIDDEN_HEADERS.iter().any(|name| fields.contains_key(name)) {
+    if !fields.keys().any(is_forbidden) {
         return fields;
     }
     let mut visible = HeaderMap::with_capacity(fields.keys_len());
@@ -21,7 +26,7 @@ pub(super) fn visible(fields: HeaderMap) -> HeaderMap {
         current = name.or(current);
         match &current {
             Some(name) if *name == HOST => hosts.push(value),
-            Some(name) if !DEFAULT_FORBIDDEN_HEADERS.contains(name) => {
+            Some(name) if !is_forbidden(name) => {
                 visible.append(name.clone(), value);
             }
             _ => {}
@@ -60,14 +65,22 @@ mod tests {
             ("connection", "close"),
             ("accept", "a"),
             ("accept", "b"),
+            ("proxy-authorization", "c"),
             ("transfer-encoding", "chunked"),
             ("x-a", "1"),
         ]);
         let mut seen = visible(sent);
-        let expected = [("user-agent", "test"), ("accept", "a"), ("accept", "b"), ("x-a", "1"), ("host", "h")];
+        let expected = [
+            ("user-agent", "test"),
+            ("accept", "a"),
+            ("accept", "b"),
+            ("proxy-authorization", "c"),
+            ("x-a", "1"),
+            ("host", "h"),
+        ];
         assert_eq!(list(&seen), expected);
         // What `wasmtime-wasi-http` does.
         seen.remove(HOST);
-        assert_eq!(list(&seen), expected[..4]);
+        assert_eq!(list(&seen), expected[..5]);
     }
 }

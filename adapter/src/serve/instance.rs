@@ -209,13 +209,12 @@ impl Instance {
         self.served += 1;
         self.store.data_mut().set_depth(depth);
         self.store.data_mut().notice.set(departure);
-        let scheme = match request.uri().scheme() {
-            Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
-            _ => Scheme::Http,
-        };
+        let target = request.extensions_mut().remove();
+        self.store.data_mut().targets.serve(target);
         *request.headers_mut() = fields::visible(std::mem::take(request.headers_mut()));
         let mut http = self.store.data_mut().http();
-        let request = http.new_incoming_request(scheme, request)?;
+        // What the connection is, whatever the client calls it: filters and upstreams are told by it who may read along.
+        let request = http.new_incoming_request(Scheme::Http, request)?;
         let answer = http.new_response_outparam(answer)?;
         let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);
         let result = self.meter.run(call).await;

@@ -17,6 +17,7 @@ use super::body::{Held, Reset};
 use super::connections::{self, Acceptor, Connections};
 use super::error::Error;
 use super::exchange::Host;
+use super::front::Front;
 use super::gate::Gate;
 use super::instance::Recipe;
 use super::logs::Output;
@@ -199,13 +200,13 @@ fn serve(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let ends = stream.local_addr().map(|local| (peer, local));
-    let stream = TokioIo::new(Watched::new(stream, presence.clone()));
+    let (stream, arrivals) = Front::new(Watched::new(stream, presence.clone()), HEAD_LIMIT_BYTES as usize);
     let depth = OnceLock::new();
     let service = service_fn(move |request| {
         let depth = *depth.get_or_init(|| ends.as_ref().map_or(0, |ends| host.nesting.depth(*ends)));
         let in_flight = presence.begin();
-        let answer = host.clone().answer(request, depth, in_flight.flight());
+        let answer = host.clone().receive(request, arrivals.clone(), depth, in_flight.flight());
         async move { Ok::<_, Reset>(answer.await?.map(|body| Held::new(body, in_flight))) }
     });
-    builder.serve_connection(stream, service).into_owned()
+    builder.serve_connection(TokioIo::new(stream), service).into_owned()
 }

@@ -30,6 +30,8 @@
 //! | `gate` | how many requests run and wait |
 //! | `pace` | how clients keep pace with their requests |
 //! | `nesting` | which requests this host sent to itself, and how deep |
+//! | `front` | what is before hyper on the way in: it judges the bytes |
+//! | `target` | request targets that `http::Uri` has no place for |
 //! | `exchange` | one request and its response |
 //! | `fields` | header fields, in the order of the wire |
 //! | `request` | the request's body, and one that is left unread |
@@ -64,6 +66,7 @@ mod error;
 mod exchange;
 mod fields;
 mod filters;
+mod front;
 mod gate;
 mod instance;
 mod listen;
@@ -86,6 +89,7 @@ pub(crate) mod shutdown;
 mod sink;
 mod state;
 mod stats;
+mod target;
 mod tasks;
 mod trap;
 

@@ -44,6 +44,7 @@ impl Program {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)
             .map_err(|error| Error::Link { reason: format!("{error:#}") })?;
+        super::target::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         super::shared::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         super::departure::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;

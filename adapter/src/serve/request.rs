@@ -14,7 +14,9 @@ use http::header::EXPECT;
 use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use wasmtime_wasi_http::Error;
 
+use super::front::are_trailers;
 use super::pace::Pace;
 
 /// How long an unread body is read on: as long as Envoy leaves the client after a response.
@@ -31,6 +33,16 @@ pub(super) struct RequestBody {
     pace: Arc<Pace>,
 }
 
+impl RequestBody {
+    /// Refuses trailers that are none. Those of HTTP/1 were looked at before.
+    fn checked(frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        match frame.trailers_ref() {
+            Some(trailers) if !are_trailers(trailers) => Err(Error::HttpProtocolError),
+            _ => Ok(frame),
+        }
+    }
+}
+
 /// The request with a body that lingers where that helps its client.
 pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>) -> Request<RequestBody> {
     // Who waits for `100 Continue` sends nothing without it, and reading would bring it about.
@@ -40,7 +52,7 @@ pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>) -> Request<
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -48,6 +60,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         let frame = Pin::new(incoming).poll_frame(context);
+        let frame = frame.map(|frame| frame.map(|frame| Self::checked(frame?)));
         match &frame {
             Poll::Pending => self.pace.awaits_upload(),
             Poll::Ready(Some(Ok(frame))) => self.pace.uploaded(frame.data_ref().map_or(0, Bytes::len)),

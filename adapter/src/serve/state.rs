@@ -7,15 +7,18 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
+    WasiHttpView,
 };
 
 use super::departure::Notice;
+use super::fields;
 use super::logs::Lines;
 use super::memory::MemoryLimit;
 use super::options::FIELDS_LIMIT_BYTES;
 use super::outgoing::Client;
 use super::shared::Member;
+use super::target::{RawTarget, Targets};
 
 /// The data of one store.
 pub(super) struct State {
@@ -25,6 +28,7 @@ pub(super) struct State {
     hooks: Hooks,
     pub(super) shared: Member,
     pub(super) notice: Notice,
+    pub(super) targets: Targets,
     pub(super) memory: MemoryLimit,
 }
 
@@ -43,9 +47,10 @@ impl State {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
             http,
-            hooks: Hooks { client, abandoned, depth: 0 },
+            hooks: Hooks { client, abandoned, depth: 0, target: None },
             shared,
             notice: Notice::default(),
+            targets: Targets::default(),
             memory,
         }
     }
@@ -55,6 +60,11 @@ impl State {
     /// What is sent from now on is sent during a request of this depth.
     pub(super) fn set_depth(&mut self, depth: u32) {
         self.hooks.depth = depth;
+    }
+
+    /// The request that is sent next has this target, and not the one in it.
+    pub(super) fn sends(&mut self, target: Option<RawTarget>) {
+        self.hooks.target = target;
     }
 }
 
@@ -77,12 +87,18 @@ struct Hooks {
     abandoned: Arc<AtomicBool>,
     /// Of the request that is being served.
     depth: u32,
+    /// Of the request that is being sent, where it has no place for it.
+    target: Option<RawTarget>,
 }
 
 type Sent = wasmtime_wasi_http::Result<(http::Response<WasiBody>, Box<dyn Future<Output = Done> + Send>)>;
 type Done = wasmtime_wasi_http::Result<()>;
 
 impl WasiHttpHooks for Hooks {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(fields::is_forbidden)
+    }
+
     fn set_host_header(&mut self) -> bool {
         // The client knows whether the connection is HTTP/1, which alone has one.
         false
@@ -90,13 +106,16 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let client = self.client.clone();
         let abandoned = self.abandoned.clone();
         let depth = self.depth;
+        if let Some(target) = self.target.take() {
+            request.extensions_mut().insert(target);
+        }
         Box::new(async move {
             let response = client.send(request, options.unwrap_or_default(), abandoned, depth).await?;
             // The client's connections are driven by tasks of their own.

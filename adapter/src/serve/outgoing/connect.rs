@@ -19,19 +19,21 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::super::nesting::{self, Nesting};
 use super::failure::ConnectFailure;
+use super::raw::{Revealing, Targets};
 
 /// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: TlsConnector,
     nesting: Arc<Nesting>,
+    targets: Arc<Targets>,
     /// Of the requests that go over its connections.
     depth: u32,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>, nesting: Arc<Nesting>, depth: u32) -> Self {
-        Self { tls: TlsConnector::from(tls), nesting, depth }
+    pub(super) fn new(tls: Arc<ClientConfig>, nesting: Arc<Nesting>, targets: Arc<Targets>, depth: u32) -> Self {
+        Self { tls: TlsConnector::from(tls), nesting, targets, depth }
     }
 
     async fn connect(self, uri: Uri) -> Result<Upstream, ConnectFailure> {
@@ -42,7 +44,7 @@ impl Connector {
         let stream = open(&host, port).await?;
         let own = self.nesting.connected(&stream, self.depth);
         if !tls {
-            return Ok(Upstream::new(Box::new(stream), false, own));
+            return Ok(Upstream::new(Box::new(Revealing::new(stream, self.targets)), false, own));
         }
         let name = ServerName::try_from(host).map_err(|error| ConnectFailure::Name(io::Error::other(error)))?;
         let stream = self.tls.connect(name, stream).await.map_err(ConnectFailure::Tls)?;

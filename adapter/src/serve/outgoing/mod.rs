@@ -7,6 +7,7 @@
 mod body;
 mod connect;
 mod failure;
+mod raw;
 mod tls;
 
 use std::collections::HashSet;
@@ -27,6 +28,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use self::body::{RequestBody, ResponseBody};
 use self::connect::{Connector, Use};
+use self::raw::Targets;
 use super::error::Error as SetupError;
 use super::fields;
 use super::nesting::Nesting;
@@ -49,6 +51,7 @@ pub(super) struct Client {
     pools: Vec<Pools>,
     /// The authorities that take HTTP/2 without TLS.
     h2c: HashSet<String>,
+    targets: Arc<Targets>,
 }
 
 /// Pooled connections.
@@ -79,8 +82,10 @@ impl Client {
         depths: RangeInclusive<u32>,
     ) -> Result<Self, SetupError> {
         let tls = tls::config(authorities)?;
-        let pools = depths.map(|depth| Pools::new(Connector::new(tls.clone(), nesting.clone(), depth + 1))).collect();
-        Ok(Self { pools, h2c: h2c.iter().map(|authority| with_port(authority)).collect() })
+        let targets = Arc::<Targets>::default();
+        let connector = |depth| Connector::new(tls.clone(), nesting.clone(), targets.clone(), depth + 1);
+        let pools = depths.map(|depth| Pools::new(connector(depth))).collect();
+        Ok(Self { pools, h2c: h2c.iter().map(|authority| with_port(authority)).collect(), targets })
     }
 
     /// Sends a request, during one of this depth, and waits for the head of its response.
@@ -99,6 +104,8 @@ impl Client {
         let client = if h2c { &pools.http2 } else { &pools.negotiated };
 
         let mut request = frame(request, abandoned).await?;
+        let target = request.extensions_mut().remove();
+        let _hidden = target.and_then(|target| self.targets.hide(target, request.uri_mut(), h2c));
         if h2c {
             *request.version_mut() = Version::HTTP_2;
         } else if request.uri().scheme() == Some(&http::uri::Scheme::HTTP) {

@@ -1,0 +1,190 @@
+//! A request's head, as a whole.
+
+use http::StatusCode;
+
+use super::block::{self, Field};
+use super::framing::Framing;
+use super::line::RequestLine;
+use super::refusal::Refusal;
+use super::{MOST_FIELDS, is_host_field};
+
+/// From how many headers on that `connection` names a request is refused. Source: Envoy.
+const MANY_NAMED: usize = 10;
+
+/// Fields about the connection, which hyper is told of in its own words.
+const OF_THE_CONNECTION: [&str; 6] =
+    ["connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+
+/// A head that is one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// It in the one way to write it. The target is told apart from it: hyper's type for targets has no place for all
+    /// that may be in one.
+    pub(super) bytes: Vec<u8>,
+    /// Path and query.
+    pub(super) target: String,
+    pub(super) framing: Framing,
+    /// What it is answered without asking the component.
+    pub(super) verdict: Option<Refusal>,
+}
+
+impl Head {
+    /// Judges a head, its last line included.
+    pub(super) fn judge(head: &[u8]) -> Result<Self, Refusal> {
+        let mut lines = block::lines(head);
+        let line = RequestLine::parse(lines.next().unwrap_or_default())?;
+        let fields = block::fields(lines)?;
+        if !line.is_current {
+            return Err(Refusal::UPGRADE_REQUIRED);
+        }
+        if fields.len() > MOST_FIELDS {
+            return Err(Refusal::TOO_LARGE);
+        }
+        let framing = Framing::of(&values(&fields, "content-length"), &values(&fields, "transfer-encoding"))?;
+        if line.method == "CONNECT" && !matches!(framing, Framing::None | Framing::Length(0)) {
+            return Err(if framing == Framing::Chunked { Refusal::NOT_IMPLEMENTED } else { Refusal::BAD_REQUEST });
+        }
+        let named = named(&fields)?;
+        if matches!(framing, Framing::Length(_)) && named.iter().any(|name| name == "content-length") {
+            return Err(Refusal::BAD_REQUEST);
+        }
+        let host = host(&fields)?;
+        line.check()?;
+        let host = line.authority.as_deref().or(host.filter(|_| !named.iter().any(|name| name == "host")));
+        let host = host.ok_or(Refusal::Manager(StatusCode::BAD_REQUEST))?;
+        if named.iter().any(|name| name == "upgrade") && is_upgrade(&values(&fields, "upgrade")) {
+            return Err(Refusal::Manager(StatusCode::FORBIDDEN));
+        }
+        // Source: measured.
+        if line.method == "QUERY" && values(&fields, "content-type").is_empty() {
+            return Err(Refusal::Manager(StatusCode::BAD_REQUEST));
+        }
+        let verdict = (!line.target.starts_with('/')).then_some(Refusal::NoRoute);
+        let bytes = write(line.method, host, framing, &fields, &named);
+        Ok(Self { bytes, target: line.target, framing, verdict })
+    }
+}
+
+/// All values of a field.
+fn values<'a>(fields: &'a [Field], name: &str) -> Vec<&'a [u8]> {
+    fields.iter().filter(|field| field.name == name).map(|field| field.value.as_slice()).collect()
+}
+
+/// The items of a field that is a list.
+fn items<'a>(fields: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let values = values(fields, name).into_iter();
+    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// What `connection` names, in lower case. Headers that tell where a request came from, or where it goes, are none of
+/// its affair.
+fn named(fields: &[Field]) -> Result<Vec<String>, Refusal> {
+    let items = items(fields, "connection").map(|item| String::from_utf8_lossy(item).to_ascii_lowercase());
+    let named: Vec<String> = items.collect();
+    let is_forbidden = |name: &String| {
+        name.starts_with(':') || ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"].contains(&name.as_str())
+    };
+    if named.len() >= MANY_NAMED || named.iter().any(is_forbidden) { Err(Refusal::BAD_REQUEST) } else { Ok(named) }
+}
+
+/// The one `host`.
+fn host(fields: &[Field]) -> Result<Option<&str>, Refusal> {
+    match *values(fields, "host") {
+        [] => Ok(None),
+        [host] => str::from_utf8(host).ok().filter(|_| is_host_field(host)).map(Some).ok_or(Refusal::BAD_REQUEST),
+        // Who takes the first, and who the last? Nobody knows.
+        [..] => Err(Refusal::BAD_REQUEST),
+    }
+}
+
+/// Whether it asks for another protocol. HTTP/2 is one that a client must be able to do without.
+fn is_upgrade(protocols: &[&[u8]]) -> bool {
+    !matches!(protocols, []) && !matches!(protocols, [protocol] if protocol.eq_ignore_ascii_case(b"h2c"))
+}
+
+fn write(method: &str, host: &str, framing: Framing, fields: &[Field], named: &[String]) -> Vec<u8> {
+    let mut bytes = format!("{method} / HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
+    let closes = items(fields, "connection")
+        .chain(items(fields, "proxy-connection"))
+        .any(|item| item.eq_ignore_ascii_case(b"close"));
+    if closes {
+        bytes.extend_from_slice(b"connection: close\r\n");
+    }
+    if framing == Framing::Chunked {
+        bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    let is_kept = |field: &&Field| {
+        let name = field.name.as_str();
+        !OF_THE_CONNECTION.contains(&name) && (name == "te" || !named.iter().any(|named| named == name))
+    };
+    fields.iter().filter(is_kept).for_each(|field| block::write(std::slice::from_ref(field), &mut bytes));
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(lines: &[&str]) -> Result<String, Refusal> {
+        let head = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>() + "\r\n";
+        let head = Head::judge(head.as_bytes())?;
+        match head.verdict {
+            Some(verdict) => Err(verdict),
+            None => Ok(String::from_utf8(head.bytes).unwrap().replace("\r\n", "|")),
+        }
+    }
+
+    #[test]
+    fn there_is_one_way_to_write_it() {
+        let written =
+            judge(&["GET http://a/b HTTP/1.1", "Host: c", "X-A:1", "Connection: x-b, TE", "x-b: 2", "TE: trailers"]);
+        assert_eq!(written.unwrap(), "GET / HTTP/1.1|host: a|x-a: 1|te: trailers||");
+        let written = judge(&[
+            "POST /b HTTP/1.1",
+            "keep-alive: 5",
+            "transfer-encoding: Chunked",
+            "proxy-connection: close",
+            "host:",
+        ]);
+        assert_eq!(written.unwrap(), "POST / HTTP/1.1|host: |connection: close|transfer-encoding: chunked||");
+        let written = judge(&[
+            "GET / HTTP/1.1",
+            "host: a",
+            "connection: upgrade, http2-settings",
+            "upgrade: h2c",
+            "http2-settings: A",
+        ]);
+        assert_eq!(written.unwrap(), "GET / HTTP/1.1|host: a||");
+    }
+
+    #[test]
+    fn each_refusal() {
+        let manager = |status| Err(Refusal::Manager(StatusCode::from_u16(status).unwrap()));
+        let get = |more: &str| judge(&["GET / HTTP/1.1", "host: a", more]);
+        assert_eq!(judge(&["GET / HTTP/1.1"]), manager(400));
+        assert_eq!(judge(&["GET / HTTP/1.0", "host: a"]), Err(Refusal::UPGRADE_REQUIRED));
+        assert_eq!(judge(&["GET /#a HTTP/1.1", "host: a"]), manager(400));
+        assert_eq!(judge(&["CONNECT a:1 HTTP/1.1", "host: a"]), manager(404));
+        assert_eq!(judge(&["CONNECT a:1 HTTP/1.1", "content-length: 1"]), Err(Refusal::BAD_REQUEST));
+        assert_eq!(judge(&["OPTIONS * HTTP/1.1", "host: a"]), Err(Refusal::NoRoute));
+        assert_eq!(judge(&["QUERY / HTTP/1.1", "host: a"]), manager(400));
+        assert_eq!(get("host: a"), Err(Refusal::BAD_REQUEST));
+        assert_eq!(get("connection: host"), manager(400));
+        assert_eq!(get("connection: X-Forwarded-For"), Err(Refusal::BAD_REQUEST));
+        assert_eq!(get("connection: a,b,c,d,e,f,g,h,i,j"), Err(Refusal::BAD_REQUEST));
+        assert_eq!(judge(&["GET / HTTP/1.1", "host: a", "connection: upgrade", "upgrade: x"]), manager(403));
+        assert!(get("upgrade: x").is_ok());
+        for host in ["a b", "a/b", "http://a", "a, b", "<a>", "\"a\"", "{a}", "a\\b"] {
+            assert_eq!(judge(&["GET / HTTP/1.1", &format!("host: {host}")]), Err(Refusal::BAD_REQUEST), "{host}");
+        }
+        let many: Vec<String> = (0..100).map(|i| format!("x-{i}: 1")).collect();
+        let head = |count: usize| {
+            let mut lines = vec!["GET / HTTP/1.1", "host: a"];
+            lines.extend(many[..count].iter().map(String::as_str));
+            judge(&lines)
+        };
+        assert!(head(99).is_ok());
+        assert_eq!(head(100), Err(Refusal::TOO_LARGE));
+    }
+}

@@ -1,0 +1,99 @@
+//! What is judged of a request of HTTP/2. Its bytes `h2` reads, strictly; this is what it leaves to others.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+
+use super::refusal::Refusal;
+use super::{MOST_FIELDS, is_host_field};
+
+/// Pseudo-headers, which count as fields with Envoy.
+const PSEUDO_HEADERS: usize = 4;
+
+/// Fields that no message of HTTP/2 has, and no trailers.
+const FORBIDDEN_TRAILERS: [http::HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
+
+/// Judges a request, and makes of it what the component is to see.
+pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+    if request.headers().len() + PSEUDO_HEADERS > MOST_FIELDS {
+        return Err(Refusal::Stream);
+    }
+    if request.headers().get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Refusal::Stream);
+    }
+    let method = request.method();
+    if method == Method::CONNECT {
+        return Err(Refusal::Manager(StatusCode::NOT_FOUND));
+    }
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = authority.or_else(|| request.headers().get(HOST).map(HeaderValue::as_bytes));
+    // A user in an authority is for no server.
+    if !host.is_some_and(|host| !host.is_empty() && !host.contains(&b'@') && is_host_field(host)) {
+        return Err(Refusal::Stream);
+    }
+    if !request.uri().path_and_query().is_some_and(|path| path.as_str().starts_with('/')) {
+        return Err(Refusal::Stream);
+    }
+    // Source: measured.
+    if method.as_str() == "QUERY" && !request.headers().contains_key(CONTENT_TYPE) {
+        return Err(Refusal::Manager(StatusCode::BAD_REQUEST));
+    }
+    join_cookies(request.headers_mut());
+    Ok(())
+}
+
+/// Whether these are trailers that a request can have.
+pub(in crate::serve) fn are_trailers(fields: &HeaderMap) -> bool {
+    !FORBIDDEN_TRAILERS.iter().any(|name| fields.contains_key(name))
+}
+
+/// Makes one line of the cookies, which HTTP/2 may cut into several (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let Entry::Occupied(cookies) = headers.entry(COOKIE) else { return };
+    let lines: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    let Ok(joined) = HeaderValue::from_bytes(&lines.join(b"; ".as_slice())) else { return };
+    // Where Envoy has it: behind all others. What is taken out of a map leaves its place to the last one.
+    let fields = std::mem::take(headers);
+    let mut current = None;
+    for (name, value) in fields {
+        // Further values of a field come without its name.
+        current = name.or(current);
+        if let Some(name) = current.as_ref().filter(|name| **name != COOKIE) {
+            headers.append(name.clone(), value);
+        }
+    }
+    headers.insert(COOKIE, joined);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Request<()> {
+        let request = Request::builder().method(method).uri(uri);
+        fields.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
+    }
+
+    #[test]
+    fn cookies_are_one_line_behind_all_others() {
+        let fields = [("cookie", "a=1"), ("x-a", "1"), ("cookie", "b=2"), ("x-b", "2"), ("x-c", "3"), ("x-a", "4")];
+        let mut request = request("GET", "http://a/", &fields);
+        judge(&mut request).unwrap();
+        let seen: Vec<_> =
+            request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(seen, [("x-a", "1"), ("x-a", "4"), ("x-b", "2"), ("x-c", "3"), ("cookie", "a=1; b=2")]);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let judge = |method: &str, uri: &str, fields: &[(&str, &str)]| judge(&mut request(method, uri, fields));
+        assert_eq!(judge("GET", "http://a/", &[]), Ok(()));
+        assert_eq!(judge("GET", "/", &[("host", "a")]), Ok(()));
+        assert_eq!(judge("GET", "/", &[]), Err(Refusal::Stream));
+        assert_eq!(judge("GET", "http://u@a/", &[]), Err(Refusal::Stream));
+        assert_eq!(judge("CONNECT", "a:80", &[]), Err(Refusal::Manager(StatusCode::NOT_FOUND)));
+        assert_eq!(judge("QUERY", "http://a/", &[]), Err(Refusal::Manager(StatusCode::BAD_REQUEST)));
+        assert_eq!(judge("POST", "http://a/", &[("content-length", "1"); 2]), Err(Refusal::Stream));
+        assert_eq!(judge("GET", "http://a/", &[("cookie", "a"); 96]), Ok(()));
+        assert_eq!(judge("GET", "http://a/", &[("cookie", "a"); 97]), Err(Refusal::Stream));
+    }
+}

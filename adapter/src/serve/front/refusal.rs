@@ -1,0 +1,52 @@
+//! What is answered to requests that never reach the component.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+/// An answer in place of the component's, as Envoy gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Refusal {
+    /// What came is no request that HTTP knows: the status' own words, and the connection ends.
+    Codec(StatusCode),
+    /// It is one, but this host does not take it: an empty answer, and the connection ends.
+    Manager(StatusCode),
+    /// There is no route for it: an empty answer, and the connection goes on.
+    NoRoute,
+    /// Nothing: the stream of HTTP/2 is reset.
+    Stream,
+}
+
+impl Refusal {
+    pub(super) const BAD_REQUEST: Self = Self::Codec(StatusCode::BAD_REQUEST);
+    pub(super) const NOT_IMPLEMENTED: Self = Self::Codec(StatusCode::NOT_IMPLEMENTED);
+    pub(super) const UPGRADE_REQUIRED: Self = Self::Codec(StatusCode::UPGRADE_REQUIRED);
+    pub(super) const TOO_LARGE: Self = Self::Codec(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+
+    /// Whether nothing after it on the connection is read.
+    pub(super) fn ends_the_connection(self) -> bool {
+        self != Self::NoRoute
+    }
+
+    /// The answer, if there is one. Over HTTP/2 a stream ends by itself, and has no `connection` header.
+    pub(in crate::serve) fn response(self, multiplexed: bool) -> Option<Response<Full<Bytes>>> {
+        let (status, body) = match self {
+            Self::Codec(status) => (status, status.canonical_reason().unwrap_or_default()),
+            Self::Manager(status) => (status, ""),
+            Self::NoRoute => (StatusCode::NOT_FOUND, ""),
+            Self::Stream => return None,
+        };
+        let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        if self.ends_the_connection() && !multiplexed {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Some(response)
+    }
+}
