@@ -53,15 +53,23 @@ impl Differences {
     /// # Errors
     /// It is malformed, or names a case that there is none of.
     pub fn read(cases: &BTreeSet<String>) -> Result<Self> {
-        let path = fixtures::root().join("tests/known-differences.toml");
+        Self::read_file("known-differences.toml", cases)
+    }
+
+    /// Reads another such file below `tests`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_file(name: &str, cases: &BTreeSet<String>) -> Result<Self> {
+        let path = fixtures::root().join("tests").join(name);
         let text = std::fs::read_to_string(&path).with_context(|| format!("reads {}", path.display()))?;
         let differences: Self = toml::from_str(&text).with_context(|| format!("reads {}", path.display()))?;
         for difference in &differences.difference {
             for case in &difference.cases {
-                ensure!(cases.contains(case), "known-differences.toml: there is no case `{case}`");
+                ensure!(cases.contains(case), "{name}: there is no case `{case}`");
             }
             for host in &difference.hosts {
-                ensure!(Host::from_name(host).is_some(), "known-differences.toml: there is no host `{host}`");
+                ensure!(Host::from_name(host).is_some(), "{name}: there is no host `{host}`");
             }
         }
         Ok(differences)

@@ -49,6 +49,9 @@ fn main() -> Result<()> {
                 // It only sends HTTP/1.1; the example `ext-authz` shows gRPC-Web.
                 continue;
             }
+            if case.refused_by.iter().any(|refusing| refusing == host.name()) {
+                continue;
+            }
             STAGES.announce(&key(&name, &case, host));
             let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
             trials

@@ -90,6 +90,9 @@ pub struct Case {
     pub profile: Profile,
     /// The exchanges.
     pub exchange: Vec<Exchange>,
+    /// The hosts whose HTTP library refuses the requests before any filter sees them.
+    #[serde(default)]
+    pub refused_by: Vec<String>,
 }
 
 /// A host that runs for cases, with its upstream.

@@ -13,7 +13,7 @@ use crate::says;
 const BEGIN: &str = "\
 # Differences from Envoy
 
-<!-- Generated from tests/known-differences.toml and tests/unchecked-differences.toml: change those, and run
+<!-- Generated from tests/known-differences.toml, tests/wire/differences.toml and tests/unchecked-differences.toml: change those, and run
 `BLESS=1 cargo test -p proxy-wasm-adapter-tests --test documents`. -->
 
 \"Right\" is what Envoy 1.40 does with HTTP/1.1 and its defaults. Here is where an adapted filter, its clients or its
@@ -29,8 +29,8 @@ const IN_SHORT: &str = "\
 const CHECKED: &str = "\
 ## Checked
 
-Each of these is part of the outcome of a case in `tests/conformance/`, which runs on Envoy and on hosts of components. An entry
-that no longer holds fails the run. Lines with `-` are Envoy's, lines with `+` ours.
+Each of these is part of the outcome of a case in `tests/conformance/`, or in `tests/wire/` for odd requests, which runs on
+Envoy and on hosts of components. An entry that no longer holds fails the run. Lines with `-` are Envoy's, lines with `+` ours.
 
 ";
 
@@ -89,7 +89,9 @@ fn document() -> Result<String> {
     let read = |name: &str| {
         std::fs::read_to_string(fixtures::root().join("tests").join(name)).with_context(|| format!("reads {name}"))
     };
-    let known: Differences = toml::from_str(&read("known-differences.toml")?)?;
+    let mut known: Differences = toml::from_str(&read("known-differences.toml")?)?;
+    let wire: Differences = toml::from_str(&read("wire/differences.toml")?)?;
+    known.difference.extend(wire.difference.into_iter().map(of_wire));
     let unchecked: Unchecked = toml::from_str(&read("unchecked-differences.toml")?)?;
     let themes: Themes = toml::from_str(&read("difference-themes.toml")?)?;
     let mut text = BEGIN.to_string();
@@ -145,6 +147,13 @@ fn in_short(theme: &Theme, known: &Differences, unchecked: &Unchecked, text: &mu
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// A difference that the suite `wire` shows, which only asks `serve`.
+fn of_wire(mut difference: Difference) -> Difference {
+    difference.cases = difference.cases.iter().map(|case| format!("wire/{case}")).collect();
+    difference.hosts = vec!["serve".into()];
+    difference
 }
 
 fn same(one: &Difference, other: &Difference) -> bool {
