@@ -29,6 +29,8 @@ pub enum Frame {
         declared: u64,
         /// What there was until then.
         actual: u64,
+        /// The filter changed the body.
+        changed: bool,
     },
 }
 
@@ -41,6 +43,8 @@ pub struct Egress {
     /// The response to a HEAD request has a length and no body.
     length_is_free: bool,
     failed: bool,
+    /// The filter changed the body.
+    changed: bool,
 }
 
 impl Egress {
@@ -52,6 +56,7 @@ impl Egress {
             sent: 0,
             length_is_free: to_head && direction == Direction::Response,
             failed: false,
+            changed: false,
         }
     }
 
@@ -100,6 +105,7 @@ impl Egress {
     fn data(&mut self, bytes: Vec<u8>, end: bool, changed: bool, frames: &mut Vec<Frame>) {
         self.release(end.then_some(bytes.len()), changed, frames);
         self.sent += bytes.len() as u64;
+        self.changed |= changed;
         if self.declared.is_some_and(|declared| self.sent > declared) {
             self.fail(frames);
             return;
@@ -136,7 +142,8 @@ impl Egress {
 
     fn fail(&mut self, frames: &mut Vec<Frame>) {
         self.failed = true;
-        frames.push(Frame::LengthMismatch { declared: self.declared.unwrap_or(0), actual: self.sent });
+        let declared = self.declared.unwrap_or(0);
+        frames.push(Frame::LengthMismatch { declared, actual: self.sent, changed: self.changed });
     }
 }
 

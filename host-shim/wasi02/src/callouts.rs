@@ -3,9 +3,12 @@
 //! They outlive the exchange that they were asked for in: what is not back when it ends is waited for a while, and then
 //! goes on in the next one.
 
-use proxy_wasm_abi::limits::{CALLOUT_LINGER_MS, START_WAIT_MS};
+use proxy_wasm_abi::{
+    limits::{CALLOUT_LINGER_MS, START_WAIT_MS},
+    settings::Origin,
+};
 use proxy_wasm_semantics::{
-    CallId, Callout, CalloutResponse, Chain, Direction, Effect, Egress, Frame, Guest, HeaderMap, Host, UpstreamFailure,
+    CallId, Callout, CalloutResponse, Chain, Direction, Effect, Egress, Frame, Guest, HeaderMap, UpstreamFailure,
 };
 
 use crate::{
@@ -14,9 +17,8 @@ use crate::{
         http::types::FutureIncomingResponse,
         io::poll::{Pollable, poll},
     },
-    failure::{refusal, upstream_failure},
+    failure::{cause, upstream_failure, warn},
     grpc::GrpcCalls,
-    host::WasiHost,
     reader::{Arrival, Reader},
     response, upstream,
     writer::Writer,
@@ -40,9 +42,13 @@ pub(crate) struct Callouts {
     tended: bool,
 }
 
+/// What the log calls it.
+const CALLOUT: &str = "callout to";
+
 /// A callout on its way.
 struct Call {
     id: CallId,
+    origin: Origin,
     to_head: bool,
     writer: Option<Writer>,
     // The pollable is the future's child, so it goes first.
@@ -70,8 +76,7 @@ impl Callouts {
             let id = callout.id;
             match Call::start(callout) {
                 Ok(call) => self.calls.push(call),
-                Err((failure, reason)) => {
-                    warn(failure, reason);
+                Err(failure) => {
                     chain.callout_failed(id, failure, false);
                     moved = true;
                 }
@@ -86,11 +91,11 @@ impl Callouts {
             let call = self.calls.swap_remove(index);
             let (id, after_head) = (call.id, call.head.is_some());
             // Let go before the filter goes on: it may ask for the next one.
-            drop(call);
+            let origin = call.let_go();
             match outcome {
                 Outcome::Answered(response, elapsed_ms) => chain.callout_answered(id, response, elapsed_ms),
-                Outcome::Failed(failure, reason) => {
-                    warn(failure, reason);
+                Outcome::Failed(failure, cause) => {
+                    warn(CALLOUT, &origin, failure, cause);
                     chain.callout_failed(id, failure, after_head);
                 }
             }
@@ -118,8 +123,8 @@ impl Callouts {
         {
             let call = self.calls.swap_remove(index);
             let (id, after_head) = (call.id, call.head.is_some());
-            drop(call);
-            warn(UpstreamFailure::Timeout, None);
+            let origin = call.let_go();
+            warn(CALLOUT, &origin, UpstreamFailure::Timeout, None);
             chain.callout_failed(id, UpstreamFailure::Timeout, after_head);
         }
         self.grpc.check_deadlines(chain, now);
@@ -212,7 +217,7 @@ impl Callouts {
 }
 
 impl Call {
-    fn start(callout: Callout) -> Result<Self, (UpstreamFailure, Option<&'static str>)> {
+    fn start(callout: Callout) -> Result<Self, UpstreamFailure> {
         let Callout { id, origin, headers, body, trailers, timeout_ms } = callout;
         let to_head = headers.get(b":method") == Some(b"HEAD");
         let direction = Direction::Request;
@@ -231,7 +236,11 @@ impl Call {
         for frame in frames {
             match frame {
                 Frame::Headers { headers, end } => {
-                    let refused = |code| (upstream_failure(&code), refusal(&code));
+                    let refused = |code| {
+                        let failure = upstream_failure(&code);
+                        warn(CALLOUT, &origin, failure, cause(&code));
+                        failure
+                    };
                     let (future, body) = upstream::send(&origin, &headers, end).map_err(refused)?;
                     (sent, writer) = (Some(future), body);
                 }
@@ -246,13 +255,14 @@ impl Call {
                     }
                 }
                 // The host call made the length what the body's is.
-                Frame::LengthMismatch { .. } => return Err((UpstreamFailure::ProtocolError, None)),
+                Frame::LengthMismatch { .. } => return Err(UpstreamFailure::ProtocolError),
             }
         }
         let started = monotonic_clock::now();
         let timeout = u64::from(timeout_ms) * NANOS_PER_MS;
         Ok(Self {
             id,
+            origin,
             to_head,
             writer,
             pollable: None,
@@ -263,6 +273,11 @@ impl Call {
             started,
             deadline: (timeout > 0).then(|| started.saturating_add(timeout)),
         })
+    }
+
+    /// Ends it; who was called, for the log.
+    fn let_go(self) -> Origin {
+        self.origin
     }
 
     fn step(&mut self) -> Option<Outcome> {
@@ -283,7 +298,7 @@ impl Call {
                     self.head = Some((head.headers, elapsed_ms));
                     self.reader = head.body.map(Reader::new);
                 }
-                Ok(Err(code)) => return Some(Outcome::Failed(upstream_failure(&code), refusal(&code))),
+                Ok(Err(code)) => return Some(Outcome::Failed(upstream_failure(&code), cause(&code))),
                 Err(()) => return Some(Outcome::Failed(UpstreamFailure::ConnectionTerminated, None)),
             }
         }
@@ -297,7 +312,10 @@ impl Call {
                     trailers = ended;
                     self.reader = None;
                 }
-                Arrival::Failed => return Some(Outcome::Failed(UpstreamFailure::ConnectionTerminated, None)),
+                Arrival::Failed => {
+                    let failure = UpstreamFailure::ConnectionTerminated;
+                    return Some(Outcome::Failed(failure, Some("its answer breaks off")));
+                }
             }
             if CalloutResponse::is_too_large(self.body.len()) {
                 return Some(Outcome::Failed(
@@ -321,8 +339,4 @@ impl Call {
             into.extend(writer.pollable());
         }
     }
-}
-
-fn warn(failure: UpstreamFailure, reason: Option<&str>) {
-    WasiHost.log(&format!("[warn] callout: {}", reason.unwrap_or(failure.reason())));
 }

@@ -14,7 +14,7 @@ use crate::{
         io::poll::{Pollable, poll},
     },
     callouts::Callouts,
-    failure::{refusal, upstream_failure},
+    failure::{self, cause, upstream_failure},
     host::{WasiHost, id_bytes},
     reader::{Arrival, Reader},
     request,
@@ -163,7 +163,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
                         self.response_future = Some(future);
                         self.request_writer = writer;
                     }
-                    Err(code) => self.fail_upstream(upstream_failure(&code), refusal(&code)),
+                    Err(code) => self.fail_upstream(upstream_failure(&code), cause(&code)),
                 }
                 if end {
                     self.start_upstream_timer();
@@ -180,7 +180,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
                 }
                 self.start_upstream_timer();
             }
-            Frame::LengthMismatch { declared, actual } => {
+            Frame::LengthMismatch { declared, actual, .. } => {
                 self.request_writer = None;
                 let reason = format!("the filter made a request body of {actual} bytes of one declared as {declared}");
                 self.fail_upstream(UpstreamFailure::ProtocolError, Some(&reason));
@@ -205,9 +205,10 @@ impl<'a, G: Guest> Exchange<'a, G> {
                     writer.end(trailers);
                 }
             }
-            Frame::LengthMismatch { declared, actual } => {
+            Frame::LengthMismatch { declared, actual, changed } => {
+                let whose = if changed { "the filter made it so" } else { "the upstream sent it so" };
                 WasiHost.log(&format!(
-                    "[error] the response is broken off: the filter made {actual} bytes of a body declared as {declared}"
+                    "[error] the response is broken off: its body has {actual} bytes and was declared as {declared}: {whose}"
                 ));
                 self.abort();
             }
@@ -277,7 +278,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             self.response_future = None;
             match arrived {
                 Ok(Ok(response)) => self.receive_response(&response),
-                Ok(Err(code)) => self.fail_upstream(upstream_failure(&code), refusal(&code)),
+                Ok(Err(code)) => self.fail_upstream(upstream_failure(&code), cause(&code)),
                 Err(()) => self.fail_upstream(UpstreamFailure::ConnectionTerminated, None),
             }
             return true;
@@ -299,7 +300,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
             }
             Arrival::Failed => {
                 self.response_body = None;
-                self.fail_upstream(UpstreamFailure::ProtocolError, None);
+                self.fail_upstream(UpstreamFailure::ProtocolError, Some("its answer breaks off"));
             }
         }
         true
@@ -315,9 +316,11 @@ impl<'a, G: Guest> Exchange<'a, G> {
         self.chain.headers(self.id, Direction::Response, headers, end);
     }
 
-    fn fail_upstream(&mut self, failure: UpstreamFailure, reason: Option<&str>) {
+    fn fail_upstream(&mut self, failure: UpstreamFailure, cause: Option<&str>) {
         self.upstream_deadline = None;
-        WasiHost.log(&format!("[warn] upstream: {}", reason.unwrap_or(failure.reason())));
+        if let Route::Upstream { origin, .. } = &self.chain.state().settings().route {
+            failure::warn("upstream", origin, failure, cause);
+        }
         self.chain.upstream_failed(self.id, failure);
     }
 

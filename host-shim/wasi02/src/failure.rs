@@ -1,8 +1,9 @@
 //! What a failed upstream means.
 
-use proxy_wasm_semantics::UpstreamFailure;
+use proxy_wasm_abi::settings::Origin;
+use proxy_wasm_semantics::{Host, UpstreamFailure};
 
-use crate::bindings::wasi::http::types::ErrorCode;
+use crate::{bindings::wasi::http::types::ErrorCode, host::WasiHost};
 
 /// Envoy's name for the error of a host.
 pub(crate) fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
@@ -25,17 +26,33 @@ pub(crate) fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
     }
 }
 
-/// What to tell the operator where Envoy's name for it says too little.
-pub(crate) fn refusal(code: &ErrorCode) -> Option<&'static str> {
+/// Tells the operator who failed, and why.
+pub(crate) fn warn(what: &str, origin: &Origin, failure: UpstreamFailure, cause: Option<&str>) {
+    let scheme = if origin.tls { "https" } else { "http" };
+    let mut line = format!("[warn] {what} {scheme}://{}: {}", origin.authority, failure.reason());
+    if let Some(cause) = cause {
+        line.push_str(": ");
+        line.push_str(cause);
+    }
+    WasiHost.log(&line);
+}
+
+/// What the operator is told besides Envoy's name for it.
+pub(crate) fn cause(code: &ErrorCode) -> Option<&'static str> {
+    use ErrorCode as E;
     match code {
-        ErrorCode::HttpRequestDenied => Some("the host does not allow requests there"),
-        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => Some("its name can't be resolved"),
-        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
-            Some("no TLS connection can be made")
+        E::HttpRequestDenied => Some("the host does not allow requests there"),
+        E::DnsError(_) | E::DnsTimeout => Some("its name can't be resolved"),
+        E::TlsProtocolError | E::TlsCertificateError | E::TlsAlertReceived(_) => Some("no TLS connection can be made"),
+        E::HttpRequestUriInvalid | E::HttpRequestMethodInvalid => Some("the host refuses the request's method or path"),
+        E::ConnectionRefused => Some("the connection is refused"),
+        E::ConnectionTimeout => Some("there is no connection in time"),
+        E::DestinationNotFound | E::DestinationUnavailable | E::DestinationIpUnroutable => {
+            Some("nothing can be reached there")
         }
-        ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestMethodInvalid => {
-            Some("the host refuses the request's method or path")
-        }
+        E::HttpProtocolError => Some("what it answers is no valid HTTP"),
+        E::HttpResponseHeaderSectionSize(_) | E::HttpResponseHeaderSize(_) => Some("its head is too large"),
+        E::LoopDetected => Some("it leads back to this host too often"),
         _ => None,
     }
 }

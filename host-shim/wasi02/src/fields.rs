@@ -4,6 +4,9 @@ use proxy_wasm_semantics::{HeaderMap, Host, push_escaped};
 
 use crate::{bindings::wasi::http::types::Fields, host::WasiHost};
 
+/// By this `serve` is asked for HTTP/2 (see [`crate::upstream`]), which is not for filters.
+pub(crate) const ASKS_FOR_HTTP2: &str = "http2-settings";
+
 /// The fields of a message's head or trailers: everything but pseudo-headers. What the host refuses (`connection`, a
 /// line break in a value) is left out, with a warning: sending it would let a filter forge messages.
 pub(crate) fn to_fields(map: &HeaderMap) -> Fields {
@@ -11,8 +14,8 @@ pub(crate) fn to_fields(map: &HeaderMap) -> Fields {
         .iter()
         .filter(|(name, _)| !name.starts_with(b":"))
         .filter_map(|(name, value)| match std::str::from_utf8(name) {
-            Ok(name) => Some((name.to_owned(), value.to_vec())),
-            Err(_) => {
+            Ok(name) if name != ASKS_FOR_HTTP2 => Some((name.to_owned(), value.to_vec())),
+            _ => {
                 warn(&String::from_utf8_lossy(name));
                 None
             }

@@ -1,11 +1,15 @@
 //! gRPC callouts on their way: bodies that flow both ways at once.
 
-use proxy_wasm_semantics::{CallId, Chain, GrpcAction, GrpcRequest, Guest, HeaderMap, Host, UpstreamFailure};
+use proxy_wasm_abi::settings::{GrpcTransport, Origin};
+use proxy_wasm_semantics::{CallId, Chain, GrpcAction, GrpcRequest, Guest, HeaderMap, UpstreamFailure};
 
 use crate::{
-    bindings::wasi::{clocks::monotonic_clock, http::types::FutureIncomingResponse, io::poll::Pollable},
-    failure::{refusal, upstream_failure},
-    host::WasiHost,
+    bindings::wasi::{
+        clocks::monotonic_clock,
+        http::types::{ErrorCode, FutureIncomingResponse},
+        io::poll::Pollable,
+    },
+    failure::{cause, upstream_failure, warn},
     reader::{Arrival, Reader},
     response, upstream,
     writer::Writer,
@@ -19,6 +23,7 @@ pub(crate) struct GrpcCalls(Vec<Call>);
 
 struct Call {
     id: CallId,
+    origin: Origin,
     writer: Option<Writer>,
     // The pollable is the future's child, so it goes first.
     pollable: Option<Pollable>,
@@ -63,10 +68,11 @@ impl GrpcCalls {
             moved = true;
             match action {
                 GrpcAction::Start(request) => {
-                    let id = request.id;
-                    match Call::start(request) {
+                    let (id, origin) = (request.id, request.origin.clone());
+                    let http2 = chain.state().settings().upkeep.grpc_transport == GrpcTransport::Http2;
+                    match Call::start(request, http2) {
                         Ok(call) => self.0.push(call),
-                        Err((failure, reason)) => fail(chain, id, failure, reason),
+                        Err(code) => fail(chain, id, &origin, upstream_failure(&code), cause(&code)),
                     }
                 }
                 GrpcAction::Send { id, bytes, end } => {
@@ -121,23 +127,27 @@ impl GrpcCalls {
     /// Ends those that have taken too long.
     pub(crate) fn check_deadlines<G: Guest>(&mut self, chain: &Chain<G>, now: u64) {
         while let Some(index) = self.0.iter().position(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
-            let Call { id, head, .. } = self.0.remove(index);
+            let Call { id, origin, head, .. } = self.0.remove(index);
             if let Some(headers) = head {
                 chain.grpc_head(id, headers, false, 0);
             }
-            fail(chain, id, UpstreamFailure::Timeout, None);
+            fail(chain, id, &origin, UpstreamFailure::Timeout, None);
         }
     }
 }
 
 impl Call {
-    fn start(request: GrpcRequest) -> Result<Self, (UpstreamFailure, Option<&'static str>)> {
-        let refused = |code| (upstream_failure(&code), refusal(&code));
-        let (future, writer) = upstream::send(&request.origin, &request.headers, false).map_err(refused)?;
+    fn start(request: GrpcRequest, http2: bool) -> Result<Self, ErrorCode> {
+        let GrpcRequest { id, origin, headers, timeout_ms } = request;
+        let (future, writer) = match http2 {
+            true => upstream::send_http2(&origin, &headers)?,
+            false => upstream::send(&origin, &headers, false)?,
+        };
         let started = monotonic_clock::now();
-        let timeout = u64::from(request.timeout_ms) * NANOS_PER_MS;
+        let timeout = u64::from(timeout_ms) * NANOS_PER_MS;
         Ok(Self {
-            id: request.id,
+            id,
+            origin,
             writer,
             pollable: None,
             future: Some(future),
@@ -170,11 +180,11 @@ impl Call {
                     progress = Progress::Some;
                 }
                 Ok(Err(code)) => {
-                    fail(chain, self.id, upstream_failure(&code), refusal(&code));
+                    fail(chain, self.id, &self.origin, upstream_failure(&code), cause(&code));
                     return Progress::Over;
                 }
                 Err(()) => {
-                    fail(chain, self.id, UpstreamFailure::ConnectionTerminated, None);
+                    fail(chain, self.id, &self.origin, UpstreamFailure::ConnectionTerminated, None);
                     return Progress::Over;
                 }
             }
@@ -198,7 +208,10 @@ impl Call {
                 }
             }
             Arrival::End(trailers) => chain.grpc_end(self.id, trailers),
-            Arrival::Failed => fail(chain, self.id, UpstreamFailure::ConnectionTerminated, None),
+            Arrival::Failed => {
+                let failure = UpstreamFailure::ConnectionTerminated;
+                fail(chain, self.id, &self.origin, failure, Some("its answer breaks off"));
+            }
         }
         Progress::Over
     }
@@ -208,7 +221,7 @@ impl Call {
     }
 }
 
-fn fail<G: Guest>(chain: &Chain<G>, id: CallId, failure: UpstreamFailure, reason: Option<&str>) {
-    WasiHost.log(&format!("[warn] gRPC callout: {}", reason.unwrap_or(failure.reason())));
+fn fail<G: Guest>(chain: &Chain<G>, id: CallId, origin: &Origin, failure: UpstreamFailure, cause: Option<&str>) {
+    warn("gRPC callout to", origin, failure, cause);
     chain.grpc_failed(id, failure);
 }

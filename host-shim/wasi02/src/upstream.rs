@@ -1,4 +1,8 @@
-//! The request to the upstream.
+//! Requests to upstreams and clusters.
+//!
+//! `wasi:http` has no word for the protocol. A gRPC callout, which works in HTTP/2 alone, asks `serve` for it by a field
+//! that all other hosts forbid, and that `serve` takes out of what clients send: nobody else can ask. By the type of the
+//! content it could not be told: that of the client's request is the client's choice.
 
 use proxy_wasm_abi::settings::Origin;
 use proxy_wasm_semantics::HeaderMap;
@@ -6,20 +10,31 @@ use proxy_wasm_semantics::HeaderMap;
 use crate::{
     bindings::wasi::http::{
         outgoing_handler,
-        types::{ErrorCode, FutureIncomingResponse, Method, OutgoingRequest, Scheme},
+        types::{ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingRequest, Scheme},
     },
-    fields::to_fields,
+    fields::{ASKS_FOR_HTTP2, to_fields},
     writer::Writer,
 };
 
-/// Sends the head. The writer is for the body, where one follows.
-pub(crate) fn send(
-    origin: &Origin,
-    headers: &HeaderMap,
-    end: bool,
-) -> Result<(FutureIncomingResponse, Option<Writer>), ErrorCode> {
+/// A request whose head is on its way. The writer is for the body, where one follows.
+pub(crate) type Sent = (FutureIncomingResponse, Option<Writer>);
+
+/// Sends the head, in the protocol that the host chooses.
+pub(crate) fn send(origin: &Origin, headers: &HeaderMap, end: bool) -> Result<Sent, ErrorCode> {
+    send_fields(origin, headers, to_fields(headers), end)
+}
+
+/// Sends the head in HTTP/2, where the host lets itself be asked for it.
+pub(crate) fn send_http2(origin: &Origin, headers: &HeaderMap) -> Result<Sent, ErrorCode> {
+    let fields = to_fields(headers);
+    // Whether it refuses that is the host's affair.
+    let _ = fields.append(&ASKS_FOR_HTTP2.to_owned(), &Vec::new());
+    send_fields(origin, headers, fields, false)
+}
+
+fn send_fields(origin: &Origin, headers: &HeaderMap, fields: Fields, end: bool) -> Result<Sent, ErrorCode> {
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
-    let request = OutgoingRequest::new(to_fields(headers));
+    let request = OutgoingRequest::new(fields);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     let scheme = if origin.tls { Scheme::Https } else { Scheme::Http };
     request.set_scheme(Some(&scheme)).map_err(invalid)?;

@@ -108,8 +108,8 @@ impl State {
         };
         let token = self.vm_mut().grpc.next_token(call_timeout_ms.is_none());
         let id = CallId { plugin: self.plugin_index(), token };
-        let known = self.settings.clusters.iter().find(|known| known.name.as_bytes() == to.cluster);
-        let Some(origin) = known.map(|cluster| cluster.origin.clone()) else {
+        let Some(origin) = self.cluster(&to.cluster) else {
+            self.unknown_cluster(&to.cluster);
             self.actions.push(Action::GrpcRefused(id, None));
             return Err(Status::InternalFailure);
         };
@@ -140,7 +140,7 @@ impl State {
     }
 
     fn has_cluster(&self, name: &[u8]) -> bool {
-        self.settings.clusters.iter().any(|cluster| cluster.name.as_bytes() == name)
+        self.cluster(name).is_some()
     }
 }
 

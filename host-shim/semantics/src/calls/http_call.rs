@@ -1,8 +1,8 @@
 //! HTTP callouts.
 
-use proxy_wasm_abi::{enums::Status, pairs};
+use proxy_wasm_abi::{enums::Status, pairs, settings::Origin};
 
-use super::CallResult;
+use super::{CallResult, log::push_escaped};
 use crate::{
     callouts::Callout,
     headers::{HeaderMap, Kind},
@@ -21,8 +21,10 @@ impl State {
         trailers: &[u8],
         timeout_ms: u32,
     ) -> CallResult<u32> {
-        let clusters = &self.settings.clusters;
-        let cluster = clusters.iter().find(|known| known.name.as_bytes() == cluster).ok_or(Status::BadArgument)?;
+        let Some(origin) = self.cluster(cluster) else {
+            self.unknown_cluster(cluster);
+            return Err(Status::BadArgument);
+        };
         let mut headers = decode(Kind::Request, headers);
         let is_complete = [b":path".as_slice(), b":method", b":authority"].iter().all(|name| headers.contains(name));
         if !is_complete || i32::try_from(timeout_ms).is_err() {
@@ -37,12 +39,29 @@ impl State {
             headers.set(b"x-envoy-expected-rq-timeout-ms", timeout_ms.to_string());
         }
         let trailers = Some(decode(Kind::Trailers, trailers)).filter(|trailers| !trailers.is_empty());
-        let origin = cluster.origin.clone();
         let plugin = self.plugin_index();
         Ok(self.vm_mut().callouts.accept(plugin, |id| {
             check_request(&headers)?;
             Ok(Callout { id, origin, headers, body, trailers, timeout_ms })
         }))
+    }
+}
+
+impl State {
+    /// Where the cluster with this name is.
+    pub(crate) fn cluster(&self, name: &[u8]) -> Option<Origin> {
+        let known = self.settings.clusters.iter().find(|known| known.name.as_bytes() == name);
+        known.map(|cluster| cluster.origin.clone())
+    }
+
+    /// Tells the operator, whom the filter seldom tells.
+    pub(crate) fn unknown_cluster(&self, name: &[u8]) {
+        let mut line = String::from("[warn] callout to the cluster `");
+        push_escaped(&mut line, name);
+        line.push_str("`, which has no address: adapt with `--cluster '");
+        push_escaped(&mut line, name);
+        line.push_str("=http://HOST:PORT'`");
+        self.host.log(&line);
     }
 }
 

@@ -29,7 +29,9 @@ fn shown(frames: Vec<Frame>) -> Vec<String> {
         }
         Frame::Data(bytes) => String::from_utf8(bytes).unwrap(),
         Frame::End(trailers) => if trailers.is_some() { "trailers" } else { "end" }.into(),
-        Frame::LengthMismatch { declared, actual } => format!("{actual} of {declared}"),
+        Frame::LengthMismatch { declared, actual, changed } => {
+            format!("{actual} of {declared}{}", if changed { ", changed" } else { "" })
+        }
     };
     frames.into_iter().map(show).collect()
 }
@@ -88,7 +90,9 @@ fn a_changed_first_piece_makes_it_chunked() {
 
 #[test]
 fn a_late_change_of_length_breaks_off() {
-    for (second, third, expected) in [("defX", "", "7 of 6"), ("de", "", "5 of 6"), ("def", "X", "7 of 6")] {
+    for (second, third, expected) in
+        [("defX", "", "7 of 6, changed"), ("de", "", "5 of 6, changed"), ("def", "X", "7 of 6, changed")]
+    {
         let frames = run(
             true,
             vec![
