@@ -150,11 +150,13 @@ pub(super) struct GuestBody {
     ending: Ending,
     /// Why it will be reset as soon as hyper has sent what there is.
     broken: Option<Reset>,
+    /// Nobody reads it, so what is wrong with it harms nobody.
+    discarded: bool,
 }
 
 impl GuestBody {
     pub(super) fn new(written: WasiBody, length: Option<u64>, interest: Interest, ending: Ending) -> Self {
-        let mut body = Self { written, remaining: length, interest, ending, broken: None };
+        let mut body = Self { written, remaining: length, interest, ending, broken: None, discarded: false };
         if body.is_end_stream() {
             body.interest.is_satisfied();
         }
@@ -164,6 +166,7 @@ impl GuestBody {
     /// Reads and drops it all, so that the component can go on: for responses that have no body on the wire.
     pub(super) async fn discard(mut self) {
         self.remaining = None;
+        self.discarded = true;
         while let Some(Ok(_)) = self.frame().await {}
     }
 
@@ -216,6 +219,11 @@ impl Body for GuestBody {
                             trailers
                         }
                     })));
+                }
+                // Such as a response to HEAD that is shorter than the length that it declares, as it has to be.
+                Poll::Ready(Some(Err(_))) if self.discarded => {
+                    self.interest.is_satisfied();
+                    return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::warn!(%error, "the component gave the response up");
