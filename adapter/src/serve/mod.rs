@@ -37,6 +37,8 @@
 //! | `request` | the request's body, and one that is left unread |
 //! | `body` | the response's body: ended, cut off or reset |
 //! | `outgoing` | requests to upstreams, over pooled connections |
+//! | `wire` | HTTP/1 as it stands on the wire, before hyper reads it |
+//! | `http2` | how a component asks for HTTP/2 without TLS |
 //! | `filters` | the filters in a component, and what messages call their plugins |
 //! | `trap` | what a trap says about the filter |
 //! | `logs` | what a component writes to its stdout and stderr |
@@ -68,6 +70,7 @@ mod fields;
 mod filters;
 mod front;
 mod gate;
+mod http2;
 mod instance;
 mod listen;
 mod logs;
@@ -92,6 +95,7 @@ mod stats;
 mod target;
 mod tasks;
 mod trap;
+mod wire;
 
 use std::io::IsTerminal;
 

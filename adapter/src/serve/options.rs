@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::policy::FailurePolicy;
 use crate::values::{parse_address, parse_bytes, parse_time};
 
-/// The largest head of a request or a response: Envoy's default. Larger ones are answered 431, or fail the upstream.
+/// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
+/// upstream.
 pub(super) const HEAD_LIMIT_BYTES: u32 = 60 * 1024;
 
 /// What one `fields` of a component may cost: no head that was let in, however it is cut, costs as much.
@@ -95,7 +96,8 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub shutdown_grace: Duration,
 
-    /// Speak HTTP/2 without TLS to this upstream, `HOST:PORT`; may be repeated
+    /// Speak HTTP/2 without TLS to this upstream or cluster, `HOST:PORT`; may be repeated. Without it only gRPC callouts
+    /// are sent so; over TLS both ends agree. An answer's head may have 80 KiB and 100 fields, in HTTP/2 60 KiB
     #[arg(long, value_name = "AUTHORITY")]
     pub upstream_h2c: Vec<String>,
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use http::HeaderName;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -12,7 +13,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::departure::Notice;
-use super::fields;
+use super::{fields, http2};
 use super::logs::Lines;
 use super::memory::MemoryLimit;
 use super::options::FIELDS_LIMIT_BYTES;
@@ -95,13 +96,17 @@ type Sent = wasmtime_wasi_http::Result<(http::Response<WasiBody>, Box<dyn Future
 type Done = wasmtime_wasi_http::Result<()>;
 
 impl WasiHttpHooks for Hooks {
-    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(fields::is_forbidden)
-    }
-
     fn set_host_header(&mut self) -> bool {
         // The client knows whether the connection is HTTP/1, which alone has one.
         false
+    }
+
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
     }
 
     fn send_request(
@@ -128,4 +133,9 @@ impl WasiHttpHooks for Hooks {
         tracing::debug!(%error, "reading the request");
         if error.is_parse() { ErrorCode::HttpProtocolError } else { ErrorCode::ConnectionTerminated }
     }
+}
+
+/// Whether a component may not have this header in its own messages.
+fn is_forbidden(name: &HeaderName) -> bool {
+    *name != http2::ASKS_FOR_HTTP2 && fields::is_forbidden(name)
 }

@@ -186,29 +186,90 @@ async fn time_limits_are_kept() {
     drop(sender);
 }
 
-/// An upstream that closes a connection after one response, without saying so.
-#[tokio::test]
-async fn a_stale_connection_is_replaced() {
+/// An upstream that answers the first request of each connection. The next one it reads, unless it closes before.
+async fn once_a_connection(reads_on: bool) -> (String, mpsc::UnboundedReceiver<Method>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap().to_string();
+    let (seen, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 1024];
-            if stream.read(&mut head).await.is_ok_and(|size| size > 0) {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-            }
-            // Reads the next request before it closes, so that the request is really lost.
-            let _ = stream.read(&mut head).await;
+            let seen = seen.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                for answers in [true, false] {
+                    if !answers && !reads_on {
+                        return;
+                    }
+                    let Ok(size @ 1..) = stream.read(&mut head).await else { return };
+                    let method = head[..size].split(|byte| *byte == b' ').next().unwrap();
+                    seen.send(Method::from_bytes(method).unwrap()).unwrap();
+                    if answers {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                    }
+                }
+            });
         }
     });
+    (to, requests)
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_replaced() {
+    let (to, mut requests) = once_a_connection(false).await;
     let server = Running::start(Options::default()).await;
-    for _ in 0..3 {
-        let answer = forward(&server, &to, Method::GET, "").await;
-        assert_eq!(answer.body, b"ok");
+    for method in [Method::GET, Method::PUT, Method::DELETE, Method::POST] {
+        let answer = forward(&server, &to, method.clone(), "").await;
+        assert_eq!(answer.body, b"ok", "{method}");
+        assert_eq!(requests.recv().await, Some(method));
     }
 }
 
-/// A client that leaves in the middle: the upstream must learn of it, and never take the request for complete.
+/// As on Envoy, whatever the method: the upstream may have acted on it.
+#[tokio::test]
+async fn a_request_that_was_read_is_not_sent_again() {
+    for method in [Method::GET, Method::PUT, Method::DELETE, Method::POST] {
+        let (to, mut requests) = once_a_connection(true).await;
+        let server = Running::start(Options::default()).await;
+        assert_eq!(forward(&server, &to, method.clone(), "").await.body, b"ok");
+        let answer = forward(&server, &to, method.clone(), "").await;
+        assert_eq!(String::from_utf8(answer.body).unwrap(), CONNECTION_TERMINATED, "{method}");
+        let mut seen = Vec::new();
+        while let Ok(method) = requests.try_recv() {
+            seen.push(method);
+        }
+        assert_eq!(seen, [method.clone(), method]);
+    }
+}
+
+/// No client chooses that its request goes out as frames of HTTP/2: what its body says would then be read as requests.
+#[tokio::test]
+async fn a_client_does_not_choose_the_protocol() {
+    let upstream = Upstream::start(describe).await;
+    let server = Running::start(Options::default()).await;
+    for (name, value) in [("content-type", "application/grpc"), ("http2-settings", ""), ("http2-settings", "AAMAAABk")]
+    {
+        let post = request(Method::POST, server.address, "/forward").header("x-to", upstream.address.to_string());
+        let answer = exchange(&client(), post.header(name, value).body(Full::from("x")).unwrap()).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(text.starts_with("POST /forward HTTP/1.1 "), "with {name}: {text}");
+    }
+}
+
+/// What waits for one connection fails as that does.
+#[tokio::test]
+async fn all_who_wait_for_a_connection_get_the_same_error() {
+    // A port that was free a moment ago.
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let mut options = Options::default();
+    options.upstream_h2c = vec![closed.clone()];
+    let server = Running::start(options).await;
+    let post = || forward(&server, &closed, Method::POST, "x");
+    let (first, second, third) = tokio::join!(post(), post(), post());
+    for answer in [first, second, third] {
+        assert_eq!(String::from_utf8(answer.body).unwrap(), CONNECTION_REFUSED);
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_cancels_the_upstream() {
     let (heard, mut hear) = mpsc::channel(4);

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::failure;
+use super::target::Target;
 
 /// What a component writes to an upstream.
 pub(super) struct RequestBody {
@@ -74,11 +75,20 @@ pub(super) struct ResponseBody {
     incoming: Incoming,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Who sends it.
+    target: Target,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, timeout: Duration) -> Self {
-        Self { incoming, timeout, deadline: None }
+    pub(super) fn new(incoming: Incoming, timeout: Duration, target: Target) -> Self {
+        Self { incoming, timeout, deadline: None, target }
+    }
+
+    /// It broke off.
+    fn failed(&self, error: &hyper::Error) -> Error {
+        let (story, error) = failure::of_body(error);
+        tracing::warn!("upstream {}: {story}", self.target);
+        error
     }
 }
 
@@ -91,12 +101,13 @@ impl Body for ResponseBody {
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(context) {
             // The clock runs only while somebody waits: a slow reader is not the upstream's fault.
             this.deadline = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| failure::of_response(&error))));
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| this.failed(&error))));
         }
         let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(this.timeout)));
         match deadline.as_mut().poll(context) {
             Poll::Ready(()) => {
                 deadline.as_mut().reset(Instant::now() + this.timeout);
+                tracing::warn!("upstream {}: nothing of its answer's body within {:?}", this.target, this.timeout);
                 Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
             }
             Poll::Pending => Poll::Pending,

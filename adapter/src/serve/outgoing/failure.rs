@@ -1,68 +1,96 @@
-//! What went wrong with an upstream, in the words of `wasi:http`.
+//! What went wrong with an upstream: for the log in full, for the component in the words of `wasi:http`.
 
 use std::error::Error as StdError;
+use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use hyper_util::client::legacy;
 use tokio_rustls::rustls;
 use wasmtime_wasi_http::Error;
 
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectFailure {
+use super::answer::BadAnswer;
+
+/// Why a request got no answer. Several requests that wait for one connection fail alike.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Failure {
     /// The host's name leads to no address.
-    #[error("cannot resolve the name: {0}")]
-    Name(#[source] io::Error),
+    #[error("its name cannot be resolved: {0}")]
+    Name(Arc<io::Error>),
     /// No address answers.
     #[error("cannot connect: {0}")]
-    Tcp(#[source] io::Error),
+    Tcp(Arc<io::Error>),
     /// The TLS handshake failed.
     #[error("cannot set up TLS: {0}")]
-    Tls(#[source] io::Error),
+    Tls(Arc<io::Error>),
+    /// The handshake of HTTP/2 failed.
+    #[error("cannot set up HTTP/2: {0}")]
+    Http2(String),
+    /// There was no connection in time.
+    #[error("no connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// The answer did not begin in time.
+    #[error("no answer within {0:?}")]
+    AnswerTimeout(Duration),
+    /// The answer is refused.
+    #[error("its answer is refused: {0}")]
+    Answer(BadAnswer),
+    /// The answer is none, or the request cannot be sent.
+    #[error("protocol error: {0}")]
+    Protocol(String),
+    /// The connection broke.
+    #[error("the connection ended before its answer: {0}")]
+    Lost(String),
 }
 
-impl ConnectFailure {
-    fn to_wasi(&self) -> Error {
+impl Failure {
+    /// What the component is told.
+    pub(super) fn to_wasi(&self) -> Error {
         match self {
             Self::Name(error) => Error::DnsError { rcode: Some(error.to_string()), info_code: None },
             Self::Tcp(error) => of_tcp(error),
             Self::Tls(error) => of_tls(error),
+            Self::ConnectTimeout(_) => Error::ConnectionTimeout,
+            Self::AnswerTimeout(_) => Error::ConnectionReadTimeout,
+            Self::Http2(_) | Self::Answer(_) | Self::Protocol(_) => Error::HttpProtocolError,
+            Self::Lost(_) => Error::ConnectionTerminated,
+        }
+    }
+
+    /// An answer that did not come.
+    pub(super) fn of_request(error: &hyper::Error) -> Self {
+        if let Some(bad) = find::<BadAnswer>(error) {
+            Self::Answer(*bad)
+        } else if error.is_parse() || error.is_user() {
+            Self::Protocol(story(error))
+        } else {
+            Self::Lost(story(error))
         }
     }
 }
 
-/// A request that got no response.
-pub(super) fn of_request(error: &legacy::Error) -> Error {
-    if let Some(failure) = find::<ConnectFailure>(error) {
-        tracing::warn!("{failure}");
-        return failure.to_wasi();
-    }
-    if error.is_connect() {
-        // The handshake of HTTP/2 failed.
-        return Error::HttpProtocolError;
-    }
-    match find::<hyper::Error>(error) {
-        Some(error) => of_hyper(error, Error::ConnectionTerminated),
-        None => Error::InternalError(Some(error.to_string())),
+/// A body that broke off: what to tell the user, and the component.
+pub(super) fn of_body(error: &hyper::Error) -> (String, Error) {
+    match find::<BadAnswer>(error) {
+        Some(bad) => (format!("its answer is refused: {bad}"), Error::HttpProtocolError),
+        None if error.is_parse() => (format!("protocol error: {}", story(error)), Error::HttpProtocolError),
+        None => (format!("its answer is cut short: {}", story(error)), Error::HttpResponseIncomplete),
     }
 }
 
-/// A response that broke off.
-pub(super) fn of_response(error: &hyper::Error) -> Error {
-    of_hyper(error, Error::HttpResponseIncomplete)
-}
-
-/// `broken` is what a broken connection means at this point.
-fn of_hyper(error: &hyper::Error, broken: Error) -> Error {
-    if error.is_timeout() {
-        Error::ConnectionReadTimeout
-    } else if error.is_parse_too_large() {
-        Error::HttpResponseHeaderSectionSize(None)
-    } else if error.is_parse() || error.is_user() {
-        Error::HttpProtocolError
-    } else {
-        broken
+/// An error with all its causes.
+pub(super) fn story(error: &(dyn StdError + 'static)) -> String {
+    let mut story = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some repeat their cause.
+        if !story.ends_with(&text) {
+            let _ = write!(story, ": {text}");
+        }
+        cause = error.source();
     }
+    story
 }
 
 fn of_tcp(error: &io::Error) -> Error {
@@ -96,7 +124,11 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        cause = error.source();
+        // The error in an `io::Error` is not its source, but the source's source.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }

@@ -1,14 +1,30 @@
 //! Requests to upstreams, over pooled connections.
 //!
-//! HTTP/1.1 and HTTP/2: over TLS as ALPN decides, without TLS HTTP/2 to those upstreams that the user named, and for gRPC,
-//! which knows nothing else. Connections are shared by all instances, as far as they serve requests of the same depth (see
-//! `nesting`).
+//! HTTP/1.1 and HTTP/2: over TLS as ALPN decides; without TLS HTTP/2 to those upstreams that the user named, and for
+//! requests whose sender asked for it, which no header of the request can do (see [`super::http2`]). Connections are
+//! shared by all instances, as far as they serve requests of the same depth (see `nesting`).
+//!
+//! A request is sent once. Only where nothing of it was written, as the connection that was kept for it turned out to be
+//! closed, it goes over another one: what an upstream may have read, it may have acted on.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `target`, `connect` | where to, and how to get there |
+//! | `pool` | connections for the next request |
+//! | `wire`, `answer` | answers of HTTP/1, looked at before hyper reads them |
+//! | `raw` | targets that `http::Uri` has no place for |
+//! | `body` | the bodies of both directions |
+//! | `failure` | what went wrong |
 
+mod answer;
 mod body;
 mod connect;
 mod failure;
+mod pool;
 mod raw;
+mod target;
 mod tls;
+mod wire;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -17,25 +33,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use self::body::{RequestBody, ResponseBody};
-use self::connect::{Connector, Use};
+use self::connect::Connector;
+use self::failure::Failure;
+use self::pool::Pool;
 use self::raw::Targets;
+use self::target::Target;
 use super::error::Error as SetupError;
 use super::fields;
+use super::http2;
 use super::nesting::Nesting;
-use super::options::HEAD_LIMIT_BYTES;
-
-/// How long an unused connection is kept: shorter than what common servers do, so that they seldom close it first.
-const POOL_IDLE: Duration = Duration::from_secs(20);
 
 /// How long a connection may take where the component does not say: Envoy's default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,34 +56,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the other steps may take where the component does not say: that of `wasmtime serve`.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
 
-type Pooled = legacy::Client<Connector, RequestBody>;
-
 /// Sends requests for all instances.
 pub(super) struct Client {
     /// One for each depth of the request during which a request is sent.
-    pools: Vec<Pools>,
-    /// The authorities that take HTTP/2 without TLS.
-    h2c: HashSet<String>,
+    pools: Vec<Arc<Pool>>,
+    /// The upstreams that take HTTP/2 without TLS.
+    h2c: HashSet<Target>,
     targets: Arc<Targets>,
-}
-
-/// Pooled connections.
-struct Pools {
-    /// HTTP/1.1, or what ALPN decides.
-    negotiated: Pooled,
-    /// HTTP/2 in any case.
-    http2: Pooled,
-}
-
-impl Pools {
-    fn new(connector: Connector) -> Self {
-        let mut builder = legacy::Client::builder(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE);
-        builder.http1_max_buf_size(HEAD_LIMIT_BYTES as usize).http2_max_header_list_size(HEAD_LIMIT_BYTES);
-        let negotiated = builder.build(connector.clone());
-        let http2 = builder.http2_only(true).build(connector);
-        Self { negotiated, http2 }
-    }
 }
 
 impl Client {
@@ -84,126 +76,83 @@ impl Client {
         let tls = tls::config(authorities)?;
         let targets = Arc::<Targets>::default();
         let connector = |depth| Connector::new(tls.clone(), nesting.clone(), targets.clone(), depth + 1);
-        let pools = depths.map(|depth| Pools::new(connector(depth))).collect();
-        Ok(Self { pools, h2c: h2c.iter().map(|authority| with_port(authority)).collect(), targets })
+        let pools = depths.map(|depth| Pool::new(connector(depth))).collect();
+        Ok(Self { pools, h2c: h2c.iter().filter_map(|authority| Target::of_plain(authority)).collect(), targets })
     }
 
     /// Sends a request, during one of this depth, and waits for the head of its response.
     pub(super) async fn send(
         &self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: RequestOptions,
         abandoned: Arc<AtomicBool>,
         depth: u32,
     ) -> Result<Response<WasiBody>, Error> {
-        let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
-        let h2c = request.uri().scheme() == Some(&http::uri::Scheme::HTTP)
-            && (is_grpc(request.headers())
-                || !self.h2c.is_empty() && self.h2c.contains(&with_port(authority.as_str())));
-        let pools = self.pools.get(depth as usize).ok_or(Error::LoopDetected)?;
-        let client = if h2c { &pools.http2 } else { &pools.negotiated };
+        let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        let pool = self.pools.get(depth as usize).ok_or(Error::LoopDetected)?;
+        // Over TLS both ends agree on a protocol.
+        let asked = http2::take(request.headers_mut()) && !target.tls();
+        let target = if asked || self.h2c.contains(&target) { target.in_http2() } else { target };
 
-        let mut request = frame(request, abandoned).await?;
-        let target = request.extensions_mut().remove();
-        let _hidden = target.and_then(|target| self.targets.hide(target, request.uri_mut(), h2c));
-        if h2c {
-            *request.version_mut() = Version::HTTP_2;
-        } else if request.uri().scheme() == Some(&http::uri::Scheme::HTTP) {
-            host_first(&mut request);
-        }
-        let again = repeatable(&request);
-        let mut result = attempt(client, request, &options).await;
-        if let (Err(Failure::Lost { reused: true }), Some(again)) = (&result, again) {
-            tracing::debug!("an idle connection was closed by the upstream: trying again");
-            result = attempt(client, again, &options).await;
-        }
-        let mut response = result.map_err(Failure::into_wasi)?;
+        let raw = request.extensions_mut().remove();
+        let _hidden = raw.and_then(|raw| self.targets.hide(raw, request.uri_mut(), target.http2()));
+        let request = frame(request, abandoned).await?;
+        let mut response = exchange(pool, &target, request, &options).await.map_err(|failure| {
+            tracing::warn!("upstream {target}: {failure}");
+            failure.to_wasi()
+        })?;
         *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
         let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
-        Ok(response.map(|body| ResponseBody::new(body, between).boxed_unsync()))
+        Ok(response.map(|body| ResponseBody::new(body, between, target).boxed_unsync()))
     }
 }
 
-/// Whether this is the head of a gRPC request; gRPC-Web is made for HTTP/1.1.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
-    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
-}
-
-/// An authority in the one way to spell it.
-fn with_port(authority: &str) -> String {
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let port = if has_port { "" } else { ":80" };
-    format!("{}{port}", authority.to_ascii_lowercase())
-}
-
-/// Why a request got no response.
-enum Failure {
-    /// The connection broke before anything of the response came.
-    Lost {
-        /// It had served another request before.
-        reused: bool,
-    },
-    /// Anything else.
-    Other(Error),
-}
-
-impl Failure {
-    fn into_wasi(self) -> Error {
-        match self {
-            Self::Lost { .. } => Error::ConnectionTerminated,
-            Self::Other(error) => error,
-        }
-    }
-}
-
-/// Sends a request once.
-async fn attempt(
-    client: &Pooled,
+/// Sends a request once, unless it is certain that nobody read any of it.
+async fn exchange(
+    pool: &Arc<Pool>,
+    target: &Target,
     mut request: Request<RequestBody>,
     options: &RequestOptions,
 ) -> Result<Response<Incoming>, Failure> {
-    let mut captured = capture_connection(&mut request);
-    let mut response = client.request(request);
+    let uri = request.uri().clone();
     let connect_timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-    let first_byte_timeout = options.first_byte_timeout.unwrap_or(STEP_TIMEOUT);
-
-    let mut reused = false;
-    let early = tokio::select! {
-        biased;
-        result = &mut response => Some(result),
-        connected = captured.wait_for_connection_metadata() => {
-            reused = connected.as_ref().and_then(Use::of).is_some_and(|connection| connection.begin());
-            None
+    let answer_timeout = options.first_byte_timeout.unwrap_or(STEP_TIMEOUT);
+    loop {
+        let lease = pool.lease(target, connect_timeout).await?;
+        let reused = lease.reused;
+        dress(&mut request, &uri, lease.is_http2());
+        let sent = tokio::time::timeout(answer_timeout, lease.send(pool, target, request)).await;
+        let mut error = match sent {
+            Err(_) => return Err(Failure::AnswerTimeout(answer_timeout)),
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => error,
+        };
+        match error.take_message() {
+            Some(unsent) if reused => {
+                tracing::debug!(%target, "a connection was closed before it was used again: another one is tried");
+                request = unsent;
+            }
+            _ => return Err(Failure::of_request(error.error())),
         }
-        () = tokio::time::sleep(connect_timeout) => return Err(Failure::Other(Error::ConnectionTimeout)),
-    };
-    let result = match early {
-        Some(result) => {
-            let connected = captured.connection_metadata();
-            reused = connected.as_ref().and_then(Use::of).is_some_and(|connection| connection.begin());
-            result
-        }
-        None => tokio::time::timeout(first_byte_timeout, response)
-            .await
-            .map_err(|_| Failure::Other(Error::ConnectionReadTimeout))?,
-    };
-    result.map_err(|error| {
-        tracing::debug!(?error, "an upstream request failed");
-        match failure::of_request(&error) {
-            Error::ConnectionTerminated => Failure::Lost { reused },
-            other => Failure::Other(other),
-        }
-    })
+    }
 }
 
-/// Puts `host` before all other fields, as Envoy does: hyper appends it. Over TLS that stays so, as the connection alone
-/// knows whether it is HTTP/1, which has one, or HTTP/2.
-fn host_first(request: &mut Request<RequestBody>) {
-    let uri = request.uri();
-    let Some(host) = uri.host() else { return };
-    let port = uri.port_u16().filter(|port| *port != 80).map(|port| format!(":{port}")).unwrap_or_default();
-    let Ok(host) = HeaderValue::try_from(format!("{host}{port}")) else { return };
+/// Gives a request the form of the protocol that it is sent in.
+fn dress(request: &mut Request<RequestBody>, uri: &Uri, http2: bool) {
+    if http2 {
+        request.headers_mut().remove(HOST);
+        request.headers_mut().remove(TRANSFER_ENCODING);
+        *request.uri_mut() = uri.clone();
+        *request.version_mut() = Version::HTTP_2;
+        return;
+    }
+    *request.uri_mut() = target::origin_form(uri);
+    *request.version_mut() = Version::HTTP_11;
+    if request.headers().contains_key(HOST) {
+        return;
+    }
+    // `host` goes before all other fields, as Envoy sends it.
+    let Some(host) = target::host_field(uri) else { return };
     let others = std::mem::take(request.headers_mut());
     let headers = request.headers_mut();
     headers.reserve(others.len() + 1);
@@ -224,42 +173,4 @@ async fn frame(request: Request<WasiBody>, abandoned: Arc<AtomicBool>) -> Result
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     Ok(Request::from_parts(parts, body))
-}
-
-/// The same request again, where sending it twice does no harm.
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut again = Request::new(RequestBody::empty());
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    *again.version_mut() = request.version();
-    *again.headers_mut() = request.headers().clone();
-    Some(again)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grpc_is_told_by_its_content_type() {
-        let typed = |value| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
-        for value in ["application/grpc", "application/grpc+proto", "application/grpc;x"] {
-            assert!(is_grpc(&typed(value)), "{value}");
-        }
-        for value in ["application/grpc-web+proto", "text/plain", "application/grpcx"] {
-            assert!(!is_grpc(&typed(value)), "{value}");
-        }
-        assert!(!is_grpc(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn authorities_are_compared_with_their_ports() {
-        assert_eq!(with_port("Example.com"), "example.com:80");
-        assert_eq!(with_port("example.com:80"), "example.com:80");
-        assert_eq!(with_port("[::1]"), "[::1]:80");
-        assert_eq!(with_port("[::1]:8080"), "[::1]:8080");
-    }
 }

@@ -1,0 +1,142 @@
+//! A connection of HTTP/1 on which hyper sees only answers that have been looked at.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use super::answer::{Answers, BadAnswer};
+use super::connect::Stream;
+
+/// How much is read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Tells a connection what the next request on it is. The connection itself only sees bytes, in which a new request
+/// cannot be told from the rest of a body whose answer is already over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Announcer(Arc<AtomicU8>);
+
+const NOTHING: u8 = 0;
+const HEAD: u8 = 1;
+const OTHER: u8 = 2;
+
+impl Announcer {
+    /// The next request is sent from now on.
+    pub(super) fn announce(&self, to_head: bool) {
+        self.0.store(if to_head { HEAD } else { OTHER }, Ordering::Release);
+    }
+
+    fn take(&self) -> Option<bool> {
+        match self.0.swap(NOTHING, Ordering::AcqRel) {
+            NOTHING => None,
+            announced => Some(announced == HEAD),
+        }
+    }
+}
+
+/// The connection.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    announced: Announcer,
+    answers: Answers,
+    /// Read, and not looked at.
+    raw: BytesMut,
+    /// Looked at, and not read by hyper.
+    judged: BytesMut,
+    ended: bool,
+    /// What is wrong with what comes behind `judged`.
+    refused: Option<BadAnswer>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>, announced: Announcer) -> Self {
+        let (raw, judged) = (BytesMut::new(), BytesMut::new());
+        Self { stream, announced, answers: Answers::new(), raw, judged, ended: false, refused: None }
+    }
+
+    /// Before bytes are written: they may begin a request.
+    fn begin(&mut self) -> io::Result<()> {
+        match self.announced.take() {
+            Some(to_head) => self.answers.expect(to_head, &self.raw).map_err(refused),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads until there is something for hyper, or the end.
+    fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.judged.is_empty() {
+            if let Some(bad) = self.refused {
+                return Poll::Ready(Err(refused(bad)));
+            }
+            // What came before that goes on, as on Envoy.
+            self.refused = self.answers.take(&mut self.raw, &mut self.judged).err();
+            if self.refused.is_some() || !self.judged.is_empty() {
+                continue;
+            }
+            if self.ended {
+                break;
+            }
+            self.raw.reserve(READ_BYTES);
+            // It holds nothing that would be lost with it.
+            let read = pin!(self.stream.read_buf(&mut self.raw));
+            if ready!(read.poll(context))? == 0 {
+                self.ended = true;
+                self.refused = self.answers.end(&self.raw).err();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.judged.is_empty() {
+            ready!(self.fill(context))?;
+        }
+        let size = self.judged.len().min(into.remaining());
+        into.put_slice(&self.judged[..size]);
+        self.judged.advance(size);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.begin()?;
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.begin()?;
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+}
+
+fn refused(bad: BadAnswer) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, bad)
+}

@@ -1,0 +1,74 @@
+//! HTTP/1 as it stands on the wire, looked at before hyper reads it.
+//!
+//! hyper forgives what Envoy refuses, and tells nobody: a length beside a coding, a list of lengths, a chunk whose end is
+//! missing. Two that read the same bytes differently is how messages are smuggled past a filter. So every byte passes
+//! here first, and hyper gets the message in the one form that can be read in one way only.
+//!
+//! Nothing here does I/O or waits; what a request or a response means is decided by those that use it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `head` | a start line and fields, or the fields of trailers |
+//! | `chunks` | a body in chunks, with its trailers |
+//! | `framing` | where a message's fields say that it ends |
+
+mod chunks;
+mod framing;
+mod head;
+
+pub(in crate::serve) use self::chunks::Chunks;
+pub(in crate::serve) use self::framing::{Length, length};
+pub(in crate::serve) use self::head::{Block, block_end};
+
+/// The largest number of fields in a head or in trailers: Envoy's default.
+pub(in crate::serve) const FIELDS_MAX: usize = 100;
+
+/// What is wrong with a message. The texts go on from "its message is refused: ".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::serve) enum Fault {
+    /// Not the start of a message of HTTP/1.
+    #[error("it does not begin with a line of HTTP/1")]
+    StartLine,
+    /// More bytes than the limit.
+    #[error("its head is larger than {} KiB", limit / 1024)]
+    HeadTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// More trailers than the limit.
+    #[error("its trailers are larger than {} KiB", limit / 1024)]
+    TrailersTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// More fields than the limit.
+    #[error("it has more than {FIELDS_MAX} fields")]
+    TooManyFields,
+    /// A line without a name and a colon, or with white space between them.
+    #[error("a line of its fields has no valid name")]
+    FieldName,
+    /// A control character.
+    #[error("a value of its fields has a control character in it")]
+    FieldValue,
+    /// Some end a line there.
+    #[error("it has a carriage return that ends no line")]
+    BareCarriageReturn,
+    /// Not one number, or too large a one.
+    #[error("its `content-length` is no number, or there are several")]
+    ContentLength,
+    /// Anything but the one coding `chunked`.
+    #[error("its `transfer-encoding` is another than `chunked`, or there are several")]
+    TransferEncoding,
+    /// HTTP/1.0 knows none.
+    #[error("it has a `transfer-encoding` in HTTP/1.0")]
+    TransferEncodingInHttp10,
+    /// Two ends.
+    #[error("it has both a `content-length` and a `transfer-encoding`")]
+    TwoLengths,
+    /// A line that says how long a chunk is.
+    #[error("the size of a chunk is no number")]
+    ChunkSize,
+    /// What follows a chunk is not the end of a line.
+    #[error("a chunk is longer or shorter than its size says")]
+    ChunkEnd,
+}
