@@ -7,6 +7,7 @@
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
+//! suites/upstream_wire/ odd answers of an upstream, byte by byte, on Envoy and on `serve`
 //! src/hosts/            starts Envoy, `serve`, `wasmtime serve` and `jco serve`
 //! src/bin/              the stock `wasmtime serve`, and the benchmark
 //! ```
