@@ -108,11 +108,12 @@ fn send(address: SocketAddr, case: &Case, path: &str) -> Result<String> {
     Ok(shown(&reply))
 }
 
-/// The status, the body and how it ended.
+/// The status, the body and how it ended. How much of a body comes before it is cut off is nobody's promise.
 fn shown(reply: &Reply) -> String {
     let Some(head) = &reply.head else { return reply.end.unwrap_or("nothing").to_owned() };
-    // Long ones are told by their length, and what a refusal says is the same for all.
+    // Long ones are told by their length.
     let body = match reply.body.len() {
+        _ if reply.end.is_some() => String::new(),
         0..=200 => String::from_utf8_lossy(&reply.body).into_owned(),
         length => format!("{length} bytes"),
     };
