@@ -115,14 +115,15 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let client = self.client.clone();
         let abandoned = self.abandoned.clone();
         let depth = self.depth;
         if let Some(target) = self.target.take() {
             request.extensions_mut().insert(target);
         }
+        // Its place among others is that of this call.
+        let sent = self.client.send(request, options.unwrap_or_default(), abandoned, depth);
         Box::new(async move {
-            let response = client.send(request, options.unwrap_or_default(), abandoned, depth).await?;
+            let response = sent.await?;
             // The client's connections are driven by tasks of their own.
             Ok((response, Box::new(std::future::ready(Ok(()))) as _))
         })

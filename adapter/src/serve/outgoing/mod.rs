@@ -42,8 +42,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use self::body::{RequestBody, ResponseBody};
 use self::connect::Connector;
 use self::failure::Failure;
-use self::pool::Pool;
-use self::raw::Targets;
+use self::pool::{Pool, Ticket};
+use self::raw::{Hidden, Targets};
 use self::target::Target;
 use super::error::Error as SetupError;
 use super::fields;
@@ -80,37 +80,56 @@ impl Client {
         Ok(Self { pools, h2c: h2c.iter().filter_map(|authority| Target::of_plain(authority)).collect(), targets })
     }
 
-    /// Sends a request, during one of this depth, and waits for the head of its response.
-    pub(super) async fn send(
+    /// Sends a request, during one of this depth, and waits for the head of its response. It has its place among others
+    /// from the call on.
+    pub(super) fn send(
         &self,
         mut request: Request<WasiBody>,
         options: RequestOptions,
         abandoned: Arc<AtomicBool>,
         depth: u32,
-    ) -> Result<Response<WasiBody>, Error> {
+    ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
+        let way = self.way(&mut request, depth);
+        async move {
+            let Way { pool, target, ticket, hidden: _hidden } = way?;
+            let request = frame(request, abandoned).await?;
+            let mut response = exchange(&pool, &target, ticket, request, &options).await.map_err(|failure| {
+                tracing::warn!("upstream {target}: {failure}");
+                failure.to_wasi()
+            })?;
+            *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
+            let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
+            Ok(response.map(|body| ResponseBody::new(body, between, target).boxed_unsync()))
+        }
+    }
+
+    fn way(&self, request: &mut Request<WasiBody>, depth: u32) -> Result<Way, Error> {
         let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
-        let pool = self.pools.get(depth as usize).ok_or(Error::LoopDetected)?;
+        let pool = self.pools.get(depth as usize).ok_or(Error::LoopDetected)?.clone();
         // Over TLS both ends agree on a protocol.
         let asked = http2::take(request.headers_mut()) && !target.tls();
         let target = if asked || self.h2c.contains(&target) { target.in_http2() } else { target };
-
+        let ticket = pool.queue(&target);
         let raw = request.extensions_mut().remove();
-        let _hidden = raw.and_then(|raw| self.targets.hide(raw, request.uri_mut(), target.http2()));
-        let request = frame(request, abandoned).await?;
-        let mut response = exchange(pool, &target, request, &options).await.map_err(|failure| {
-            tracing::warn!("upstream {target}: {failure}");
-            failure.to_wasi()
-        })?;
-        *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
-        let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
-        Ok(response.map(|body| ResponseBody::new(body, between, target).boxed_unsync()))
+        let hidden = raw.and_then(|raw| self.targets.hide(raw, request.uri_mut(), target.http2()));
+        Ok(Way { pool, target, ticket, hidden })
     }
+}
+
+/// How a request is sent.
+struct Way {
+    pool: Arc<Pool>,
+    target: Target,
+    ticket: Option<Ticket>,
+    /// Its target, where its `Uri` has no place for it.
+    hidden: Option<Hidden>,
 }
 
 /// Sends a request once, unless it is certain that nobody read any of it.
 async fn exchange(
     pool: &Arc<Pool>,
     target: &Target,
+    mut ticket: Option<Ticket>,
     mut request: Request<RequestBody>,
     options: &RequestOptions,
 ) -> Result<Response<Incoming>, Failure> {
@@ -118,7 +137,7 @@ async fn exchange(
     let connect_timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let answer_timeout = options.first_byte_timeout.unwrap_or(STEP_TIMEOUT);
     loop {
-        let lease = pool.lease(target, connect_timeout).await?;
+        let lease = pool.lease(target, connect_timeout, ticket.take()).await?;
         let reused = lease.reused;
         dress(&mut request, &uri, lease.is_http2());
         let sent = tokio::time::timeout(answer_timeout, lease.send(pool, target, request)).await;

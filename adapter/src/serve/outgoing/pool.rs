@@ -1,10 +1,11 @@
 //! Connections that are kept for the next request.
 //!
 //! A connection of HTTP/1 serves one request after another, one of HTTP/2 many at once. What waits for a connection of
-//! HTTP/2 that is being made waits for that one, and fails as it does.
+//! HTTP/2 that is being made waits for that one, and fails as it does, in the order in which the requests were sent: as
+//! Envoy's pool tells those that wait.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 
 use super::super::options::HEAD_LIMIT_BYTES;
@@ -32,6 +33,10 @@ pub(super) struct Pool {
     places: Mutex<HashMap<Target, Place>>,
     /// Somebody lets go of what is no longer used.
     swept: AtomicBool,
+    /// Numbers requests.
+    next: AtomicU64,
+    /// A request no longer waits for a connection.
+    left: Notify,
 }
 
 /// The connections to one upstream.
@@ -41,6 +46,43 @@ struct Place {
     idle: Vec<(Single, Instant)>,
     /// The one of HTTP/2, and when a request last took it.
     shared: Option<(Arc<Shared>, Instant)>,
+    /// The requests that have no connection yet.
+    queue: BTreeSet<u64>,
+}
+
+/// A request's place among those that wait for a connection of HTTP/2.
+pub(super) struct Ticket {
+    pool: Arc<Pool>,
+    target: Target,
+    number: u64,
+}
+
+impl Ticket {
+    /// Waits for the requests that were sent before.
+    async fn first(&self) {
+        loop {
+            let left = self.pool.left.notified();
+            if self.is_first() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        let places = self.pool.places();
+        let first = places.get(&self.target).and_then(|place| place.queue.first());
+        first.is_none_or(|first| *first >= self.number)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(place) = self.pool.places().get_mut(&self.target) {
+            place.queue.remove(&self.number);
+        }
+        self.pool.left.notify_waiters();
+    }
 }
 
 type Shared = OnceCell<Result<http2::SendRequest<RequestBody>, Failure>>;
@@ -65,17 +107,37 @@ enum Connection {
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Arc<Self> {
-        Arc::new(Self { connector, places: Mutex::default(), swept: AtomicBool::new(false) })
+        let (swept, next) = (AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { connector, places: Mutex::default(), swept, next, left: Notify::new() })
+    }
+
+    /// Takes a place for a request that is sent now, whenever its connection is asked for.
+    pub(super) fn queue(self: &Arc<Self>, target: &Target) -> Option<Ticket> {
+        if !target.http2() {
+            return None;
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.places().entry(target.clone()).or_default().queue.insert(number);
+        Some(Ticket { pool: self.clone(), target: target.clone(), number })
     }
 
     /// A connection for a request: one that is there, or a new one, for which this much time is given.
-    pub(super) async fn lease(self: &Arc<Self>, target: &Target, time: Duration) -> Result<Lease, Failure> {
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        target: &Target,
+        time: Duration,
+        ticket: Option<Ticket>,
+    ) -> Result<Lease, Failure> {
         self.sweep_from_now_on();
         if let Some(connection) = self.take(target) {
             return Ok(Lease { connection, reused: true });
         }
         if target.http2() {
-            return self.lease_shared(target, time).await;
+            let lease = self.lease_shared(target, time).await;
+            if let (Err(_), Some(ticket)) = (&lease, ticket) {
+                ticket.first().await;
+            }
+            return lease;
         }
         let connection = match self.connect(target, time).await? {
             Connection::Single(single) => Connection::Single(single),
@@ -215,7 +277,7 @@ async fn sweep(pool: Weak<Pool>) {
             place.idle.retain(|(single, since)| now.duration_since(*since) < KEEP && single.sender.is_ready());
             // Requests that are on it keep it by themselves.
             place.shared.take_if(|(shared, used)| shared.initialized() && now.duration_since(*used) >= KEEP);
-            !place.idle.is_empty() || place.shared.is_some()
+            !place.idle.is_empty() || place.shared.is_some() || !place.queue.is_empty()
         });
     }
 }
