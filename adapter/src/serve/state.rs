@@ -13,13 +13,13 @@ use wasmtime_wasi_http::{
 };
 
 use super::departure::Notice;
-use super::{fields, http2};
 use super::logs::Lines;
 use super::memory::MemoryLimit;
 use super::options::FIELDS_LIMIT_BYTES;
 use super::outgoing::Client;
 use super::shared::Member;
 use super::target::{RawTarget, Targets};
+use super::{fields, http2};
 
 /// The data of one store.
 pub(super) struct State {

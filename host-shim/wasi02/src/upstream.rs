@@ -28,7 +28,7 @@ pub(crate) fn send(origin: &Origin, headers: &HeaderMap, end: bool) -> Result<Se
 pub(crate) fn send_http2(origin: &Origin, headers: &HeaderMap) -> Result<Sent, ErrorCode> {
     let fields = to_fields(headers);
     // Whether it refuses that is the host's affair.
-    let _ = fields.append(&ASKS_FOR_HTTP2.to_owned(), &Vec::new());
+    let _ = fields.append(ASKS_FOR_HTTP2, &[]);
     send_fields(origin, headers, fields, false)
 }
 
