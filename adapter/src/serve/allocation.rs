@@ -39,15 +39,23 @@ struct Needs {
 }
 
 impl Needs {
-    /// Counts it. `None`: the component holds components, and their modules may be instantiated any number of times.
+    /// Counts it. `None`: the component holds components with modules, which may be instantiated any number of times. Those
+    /// that only give an interface its name hold none.
     fn of(component: &[u8]) -> Option<Self> {
         let mut needs = Self::default();
         // Memories and tables of each module.
         let mut modules: Vec<(u32, u32)> = Vec::new();
+        // How deep within it the present module or component is.
+        let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(component) {
             match payload.ok()? {
-                Payload::ComponentSection { .. } => return None,
-                Payload::ModuleSection { .. } => modules.push((0, 0)),
+                Payload::ComponentSection { .. } => depth += 1,
+                Payload::ModuleSection { .. } if depth > 0 => return None,
+                Payload::ModuleSection { .. } => {
+                    depth += 1;
+                    modules.push((0, 0));
+                }
+                Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::MemorySection(memories) => {
                     modules.last_mut()?.0 += memories.count();
                     for memory in memories {
@@ -151,8 +159,9 @@ mod tests {
         let needs = Needs::of(&component.unwrap()).unwrap();
         let expected = Needs { instances: 3, memories: 3, tables: 4, memory_bytes: 2 << 16, table_elements: 30_000 };
         assert_eq!(needs, expected);
-        let nested = wat::parse_str("(component (component))").unwrap();
-        assert_eq!(Needs::of(&nested), None);
+        let needs = |text| Needs::of(&wat::parse_str(text).unwrap());
+        assert_eq!(needs("(component (component (core module)))"), None);
+        assert!(needs("(component (component) (core module $a) (core instance (instantiate $a)))").is_some());
     }
 
     #[test]
