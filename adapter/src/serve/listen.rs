@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -205,8 +206,17 @@ fn serve(
     let service = service_fn(move |request| {
         let depth = *depth.get_or_init(|| ends.as_ref().map_or(0, |ends| host.nesting.depth(*ends)));
         let in_flight = presence.begin();
-        let answer = host.clone().receive(request, arrivals.clone(), depth, in_flight.flight());
-        async move { Ok::<_, Reset>(answer.await?.map(|body| Held::new(body, in_flight))) }
+        let mut answer = Box::pin(host.clone().receive(request, arrivals.clone(), depth, in_flight.flight()));
+        // hyper looks whether the client has left before it polls this at first: one whose head came is to be seen by the
+        // filter all the same, as on Envoy.
+        let begun = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        async move {
+            let answered = match begun {
+                Poll::Ready(answered) => answered,
+                Poll::Pending => answer.await,
+            };
+            Ok::<_, Reset>(answered?.map(|body| Held::new(body, in_flight)))
+        }
     });
     builder.serve_connection(TokioIo::new(stream), service).into_owned()
 }
