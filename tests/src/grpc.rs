@@ -148,7 +148,7 @@ async fn answer(
     };
     let (index, generation, steps, wait) = {
         let mut state = shared.lock();
-        state.requests.push(Request { head, body: Body { cut: true, ..Body::default() } });
+        state.requests.push(Request { head, body: Body { cut: true, ..Body::default() }, ending: None });
         state.reading += 1;
         (state.requests.len() - 1, state.generation, state.steps.clone(), state.wait.clone())
     };

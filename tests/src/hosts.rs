@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use proxy_wasm_abi::settings::Settings;
+use proxy_wasm_abi::settings::{Route, Settings};
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use sha2::{Digest, Sha256};
@@ -65,6 +65,10 @@ impl Host {
         let kind = if self == Self::Jco { bridge::Kind::Portable } else { bridge::Kind::MemoryCopy };
         let component = directory.path().join("filter.component.wasm");
         std::fs::write(&component, adapt(chain, kind)?).context("writes the component")?;
+        if self == Self::Serve {
+            let (child, address) = serve::start(&component, chain.http2_upstream())?;
+            return Ok(Running { address, child, _directory: directory });
+        }
         self.start_component(&component, directory)
     }
 
@@ -75,7 +79,7 @@ impl Host {
     pub fn start_component(self, component: &Path, directory: tempfile::TempDir) -> Result<Running> {
         let (child, address) = match self {
             Self::Envoy => anyhow::bail!("Envoy runs no components"),
-            Self::Serve => serve::start(component)?,
+            Self::Serve => serve::start(component, None)?,
             Self::WasmtimeServe => wasmtime::start(component, Reuse::Never)?,
             Self::WasmtimeServeReuse => wasmtime::start(component, Reuse::Always)?,
             Self::Jco => jco::start(component, directory.path())?,
@@ -93,12 +97,22 @@ pub struct Chain {
     pub settings: Settings,
     /// Let Envoy pass on the trailers of HTTP/1, as hosts of components do.
     pub trailers: bool,
+    /// The upstream speaks HTTP/2, known before.
+    pub upstream_http2: bool,
 }
 
 impl Chain {
     /// One plugin, with Envoy as it is by default.
     pub fn one(filter: Vec<u8>, settings: Settings) -> Self {
-        Self { filters: vec![filter], settings, trailers: false }
+        Self { filters: vec![filter], settings, trailers: false, upstream_http2: false }
+    }
+
+    /// The upstream, where it speaks HTTP/2.
+    fn http2_upstream(&self) -> Option<&str> {
+        match &self.settings.route {
+            Route::Upstream { origin, .. } if self.upstream_http2 => Some(&origin.authority),
+            _ => None,
+        }
     }
 
     /// The same where filters and settings are.

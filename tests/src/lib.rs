@@ -24,6 +24,7 @@ pub mod grpc;
 pub mod hostile;
 pub mod hosts;
 pub mod http1;
+pub mod http2;
 pub mod log;
 pub mod memory;
 pub mod message;

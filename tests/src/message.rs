@@ -24,6 +24,20 @@ pub enum Action {
     AwaitUpstream(bool),
     /// Sends this byte so many times.
     Fill(u8, usize),
+    /// Sends this as a message of gRPC.
+    Message(String),
+    /// Sends a response's head: `:status`, 200 if it is not there, and headers. For upstreams that speak HTTP/2.
+    Head(Vec<(String, String)>),
+    /// Ends the message with these. For HTTP/2.
+    Trailers(Vec<(String, String)>),
+    /// Ends the message with an empty DATA frame. For HTTP/2, where the last frame that carries something ends it else.
+    End(bool),
+    /// Resets the stream with this code. For HTTP/2.
+    Rst(u32),
+    /// Sends a frame of this type, with these flags and bytes, on the stream. For HTTP/2.
+    Frame(u8, u8, String),
+    /// Asks for so many bytes more. For clients that speak HTTP/2, with a `window`.
+    Give(u32),
     /// Reads the head of a request and nothing more. For upstreams, which otherwise read all of it first.
     ReadHead(bool),
     /// Reads the request to its end. For upstreams.
@@ -59,6 +73,21 @@ pub fn bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|character| u8::try_from(character).unwrap_or_else(|_| panic!("{character:?} is no byte")))
         .collect()
+}
+
+/// A message of gRPC, with what goes before it.
+///
+/// # Panics
+/// As [`bytes`], and for what no prefix can tell the length of.
+pub fn framed(text: &str) -> Vec<u8> {
+    let message = bytes(text);
+    let length = u32::try_from(message.len()).expect("a message of a case is short");
+    [&[0], length.to_be_bytes().as_slice(), &message].concat()
+}
+
+/// Names and values as bytes.
+pub fn fields(texts: &[(String, String)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    texts.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
 }
 
 /// Bytes as a case's transcript shows them.

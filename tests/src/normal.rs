@@ -13,6 +13,12 @@ pub fn is_compared(name: &[u8]) -> bool {
     !CONNECTION_HEADERS.iter().any(|header| header.as_bytes() == name) && !name.starts_with(b"x-script")
 }
 
+/// Whether a header is compared where each line of a head is shown: what has another value in each run is not.
+pub fn is_compared_on_the_wire(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    !["date", "server"].iter().any(|header| header.as_bytes() == name) && !name.starts_with(b"x-script")
+}
+
 /// A line of a transcript without what differs from run to run: UUIDs, dates, times, this run's ports.
 pub fn line(text: &str, ports: &[(u16, &str)]) -> String {
     let mut text = uuids(text);

@@ -7,7 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::http1::{Body, Head, Reader};
-use crate::message::{Action, Step, bytes};
+use crate::http2::{self, Ending};
+use crate::message::{Action, Step, bytes, framed};
 use crate::{port, tcp};
 
 /// Waits until what an action names has happened; whether it did.
@@ -20,6 +21,25 @@ pub struct Request {
     pub head: Head,
     /// Its body, as far as it came.
     pub body: Body,
+    /// How it ended, if it did, where it came by HTTP/2.
+    pub ending: Option<Option<Ending>>,
+}
+
+impl Request {
+    /// Whether it was sent to learn what becomes of a client's connection.
+    pub fn asks_on(&self) -> bool {
+        self.head.start.windows(9).any(|part| part == b"/and-then")
+    }
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, known before.
+    Http2,
 }
 
 /// What the upstream does with each request.
@@ -40,8 +60,9 @@ pub struct Upstream {
     accepting: Option<JoinHandle<()>>,
 }
 
+/// What its connections have in common.
 #[derive(Default)]
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -54,7 +75,15 @@ struct State {
     heads: usize,
     /// Requests that are being answered.
     busy: usize,
+    /// What came before this exchange is not recorded.
+    generation: usize,
     stopped: bool,
+}
+
+/// The place of a request among those of its exchange.
+pub(crate) struct Slot {
+    place: usize,
+    generation: usize,
 }
 
 impl std::fmt::Debug for Shared {
@@ -64,23 +93,23 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Upstream {
-    /// Starts it.
+    /// Starts one that speaks HTTP/1.1.
     ///
     /// # Errors
     /// There is no port.
     pub fn start() -> io::Result<Self> {
-        Self::on(TcpListener::bind("127.0.0.1:0")?)
+        Self::on(TcpListener::bind("127.0.0.1:0")?, Version::Http1)
     }
 
-    /// Starts it at the port of this name; see [`port`].
+    /// Starts one that speaks this at the port of this name; see [`port`].
     ///
     /// # Errors
     /// There is no port.
-    pub fn start_named(name: &str) -> io::Result<Self> {
-        Self::on(port::listen(name)?)
+    pub fn start_named(name: &str, version: Version) -> io::Result<Self> {
+        Self::on(port::listen(name)?, version)
     }
 
-    fn on(listener: TcpListener) -> io::Result<Self> {
+    fn on(listener: TcpListener, version: Version) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let of_thread = shared.clone();
@@ -91,7 +120,12 @@ impl Upstream {
                 }
                 let shared = of_thread.clone();
                 // A connection that fails is the other side's affair.
-                thread::spawn(move || stream.and_then(|stream| serve(&shared, stream)));
+                thread::spawn(move || {
+                    stream.and_then(|stream| match version {
+                        Version::Http1 => serve(&shared, stream),
+                        Version::Http2 => http2::server::serve(&shared, stream),
+                    })
+                });
             }
         });
         Ok(Self { address, shared, accepting: Some(accepting) })
@@ -103,6 +137,8 @@ impl Upstream {
         state.behaviour = behaviour;
         state.requests.clear();
         state.heads = 0;
+        state.busy = 0;
+        state.generation += 1;
     }
 
     /// Whether a request's head is there, after waiting for it.
@@ -144,8 +180,27 @@ impl Shared {
         true
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
+    /// Notes a request whose head is there; what to do with it.
+    pub(crate) fn begin(&self, request: Request) -> (Slot, Behaviour) {
+        let mut state = self.lock();
+        state.heads += 1;
+        state.busy += 1;
+        state.requests.push(request);
+        let slot = Slot { place: state.requests.len() - 1, generation: state.generation };
+        let behaviour = state.behaviour.clone();
+        drop(state);
+        self.changed.notify_all();
+        (slot, behaviour)
+    }
+
+    /// Notes what became of a request that is answered.
+    pub(crate) fn end(&self, slot: Slot, request: Request) {
+        let mut state = self.lock();
+        if state.generation == slot.generation {
+            state.busy -= 1;
+            state.requests[slot.place] = request;
+        }
+        drop(state);
         self.changed.notify_all();
     }
 }
@@ -154,17 +209,10 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = Reader::new(stream.try_clone()?);
     while let Some(head) = reader.head()? {
-        let behaviour = shared.lock().behaviour.clone();
-        let mut request = Request { head, body: Body { cut: true, ..Body::default() } };
-        shared.change(|state| {
-            state.heads += 1;
-            state.busy += 1;
-        });
+        let mut request = Request { head, body: Body { cut: true, ..Body::default() }, ending: None };
+        let (slot, behaviour) = shared.begin(request.clone());
         let result = answer(&behaviour, &mut request, &mut reader, &stream);
-        shared.change(|state| {
-            state.busy -= 1;
-            state.requests.push(request);
-        });
+        shared.end(slot, request);
         if !result? {
             break;
         }
@@ -189,6 +237,7 @@ fn answer(
         match step {
             Step::Text(text) => stream.write_all(&bytes(text))?,
             Step::Other(Action::Fill(byte, count)) => stream.write_all(&vec![*byte; *count])?,
+            Step::Other(Action::Message(text)) => stream.write_all(&framed(text))?,
             Step::Other(action @ (Action::Await(_) | Action::AwaitClient(_))) => {
                 if let Some(wait) = &behaviour.wait
                     && !wait(action)
@@ -201,6 +250,14 @@ fn answer(
                 whole = true;
             }
             Step::Other(Action::ReadHead(_) | Action::AwaitUpstream(_)) => {}
+            Step::Other(
+                action @ (Action::Head(_)
+                | Action::Trailers(_)
+                | Action::End(_)
+                | Action::Rst(_)
+                | Action::Frame(..)
+                | Action::Give(_)),
+            ) => panic!("{action:?} is for HTTP/2"),
             Step::Other(Action::Hang(_)) => {
                 while reader.head()?.is_some() {}
                 return Ok(false);

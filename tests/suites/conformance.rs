@@ -45,8 +45,8 @@ fn main() -> Result<()> {
     trials.push(trial("every known difference shows in a case", move || shows_every_difference(&all, &known)));
     for (name, path, case) in cases {
         for host in [Host::Envoy].into_iter().chain(HOSTS_OF_COMPONENTS) {
-            if host == Host::WasmtimeServe && case.profile.calls_grpc() {
-                // It only sends HTTP/1.1; the example `ext-authz` shows gRPC-Web.
+            if host == Host::WasmtimeServe && case.needs_http2() {
+                // It only speaks HTTP/1.1; the example `ext-authz` shows gRPC-Web.
                 continue;
             }
             if case.refused_by.iter().any(|refusing| refusing == host.name()) {

@@ -1,8 +1,8 @@
 //! One request and its response: sending, waiting, and what came of it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,10 +11,12 @@ use anyhow::{Result, bail};
 use serde::Deserialize;
 
 use super::{ClusterServer, Stage, transcript};
-use crate::client::{self, Received, Reply};
+use crate::client::{self, Received, Reply, Then, Told};
 use crate::hosts::{Host, Lines};
-use crate::message::{self, Action, Step, bytes};
+use crate::http2::client::Request as Http2Request;
+use crate::message::{self, Action, Step, bytes, framed};
 use crate::script::Script;
+use crate::tcp;
 use crate::upstream::{Behaviour, Waits};
 
 /// How long a step of an exchange may take.
@@ -27,6 +29,12 @@ const MOST_SCRIPT: usize = 16_384;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
+    #[serde(default)]
+    http: Http,
+    #[serde(default)]
+    wire: bool,
+    pseudo: Option<Vec<(String, String)>>,
+    window: Option<u32>,
     #[serde(default = "message::get")]
     method: String,
     #[serde(default = "message::root")]
@@ -49,10 +57,25 @@ pub struct Exchange {
     scripts: BTreeMap<String, Script>,
 }
 
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum Http {
+    #[default]
+    #[serde(rename = "1.1")]
+    One,
+    #[serde(rename = "2")]
+    Two,
+}
+
 impl Exchange {
     /// Whether a script of it makes this host call.
     pub(super) fn calls(&self, host_call: &str) -> bool {
         self.script.calls(host_call) || self.scripts.values().any(|script| script.calls(host_call))
+    }
+
+    /// Whether the client speaks HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.http == Http::Two
     }
 
     /// Does it; what came of it.
@@ -80,7 +103,12 @@ impl Exchange {
         };
         let mut ended = until.is_empty();
         // A client that leaves first would make a race of what the filter sees.
-        let reply = self.send(stage, from, &received, || ended = ended || wait(lines, from, until))?;
+        let mut count = None;
+        let stay = || {
+            ended = ended || wait(lines, from, until);
+            count = Some(lines.count());
+        };
+        let reply = self.send(stage, from, &received, stay)?;
         if !ended && !wait(lines, from, until) {
             bail!("the filter never logged `{until}`; the client got {reply:?}");
         }
@@ -93,48 +121,83 @@ impl Exchange {
         };
         let mut servers = vec![("upstream".to_string(), stage.upstream.requests(PATIENCE))];
         servers.extend(stage.clusters.iter().map(of_cluster));
-        Ok(transcript::exchange(&lines.since(from), &servers, &reply))
+        let mut lines_of_it = lines.since(from);
+        if reply.then == Some(Then::GoesOn) {
+            // What the filter saw of the request that asked whether it does.
+            let count = count.unwrap_or(from);
+            wait(lines, count, &stage.last_line);
+            lines_of_it.truncate(count - from);
+            servers.iter_mut().for_each(|(_, requests)| requests.retain(|request| !request.asks_on()));
+        }
+        Ok(transcript::exchange(&lines_of_it, &servers, &reply, self.wire))
     }
 
     fn send(&self, stage: &Stage, from: usize, received: &Received, stay: impl FnOnce()) -> Result<Reply> {
-        let steps = self.steps();
         let lines = &stage.host.child.lines;
+        let wait = |action: &Action, finished: &AtomicBool| match action {
+            Action::Await(text) => {
+                let moment = Duration::from_millis(50);
+                while !finished.load(Ordering::SeqCst) && !lines.wait(from, moment, |line| line.contains(text)) {}
+            }
+            Action::AwaitUpstream(_) => {
+                stage.upstream.wait_for_head(PATIENCE);
+            }
+            Action::AwaitClient(text) => {
+                received.wait_for(&bytes(text), PATIENCE);
+            }
+            action => panic!("{action:?} is nothing that this client does"),
+        };
+        // Longer than the waits of what is sent, which may be in vain on some hosts.
+        let patience = 3 * PATIENCE;
+        if self.is_http2() {
+            let request = self.http2();
+            return Ok(request.exchange(stage.host.address, patience, received, wait, stay)?.into());
+        }
+        let steps = self.steps();
         let write = |stream: &mut TcpStream, finished: &AtomicBool| {
             for step in &steps {
                 match step {
                     Step::Text(text) => stream.write_all(&bytes(text))?,
                     Step::Other(Action::Fill(byte, count)) => stream.write_all(&vec![*byte; *count])?,
-                    Step::Other(Action::Await(text)) => {
-                        let moment = Duration::from_millis(50);
-                        while !finished.load(Ordering::SeqCst) && !lines.wait(from, moment, |line| line.contains(text))
-                        {
-                        }
-                    }
-                    Step::Other(Action::AwaitUpstream(_)) => {
-                        stage.upstream.wait_for_head(PATIENCE);
-                    }
-                    Step::Other(Action::AwaitClient(text)) => {
-                        received.wait_for(&bytes(text), PATIENCE);
-                    }
-                    Step::Other(Action::Close(_)) => return stream.shutdown(std::net::Shutdown::Both),
-                    Step::Other(_) => {}
+                    Step::Other(Action::Message(text)) => stream.write_all(&framed(text))?,
+                    Step::Other(Action::Close(_)) => return stream.shutdown(Shutdown::Both),
+                    Step::Other(Action::Reset(_)) => return reset(stream),
+                    Step::Other(action) => wait(action, finished),
                 }
             }
             Ok(())
         };
-        // Longer than the waits of what is sent, which may be in vain on some hosts.
-        let patience = 3 * PATIENCE;
-        Ok(client::exchange(stage.host.address, patience, self.method == "HEAD", received, write, stay)?)
+        let told = Told { to_head: self.method == "HEAD", looks_on: self.wire };
+        Ok(client::exchange(stage.host.address, patience, told, received, write, stay)?)
+    }
+
+    /// The lines that tell the filter what to do.
+    fn script_headers(&self) -> Vec<(String, String)> {
+        let header = |name: String, script: &Script| match script.encode() {
+            script if script.is_empty() => None,
+            script if script.len() > MOST_SCRIPT => panic!("the script is longer than the probe has room for"),
+            script => Some((name, script)),
+        };
+        let of_chain = self.scripts.iter().map(|(plugin, script)| header(format!("x-script-{plugin}"), script));
+        [header("x-script".into(), &self.script)].into_iter().chain(of_chain).flatten().collect()
+    }
+
+    fn http2(&self) -> Http2Request {
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let usual = [(":method", self.method.as_str()), (":scheme", "http"), (":authority", "example.test")];
+        let usual = || usual.into_iter().chain([(":path", self.path.as_str())]).map(pair).collect();
+        let mut head: Vec<(String, String)> = self.pseudo.clone().unwrap_or_else(usual);
+        head.extend(self.headers.iter().cloned().chain(self.script_headers()));
+        let mut steps = self.body.clone();
+        if !self.trailers.is_empty() {
+            steps.push(Step::Other(Action::Trailers(self.trailers.clone())));
+        }
+        Http2Request { head: message::fields(&head), steps, window: self.window }
     }
 
     fn steps(&self) -> Vec<Step> {
-        let header = |name: &str, script: &Script| match script.encode() {
-            script if script.is_empty() => String::new(),
-            script if script.len() > MOST_SCRIPT => panic!("the script is longer than the probe has room for"),
-            script => format!("{name}: {script}\r\n"),
-        };
-        let of_chain = self.scripts.iter().map(|(plugin, script)| header(&format!("x-script-{plugin}"), script));
-        let script = header("x-script", &self.script) + &of_chain.collect::<String>();
+        let line = |(name, script): &(String, String)| format!("{name}: {script}\r\n");
+        let script: String = self.script_headers().iter().map(line).collect();
         if let Some(raw) = &self.raw {
             let place = |step: &Step| match step {
                 Step::Text(text) => Step::Text(text.replace("<script>", &script)),
@@ -182,6 +245,7 @@ fn length(step: &Step) -> usize {
     match step {
         Step::Text(text) => bytes(text).len(),
         Step::Other(Action::Fill(_, count)) => *count,
+        Step::Other(Action::Message(text)) => framed(text).len(),
         Step::Other(_) => 0,
     }
 }
@@ -192,6 +256,12 @@ fn chunk(step: &Step) -> Vec<Step> {
         0 => vec![step.clone()],
         size => vec![Step::Text(format!("{size:x}\r\n")), step.clone(), Step::Text("\r\n".into())],
     }
+}
+
+/// Ends the connection with a reset.
+fn reset(stream: &TcpStream) -> io::Result<()> {
+    tcp::reset(stream)?;
+    stream.shutdown(Shutdown::Read)
 }
 
 fn wait(lines: &Lines, from: usize, text: &str) -> bool {

@@ -29,6 +29,7 @@
 //! [route]                             # by default the upstream
 //! direct_response = { status = 200, body = "text" }
 //! refused = true                      # nobody listens there
+//! http2 = true                        # the upstream speaks HTTP/2, known before
 //!
 //! [clusters.auth]                     # where callouts go
 //! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
@@ -41,6 +42,10 @@
 //! tick = [["log", 2, "a tick"]]
 //!
 //! [[exchange]]                        # one after another, each on a new connection
+//! http = "2"                          # the client speaks HTTP/2, known before; by default "1.1"
+//! pseudo = [[":path", "/"]]           # instead of the four of HTTP/2 in their usual order
+//! window = 10                         # of HTTP/2: so much of the response is taken, and more when a step gives it
+//! wire = true                         # show each line of heads in its order, and what becomes of the connection
 //! method = "POST"                     # `GET` by default
 //! path = "/"                          # by default
 //! headers = [["name", "value"]]
@@ -120,6 +125,11 @@ struct ClusterServer {
 }
 
 impl Case {
+    /// Whether it needs a host that speaks HTTP/2 on either side.
+    pub fn needs_http2(&self) -> bool {
+        self.profile.needs_http2() || self.exchange.iter().any(Exchange::is_http2)
+    }
+
     /// Each case with its name, `family/name`, and its file.
     ///
     /// # Errors

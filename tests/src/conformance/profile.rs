@@ -15,7 +15,7 @@ use crate::message::{self, Step, bytes};
 use crate::port::refused;
 use crate::probe::{ForeignFunctions, probe};
 use crate::script::Script;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, Version};
 
 /// What a host is started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -92,6 +92,7 @@ struct ConnectionTable {
 struct RouteTable {
     direct_response: Option<DirectResponse>,
     refused: bool,
+    http2: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -124,9 +125,9 @@ impl Profile {
         (0..links.len()).filter(|&at| !links[..at].contains(&links[at])).count()
     }
 
-    /// Whether it has a cluster that speaks gRPC.
-    pub fn calls_grpc(&self) -> bool {
-        self.clusters.values().any(|cluster| cluster.grpc.is_some())
+    /// Whether a server speaks HTTP/2.
+    pub(super) fn needs_http2(&self) -> bool {
+        self.route.http2 || self.clusters.values().any(|cluster| cluster.grpc.is_some())
     }
 
     /// Starts this host for it.
@@ -138,12 +139,16 @@ impl Profile {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let component = self.chain(nowhere, self.clusters.keys().map(|name| (name, nowhere)))?.digest();
         let port = |server: &str| format!("{} {component} {server}", host.name());
-        let upstream = Upstream::start_named(&port("upstream"))?;
+        let (version, upstream) = match self.route.http2 {
+            true => (Version::Http2, "upstream of HTTP/2"),
+            false => (Version::Http1, "upstream"),
+        };
+        let upstream = Upstream::start_named(&port(upstream), version)?;
         let start = |(name, told): (&String, &ClusterTable)| -> Result<ClusterServer> {
             let port = port(&format!("cluster {name}"));
             let (server, grpc) = match &told.grpc {
                 Some(steps) => (Upstream::start()?, Some((GrpcServer::start_named(&port)?, steps.clone()))),
-                None => (Upstream::start_named(&port)?, None),
+                None => (Upstream::start_named(&port, Version::Http1)?, None),
             };
             let address = match &grpc {
                 _ if told.refused => refused()?,
@@ -187,7 +192,7 @@ impl Profile {
                 ..defaults
             },
         };
-        Ok(Chain { filters, settings, trailers: self.trailers })
+        Ok(Chain { filters, settings, trailers: self.trailers, upstream_http2: self.route.http2 })
     }
 
     fn links(&self) -> Vec<LinkTable> {

@@ -129,19 +129,21 @@ fn wasm(told: &settings::Plugin, filter: &Path) -> Value {
 }
 
 fn clusters(chain: &Chain) -> Vec<Value> {
-    let named = |(name, origin): (&str, &Origin)| cluster(name, &origin.authority, chain.trailers);
+    let named = |(name, origin, http2): (&str, &Origin, bool)| cluster(name, &origin.authority, http2, chain.trailers);
     let upstream = match &chain.settings.route {
-        Route::Upstream { origin, .. } => Some(("upstream", origin)),
+        Route::Upstream { origin, .. } => Some(("upstream", origin, chain.upstream_http2)),
         Route::DirectResponse { .. } => None,
     };
-    let told = chain.settings.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.origin));
+    let told = chain.settings.clusters.iter().map(|cluster| {
+        // gRPC needs HTTP/2. Which clusters are spoken to in gRPC their names tell here.
+        (cluster.name.as_str(), &cluster.origin, cluster.name.starts_with("grpc"))
+    });
     upstream.into_iter().chain(told).map(named).collect()
 }
 
-fn cluster(name: &str, authority: &str, trailers: bool) -> Value {
+fn cluster(name: &str, authority: &str, http2: bool, trailers: bool) -> Value {
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    // gRPC needs HTTP/2. Which clusters are spoken to in gRPC their names tell here.
-    let mut protocol = match name.starts_with("grpc") {
+    let mut protocol = match http2 {
         true => json!({"explicit_http_config": {"http2_protocol_options": {}}}),
         false => json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}}),
     };

@@ -9,9 +9,13 @@ use anyhow::{Context, Result};
 use super::Child;
 use crate::fixtures;
 
-pub(super) fn start(component: &Path) -> Result<(Child, SocketAddr)> {
+/// `h2c`: an upstream that speaks HTTP/2.
+pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("proxy-wasm-adapter")?);
     command.arg("serve").arg(component).args(["--listen", "127.0.0.1:0"]).arg("--cache").arg(fixtures::cache()?);
+    if let Some(upstream) = h2c {
+        command.args(["--upstream-h2c", upstream]);
+    }
     let mut child = Child::start(&mut command)?;
     let address = child.wait_for("address", |line| {
         let (_, address) = line.split_once("http://")?;
