@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The first thing to run: builds the adapter and the Rust example, adapts and serves it, and asks it twice.
+# The Rust example, adapted, served and asked twice. It takes the `proxy-wasm-adapter` that is installed, or else builds it,
+# where `cargo install --path adapter` finds it built.
 #
 #   examples/try.sh [--install]
 #
@@ -14,11 +15,21 @@ esac
 work=$(mktemp -d)
 server=''
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+say() { printf '%s\n' "$*" >&2; }
 
+target=${CARGO_TARGET_DIR:-target}
+adapter=$(command -v proxy-wasm-adapter || true)
+if [ "$adapter" ]; then
+    say "1 of 3: takes $adapter ($("$adapter" --version))"
+else
+    say "1 of 3: builds the adapter, and Wasmtime with it: MINUTES on 2 cores, DISK below $target/; only once"
+    cargo build --release --locked --package proxy-wasm-adapter --bin proxy-wasm-adapter
+    adapter=$target/release/proxy-wasm-adapter
+    say "        took $((SECONDS / 60)) min $((SECONDS % 60)) s; $target/ has $(du -sh "$target" | cut -f1)"
+fi
+say "2 of 3: builds the filter, for WebAssembly"
 examples/build.sh "$@" rust-headers >&2
-# With the features of the whole workspace, so that the tests need not build the dependencies again.
-cargo build --quiet --workspace --bin proxy-wasm-adapter
-adapter=target/debug/proxy-wasm-adapter
+say "3 of 3: adapts it, serves it, and asks it"
 "$adapter" adapt target/examples/rust-headers.wasm -o "$work/component.wasm" --plugin-name rust-headers \
     --config-text $'mark = seen\nforbidden = /admin' --direct-response 200:hello
 : >"$work/log"

@@ -11,6 +11,7 @@ use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 use crate::abi::{Abi, signatures};
 use crate::error::{ImportedFunction, Problem};
 use crate::facts::{Facts, Item, Signature};
+use crate::lookalike::{self, Lookalike};
 use crate::other_world;
 use crate::profile;
 use crate::provenance::{Provenance, Unreadable};
@@ -28,7 +29,8 @@ pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
         return Err(Problem::Empty);
     }
     if !filter.starts_with(b"\0asm") {
-        return Err(Problem::NotWasm { looks_like: looks_like(filter).into() });
+        let Lookalike { what, remedy } = lookalike::of(filter);
+        return Err(Problem::NotWasm { looks_like: what, remedy });
     }
     if is_component(filter) {
         return Err(match Provenance::find(filter) {
@@ -71,23 +73,6 @@ pub(crate) fn validate(filter: &[u8]) -> Result<(), Problem> {
 /// Whether the bytes begin as a component does.
 pub fn is_component(bytes: &[u8]) -> bool {
     matches!(Parser::new(0).parse_all(bytes).next(), Some(Ok(Payload::Version { encoding: Encoding::Component, .. })))
-}
-
-/// What bytes that are not WebAssembly may be.
-fn looks_like(bytes: &[u8]) -> &'static str {
-    const KNOWN: &[(&[u8], &str)] = &[
-        (b"\x7fELF", "a native executable or library (ELF)"),
-        (b"\xcf\xfa\xed\xfe", "a native executable or library (Mach-O)"),
-        (b"MZ", "a native executable or library (Windows)"),
-        (b"\x1f\x8b", "a gzip archive"),
-        (b"PK", "a zip archive"),
-        (b"!<arch>", "a static library"),
-        (b"version https://git-lfs", "a Git LFS pointer"),
-        (b"<", "a web page"),
-        (b"{", "JSON"),
-    ];
-    let known = KNOWN.iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, kind)| *kind);
-    known.unwrap_or(if std::str::from_utf8(bytes).is_ok() { "text" } else { "binary data of another kind" })
 }
 
 fn kind_of_filter(abi: &Abi, facts: &Facts, problems: &mut Vec<Problem>) {

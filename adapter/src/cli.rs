@@ -2,19 +2,23 @@
 //!
 //! The contract: stdout is for the product only (a component, a filter, a report), everything else goes to stderr; no
 //! WebAssembly goes to a terminal; a file that was asked for is there whole or not at all; the exit code is one of
-//! [`exit::CODES`], but for `compare`, whose answer is in its code.
+//! [`exit::CODES`], but for `compare` and `test`, whose answer is in their code.
 
 mod adapt;
 mod compare;
+mod completions;
 mod exit;
 mod extract;
 mod failure;
 mod input;
 mod inspect;
+mod man;
 mod output;
 mod plugin;
 mod report;
 mod serve;
+mod test;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -45,7 +49,10 @@ enum Command {
     Inspect(inspect::Args),
     Extract(extract::Args),
     Serve(Box<serve::Args>),
+    Test(Box<test::Args>),
     Compare(Box<compare::Args>),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -63,7 +70,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Extract(args) => extract::run(&args, &reporter),
         Command::Serve(args) => serve::run(*args, &reporter),
-        // It has exit codes of its own.
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, &reporter),
+        // These have exit codes of their own.
+        Command::Test(args) => return test::run(*args, &reporter),
         Command::Compare(args) => return compare::run(*args, &reporter),
     };
     match result {
@@ -95,7 +105,8 @@ mod tests {
                 help.lines().map(str::trim).filter(|line| line.starts_with("proxy-wasm-adapter")).collect();
             assert!(!examples.is_empty(), "`{}` has no example", command.get_name());
             for example in examples {
-                let words = example.split_whitespace().take_while(|word| !matches!(*word, "|" | ">"));
+                let words = shlex::split(example).unwrap_or_default();
+                let words = words.iter().take_while(|word| !matches!(word.as_str(), "|" | ">"));
                 if let Err(error) = Cli::try_parse_from(words) {
                     panic!("{example}: {error}");
                 }

@@ -16,8 +16,11 @@
 //! | `running`, `process` | a side while it runs, and its output |
 //! | `client`, `origins`, `origin`, `http1`, `message` | the traffic |
 //! | `exchanges` | one request after another, on both |
+//! | `expectations` | what a request file expects, beside what was seen |
+//! | `alone` | one request after another, on the component alone: `test` |
 //! | `output`, `trace` | from output to log lines and calls |
 //! | `normalise`, `align`, `sections` | from both sides to rows |
+//! | `known` | what differs, and is known to |
 //! | `report` | what was found, and how a terminal shows it |
 //! | `page` | the same as an HTML page |
 //!
@@ -26,11 +29,14 @@
 
 mod adapted;
 mod align;
+pub mod alone;
 mod client;
 mod envoy;
 mod error;
 mod exchanges;
+mod expectations;
 mod http1;
+pub mod known;
 mod message;
 mod normalise;
 mod origin;
@@ -61,6 +67,7 @@ pub use adapted::Host;
 pub use envoy::Envoy;
 pub use error::Error;
 
+use alone::Tested;
 use origins::Origins;
 use report::Report;
 use requests::Requests;
@@ -84,6 +91,8 @@ pub struct Comparison {
     pub start_timeout: Duration,
     /// Where the upstream listens: an endpoint has to send its requests there for them to be compared.
     pub upstream: Option<SocketAddr>,
+    /// Where the files stay that both sides were run with; they go away unless it is given.
+    pub keep: Option<PathBuf>,
 }
 
 /// A filter to compare.
@@ -106,13 +115,25 @@ impl AsRef<[u8]> for Filter {
 /// # Errors
 /// It could not be run. A side that refuses a filter, fails or hangs is a difference instead.
 pub fn run(comparison: &Comparison) -> Result<Report, Error> {
+    until_told_to_end(compare(comparison))
+}
+
+/// Runs the request file on the adapted component alone, in a runtime of its own: Envoy is not asked.
+///
+/// # Errors
+/// It could not be run. A filter that is refused, fails or hangs meets no expectation instead.
+pub fn test(comparison: &Comparison) -> Result<Tested, Error> {
+    until_told_to_end(alone::run(comparison))
+}
+
+fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let machine = |doing| move |source| Error::Machine { doing, source };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(machine("start the runtime"))?.block_on(async {
         let mut signals = shutdown::Signals::new().map_err(machine("wait for signals"))?;
         let end = signals.next();
         tokio::select! {
-            report = compare(comparison) => report,
+            result = work => result,
             () = end => Err(Error::Interrupted),
         }
     })
@@ -126,8 +147,7 @@ async fn compare(comparison: &Comparison) -> Result<Report, Error> {
     let envoy = Envoy::find(comparison.envoy.as_deref()).await?;
     origins.behave(None, &comparison.requests)?;
 
-    let machine = |source| Error::Machine { doing: "make a directory", source };
-    let directory = Arc::new(TempDir::with_prefix("proxy-wasm-adapter-").map_err(machine)?);
+    let directory = Arc::new(comparison.directory()?);
     let (settings, patience) = (&options.settings, comparison.start_timeout);
     let (envoy, here) = tokio::try_join!(
         envoy.start(&comparison.filters, settings, &directory, patience),
@@ -155,6 +175,19 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
 }
 
 impl Comparison {
+    /// A directory for what the sides are run with.
+    fn directory(&self) -> Result<TempDir, Error> {
+        let machine = |source| Error::Machine { doing: "make a directory", source };
+        let mut builder = tempfile::Builder::new();
+        match &self.keep {
+            None => builder.prefix("proxy-wasm-adapter-").tempdir(),
+            Some(keep) => std::fs::create_dir_all(keep)
+                .and_then(|()| std::path::absolute(keep))
+                .and_then(|keep| builder.prefix("comparison-").disable_cleanup(true).tempdir_in(keep)),
+        }
+        .map_err(machine)
+    }
+
     /// What a filter may compute on our own host: longer than the client waits, so that on both sides it is the client
     /// that gives up on one that hangs.
     fn cpu_timeout(&self) -> Duration {

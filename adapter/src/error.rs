@@ -106,7 +106,10 @@ impl NotExtractable {
             Self::Several { plugins } => {
                 format!("Say whose with `--plugin NUMBER` or `--plugin NAME`: there are {}.", plugins.join(", "))
             }
-            Self::NoSuchPlugin { plugins, .. } => format!("There are {}.", plugins.join(", ")),
+            Self::NoSuchPlugin { plugins, .. } => match plugins.as_slice() {
+                [only] => format!("There is only {only}."),
+                several => format!("There are {}.", several.join(", ")),
+            },
         }
     }
 }

@@ -37,6 +37,7 @@ mod filter;
 mod grant;
 pub mod inspect;
 mod link;
+mod lookalike;
 mod named;
 mod options;
 mod other_world;

@@ -57,6 +57,17 @@ pub struct Input {
     pub bridge: Option<Kind>,
     pub stub_unknown_imports: Option<bool>,
     pub foreign_functions: Vec<String>,
+    /// Where a route stands that is none.
+    pub astray: Vec<Astray>,
+}
+
+/// A key of a settings file that stands in one of its tables, where it means something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Astray {
+    /// The key.
+    pub key: &'static str,
+    /// The table.
+    pub table: &'static str,
 }
 
 /// Bytes, or the file that holds them.
@@ -162,6 +173,7 @@ impl Input {
             } else {
                 self.foreign_functions
             },
+            astray: if self.astray.is_empty() { below.astray } else { self.astray },
         }
     }
 }

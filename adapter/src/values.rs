@@ -1,4 +1,4 @@
-//! Values that a user writes on a command line.
+//! Values that a user writes on a command line, in a settings file or in a request file.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,22 +15,65 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A number with a unit of a table, or without one, which is the table's first.
-fn parse_quantity(text: &str, units: &[(&str, u64)], example: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim();
-    let factor = if unit.is_empty() {
-        units.first().map(|(_, factor)| *factor)
-    } else {
-        units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor)
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .zip(factor)
-        .and_then(|(number, factor)| number.checked_mul(factor))
-        .ok_or_else(|| format!("`{text}` is not a quantity such as `{example}`"))
+/// What is counted, and in which units.
+struct Quantity {
+    what: &'static str,
+    /// Each with how many of the smallest it is.
+    units: &'static [(&'static str, u64)],
+    example: &'static str,
+}
+
+const BYTES: Quantity = Quantity {
+    what: "a number of bytes",
+    units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
+    example: "64MiB",
+};
+
+const TIME: Quantity =
+    Quantity { what: "a time", units: &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)], example: "15s" };
+
+impl Quantity {
+    /// How many of the smallest unit the text is. A number alone counts these; none: it needs a unit, unless it is 0.
+    fn parse(&self, text: &str, plain: Option<&str>) -> Result<u64, String> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(end);
+        let unit = match unit.trim() {
+            "" if number == "0" => self.units.first().map(|(name, _)| *name),
+            "" => plain,
+            unit => Some(unit),
+        };
+        let known = |unit: &str| self.units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let factor = unit.and_then(known).map(|(_, factor)| *factor).ok_or_else(|| self.refused(text, plain))?;
+        let (whole, rest) = times(number, factor).ok_or_else(|| self.refused(text, plain))?;
+        match rest {
+            0 => Ok(whole),
+            // Rounded it might be none at all, which often means no limit.
+            _ => Err(format!("`{text}` does not come to a whole number of `{}`", self.units[0].0)),
+        }
+    }
+
+    fn refused(&self, text: &str, plain: Option<&str>) -> String {
+        let Self { what, units, example } = self;
+        let names: Vec<String> = units.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let (last, first) = names.split_last().expect("there are units");
+        let plain = match plain {
+            Some(unit) => format!("; a number alone counts `{unit}`"),
+            None => String::new(),
+        };
+        format!(
+            "`{text}` is not {what}: write a number with {} or {last}, such as `{example}`{plain}",
+            first.join(", ")
+        )
+    }
+}
+
+/// So many of these, and whether something is left of a decimal fraction.
+fn times(number: &str, factor: u64) -> Option<(u64, u64)> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
+    let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let parts = fraction.parse::<u64>().ok()?.checked_mul(factor)?;
+    Some((whole.checked_add(parts / scale)?, parts % scale))
 }
 
 /// A number of bytes: `67108864`, `64MiB`.
@@ -38,17 +81,40 @@ fn parse_quantity(text: &str, units: &[(&str, u64)], example: &str) -> Result<u6
 /// # Errors
 /// It is none; says what one looks like.
 pub fn parse_bytes(text: &str) -> Result<usize, String> {
-    let units = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let bytes = parse_quantity(text, &units, "64MiB")?;
+    let bytes = BYTES.parse(text, Some("B"))?;
     usize::try_from(bytes).map_err(|_| format!("`{text}` is more than this machine can address"))
 }
 
-/// A time: `10`, `10s`, `500ms`, `2m`, `1h`.
+/// A number of bytes that a component's settings can hold.
+///
+/// # Errors
+/// It is none, or too large; says what one looks like.
+pub fn parse_buffer(text: &str) -> Result<u32, String> {
+    u32::try_from(BYTES.parse(text, Some("B"))?).map_err(|_| format!("`{text}` is more than the 4 GiB of a memory"))
+}
+
+/// A time: `10`, `10s`, `500ms`, `2m`. A number alone counts seconds.
 ///
 /// # Errors
 /// It is none; says what one looks like.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_quantity(text, &[("s", 1000), ("ms", 1), ("m", 60_000), ("h", 3_600_000)], "10s").map(Duration::from_millis)
+    TIME.parse(text, Some("s")).map(Duration::from_millis)
+}
+
+/// A time in milliseconds: `15000`, `15s`. A number alone counts milliseconds.
+///
+/// # Errors
+/// It is none; says what one looks like.
+pub fn parse_milliseconds(text: &str) -> Result<u64, String> {
+    TIME.parse(text, Some("ms"))
+}
+
+/// A time with its unit: `10s`, `500ms`.
+///
+/// # Errors
+/// It is none; says what one looks like.
+pub fn parse_time_with_unit(text: &str) -> Result<Duration, String> {
+    TIME.parse(text, None).map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -60,11 +126,32 @@ mod tests {
         assert_eq!(parse_bytes("1024"), Ok(1024));
         assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
         assert_eq!(parse_bytes("2 gib"), Ok(2 << 30));
+        assert_eq!(parse_bytes("1.5KiB"), Ok(1536));
         assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_time("10"), Ok(Duration::from_secs(10)));
-        for bad in ["", "MiB", "12parsecs", "99999999999999999999", "99999999999999999GiB", "-1"] {
+        assert_eq!(parse_time("0.25s"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_milliseconds("15000"), parse_milliseconds("15s"));
+        assert_eq!(parse_milliseconds("2m"), Ok(120_000));
+        assert_eq!(parse_time_with_unit("0"), Ok(Duration::ZERO));
+        for bad in ["", "MiB", "12parsecs", "99999999999999999999", "99999999999999999GiB", "-1", "1.", "1.2.3KiB"] {
             assert!(parse_bytes(bad).is_err(), "{bad}");
         }
+        assert_eq!(parse_time("0.0001s").unwrap_err(), "`0.0001s` does not come to a whole number of `ms`");
+        assert!(parse_time_with_unit("10").is_err());
+        assert!(parse_buffer("4GiB").is_err());
+    }
+
+    #[test]
+    fn refusals_name_the_units() {
+        assert_eq!(
+            parse_bytes("64MB").unwrap_err(),
+            "`64MB` is not a number of bytes: write a number with `B`, `KiB`, `MiB` or `GiB`, such as `64MiB`; a number \
+             alone counts `B`"
+        );
+        assert_eq!(
+            parse_time_with_unit("soon").unwrap_err(),
+            "`soon` is not a time: write a number with `ms`, `s`, `m` or `h`, such as `15s`"
+        );
     }
 
     #[test]

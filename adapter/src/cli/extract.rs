@@ -28,12 +28,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
-    output::check([args.component.as_path()], &args.output)?;
+    output::check([args.component.as_path()], &args.output, "-o")?;
     let component = input::read(&args.component)?;
     let file = input::shown(&args.component);
     let filter = proxy_wasm_adapter::extract(&component, args.plugin.as_deref())
         .map_err(|error| Failure::Library { files: vec![file.clone()], error })?;
-    output::write(&args.output, &filter)?;
+    output::write(&args.output, &filter, "-o")?;
     reporter.verbose(|| format!("took a filter of {} bytes out of `{file}`", filter.len()));
     Ok(Code::Done)
 }

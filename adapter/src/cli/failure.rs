@@ -16,8 +16,10 @@ pub(super) enum Failure {
     Library { files: Vec<String>, error: Error },
     /// A file or stream cannot be read.
     Read { file: String, error: io::Error },
-    /// A file or stream cannot be written.
-    Write { file: String, error: io::Error },
+    /// The file of a filter that the settings name cannot be read.
+    ReadNamed { file: String, settings: String, plugin: usize, error: io::Error },
+    /// A file, which this option names, or a stream cannot be written.
+    Write { file: String, option: Option<&'static str>, error: io::Error },
     /// The host could not begin.
     Serve(serve::Error),
     /// There is no comparison.
@@ -69,7 +71,7 @@ impl Failure {
             Self::Library { error: Error::Filter(_) | Error::Extract(_), .. } => Code::Unusable,
             Self::Library { error: Error::Settings(_), .. } => Code::Settings,
             Self::Library { .. } => Code::Internal,
-            Self::Read { .. } | Self::Write { .. } => Code::Io,
+            Self::Read { .. } | Self::ReadNamed { .. } | Self::Write { .. } => Code::Io,
             Self::Several(failures) => failures.first().map_or(Code::Internal, Self::code),
             // `compare` has a code of its own for all that keeps it from running.
             Self::Compare(_) => Code::Usage,
@@ -101,8 +103,13 @@ impl Failure {
             Self::Read { file, error } => {
                 vec![Message::error(format!("cannot read `{file}`: {}", reason(error)), read_help(error))]
             }
-            Self::Write { file, error } => {
-                vec![Message::error(format!("cannot write `{file}`: {}", reason(error)), write_help(error))]
+            Self::ReadNamed { file, settings, plugin, error } => {
+                let named = format!("the filter that `{settings}` names for plugin {plugin}");
+                let help = "Correct the `filter` there: it is relative to the settings file.".to_owned();
+                vec![Message::error(format!("cannot read `{file}`, {named}: {}", reason(error)), help)]
+            }
+            Self::Write { file, option, error } => {
+                vec![Message::error(format!("cannot write `{file}`: {}", reason(error)), write_help(*option, error))]
             }
             Self::Several(failures) => failures.iter().flat_map(Self::messages).collect(),
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
@@ -132,13 +139,17 @@ fn read_help(error: &io::Error) -> String {
     .into()
 }
 
-fn write_help(error: &io::Error) -> String {
+fn write_help(option: Option<&'static str>, error: &io::Error) -> String {
+    let other = match option {
+        Some(option) => format!("choose another place with `{option}`"),
+        None => "redirect it to another place".into(),
+    };
     match error.kind() {
-        io::ErrorKind::StorageFull => "Make room, or choose another place with `-o`.",
-        io::ErrorKind::NotFound => "Make the directory first, or choose another place with `-o`.",
-        _ => "Choose another place with `-o`.",
+        io::ErrorKind::StorageFull => format!("Make room, or {other}."),
+        io::ErrorKind::NotFound => format!("Make the directory first, or {other}."),
+        io::ErrorKind::IsADirectory => format!("Name a file in it, or {other}."),
+        _ => format!("Make it writable, or {other}."),
     }
-    .into()
 }
 
 /// What the system says, without the number.

@@ -67,11 +67,11 @@ impl Given {
     /// Reads these files, or else those that the settings name.
     pub(super) fn read(files: Vec<PathBuf>, plugin: Plugin) -> Result<Self, Failure> {
         let input = plugin.input();
-        let (files, input) = match (files.is_empty(), input) {
-            (false, input) => (files, input),
+        let (files, input, by_settings) = match (files.is_empty(), input) {
+            (false, input) => (files, input, None),
             (true, input) => {
                 let input = input?;
-                (input.filters().map_err(Failure::settings)?, Ok(input))
+                (input.filters().map_err(Failure::settings)?, Ok(input), plugin.settings_file())
             }
         };
         if files.iter().filter(|file| is_stdin(file)).count() > 1 {
@@ -81,10 +81,13 @@ impl Given {
             });
         }
         let (mut modules, mut failures) = (Vec::new(), Vec::new());
-        for path in files {
-            match read_module(&path) {
-                Ok(bytes) => modules.push(Module { path, bytes }),
-                Err(failure) => failures.push(failure),
+        for (index, path) in files.into_iter().enumerate() {
+            match (read_module(&path), &by_settings) {
+                (Ok(bytes), _) => modules.push(Module { path, bytes }),
+                (Err(Failure::Read { file, error }), Some(settings)) => {
+                    failures.push(Failure::ReadNamed { file, settings: settings.clone(), plugin: index + 1, error });
+                }
+                (Err(failure), _) => failures.push(failure),
             }
         }
         if failures.is_empty() { Ok(Self { modules, plugin, input }) } else { Err(Failure::all(failures)) }

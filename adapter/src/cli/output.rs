@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::input::is_stdin;
 
-/// Refuses an output that is the input, and a terminal, before any work is done.
-pub(super) fn check<'a>(inputs: impl IntoIterator<Item = &'a Path>, output: &Path) -> Result<(), Failure> {
+/// Refuses an output that is the input, and a terminal, before any work is done; `option` names the output.
+pub(super) fn check<'a>(
+    inputs: impl IntoIterator<Item = &'a Path>,
+    output: &Path,
+    option: &'static str,
+) -> Result<(), Failure> {
     if output.as_os_str() == "-" {
         if io::stdout().is_terminal() {
             return Err(Failure::Usage {
@@ -25,18 +29,18 @@ pub(super) fn check<'a>(inputs: impl IntoIterator<Item = &'a Path>, output: &Pat
     if inputs.into_iter().any(is_output) {
         return Err(Failure::Usage {
             message: format!("the output `{}` is the input", output.display()),
-            help: "Name another file with `-o`.".into(),
+            help: format!("Name another file with `{option}`."),
         });
     }
     Ok(())
 }
 
-/// Writes the bytes to a file, or to stdout for `-`.
-pub(super) fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes the bytes to a file, which `option` names, or to stdout for `-`.
+pub(super) fn write(output: &Path, bytes: &[u8], option: &'static str) -> Result<(), Failure> {
     if output.as_os_str() == "-" {
         return stdout(bytes);
     }
-    let failed = |error| Failure::Write { file: output.display().to_string(), error };
+    let failed = |error| Failure::Write { file: output.display().to_string(), option: Some(option), error };
     // What a link points to is replaced, not the link.
     let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
     match fs::metadata(&target) {
@@ -55,7 +59,7 @@ pub(super) fn stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| Failure::Write { file: "stdout".into(), error }),
+        result => result.map_err(|error| Failure::Write { file: "stdout".into(), option: None, error }),
     }
 }
 

@@ -9,6 +9,7 @@ use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::values::{parse_buffer, parse_milliseconds};
 
 use super::failure::{Failure, reason};
 use super::input;
@@ -28,12 +29,12 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   properties = { source.address = "192.0.2.1:4711", source.port = 4711, connection.mtls = true }
   property_headers = { source.address = "x-forwarded-for" }
   upstream = "http://127.0.0.1:9000"        # or direct_response = "200:body"
-  upstream_timeout = 15000
+  upstream_timeout = "15s"                  # a number alone is milliseconds
   clusters = { auth = "http://127.0.0.1:9001" }
   x_forwarded_proto = true
   x_request_id = true
-  buffer_limit = 1048576
-  stream_idle_timeout = 300000
+  buffer_limit = "1MiB"                     # a number alone is bytes
+  stream_idle_timeout = "5m"                # a number alone is milliseconds
   startup_ticks = 0
   grpc_transport = "http2"
   state = "vm"                              # or "host"
@@ -54,6 +55,12 @@ allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; th
   filter = "limit.wasm"
   configuration = { per_second = 10 }
 "#;
+
+/// How quantities are written, for the help.
+pub(super) const QUANTITIES: &str = "\
+Quantities: TIME is a number with `ms`, `s`, `m` or `h`, as in `15s`, and BYTES one with `B`, `KiB`, `MiB` or `GiB`, as in
+`1MiB`. A number alone is seconds or bytes, and milliseconds where the option says so.
+";
 
 /// How to adapt filters.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
@@ -115,8 +122,8 @@ pub(super) struct Plugin {
     #[arg(long, value_name = "URL", help_heading = "Routing")]
     upstream: Option<String>,
 
-    /// Milliseconds for the upstream's whole response, 0 for no limit [default: 15000]
-    #[arg(long, value_name = "MS", help_heading = "Routing")]
+    /// Time for the upstream's whole response, 0 for no limit; a number alone is milliseconds [default: 15s]
+    #[arg(long, value_name = "TIME", value_parser = parse_milliseconds, help_heading = "Routing")]
     upstream_timeout: Option<u64>,
 
     /// Answer requests that the filter lets through, instead of sending them on
@@ -135,12 +142,12 @@ pub(super) struct Plugin {
     #[arg(long, help_heading = "Routing")]
     no_x_request_id: bool,
 
-    /// Bytes of a body that are held for a filter that buffers [default: 1048576]
-    #[arg(long, value_name = "BYTES", help_heading = "Routing")]
+    /// Bytes of a body that are held for a filter that buffers [default: 1MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_buffer, help_heading = "Routing")]
     buffer_limit: Option<u32>,
 
-    /// Milliseconds without progress until a stream is given up, 0 for no limit [default: 300000]
-    #[arg(long, value_name = "MS", help_heading = "Routing")]
+    /// Time without progress until a stream is given up, 0 for no limit; a number alone is milliseconds [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = parse_milliseconds, help_heading = "Routing")]
     stream_idle_timeout: Option<u64>,
 
     /// Ticks that run at once when the plugin starts, for a filter that fills a cache from them; requests wait up to 15 s
@@ -210,6 +217,17 @@ impl Plugin {
     /// Whether any of them was given.
     pub(super) fn is_given(&self) -> bool {
         *self != Self::default()
+    }
+
+    /// The option among them that names a server, where a command has servers of its own.
+    pub(super) fn own_servers(&self) -> Option<&'static str> {
+        let upstream = self.upstream.is_some().then_some("--upstream");
+        upstream.or((!self.cluster.is_empty()).then_some("--cluster"))
+    }
+
+    /// What messages call the settings file.
+    pub(super) fn settings_file(&self) -> Option<String> {
+        self.settings.as_ref().map(|file| file.display().to_string())
     }
 
     /// They, and every call across the ABI traced.

@@ -8,7 +8,7 @@ use proxy_wasm_adapter::{adapt, is_component, serve};
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{self, Given};
-use super::plugin::{Plugin, SETTINGS_FILE};
+use super::plugin::{Plugin, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
 
 /// Serve filters, or a component that `adapt` made: for development and small deployments
@@ -29,6 +29,7 @@ pub(super) struct Args {
 fn help() -> String {
     format!(
         "{SETTINGS_FILE}
+{QUANTITIES}
 Examples:
   proxy-wasm-adapter serve filter.wasm --upstream http://127.0.0.1:9000
   proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0

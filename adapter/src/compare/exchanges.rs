@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use proxy_wasm_abi::settings::Settings;
 
 use super::error::Error;
+use super::expectations;
 use super::message::{End, Message};
 use super::normalise::{Normaliser, Rule};
 use super::origins::Origins;
@@ -30,6 +31,8 @@ pub(super) struct Found {
     /// What each side says of the start, where one refuses.
     outcomes: Option<[Result<(), String>; 2]>,
     start: [Vec<Line>; 2],
+    /// How far the start came can be compared.
+    starts_alike: bool,
     /// For each request that was sent.
     requests: Vec<[Seen; 2]>,
     /// A side started the plugin more than once.
@@ -48,7 +51,7 @@ pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [St
 }
 
 /// The callbacks by which streams end; none where a filter has none, so that it can't be told.
-fn ends(filters: &[super::Filter]) -> Vec<&'static str> {
+pub(super) fn ends(filters: &[super::Filter]) -> Vec<&'static str> {
     let last = |filter: &super::Filter| {
         let facts = Facts::read(&filter.bytes).unwrap_or_default();
         LAST_CALLBACKS.into_iter().find(|name| facts.exported_function(name).is_some())
@@ -79,18 +82,17 @@ async fn refused(started: [Started; 2], ends: &[&str], is_chain: bool) -> Result
         "not the other side"
     };
     let mut notes = vec![format!("No request was sent: {who} runs the {}.", if is_chain { "chain" } else { "plugin" })];
-    let mut start = [envoy.2, here.2];
     if is_chain {
         notes.push(
             "How far the start came is not compared: Envoy tries each plugin of a chain by itself before.".into(),
         );
-        start = Default::default();
     }
     Ok(Found {
         sides: [envoy.0, here.0],
         addresses: Vec::new(),
         outcomes: Some([envoy.1, here.1]),
-        start,
+        start: [envoy.2, here.2],
+        starts_alike: !is_chain,
         requests: Vec::new(),
         restarted: false,
         log: true,
@@ -98,8 +100,18 @@ async fn refused(started: [Started; 2], ends: &[&str], is_chain: bool) -> Result
     })
 }
 
-fn unreadable(source: std::io::Error) -> Error {
+pub(super) fn unreadable(source: std::io::Error) -> Error {
     Error::Machine { doing: "read what a side writes", source }
+}
+
+/// What the filter logged last.
+fn last_words(lines: &[Line]) -> String {
+    const MOST: usize = 3;
+    let log: Vec<String> = expectations::log(lines).collect();
+    match &log[log.len().saturating_sub(MOST)..] {
+        [] => String::new(),
+        last => format!("; it logged: {}", last.join("; ")),
+    }
 }
 
 async fn ask(
@@ -117,6 +129,7 @@ async fn ask(
         addresses: vec![(sides[0].address, "<proxy>".into()), (sides[1].address, "<proxy>".into())],
         outcomes: None,
         start,
+        starts_alike: true,
         requests: Vec::new(),
         restarted: false,
         log: !matches!(sides[1].output, Output::Nothing),
@@ -152,7 +165,7 @@ async fn ask(
 }
 
 /// One request on one side.
-async fn one(
+pub(super) async fn one(
     comparison: &Comparison,
     origins: &Origins,
     request: &Request,
@@ -210,14 +223,31 @@ impl Found {
         Visible { upstream, log: self.log, trace }
     }
 
+    /// What did not come of the plugin's start: where both sides refuse it, they are the same, and yet not what was wanted.
+    fn unmet_of_start(&self, comparison: &Comparison, visible: Visible) -> Vec<String> {
+        let mut all = Vec::new();
+        for (index, (side, log)) in [("Envoy", true), ("the other side", visible.log)].into_iter().enumerate() {
+            let outcome = match &self.outcomes {
+                Some(outcomes) => outcomes[index].clone(),
+                None => Ok(()),
+            };
+            let outcome = outcome.map_err(|words| words + &last_words(&self.start[index]));
+            let outcome = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+            let unmet = expectations::of_start(&comparison.requests.start, outcome, &self.start[index], log);
+            all.extend(unmet.into_iter().map(|unmet| format!("{side}: {}", unmet.text)));
+        }
+        all
+    }
+
     /// What it comes to.
     pub(super) fn report(mut self, comparison: &Comparison, settings: &Settings, origins: &Origins) -> Report {
         let visible = self.visible(comparison);
         let mut normaliser = Normaliser::new(origins.names().into_iter().chain(self.addresses.clone()));
         let outcome = |outcome: &'_ Result<(), String>| outcome.clone();
         let outcomes = self.outcomes.as_ref().map(|[envoy, here]| [outcome(envoy), outcome(here)]);
-        let [envoy, here] = &self.start;
-        let mut parts = vec![sections::start([envoy, here], outcomes, visible, &mut normaliser)];
+        let unmet = self.unmet_of_start(comparison, visible);
+        let compared = if self.starts_alike { self.start.each_ref().map(Vec::as_slice) } else { [[].as_slice(); 2] };
+        let mut parts = vec![sections::start(compared, outcomes, visible, &mut normaliser, unmet)];
         for (request, [envoy, here]) in comparison.requests.requests.iter().zip(&self.requests) {
             parts.push(sections::request(request, [envoy, here], origins, visible, &mut normaliser));
         }
@@ -230,7 +260,11 @@ impl Found {
         if !settings.properties.is_empty() || !settings.property_headers.is_empty() {
             self.notes.push("Properties that the settings name are told to the component only.".into());
         }
-        let [envoy, here] = self.sides;
+        let [mut envoy, mut here] = self.sides;
+        if comparison.keep.is_none() {
+            // What it names goes away with the comparison: nobody could run it.
+            (envoy.command, here.command) = (None, None);
+        }
         let filter = |filter: &super::Filter| Filter {
             file: filter.file.clone(),
             sha256: sha256(&filter.bytes),
@@ -238,12 +272,14 @@ impl Found {
         };
         Report {
             version: VERSION,
+            command: None,
             filters: comparison.filters.iter().map(filter).collect(),
             envoy,
             here,
             same: parts.iter().all(|part| part.same),
             parts,
             normalised: normaliser.sentences(),
+            known: Vec::new(),
             notes: self.notes,
         }
     }

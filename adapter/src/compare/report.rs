@@ -11,6 +11,9 @@ pub use terminal::{Style, terminal};
 pub struct Report {
     /// Version of this format.
     pub version: u32,
+    /// The command that compared, as one would type it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// What was compared, in the order in which requests pass it.
     pub filters: Vec<Filter>,
     /// Envoy.
@@ -23,8 +26,20 @@ pub struct Report {
     pub parts: Vec<Part>,
     /// What is made equal on both sides before lines are compared, in words.
     pub normalised: Vec<String>,
+    /// Differences that are known, and left out of the verdict.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownDifference>,
     /// What else the reader should know, such as what could not be compared.
     pub notes: Vec<String>,
+}
+
+/// Differences that are known, of one reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnownDifference {
+    /// Why.
+    pub reason: String,
+    /// How many rows of the report differ by it.
+    pub lines: usize,
 }
 
 /// A filter that was compared.
@@ -43,7 +58,7 @@ pub struct Filter {
 pub struct Side {
     /// What it is, with its version: `Envoy 1.40.0`.
     pub name: String,
-    /// The command that ran it, as one would type it; none for an endpoint that ran already.
+    /// The command that ran it, as one would type it; only where the files that it names are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }
@@ -92,6 +107,19 @@ pub enum Kind {
     Trace,
 }
 
+impl Kind {
+    /// Its name in reports and lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::Upstream => "upstream",
+            Self::Callout => "callout",
+            Self::Log => "log",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 /// A line of each side, or of one only.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -104,6 +132,58 @@ pub struct Row {
     pub envoy: Option<String>,
     /// The other side's.
     pub here: Option<String>,
-    /// The lines are equal, once what `normalised` names is made equal.
+    /// The lines are equal, once what `normalised` names is made equal, or their difference is known.
     pub same: bool,
+    /// Why they differ, where that is known and left out of the verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
+}
+
+/// What a report comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) parts: usize,
+    pub(super) different_parts: usize,
+    pub(super) lines: usize,
+    pub(super) different_lines: usize,
+    /// Lines that differ without an equal one between them are one difference, as they are one step for a reader.
+    pub(super) differences: usize,
+    pub(super) lines_of_traces: usize,
+    pub(super) unmet: usize,
+}
+
+impl Totals {
+    pub(super) fn of(report: &Report) -> Self {
+        let mut totals = Self { parts: report.parts.len(), ..Self::default() };
+        for part in &report.parts {
+            totals.different_parts += usize::from(!part.same);
+            totals.unmet += part.unmet.len();
+            for section in &part.sections {
+                let rows = &section.rows;
+                totals.lines += rows.len();
+                totals.different_lines += rows.iter().filter(|row| !row.same).count();
+                totals.differences += rows.chunk_by(|a, b| a.same == b.same).filter(|run| !run[0].same).count();
+                totals.lines_of_traces += if section.kind == Kind::Trace { rows.len() } else { 0 };
+            }
+        }
+        totals
+    }
+}
+
+/// `1 line`, `1,234 lines`
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number with a comma before each three digits.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

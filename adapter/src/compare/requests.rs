@@ -8,6 +8,7 @@
 //!     body: [first, {text: second, after: 50ms}]
 //! ```
 
+mod expect;
 mod fields;
 mod parse;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
+pub use expect::{Expect, ExpectStart, Expected, ExpectedHeader, ExpectedRequest, ExpectedRequests, Pattern};
 pub use parse::{Place, Problem, parse};
 
 /// The longest time that a request file can name.
@@ -30,14 +32,23 @@ pub const LARGEST: usize = 64 << 20;
 #[non_exhaustive]
 pub struct Requests {
     /// Sent one after another, each on a connection of its own.
-    #[serde(deserialize_with = "fields::requests")]
+    #[serde(default, deserialize_with = "fields::requests")]
     pub requests: Vec<Request>,
+    /// What the plugin's start should come to.
+    #[serde(default)]
+    pub start: ExpectStart,
     /// How the upstream answers where a request does not say otherwise.
     #[serde(default)]
     pub upstream: Answer,
     /// The same for callout clusters, by name.
     #[serde(default)]
     pub clusters: Clusters,
+    /// How many expectations there are in it.
+    #[serde(skip)]
+    pub(super) expectations: usize,
+    /// What stands in the file.
+    #[serde(skip)]
+    text: String,
 }
 
 /// Answers by the name of the cluster.
@@ -78,7 +89,7 @@ pub struct Request {
     pub upstream: Option<Answer>,
     /// How callout clusters answer during this request.
     pub clusters: Clusters,
-    /// What both sides should do.
+    /// What should come of it, on either side.
     pub expect: Expect,
 }
 
@@ -199,23 +210,6 @@ pub enum Fail {
     Close(Option<usize>),
 }
 
-/// What both sides should do.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct Expect {
-    /// The response's status code.
-    #[serde(deserialize_with = "fields::optional_status")]
-    pub status: Option<u16>,
-    /// Headers that the response has.
-    #[serde(deserialize_with = "fields::headers")]
-    pub headers: Headers,
-    /// The response's whole body.
-    pub body: Option<String>,
-    /// Parts of lines of the filter's log.
-    pub log: Vec<String>,
-}
-
 impl Requests {
     /// The names of reports: each once.
     fn name(&mut self) {
@@ -233,8 +227,20 @@ impl Requests {
         }
     }
 
-    /// The clusters that answers are given for.
+    /// The clusters that answers are given for, or requests expected of.
     pub(super) fn cluster_names(&self) -> impl Iterator<Item = &str> {
-        self.requests.iter().flat_map(|request| request.clusters.keys()).chain(self.clusters.keys()).map(String::as_str)
+        let of_requests =
+            self.requests.iter().flat_map(|request| request.clusters.keys().chain(request.expect.clusters()));
+        of_requests.chain(self.clusters.keys()).map(String::as_str)
+    }
+
+    /// How many expectations there are in it.
+    pub fn expectations(&self) -> usize {
+        self.expectations
+    }
+
+    /// Where the expectation with this number stands.
+    pub(super) fn place(&self, number: usize) -> Option<Place> {
+        parse::place(&self.text, number)
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::align::{Item, align};
+use super::expectations;
 use super::message::Message;
 use super::normalise::{self, Normaliser, Rule};
 use super::origins::Origins;
 use super::output::Line;
 use super::report::{Kind, Part, Row, Section};
-use super::requests::{Expect, Request};
+use super::requests::Request;
 use super::trace;
 use crate::digest::sha256;
 
@@ -32,12 +33,14 @@ pub(super) struct Visible {
     pub(super) trace: bool,
 }
 
-/// The plugin's start. `outcomes`: what each side says of it, where one of them refuses.
+/// The plugin's start. `outcomes`: what each side says of it, where one of them refuses; `unmet`: what was expected of it
+/// and did not come.
 pub(super) fn start(
     [envoy, here]: [&[Line]; 2],
     outcomes: Option<[Result<(), String>; 2]>,
     visible: Visible,
     normaliser: &mut Normaliser,
+    unmet: Vec<String>,
 ) -> Part {
     let mut sections = output([envoy, here], [false; 2], visible, normaliser);
     if let Some(outcomes) = outcomes {
@@ -50,7 +53,7 @@ pub(super) fn start(
         if same {
             normaliser.used(Rule::Words);
         }
-        let row = Row { phase: None, depth: 0, envoy, here, same };
+        let row = Row { phase: None, depth: 0, envoy, here, same, known: None };
         let log = sections.iter_mut().find(|section| section.kind == Kind::Log);
         match log {
             Some(section) => {
@@ -60,7 +63,7 @@ pub(super) fn start(
             None => sections.insert(0, Section { kind: Kind::Log, name: None, same, rows: vec![row] }),
         }
     }
-    part("start", sections, Vec::new())
+    part("start", sections, unmet)
 }
 
 /// One request.
@@ -88,9 +91,13 @@ pub(super) fn request(
         }
     }
     sections.extend(output([&envoy.lines, &here.lines], [envoy.hangs, here.hangs], visible, normaliser));
-    let mut unmet = unmet(&request.expect, envoy, "Envoy", true);
-    unmet.extend(self::unmet(&request.expect, here, "the other side", visible.log));
-    part(&request.name, sections, unmet)
+    let all = Visible { upstream: true, log: true, trace: true };
+    let sides = [("Envoy", envoy, all), ("the other side", here, visible)];
+    let unmet = sides.into_iter().flat_map(|(side, seen, visible)| {
+        let unmet = expectations::of_request(&request.expect, seen, visible);
+        unmet.into_iter().map(move |unmet| format!("{side}: {}", unmet.text))
+    });
+    part(&request.name, sections, unmet.collect())
 }
 
 fn part(name: &str, sections: Vec<Section>, unmet: Vec<String>) -> Part {
@@ -145,30 +152,4 @@ fn log(lines: &[Line], normaliser: &mut Normaliser) -> Vec<Item> {
         _ => None,
     };
     lines.iter().filter_map(record).collect()
-}
-
-/// What a side did not do that was expected of it.
-fn unmet(expect: &Expect, seen: &Seen, side: &str, log: bool) -> Vec<String> {
-    let mut unmet = Vec::new();
-    if let Some(expected) = expect.status.filter(|status| seen.response.status() != Some(*status)) {
-        let status = seen.response.first.as_deref().unwrap_or("no response");
-        unmet.push(format!("{side}: the status is {status}, expected {expected}"));
-    }
-    for (name, value) in &expect.headers {
-        let is_it = |(have, found): &(String, Vec<u8>)| have.eq_ignore_ascii_case(name) && found == value;
-        if !seen.response.headers.iter().any(is_it) {
-            unmet.push(format!("{side}: there is no header `{name}: {}`", String::from_utf8_lossy(value)));
-        }
-    }
-    if let Some(body) = expect.body.as_ref().filter(|body| body.as_bytes() != seen.response.body) {
-        unmet
-            .push(format!("{side}: the body is {:?}, expected {body:?}", String::from_utf8_lossy(&seen.response.body)));
-    }
-    for expected in expect.log.iter().filter(|_| log) {
-        let holds = |line: &Line| matches!(line, Line::Log { text, .. } if text.contains(expected.as_str()));
-        if !seen.lines.iter().any(holds) {
-            unmet.push(format!("{side}: no line of the log holds `{expected}`"));
-        }
-    }
-    unmet
 }

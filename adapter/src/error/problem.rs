@@ -19,6 +19,8 @@ pub enum Problem {
     NotWasm {
         /// What it looks like.
         looks_like: String,
+        /// What to do with such a file.
+        remedy: String,
     },
     /// The text format does not parse.
     Text {
@@ -209,7 +211,8 @@ impl Problem {
     pub fn remedy(&self) -> String {
         const REBUILD: &str = "Build it again with one of the proxy-wasm SDKs for ABI 0.1.0, 0.2.0 or 0.2.1.";
         match self {
-            Self::Empty | Self::NotWasm { .. } => "Give the `.wasm` file that the filter's build wrote.".into(),
+            Self::Empty => "Give the `.wasm` file that the filter's build wrote.".into(),
+            Self::NotWasm { remedy, .. } => remedy.clone(),
             Self::Text { .. } => "Correct the text, or give the binary format.".into(),
             Self::Component => {
                 "A proxy-wasm filter is a core module: build it for `wasm32-wasip1` or `wasm32-unknown-unknown`, not for \
@@ -286,7 +289,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => write!(f, "is empty"),
-            Self::NotWasm { looks_like } => write!(f, "is not WebAssembly: it looks like {looks_like}"),
+            Self::NotWasm { looks_like, .. } => write!(f, "is not WebAssembly: it looks like {looks_like}"),
             Self::Text { message } => write!(f, "is not valid in the WebAssembly text format: {message}"),
             Self::Component => write!(f, "is a component, not a core module"),
             Self::AlreadyAdapted { version } => {

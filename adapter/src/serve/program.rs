@@ -13,8 +13,9 @@ use super::meter::Ticker;
 use super::plugin::Exports;
 use super::state::State;
 
-/// Frames that a backtrace keeps: a filter's panic machinery alone can take twenty.
-const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(256).expect("is not zero");
+/// Frames that a backtrace keeps: as many as fit into a filter's stack of 512 KiB, so that the callback is found where a
+/// recursion without end began.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(1 << 15).expect("is not zero");
 
 /// A component, ready to be instantiated.
 pub(super) struct Program {

@@ -47,7 +47,8 @@ pub(super) struct Report {
     reason: String,
     callback: Option<&'static str>,
     host_call: Option<String>,
-    frames: Vec<Frame>,
+    /// With how many times each stands there: a function that calls itself does so often.
+    frames: Vec<(Frame, usize)>,
     /// How many more frames there are.
     omitted: usize,
     /// How many frames have no name.
@@ -106,6 +107,11 @@ impl Frame {
             || !self.of_filter && self.name().is_none()
     }
 
+    /// Whether another one is of the same function.
+    fn is_same(&self, other: &Self) -> bool {
+        self.module == other.module && self.function == other.function && self.callback == other.callback
+    }
+
     /// What it is called. In a filter that was stripped only callbacks have names.
     fn name(&self) -> Option<&str> {
         self.function.as_deref().or(self.callback)
@@ -160,8 +166,15 @@ impl Report {
             .filter(|frame| !frame.is_plumbing())
             .collect();
         let (named, nameless): (Vec<_>, Vec<_>) = shown.into_iter().partition(|frame| frame.name().is_some());
-        let omitted = named.len().saturating_sub(SHOWN_FRAMES);
-        let frames = named.into_iter().take(SHOWN_FRAMES).cloned().collect();
+        let mut runs: Vec<(Frame, usize)> = Vec::new();
+        for frame in named {
+            match runs.last_mut() {
+                Some((last, times)) if last.is_same(frame) => *times += 1,
+                _ => runs.push((frame.clone(), 1)),
+            }
+        }
+        let omitted = runs.split_off(SHOWN_FRAMES.min(runs.len())).iter().map(|(_, times)| times).sum();
+        let frames = runs;
         Self { plugins, vm, reason, callback, host_call, frames, omitted, nameless: nameless.len() }
     }
 }
@@ -181,8 +194,11 @@ impl fmt::Display for Report {
             write!(f, "{comma} in the host call `{host_call}`")?;
         }
         write!(f, ": {}", self.reason)?;
-        for frame in &self.frames {
+        for (frame, times) in &self.frames {
             write!(f, "\n    at {frame}")?;
+            if *times > 1 {
+                write!(f, " ({times} times)")?;
+            }
         }
         if self.omitted > 0 {
             write!(f, "\n    and {} more", self.omitted)?;
@@ -295,6 +311,18 @@ mod tests {
         let text = report(&[("m", "f"), ("m", "proxy_on_log")]);
         assert_eq!(text, "`auth` trapped: wasm trap: out of bounds memory access\n    at m!f\n    at m!proxy_on_log");
         assert_eq!(report(&[]), "`auth` trapped: wasm trap: out of bounds memory access");
-        assert!(report(&[("m", "f"); 10]).ends_with("\n    and 2 more"));
+        let frames: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
+        let frames: Vec<(&str, &str)> = frames.iter().map(|name| ("m", name.as_str())).collect();
+        assert!(report(&frames).ends_with("\n    at m!f7\n    and 2 more"));
+    }
+
+    #[test]
+    fn a_recursion_is_told_in_a_line_with_the_callback_that_began_it() {
+        let mut frames = vec![(FILTER, "visit"); 10_000];
+        frames.extend([(FILTER, "auth::on_request"), (FILTER, "proxy_on_request_headers"), ("shim", "handle")]);
+        let text = report(&frames);
+        assert!(text.starts_with("`auth` trapped in `proxy_on_request_headers`: "), "{text}");
+        let shown = "\n    at filter!visit (10000 times)\n    at filter!auth::on_request\n    at filter!proxy_on_request_headers";
+        assert!(text.ends_with(shown), "{text}");
     }
 }

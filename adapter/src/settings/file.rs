@@ -7,8 +7,9 @@ use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, json};
+use super::{Astray, DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, json};
 use crate::bridge::kind::Kind;
+use crate::values::{parse_buffer, parse_milliseconds};
 
 /// What a settings file says; messages call it by this name. File names in it stay as they are written: relative to the settings file.
 ///
@@ -18,9 +19,51 @@ pub fn parse(name: &str, text: &str) -> Result<Input, Problem> {
     let wrong = |message: &str| Problem::Syntax { file: name.into(), message: message.trim_end().into() };
     let file: File = toml::from_str(text).map_err(|error| {
         let message = error.to_string();
-        wrong(message.strip_prefix("TOML parse error ").unwrap_or(&message))
+        wrong(&explained(message.strip_prefix("TOML parse error ").unwrap_or(&message)))
     })?;
-    file.input().map_err(|message| wrong(&message))
+    let astray = file.astray();
+    file.input().map(|input| Input { astray, ..input }).map_err(|message| wrong(&message))
+}
+
+/// The keys that are said once for all plugins.
+const OF_ALL: [&str; 18] = [
+    "bridge",
+    "buffer_limit",
+    "clusters",
+    "direct_response",
+    "foreign_functions",
+    "grpc_transport",
+    "metrics",
+    "profile",
+    "properties",
+    "property_headers",
+    "startup_ticks",
+    "state",
+    "stream_idle_timeout",
+    "stub_unknown_imports",
+    "upstream",
+    "upstream_timeout",
+    "x_forwarded_proto",
+    "x_request_id",
+];
+
+/// What the parser says, and what the user most likely meant.
+fn explained(message: &str) -> String {
+    let unknown = message.split_once("unknown field `").filter(|(_, rest)| rest.contains("expected one of `filter`"));
+    let unknown = unknown.and_then(|(_, rest)| rest.split('`').next());
+    let meant = match unknown {
+        Some(key) if OF_ALL.contains(&key) => {
+            format!(
+                "`{key}` is said for all plugins: it stands before the first `[[plugin]]`, as all behind one is that plugin's"
+            )
+        }
+        Some("plugin_name") => "in a `[[plugin]]` it is `name`".into(),
+        _ if message.contains("[plugin]") && !message.contains("[[plugin]") => {
+            "write `[[plugin]]`, in two brackets".into()
+        }
+        _ => return message.trim_end().into(),
+    };
+    format!("{}\n{meant}", message.trim_end())
 }
 
 #[derive(Deserialize)]
@@ -44,14 +87,14 @@ struct File {
     #[serde(default)]
     property_headers: ByPath<String>,
     upstream: Option<String>,
-    upstream_timeout: Option<u64>,
+    upstream_timeout: Option<Milliseconds>,
     direct_response: Option<Direct>,
     #[serde(default)]
     clusters: BTreeMap<String, String>,
     x_forwarded_proto: Option<bool>,
     x_request_id: Option<bool>,
-    buffer_limit: Option<u32>,
-    stream_idle_timeout: Option<u64>,
+    buffer_limit: Option<Buffer>,
+    stream_idle_timeout: Option<Milliseconds>,
     startup_ticks: Option<u32>,
     grpc_transport: Option<GrpcTransport>,
     metrics: Option<Metrics>,
@@ -85,7 +128,7 @@ impl Table {
     fn input(self) -> Result<PluginInput, String> {
         let source = |inline: Option<Configuration>, file: Option<PathBuf>, key: &str| match (inline, file) {
             (Some(_), Some(_)) => Err(format!("it has both `{key}` and `{key}_file`")),
-            (inline, file) => Ok(inline.map(|inline| Source::Bytes(inline.0)).or(file.map(Source::File))),
+            (inline, file) => Ok(inline.map(|inline| Source::Bytes(inline.bytes)).or(file.map(Source::File))),
         };
         Ok(PluginInput {
             filter: self.filter,
@@ -102,6 +145,31 @@ impl Table {
 }
 
 impl File {
+    /// Where the file's route may stand without being one: below the head of a table, all keys are the table's.
+    fn astray(&self) -> Vec<Astray> {
+        let mut astray = Vec::new();
+        for key in ["upstream", "direct_response"] {
+            let mut within = |table: &'static str, is_within: bool| {
+                if is_within {
+                    astray.push(Astray { key, table });
+                }
+            };
+            let is_in = |configuration: &Option<Configuration>| {
+                configuration.as_ref().is_some_and(|configuration| configuration.keys.iter().any(|known| known == key))
+            };
+            within("clusters", self.clusters.contains_key(key));
+            within("properties", self.properties.0.iter().any(|(path, _)| path == key));
+            within("property_headers", self.property_headers.0.iter().any(|(path, _)| path == key));
+            within("environment", self.environment.contains_key(key));
+            within("configuration", is_in(&self.configuration));
+            within("vm_configuration", is_in(&self.vm_configuration));
+            let of_plugins = |is_in: &dyn Fn(&Table) -> bool| self.plugin.iter().any(is_in);
+            within("plugin.environment", of_plugins(&|plugin| plugin.environment.contains_key(key)));
+            within("plugin.configuration", of_plugins(&|plugin| is_in(&plugin.configuration)));
+        }
+        astray
+    }
+
     fn input(self) -> Result<Input, String> {
         let plugin = Table {
             filter: None,
@@ -117,18 +185,19 @@ impl File {
             log_level: self.log_level,
         };
         Ok(Input {
+            astray: Vec::new(),
             plugin: plugin.input()?,
             plugins: self.plugin.into_iter().map(Table::input).collect::<Result<_, _>>()?,
             properties: self.properties.0.into_iter().map(|(path, leaf)| (path, leaf.into())).collect(),
             property_headers: self.property_headers.0,
             upstream: self.upstream,
-            upstream_timeout: self.upstream_timeout,
+            upstream_timeout: self.upstream_timeout.map(|quantity| quantity.0),
             direct_response: self.direct_response.map(Into::into),
             clusters: self.clusters.into_iter().collect(),
             x_forwarded_proto: self.x_forwarded_proto,
             x_request_id: self.x_request_id,
-            buffer_limit: self.buffer_limit,
-            stream_idle_timeout: self.stream_idle_timeout,
+            buffer_limit: self.buffer_limit.map(|quantity| quantity.0),
+            stream_idle_timeout: self.stream_idle_timeout.map(|quantity| quantity.0),
             startup_ticks: self.startup_ticks,
             grpc_transport: self.grpc_transport,
             metrics: self.metrics,
@@ -141,15 +210,51 @@ impl File {
     }
 }
 
+/// `15000`, or `"15s"`.
+struct Milliseconds(u64);
+
+/// `1048576`, or `"1MiB"`.
+struct Buffer(u32);
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        quantity(deserializer, parse_milliseconds).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Buffer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        quantity(deserializer, parse_buffer).map(Self)
+    }
+}
+
+/// A number, or text with a unit, as an option of the command takes it.
+fn quantity<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    let text = match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    parse(&text).map_err(D::Error::custom)
+}
+
 /// Text as it is, or a table or an array as JSON.
-struct Configuration(Vec<u8>);
+struct Configuration {
+    bytes: Vec<u8>,
+    /// Of a table.
+    keys: Vec<String>,
+}
 
 impl<'de> Deserialize<'de> for Configuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => Ok(Self(text.into_bytes())),
+            toml::Value::String(text) => Ok(Self { bytes: text.into_bytes(), keys: Vec::new() }),
             value @ (toml::Value::Table(_) | toml::Value::Array(_)) => {
-                Ok(Self(json::from_toml(&value).map_err(D::Error::custom)?.to_string().into_bytes()))
+                let bytes = json::from_toml(&value).map_err(D::Error::custom)?.to_string().into_bytes();
+                let keys = value.as_table().map(|table| table.keys().cloned().collect()).unwrap_or_default();
+                Ok(Self { bytes, keys })
             }
             other => Err(D::Error::custom(format!("a configuration is a string, a table or an array, not {other}"))),
         }
@@ -279,7 +384,49 @@ mod tests {
         let Err(Problem::Syntax { message, .. }) = parse("t", "[[plugin]]\nplugin_name = 'a'\n") else {
             panic!("no error")
         };
-        assert!(message.contains("unknown field `plugin_name`"), "{message}");
+        assert!(message.contains("unknown field `plugin_name`") && message.ends_with("it is `name`"), "{message}");
+    }
+
+    /// A key of the file itself behind a `[[plugin]]` is that plugin's for TOML.
+    #[test]
+    fn keys_behind_a_plugin() {
+        for key in OF_ALL {
+            let message = |text: &str| match parse("t", text) {
+                Err(Problem::Syntax { message, .. }) => message,
+                other => panic!("{key}: {other:?}"),
+            };
+            let behind = message(&format!("[[plugin]]\nfilter = 'a.wasm'\n{key} = -1\n"));
+            assert!(behind.contains("line 3") && behind.contains("before the first `[[plugin]]`"), "{behind}");
+            assert!(!message(&format!("{key} = -1\n")).contains("unknown field"), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_route_astray() {
+        for (table, text) in [
+            ("clusters", "[clusters]\nauth = 'http://a'\nupstream = 'http://b'\n"),
+            ("properties", "[properties]\nupstream = 'http://b'\n"),
+            ("property_headers", "[property_headers]\nupstream = 'http://b'\n"),
+            ("environment", "[environment]\nupstream = 'http://b'\n"),
+            ("configuration", "[configuration]\nupstream = 'http://b'\n"),
+            ("plugin.configuration", "[[plugin]]\n[plugin.configuration]\nupstream = 'http://b'\n"),
+        ] {
+            let problems = parse("t", text).unwrap().resolve(1, &|_| Ok(Vec::new())).unwrap_err();
+            assert_eq!(problems, [Problem::RouteAstray { key: "upstream", table }]);
+        }
+    }
+
+    #[test]
+    fn quantities() {
+        let input = parse("t", "upstream_timeout = '15s'\nbuffer_limit = '2MiB'\nstream_idle_timeout = 7\n").unwrap();
+        let found = (input.upstream_timeout, input.buffer_limit, input.stream_idle_timeout);
+        assert_eq!(found, (Some(15_000), Some(2 << 20), Some(7)));
+        for wrong in ["'15 parsecs'", "-1", "1.5", "true", "[]"] {
+            let Err(Problem::Syntax { message, .. }) = parse("t", &format!("upstream_timeout = {wrong}\n")) else {
+                panic!("{wrong}")
+            };
+            assert!(message.contains("line 1") && message.contains("is not a time: write a number"), "{message}");
+        }
     }
 
     #[test]

@@ -41,6 +41,13 @@ pub enum Problem {
     },
     /// Neither an upstream nor a direct response.
     NoRoute,
+    /// Neither, but this key in a table of the settings file.
+    RouteAstray {
+        /// The key.
+        key: &'static str,
+        /// The table.
+        table: &'static str,
+    },
     /// Both an upstream and a direct response.
     TwoRoutes,
     /// A time limit for an upstream where there is none.
@@ -145,6 +152,9 @@ impl Problem {
                  `--direct-response STATUS[:BODY]`."
                     .into()
             }
+            Self::RouteAstray { key, .. } => {
+                format!("Let `{key}` stand before the first table: all that stands below `[…]` belongs to that.")
+            }
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
             Self::TimeoutWithoutUpstream => "Leave out `--upstream-timeout`, or give an `--upstream`.".into(),
             Self::Url { .. } => "Write `http://HOST[:PORT]` or `https://HOST[:PORT]`.".into(),
@@ -153,7 +163,7 @@ impl Problem {
             Self::ForeignFunction { .. } => {
                 let names: Vec<String> =
                     FOREIGN_FUNCTIONS.iter().map(|function| format!("`{}`", function.name)).collect();
-                format!("There are {}.", names.join(", "))
+                format!("Write one of {}.", names.join(", "))
             }
             Self::Path { .. } => {
                 "Write segments separated by dots, as in `source.address`; a dot within a segment is `\\.`.".into()
@@ -186,6 +196,9 @@ impl fmt::Display for Problem {
             }
             Self::OfPlugin { plugin, problem } => write!(f, "{plugin}: {problem}"),
             Self::NoRoute => write!(f, "there is neither an upstream nor a direct response"),
+            Self::RouteAstray { key, table } => {
+                write!(f, "there is neither an upstream nor a direct response, but a `{key}` in the table `[{table}]`")
+            }
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
             Self::TimeoutWithoutUpstream => {
                 write!(f, "there is a time limit for the upstream, but a direct response instead of one")

@@ -10,7 +10,7 @@ use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
 use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings, Upkeep};
 
-use super::{DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, origin, path, title};
+use super::{Astray, DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, origin, path, title};
 use crate::options::Options;
 
 /// Bytes of encoded settings: what a shim's memory holds with ease.
@@ -44,7 +44,7 @@ impl Input {
         foreign_functions(&self.foreign_functions, problems);
         duplicates("properties", self.properties.iter().map(|(path, _)| path), problems);
         duplicates("properties from headers", self.property_headers.iter().map(|(path, _)| path), problems);
-        let route = route(self.upstream, self.upstream_timeout, self.direct_response, problems);
+        let route = route(self.upstream, self.upstream_timeout, self.direct_response, &self.astray, problems);
         let settings = Settings {
             plugins: plugins(self.plugin, self.plugins, filters, read, problems),
             clusters: clusters(self.clusters, problems),
@@ -141,13 +141,17 @@ fn route(
     upstream: Option<String>,
     timeout: Option<u64>,
     direct: Option<DirectResponse>,
+    astray: &[Astray],
     problems: &mut Vec<Problem>,
 ) -> Option<Route> {
     if upstream.is_none() && direct.is_some() && timeout.is_some() {
         problems.push(Problem::TimeoutWithoutUpstream);
     }
     let route = match (upstream, direct) {
-        (None, None) => Err(Problem::NoRoute),
+        (None, None) => Err(match astray.first() {
+            Some(Astray { key, table }) => Problem::RouteAstray { key, table },
+            None => Problem::NoRoute,
+        }),
         (Some(_), Some(_)) => Err(Problem::TwoRoutes),
         (Some(url), None) => origin::parse("the upstream", &url)
             .map(|origin| Route::Upstream { origin, timeout_ms: timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS) }),

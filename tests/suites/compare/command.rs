@@ -1,5 +1,7 @@
 //! The command, as users run it.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,6 +41,13 @@ impl Files {
         command.arg("compare").args(arguments).current_dir(self.0.path());
         command.env("ENVOY", fixtures::tool("envoy", "ENVOY")?).stdin(Stdio::null());
         Ok(command)
+    }
+
+    /// A command as one would type it there.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.args(["-c", line]).current_dir(self.0.path()).stdin(Stdio::null());
+        command
     }
 
     pub(crate) fn compare(&self, arguments: &[&str]) -> Result<Outcome> {
@@ -123,7 +132,7 @@ pub(crate) fn one_other_status_is_told() -> Result<()> {
             "same       start\ndifferent  GET /x\n  trace\n",
             "\n    -   [vm<-host] env.proxy_add_header_map_value return: 0\n",
             "\n    +   [vm<-host] env.proxy_add_header_map_value return: 1\n",
-            "\ndifferent: 1 of 2 parts, 1 of ",
+            "\ndifferent: 1 difference in 1 of 2 parts, 1 of ",
         ],
     )
 }
@@ -136,10 +145,10 @@ pub(crate) fn unmet_expectations_are_told() -> Result<()> {
         &[
             "different  GET /\n",
             "expected: Envoy: the status is 200, expected 404\n",
-            "expected: Envoy: there is no header `x-hello: no`\n",
-            "expected: the other side: the body is \"ok\\n\", expected \"no\"\n",
-            "expected: the other side: no line of the log holds `no`\n",
-            "different: 1 of 2 parts, 0 of ",
+            "expected: Envoy: the response has the header `x-hello` as \"from wat\", expected \"no\"\n",
+            "expected: the other side: the response has the body \"ok\\n\", expected \"no\"\n",
+            "expected: the other side: no line of the log is as expected: \"no\"\n",
+            "different: 8 expectations not met in 1 of 2 parts, ",
         ],
     )
 }
@@ -206,9 +215,85 @@ pub(crate) fn a_filter_that_writes_without_end() -> Result<()> {
 pub(crate) fn a_filter_that_hangs_as_it_starts() -> Result<()> {
     let files = Files::new(&[("filter.wat", &filter(LOOP, "")), ("requests.yaml", "requests: [{}]")])?;
     files.compare(&["filter.wat", "--requests", "requests.yaml", "--start-timeout", "5s", "--all"])?.check(
-        0,
+        1,
         &["did not start: it has not started after 5 s", "Note: No request was sent: neither side runs the plugin."],
     )
+}
+
+/// Both refuse alike, and yet nothing was compared that was asked for.
+pub(crate) fn refused_by_both() -> Result<()> {
+    let refused = "start: {refused: true, log: [bad configuration]}";
+    let files = Files::new(&[("requests.yaml", "requests: [{}]"), ("refused.yaml", refused)])?;
+    let filter = example("rust-headers")?;
+    let arguments = |requests| [&filter, "--requests", requests, "--config-text", "nonsense"];
+    files.compare(&arguments("requests.yaml"))?.check(
+        1,
+        &[
+            "different  start\n",
+            "expected: Envoy: the plugin did not start: ",
+            "expected: the other side: the plugin did not start: the plugin cannot start: `proxy_on_configure` returned false",
+            "it logged: [warn] bad configuration: `nonsense` is no `key=value`\n",
+            "different: 2 expectations not met in 1 of 1 part, ",
+        ],
+    )?;
+    files.compare(&arguments("refused.yaml"))?.check(0, &["same       start\n"])
+}
+
+pub(crate) fn known_differences_are_left_out() -> Result<()> {
+    let chunks = "requests: [{path: /, upstream: {body: [a, {text: b, after: 5ms}]}}]";
+    let files = Files::new(&[("requests.yaml", chunks)])?;
+    let filter = example("rust-headers")?;
+    let compare = |more: &[&str]| files.compare(&[&[&filter, "--requests", "requests.yaml"], more].concat());
+    compare(&["--write-known", "known.toml"])?.check(1, &["different: 1 difference in 1 of 2 parts, 1 of "])?;
+    let reason = "Known, and left out of the verdict:\n  1 line: `transfer-encoding` is a forbidden header";
+    compare(&["--known"])?.check(0, &[reason, "\nsame: 2 parts, "])?;
+
+    compare(&["--known=known.toml"])?
+        .check(2, &["is no list of known differences: there is no `reason` with `GET /, trace - "])?;
+    let list = std::fs::read_to_string(files.path("known.toml"))?;
+    ensure!(list.contains("GET /, trace - [host->vm] proxy_on_response_headers(2, 3, 0)"), "{list}");
+    let list =
+        list.replace("reason = \"\"", "reason = \"it is so\"").replace("lines = [", "lines = [\"GET /, log - gone\",");
+    std::fs::write(files.path("known.toml"), list)?;
+    let unused = "Note: A line that is listed as known differs no more: `GET /, log - gone`\n";
+    compare(&["--known=known.toml"])?.check(0, &["  1 line: it is so\n", unused])
+}
+
+/// What a page lets its reader copy can be given as it is.
+pub(crate) fn commands_of_reports_run() -> Result<()> {
+    let files = Files::new(&[("requests.yaml", "requests: [{path: /a}]")])?;
+    let filter = example("wat-minimal")?;
+    let outcome = files.compare(&[&filter, "--requests", "requests.yaml", "--json"])?;
+    let report: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.stderr.clone())?;
+    ensure!(report["envoy"].get("command").is_none(), "its files are gone");
+    let again = report["command"].as_str().context("the command that compared")?;
+    run(files.shell(again))?.check(0, &["\"same\": true"])?;
+
+    let outcome = files.compare(&[&filter, "--requests", "requests.yaml", "--json", "--keep", "kept here"])?;
+    let report: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.stderr.clone())?;
+    for (side, ready) in [("here", "listening on http://"), ("envoy", "starting workers")] {
+        let command = report[side]["command"].as_str().context("a command")?;
+        let mut command = files.shell(&format!("exec {command} 2>&1"));
+        let mut child = command.process_group(0).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(child.stdout.take().context("a pipe")?);
+        let is_ready = output.lines().map_while(Result::ok).any(|line| line.contains(ready));
+        child.kill()?;
+        child.wait()?;
+        ensure!(is_ready, "`{command:?}` ended");
+    }
+    Ok(())
+}
+
+pub(crate) fn servers_of_its_own_are_told() -> Result<()> {
+    let files = Files::new(&[("requests.yaml", "requests: [{}]"), ("plugin.toml", "upstream = 'http://backend:80'")])?;
+    let filter = example("wat-minimal")?;
+    for (option, value) in [("--upstream", "http://backend:80"), ("--cluster", "auth=http://auth:80")] {
+        let message = format!("error: `{option}` is not used: `compare` answers in its place");
+        let outcome = files.compare(&[&filter, "--requests", "requests.yaml", option, value])?;
+        outcome.check(2, &[&message, "say in the request file what it answers"])?;
+    }
+    // The settings of a deployment can be compared as they are.
+    files.compare(&[&filter, "--requests", "requests.yaml", "--settings", "plugin.toml"])?.check(0, &["\nsame: "])
 }
 
 pub(crate) fn nothing_is_left() -> Result<()> {

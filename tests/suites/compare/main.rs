@@ -15,7 +15,7 @@ type Run = fn() -> Result<()>;
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
     let mut trials = scenarios::trials()?;
-    let commands: [(&str, Run); 19] = [
+    let commands: [(&str, Run); 23] = [
         ("an example is the same", command::an_example_is_the_same),
         ("one other status of the shim is told with its call", command::one_other_status_is_told),
         ("what was expected and did not come is told", command::unmet_expectations_are_told),
@@ -24,6 +24,10 @@ fn main() -> Result<()> {
         ("a filter that hangs is given up", command::a_filter_that_hangs),
         ("a filter that writes without end is ended", command::a_filter_that_writes_without_end),
         ("a filter that hangs as it starts is given up", command::a_filter_that_hangs_as_it_starts),
+        ("what both refuse is no success", command::refused_by_both),
+        ("what is known is left out of the verdict", command::known_differences_are_left_out),
+        ("the commands of a report run", command::commands_of_reports_run),
+        ("servers of its own are told", command::servers_of_its_own_are_told),
         ("no process is left when it is told to end", command::nothing_is_left),
         ("a new instance for each request is the same", hosts::a_new_instance_for_each_request),
         ("an endpoint is asked", hosts::an_endpoint),

@@ -43,7 +43,7 @@ pub(crate) fn in_request_files() -> Result<()> {
             &[
                 "error: requests.yaml:2:13: requests[0].method: `GE T` is no method",
                 "error: requests.yaml:3:11: requests[1].path: `x` is no path: it begins with `/`",
-                "error: requests.yaml:4:14: requests[1].timeout: `soon` is no time: write `50ms` or `2s`",
+                "error: requests.yaml:4:14: requests[1].timeout: `soon` is not a time: write a number with `ms`, `s`, `m` or `h`",
             ],
         ),
         ("requests:\n  - {path: /x\n", &["requests.yaml:3:1: did not find expected ',' or '}'"]),
@@ -83,7 +83,7 @@ pub(crate) fn wrong_files() -> Result<()> {
         (&["text.txt", "--requests", "requests.yaml"], &["error: `text.txt` is not WebAssembly"]),
         (
             &[&component, "--requests", "requests.yaml"],
-            &["is a component, and Envoy runs filters", "help: Compare the filter that it was made from"],
+            &["is a component, and `compare` takes filters", "help: Give the filter that it was made from"],
         ),
         (
             &[&filter, "--requests", "requests.yaml", "--settings", "missing.toml"],

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use proxy_wasm_adapter::compare::report::{Kind, Report, Style, terminal};
+use proxy_wasm_adapter::compare::known::{self, Known};
+use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
 use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
 use proxy_wasm_adapter::settings::{self, Input};
 use proxy_wasm_adapter::shim::Flavour;
@@ -42,11 +43,17 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
         let expected = differences.of(&scenario.name);
         let what = if expected.is_empty() { "is the same" } else { "differs as it is listed" };
         trials.push(trial(format!("{} {what}", scenario.name), move || {
-            let report = scenario.run()?;
+            let mut report = scenario.run()?;
             let found = differing_lines(&report);
             ensure!(
                 found == expected,
                 "listed as different:\n{expected:#?}\nfound:\n{found:#?}\n{}",
+                terminal(&report, Style::default())
+            );
+            known::leave_out(&mut report, &Known::default());
+            ensure!(
+                report.same,
+                "not all that is listed is known to `--known`:\n{}",
                 terminal(&report, Style::default())
             );
             Ok(())
@@ -61,11 +68,14 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
         ensure!(std::fs::read_to_string(fixtures::root().join("README.md"))?.contains(&said), "README.md: {said}");
         Ok(())
     }));
-    trials.push(trial("the README's request file can be read", || {
+    trials.push(trial("the README's request files can be read", || {
         let readme = std::fs::read_to_string(fixtures::root().join("README.md"))?;
-        let block = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
-        let requests = requests::parse(block.context("a block")?);
-        requests.map(drop).map_err(|problems| anyhow::anyhow!("{problems:#?}"))
+        let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        ensure!(blocks.len() == 2, "there are {} blocks", blocks.len());
+        for block in blocks {
+            requests::parse(block).map_err(|problems| anyhow::anyhow!("{problems:#?}"))?;
+        }
+        Ok(())
     }));
     Ok(trials)
 }
@@ -101,13 +111,7 @@ fn differing_lines(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for part in &report.parts {
         for section in &part.sections {
-            let kind = match section.kind {
-                Kind::Response => "response",
-                Kind::Upstream => "upstream",
-                Kind::Callout => "callout",
-                Kind::Log => "log",
-                Kind::Trace => "trace",
-            };
+            let kind = section.kind.name();
             for row in section.rows.iter().filter(|row| !row.same) {
                 let side = |sign: &str, line: &Option<String>| {
                     line.as_ref().map(|line| format!("{}, {kind} {sign} {line}", part.name))
@@ -137,6 +141,7 @@ impl Scenario {
             timeout: Duration::from_secs(20),
             start_timeout: Duration::from_secs(120),
             upstream: None,
+            keep: None,
         };
         Ok(compare::run(&comparison)?)
     }

@@ -4,10 +4,11 @@
 //! repository, so nothing is left behind. A command that ends in `&` is a server: it gets a free port in place of the one that
 //! the document names. What a command prints to stdout has to be what stands below it; `...` is any lines.
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -68,31 +69,59 @@ fn steps(block: &Block) -> Vec<Step> {
 
 fn console(block: &Block) -> Result<()> {
     let directory = directory()?;
-    // As it stands there, and as it is.
-    let mut addresses: Vec<(String, String)> = Vec::new();
-    let mut servers = Vec::new();
-    for step in steps(block) {
-        let known = |text: &str| addresses.iter().fold(text.to_string(), |text, (from, to)| text.replace(from, to));
+    let mut session = Session::new(directory.path(), &path(Some(adapters()?))?);
+    session.console(block)
+}
+
+/// A shell in which one command after another is given.
+pub(crate) struct Session<'a> {
+    directory: &'a Path,
+    path: OsString,
+    /// As they stand in the document, and as they are.
+    addresses: Vec<(String, String)>,
+    servers: Vec<Child>,
+}
+
+impl<'a> Session<'a> {
+    /// One in this directory, with this `PATH`.
+    pub(crate) fn new(directory: &'a Path, path: &OsStr) -> Self {
+        Self { directory, path: path.to_owned(), addresses: Vec::new(), servers: Vec::new() }
+    }
+
+    /// From now on it has this `PATH`.
+    pub(crate) fn set_path(&mut self, path: OsString) {
+        self.path = path;
+    }
+
+    /// Gives all commands of a block; each has to print what stands below it.
+    pub(crate) fn console(&mut self, block: &Block) -> Result<()> {
+        steps(block).iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        let known =
+            |text: &str| self.addresses.iter().fold(text.to_string(), |text, (from, to)| text.replace(from, to));
         if let Some(server) = step.command.strip_suffix('&') {
-            let new = named(server).find(|address| addresses.iter().all(|(known, _)| known != address));
-            let new =
-                new.with_context(|| format!("`{server}` has to listen on {HOST}PORT, which the test replaces"))?;
-            let (child, bound) = serve(directory.path(), &known(&server.replace(&new, "127.0.0.1:0")))?;
-            addresses.push((new, bound.to_string()));
-            servers.push(child);
-            continue;
+            let new = named(server).find(|address| self.addresses.iter().all(|(known, _)| known != address));
+            let new = new.with_context(|| {
+                format!("`{server}` has to listen on {HOST}PORT, which the test replaces, and no other server there")
+            })?;
+            let (child, bound) = serve(self.directory, &self.path, &known(&server.replace(&new, "127.0.0.1:0")))?;
+            self.addresses.push((new, bound.to_string()));
+            self.servers.push(child);
+            return Ok(());
         }
         if step.command.contains(" --install") {
             nothing_to_install()?;
         }
-        let printed = run(directory.path(), &known(&step.command))?;
+        let printed = run(self.directory, &self.path, &known(&step.command))?;
         let printed: Vec<&str> = printed.lines().collect();
         if !fits(&step.output, &printed) {
             let difference = compare(&step.output.join("\n"), &printed.join("\n")).unwrap_or_default();
             bail!("$ {}\n{difference}", step.command);
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The addresses that a command names.
@@ -115,7 +144,7 @@ fn shell(block: &Block) -> Result<()> {
         // `tests/run` runs this test, and `cargo install` builds all of the adapter once more.
         if command.starts_with("examples/build.sh") {
             nothing_to_install()?;
-            run(directory.path(), command)?;
+            run(directory.path(), &path(None)?, command)?;
         } else {
             ensure!(
                 command.starts_with("tests/run") || command.starts_with("cargo install"),
@@ -183,29 +212,37 @@ fn directory() -> Result<tempfile::TempDir> {
     Ok(directory)
 }
 
-/// A shell that finds the adapter of this build.
-fn bash(directory: &Path, command: &str) -> Result<Command> {
+/// Where the adapter of this build is.
+pub(crate) fn adapters() -> Result<PathBuf> {
     let adapter = fixtures::binary("proxy-wasm-adapter")?;
-    let programs = adapter.parent().context("a program stands in a directory")?;
-    let mut paths = vec![programs.to_path_buf()];
-    paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    Ok(adapter.parent().context("a program stands in a directory")?.to_path_buf())
+}
+
+/// A `PATH` with this directory before all others, of which none has an adapter.
+pub(crate) fn path(programs: Option<PathBuf>) -> Result<OsString> {
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let others = std::env::split_paths(&others).filter(|directory| !directory.join("proxy-wasm-adapter").exists());
+    Ok(std::env::join_paths(programs.into_iter().chain(others))?)
+}
+
+fn bash(directory: &Path, path: &OsStr, command: &str) -> Command {
     let mut bash = Command::new("bash");
-    bash.args(["-o", "pipefail", "-c", command]).current_dir(directory).env("PATH", std::env::join_paths(paths)?);
+    bash.args(["-o", "pipefail", "-c", command]).current_dir(directory).env("PATH", path);
     fixtures::forget_package(&mut bash);
-    Ok(bash)
+    bash
 }
 
 /// Runs it to its end; what it printed.
-pub(crate) fn run(directory: &Path, command: &str) -> Result<String> {
-    let output = bash(directory, command)?.stdin(Stdio::null()).output().context("runs bash")?;
+pub(crate) fn run(directory: &Path, path: &OsStr, command: &str) -> Result<String> {
+    let output = bash(directory, path, command).stdin(Stdio::null()).output().context("runs bash")?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "$ {command}\n{}\n{stderr}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Starts a server; where it listens.
-pub(crate) fn serve(directory: &Path, command: &str) -> Result<(Child, SocketAddr)> {
-    let mut child = Child::start_group(bash(directory, command)?.process_group(0))?;
+pub(crate) fn serve(directory: &Path, path: &OsStr, command: &str) -> Result<(Child, SocketAddr)> {
+    let mut child = Child::start_group(bash(directory, path, command).process_group(0))?;
     let address = child.wait_for("address", |line| line.strip_prefix("listening on http://")?.parse().ok());
     let address = address.with_context(|| format!("$ {command}"))?;
     Ok((child, address))
@@ -213,7 +250,7 @@ pub(crate) fn serve(directory: &Path, command: &str) -> Result<(Child, SocketAdd
 
 /// Tests install nothing: what `--install` would get has to be there.
 fn nothing_to_install() -> Result<()> {
-    run(fixtures::root(), "examples/build.sh").context("run `examples/build.sh --install`").map(|_| ())
+    run(fixtures::root(), &path(None)?, "examples/build.sh").context("run `examples/build.sh --install`").map(|_| ())
 }
 
 /// Whether these lines were expected; `...` stands for any.

@@ -7,9 +7,9 @@ use libtest_mimic::Trial;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::trial::trial;
 
-use crate::commands::{run, serve};
+use crate::commands::{self, adapters, path};
 
-const COMMANDS: [&str; 4] = ["adapt", "inspect", "extract", "serve"];
+const COMMANDS: [&str; 7] = ["adapt", "inspect", "extract", "serve", "test", "completions", "man"];
 
 pub(crate) fn trials() -> Vec<Trial> {
     COMMANDS.into_iter().map(|command| trial(format!("help::{command}"), move || examples(command))).collect()
@@ -26,12 +26,18 @@ fn examples(command: &str) -> Result<()> {
         if command == "serve" {
             // The default port may be taken.
             let listen = if example.contains(" --listen ") { "" } else { " --listen 127.0.0.1:0" };
-            serve(directory.path(), &format!("{example}{listen}"))?;
+            commands::serve(directory.path(), &path(Some(adapters()?))?, &format!("{example}{listen}"))?;
         } else {
-            run(directory.path(), example)?;
+            // Examples write below the home directory.
+            let home = directory.path().display();
+            run(directory.path(), &format!("export HOME='{home}'; {example}"))?;
         }
     }
     Ok(())
+}
+
+fn run(directory: &Path, command: &str) -> Result<String> {
+    commands::run(directory, &path(Some(adapters()?))?, command)
 }
 
 /// The files that the examples name.
@@ -39,6 +45,10 @@ fn prepare(directory: &Path) -> Result<()> {
     let filter = fixtures::root().join("examples/wat-minimal/filter.wat");
     std::fs::copy(&filter, directory.join("filter.wat"))?;
     std::fs::write(directory.join("filter.wasm"), wat::parse_file(&filter)?)?;
+    std::fs::write(directory.join("requests.yaml"), "requests: [{expect: {status: 200}}]\n")?;
+    for place in [".zfunc", ".config/fish/completions"] {
+        std::fs::create_dir_all(directory.join(place))?;
+    }
     std::fs::write(directory.join("plugin.toml"), "direct_response = \"200:hello\"\n")?;
     run(directory, "proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --settings plugin.toml")?;
     for name in ["auth", "limit"] {

@@ -5,6 +5,7 @@
 //! differences.rs   DIFFERENCES.md is what `known-differences.toml` and `unchecked-differences.toml` give
 //! asked.rs         what a filter gets that asks for every WASI function and every documented property
 //! commands.rs      the commands in the documents print what stands there
+//! pasted.rs        those of README.md do so in their order, on a machine that has nothing of this yet
 //! help.rs          so do the examples of `--help`
 //! references.rs    links, file names, options and packages exist
 //! markdown.rs      reads Markdown
@@ -18,6 +19,7 @@ mod differences;
 mod help;
 mod limits;
 mod markdown;
+mod pasted;
 mod references;
 mod support;
 
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
     let mut trials = vec![support::trial(), differences::trial()];
     trials.extend(asked::trials());
     trials.extend(commands::trials(&documents));
+    trials.extend(pasted::trial(&documents));
     trials.extend(help::trials());
     trials.extend(references::trials(&documents));
     libtest_mimic::run(&arguments, trials).exit()

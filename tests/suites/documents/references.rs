@@ -186,9 +186,10 @@ fn known_options() -> Result<BTreeSet<String>> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         known.extend(words.filter(|word| word.starts_with("--")).map(str::to_string));
     };
-    for (program, commands) in
-        [("proxy-wasm-adapter", &["adapt", "inspect", "extract", "serve", "compare"][..]), ("wasmtime-serve", &[""])]
-    {
+    for (program, commands) in [
+        ("proxy-wasm-adapter", &["adapt", "inspect", "extract", "serve", "test", "compare"][..]),
+        ("wasmtime-serve", &[""]),
+    ] {
         for name in commands {
             let mut command = Command::new(fixtures::binary(program)?);
             let output = command.args([*name, "--help"].iter().filter(|word| !word.is_empty())).output()?;

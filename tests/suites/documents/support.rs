@@ -202,7 +202,7 @@ fn document() -> Result<String> {
                       every path, in every phase";
     writeln!(text, "| not found | {} and all others | {configured} |", unknown.join(", "))?;
     higress(&mut text)?;
-    text.push_str(&limits::section()?);
+    text.push_str(&limits::sections()?);
     Ok(text)
 }
 

@@ -9,6 +9,7 @@ pub(crate) const HOSTILE: &str = "</script><script>window.harmed = 1</script><!-
 pub(crate) fn report(parts: Vec<Part>) -> Report {
     Report {
         version: 1,
+        command: Some("proxy-wasm-adapter compare auth-callout.wasm --requests requests.yaml".into()),
         filters: vec![Filter {
             file: "examples/auth-callout.wasm".into(),
             sha256: "9f2c41d07be7a6f3c1b2".repeat(4)[..64].into(),
@@ -28,6 +29,7 @@ pub(crate) fn report(parts: Vec<Part>) -> Report {
             "the header `date` of a response".into(),
             "`x-request-id`, which Envoy makes at random".into(),
         ],
+        known: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -47,7 +49,14 @@ fn both(lines: &[&str]) -> Vec<Row> {
 }
 
 pub(crate) fn pair(envoy: Option<&str>, here: Option<&str>) -> Row {
-    Row { phase: None, depth: 0, envoy: envoy.map(Into::into), here: here.map(Into::into), same: envoy == here }
+    Row {
+        phase: None,
+        depth: 0,
+        envoy: envoy.map(Into::into),
+        here: here.map(Into::into),
+        same: envoy == here,
+        known: None,
+    }
 }
 
 /// Makes a trace, a callback after another.
@@ -60,7 +69,7 @@ struct Calls {
 impl Calls {
     fn add(&mut self, depth: u32, envoy: Option<String>, here: Option<String>) {
         let same = envoy == here;
-        self.rows.push(Row { phase: Some(self.phase.clone()), depth, envoy, here, same });
+        self.rows.push(Row { phase: Some(self.phase.clone()), depth, envoy, here, same, known: None });
     }
 
     fn same(&mut self, depth: u32, line: String) {

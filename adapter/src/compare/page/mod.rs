@@ -12,7 +12,7 @@
 //! element that holds it; the scripts make text nodes only; and the page's own policy forbids any script, style or
 //! resource but its own, told by the report's digest, which no report can hold.
 
-use super::report::Report;
+use super::report::{Report, Totals, count, grouped};
 use crate::digest::sha256;
 
 const PAGE: &str = include_str!("page.html");
@@ -51,17 +51,10 @@ struct Verdict {
 
 impl Verdict {
     fn of(report: &Report) -> Self {
-        let (mut lines, mut differing, mut places) = (0_usize, 0_usize, 0_usize);
-        for section in report.parts.iter().flat_map(|part| &part.sections) {
-            lines += section.rows.len();
-            differing += section.rows.iter().filter(|row| !row.same).count();
-            // Lines that differ without an equal one between them are one difference, as they are one step for the reader.
-            places += section.rows.chunk_by(|a, b| a.same == b.same).filter(|run| !run[0].same).count();
-        }
-        let unmet: usize = report.parts.iter().map(|part| part.unmet.len()).sum();
+        let Totals { lines, different_lines, differences: places, unmet, .. } = Totals::of(report);
         let has_unmet = unmet > 0;
         let unmet = format!("{} not met", count(unmet, "expectation"));
-        let lines_differ = format!("{} of {}", grouped(differing), count(lines, "line"));
+        let lines_differ = format!("{} of {}", grouped(different_lines), count(lines, "line"));
         let (state, text, detail) = match (report.same, places, has_unmet) {
             (true, ..) if lines == 0 => ("nothing", "Nothing was compared".into(), String::new()),
             (true, ..) => ("same", "Same".into(), format!("{} on both sides", count(lines, "line"))),
@@ -72,23 +65,6 @@ impl Verdict {
         };
         Self { state, text, detail }
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// A number with a comma before each three digits.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Puts values in the place of `{{name}}`; what stands in a value stays as it is.
@@ -142,7 +118,7 @@ fn replace(text: &str, with: impl Fn(char) -> Option<&'static str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::report::{Filter, Kind, Part, Row, Section, Side};
+    use crate::compare::report::{Filter, Kind, KnownDifference, Part, Row, Section, Side};
 
     const HOSTILE: &str = "</script><!--<script>&'\"{{nonce}}\u{2028}\u{2029}\0\u{202e}]]>";
 
@@ -158,18 +134,21 @@ mod tests {
             envoy: Some(HOSTILE.into()),
             here: None,
             same: *same,
+            known: None,
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
         let same = rows.iter().all(|row| row.same);
         let section = Section { kind: Kind::Callout, name: Some(HOSTILE.into()), same, rows };
         Report {
             version: 1,
+            command: Some(HOSTILE.into()),
             filters: vec![Filter { file: HOSTILE.into(), sha256: HOSTILE.into(), bytes: 0 }],
             envoy: side(),
             here: side(),
             same,
             parts: vec![Part { name: HOSTILE.into(), same, sections: vec![section], unmet: Vec::new() }],
             normalised: vec![HOSTILE.into()],
+            known: vec![KnownDifference { reason: HOSTILE.into(), lines: 1 }],
             notes: vec![HOSTILE.into()],
         }
     }

@@ -152,12 +152,13 @@ function showHead() {
   for (const [side, what] of [[envoy, "Left"], [here, "Right"]]) {
     const card = make("div", "card", make("p", "", make("span", "kicker", what), " ", named("strong", "", side.name)));
     if (side.command) {
-      const copy = copyButton(`Copy the command of ${side.name}`, () => side.command);
-      card.append(make("div", "command", attributed(named("code", "", side.command), { tabindex: "0" }), copy));
-    } else {
-      card.append(make("p", "empty", "It ran already."));
+      card.append(commandOf(side.command, `Copy the command of ${side.name}`));
     }
     $("sides").append(card);
+  }
+  if (report.command) {
+    const again = make("p", "", make("span", "kicker", "Compare again"));
+    $("sides").append(make("div", "card both", again, commandOf(report.command, "Copy the command that compares")));
   }
   if (parts.length > 1) {
     const list = make("ol", "");
@@ -173,12 +174,21 @@ function showHead() {
     $("contents").parentElement.classList.add("listed");
   }
   for (const note of notes) $("notes").append(make("li", "", make("strong", "", "Note: "), ...codes(note)));
+  for (const { reason, lines } of report.known ?? []) {
+    $("notes").append(make("li", "", make("strong", "", `Known, ${count(lines, "line")}: `), ...codes(reason)));
+  }
   const equal = make("section", "", make("h2", "", "Made equal before lines are compared"));
   const list = make("ul", "");
   for (const what of normalised) list.append(make("li", "", ...codes(what)));
   equal.append(normalised.length ? list : make("p", "empty", "Nothing: lines are compared as they are."));
   $("foot").append(equal, legend());
   $("foot").hidden = false;
+}
+
+/** A command, and a button that copies it. */
+function commandOf(command, label) {
+  const code = attributed(named("code", "", command), { tabindex: "0" });
+  return make("div", "command", code, copyButton(label, () => command));
 }
 
 function legend() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Kind, Part, Report, Row, Section};
+use super::{Kind, Report, Row, Section, Totals, count, grouped};
 
 /// Equal lines that are shown around those that differ.
 const AROUND: usize = 2;
@@ -63,6 +63,12 @@ fn write(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
             writeln!(out, "  {sentence}")?;
         }
     }
+    if !report.known.is_empty() {
+        writeln!(out, "Known, and left out of the verdict:")?;
+        for known in &report.known {
+            writeln!(out, "  {}: {}", count(known.lines, "line"), known.reason)?;
+        }
+    }
     for note in &report.notes {
         writeln!(out, "Note: {note}")?;
     }
@@ -71,20 +77,18 @@ fn write(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
 
 /// The last line.
 fn totals(report: &Report) -> String {
-    let rows = |of: fn(&Row) -> bool| -> usize {
-        let sections = report.parts.iter().flat_map(|part| &part.sections);
-        sections.map(|section| section.rows.iter().filter(|row| of(row)).count()).sum()
-    };
-    let calls = report.parts.iter().flat_map(|part| &part.sections).filter(|section| section.kind == Kind::Trace);
-    let calls: usize = calls.map(|section| section.rows.len()).sum();
-    let lines = rows(|_| true);
-    let different: Vec<&Part> = report.parts.iter().filter(|part| !part.same).collect();
-    let of = format!("{lines} lines, {calls} of them of the trace");
-    if different.is_empty() {
-        return format!("same: {} parts, {of}", report.parts.len());
+    let Totals { parts, different_parts, lines, different_lines, differences, lines_of_traces, unmet } =
+        Totals::of(report);
+    let of = format!("{}, {} of them of the trace", count(lines, "line"), grouped(lines_of_traces));
+    if different_parts == 0 {
+        return format!("same: {}, {of}", count(parts, "part"));
     }
-    let differ = rows(|row| !row.same);
-    format!("different: {} of {} parts, {differ} of {of}", different.len(), report.parts.len())
+    let parts = format!("{different_parts} of {}", count(parts, "part"));
+    if differences == 0 {
+        return format!("different: {} not met in {parts}, {of}, all the same", count(unmet, "expectation"));
+    }
+    let unmet = if unmet == 0 { String::new() } else { format!("; {} not met", count(unmet, "expectation")) };
+    format!("different: {} in {parts}, {} of {of}{unmet}", count(differences, "difference"), grouped(different_lines))
 }
 
 fn section(out: &mut String, section: &Section, style: Style) -> std::fmt::Result {
@@ -150,7 +154,7 @@ fn row(out: &mut String, row: &Row, style: Style) -> std::fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Filter, Side};
+    use super::super::{Filter, KnownDifference, Part, Side};
     use super::*;
 
     fn report() -> Report {
@@ -160,6 +164,7 @@ mod tests {
             envoy: envoy.map(Into::into),
             here: here.map(Into::into),
             same: envoy == here,
+            known: None,
         };
         let same = |text, depth| row(Some(text), Some(text), depth);
         let rows = vec![
@@ -180,12 +185,14 @@ mod tests {
         let side = |name: &str| Side { name: name.into(), command: None };
         Report {
             version: 1,
+            command: None,
             filters: vec![Filter { file: "f.wasm".into(), sha256: "00ff".into(), bytes: 5 }],
             envoy: side("Envoy 1.40.0"),
             here: side("serve"),
             same: false,
             parts: vec![part("start", vec![same("[host->vm] _start()", 0)], &[]), part("GET /", rows, &["Envoy: no"])],
             normalised: vec!["hosts: equal".into()],
+            known: vec![KnownDifference { reason: "So it is.".into(), lines: 1 }],
             notes: vec!["Well.".into()],
         }
     }
@@ -212,8 +219,10 @@ mod tests {
              \n\
              Made equal before comparing:\n\
              \x20 hosts: equal\n\
+             Known, and left out of the verdict:\n\
+             \x20 1 line: So it is.\n\
              Note: Well.\n\
-             different: 1 of 2 parts, 2 of 8 lines, 8 of them of the trace\n"
+             different: 1 difference in 1 of 2 parts, 2 of 8 lines, 8 of them of the trace; 1 expectation not met\n"
         );
     }
 

@@ -12,11 +12,12 @@ use serde::{Deserialize, de::Error as _};
 
 use super::parse::refuse;
 use super::{Body, Fail, Headers, LARGEST, LONGEST, Piece, Request, Version};
+use crate::values::{parse_bytes, parse_time_with_unit};
 
-const TOKEN: &str = "it takes letters, digits and ``!#$%&'*+-.^_`|~``";
+pub(super) const TOKEN: &str = "it takes letters, digits and ``!#$%&'*+-.^_`|~``";
 
 /// A scalar, read by a function of its text; what the function refuses is told where the scalar stands.
-struct Scalar<T, F> {
+pub(super) struct Scalar<T, F> {
     /// What has to stand there.
     expected: &'static str,
     /// What takes the place of a refused one.
@@ -54,7 +55,7 @@ fn scalar<'de, D: Deserializer<'de>, T>(
     Scalar { expected, stand_in, read }.deserialize(deserializer)
 }
 
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(allowed)
 }
@@ -107,7 +108,7 @@ pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vers
     })
 }
 
-fn read_status(text: &str) -> Result<u16, String> {
+pub(super) fn read_status(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(status) if (200..=999).contains(&status) => Ok(status),
         _ => Err(format!("{text} is no status code: it goes from 200 to 999")),
@@ -118,24 +119,10 @@ pub(super) fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, 
     scalar(deserializer, "a status code", 200, read_status)
 }
 
-pub(super) fn optional_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    scalar(deserializer, "a status code", None, |text| read_status(text).map(Some))
-}
-
 fn read_time(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "" if number == "0" => 1,
-        _ => 0,
-    };
-    let time = number.parse::<u64>().ok().filter(|_| unit > 0).and_then(|number| number.checked_mul(unit));
-    match time.map(Duration::from_millis) {
-        Some(time) if time <= LONGEST => Ok(time),
-        Some(_) => Err(format!("`{text}` is too long: at most {} s can be waited for", LONGEST.as_secs())),
-        None => Err(format!("`{text}` is no time: write `50ms` or `2s`")),
+    match parse_time_with_unit(text)? {
+        time if time <= LONGEST => Ok(time),
+        _ => Err(format!("`{text}` is too long: at most {} s can be waited for", LONGEST.as_secs())),
     }
 }
 
@@ -149,7 +136,7 @@ pub(super) fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     scalar(deserializer, TIME, None, |text| read_time(text).map(Some))
 }
 
-fn read_name(text: &str) -> Result<String, String> {
+pub(super) fn read_name(text: &str) -> Result<String, String> {
     if text.starts_with(':') {
         return Err(format!("`{text}` is made from `method`, `path` and the header `host`: leave it out"));
     }
@@ -157,9 +144,9 @@ fn read_name(text: &str) -> Result<String, String> {
 }
 
 /// A function of a scalar's text.
-type Read<T> = fn(&str) -> Result<T, String>;
+pub(super) type Read<T> = fn(&str) -> Result<T, String>;
 
-fn name() -> Scalar<String, Read<String>> {
+pub(super) fn name() -> Scalar<String, Read<String>> {
     Scalar { expected: "the name of a header", stand_in: String::new(), read: read_name }
 }
 
@@ -246,9 +233,9 @@ struct Written {
 }
 
 fn fill<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
-    scalar(deserializer, "a number of bytes", None, |text| match text.replace('_', "").parse::<usize>() {
-        Ok(count) if count <= LARGEST => Ok(Some(vec![b'x'; count].into())),
-        _ => Err(format!("`{text}` is no number of bytes up to {LARGEST}")),
+    scalar(deserializer, "a number of bytes", None, |text| match parse_bytes(&text.replace('_', ""))? {
+        count if count <= LARGEST => Ok(Some(vec![b'x'; count].into())),
+        _ => Err(format!("`{text}` is too much: a body may have {} MiB", LARGEST >> 20)),
     })
 }
 

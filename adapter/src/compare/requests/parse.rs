@@ -50,6 +50,28 @@ thread_local! {
     static PASS_OVER: Cell<usize> = const { Cell::new(0) };
     /// The reading ended at a wrong value, rather than at one of a wrong kind.
     static WRONG_VALUE: Cell<bool> = const { Cell::new(false) };
+    /// Expectations that were read.
+    static EXPECTATIONS: Cell<usize> = const { Cell::new(0) };
+    /// The number of the one whose place is looked for.
+    static LOOKED_FOR: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The number of an expectation, which is read just now. Where it is the one whose place is looked for, this ends the
+/// reading.
+pub(super) fn number<E: de::Error>() -> Result<usize, E> {
+    let number = EXPECTATIONS.get();
+    EXPECTATIONS.set(number + 1);
+    if LOOKED_FOR.get() == Some(number) { Err(E::custom("here it is")) } else { Ok(number) }
+}
+
+/// The place of the expectation with this number, in text that was read before: found by reading it once more.
+pub(super) fn place(text: &str, number: usize) -> Option<Place> {
+    PASS_OVER.set(0);
+    EXPECTATIONS.set(0);
+    LOOKED_FOR.set(Some(number));
+    let read = serde_yaml_ng::from_str::<Requests>(text);
+    LOOKED_FOR.set(None);
+    problem(&read.err()?).place
 }
 
 /// Refuses a value; `stand_in` takes its place where it was refused before.
@@ -75,10 +97,20 @@ pub fn parse(text: &str) -> Result<Requests, Vec<Problem>> {
     loop {
         PASS_OVER.set(problems.len());
         WRONG_VALUE.set(false);
+        EXPECTATIONS.set(0);
         match serde_yaml_ng::from_str::<Requests>(text) {
             Ok(mut requests) if problems.is_empty() => {
-                requests.name();
-                return Ok(requests);
+                requests.expectations = EXPECTATIONS.get();
+                return match whole(&requests) {
+                    Ok(()) => {
+                        requests.name();
+                        text.clone_into(&mut requests.text);
+                        Ok(requests)
+                    }
+                    Err(message) => {
+                        Err(vec![Problem { place: Some(Place { line: 1, column: 1 }), message: message.into() }])
+                    }
+                };
             }
             Ok(_) => return Err(problems),
             Err(error) => problems.push(problem(&error)),
@@ -86,6 +118,15 @@ pub fn parse(text: &str) -> Result<Requests, Vec<Problem>> {
         if !WRONG_VALUE.get() || problems.len() == MOST {
             return Err(problems);
         }
+    }
+}
+
+/// What is only wrong in the whole.
+fn whole(requests: &Requests) -> Result<(), &'static str> {
+    match (requests.start.refuses(), requests.requests.is_empty()) {
+        (false, true) => Err("missing field `requests`"),
+        (true, false) => Err("there are `requests`, though the plugin is not to start: leave out one of the two"),
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,128 @@
+//! What `compare` and `test` have in common: filters, a request file, a host.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
+use proxy_wasm_adapter::settings::Input;
+use proxy_wasm_adapter::values::parse_time;
+use proxy_wasm_adapter::{Options, is_component};
+
+use super::failure::Failure;
+use super::input::{self, Given};
+use super::plugin::Plugin;
+
+/// The exit codes: nothing differs or fails, something does, nothing was run.
+pub(super) const SAME: u8 = 0;
+pub(super) const DIFFERENT: u8 = 1;
+pub(super) const NOT_RUN: u8 = 2;
+
+/// How to run the component and how long to wait.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// Command that serves the component instead of the embedded host, such as 'wasmtime serve --addr {address} {component}'
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) host: Option<String>,
+
+    /// How long a response may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    timeout: Duration,
+
+    /// How long a host, and Envoy, may take to start
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
+    start_timeout: Duration,
+}
+
+/// Filters, and how to adapt them.
+pub(super) struct Filters {
+    filters: Vec<compare::Filter>,
+    options: Options,
+}
+
+impl Filters {
+    /// What was given to the command of this name.
+    pub(super) fn read(command: &str, files: Vec<PathBuf>, plugin: Plugin) -> Result<Self, Failure> {
+        if let Some(option) = plugin.own_servers() {
+            let (key, example) = match option {
+                "--upstream" => ("upstream", "upstream: {status: 200, body: text}"),
+                _ => ("clusters", "clusters: {auth: {status: 403}}"),
+            };
+            return Err(Failure::Usage {
+                message: format!("`{option}` is not used: `{command}` answers in its place, with a server of its own"),
+                help: format!(
+                    "Leave it out, and say in the request file what it answers: `{example}`. In a settings file `{key}` may \
+                     stay."
+                ),
+            });
+        }
+        let given = Given::read(files, plugin.tracing())?;
+        if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
+            return Err(Failure::Usage {
+                message: format!("`{}` is a component, and `{command}` takes filters", input::shown(&component.path)),
+                help: "Give the filter that it was made from; `extract` gives it back.".into(),
+            });
+        }
+        // Without a route of the user's own, the command's upstream is one.
+        let mut below = Input::default();
+        below.upstream = Some("http://127.0.0.1:1".into());
+        let (modules, options) = given.options(below)?;
+        let files = input::names(&modules);
+        let filters = modules.into_iter().zip(files);
+        let filters = filters.map(|(module, file)| compare::Filter { file, bytes: module.bytes }).collect();
+        Ok(Self { filters, options })
+    }
+
+    /// Their files.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.filters.iter().map(|filter| Path::new(&filter.file))
+    }
+
+    /// What messages call them.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.filters.iter().map(|filter| filter.file.clone()).collect()
+    }
+}
+
+impl Run {
+    /// What to compare, or to test, with these requests.
+    pub(super) fn comparison(&self, filters: &Filters, requests: requests::Requests) -> Result<Comparison, Failure> {
+        let host = match &self.host {
+            Some(template) => Host::Command(template.clone()),
+            None => Host::Embedded { program: program()? },
+        };
+        Ok(Comparison {
+            filters: filters.filters.clone(),
+            options: filters.options.clone(),
+            requests,
+            envoy: None,
+            host,
+            timeout: self.timeout,
+            start_timeout: self.start_timeout,
+            upstream: None,
+            keep: None,
+        })
+    }
+}
+
+fn program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::Read { file: "the path of this program".into(), error })
+}
+
+/// The requests of a file.
+pub(super) fn requests(path: &Path) -> Result<requests::Requests, Failure> {
+    let file = input::shown(path);
+    let text = input::read(path)?;
+    let text = String::from_utf8(text).map_err(|_| Failure::Usage {
+        message: format!("`{file}` is no request file: it is not UTF-8"),
+        help: "Its least form is `requests: [{method: GET, path: /}]`.".into(),
+    })?;
+    requests::parse(&text).map_err(|problems| Failure::Compare(compare::Error::Requests { file, problems }))
+}
+
+/// What a comparison, or a test, of these filters failed with.
+pub(super) fn failure(files: Vec<String>, error: compare::Error) -> Failure {
+    match error {
+        compare::Error::Adapt(error) => Failure::Library { files, error },
+        error => Failure::Compare(error),
+    }
+}

@@ -1,0 +1,418 @@
+//! What a request file expects: each expectation with a number, by which its place in the file is found again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use regex_lite::Regex;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de::Error as _};
+
+use super::fields;
+use super::parse::{number, refuse};
+
+/// What should come of a request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Expect {
+    /// The response's status code.
+    pub status: Option<Expected<u16>>,
+    /// Headers that the response has.
+    #[serde(deserialize_with = "headers")]
+    pub headers: Vec<Expected<ExpectedHeader>>,
+    /// Headers that the response has not.
+    pub no_headers: Vec<Expected<String>>,
+    /// The response's whole body.
+    pub body: Option<Expected<Pattern>>,
+    /// Trailers that the response has.
+    #[serde(deserialize_with = "headers")]
+    pub trailers: Vec<Expected<ExpectedHeader>>,
+    /// Parts of lines of the filter's log.
+    pub log: Vec<Expected<Pattern>>,
+    /// What stands in no line of it.
+    pub no_log: Vec<Expected<Pattern>>,
+    /// The requests that the upstream got.
+    pub upstream: Option<ExpectedRequests>,
+    /// The requests that callout clusters got, by their names.
+    pub callouts: BTreeMap<String, ExpectedRequests>,
+}
+
+/// What should come of the plugin's start.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ExpectStart {
+    /// The plugin refuses its configuration, or its VM's.
+    pub refused: Option<Expected<bool>>,
+    /// Parts of lines of the filter's log.
+    pub log: Vec<Expected<Pattern>>,
+    /// What stands in no line of it.
+    pub no_log: Vec<Expected<Pattern>>,
+}
+
+/// An expectation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Expected<T> {
+    /// What is expected.
+    pub value: T,
+    /// By which its place is found: [`super::Requests::place`].
+    pub(in crate::compare) number: usize,
+}
+
+/// A header, or a trailer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExpectedHeader {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Pattern,
+}
+
+/// What a text should be.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Pattern {
+    /// This; in a log, a part of a line.
+    Text(String),
+    /// It has this part.
+    Contains(String),
+    /// It has a part that this regular expression describes.
+    Matches(Regex),
+}
+
+/// What a server should have got.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ExpectedRequests {
+    /// No request.
+    None(Expected<()>),
+    /// These, one after another, and no others.
+    These(Vec<Expected<ExpectedRequest>>),
+}
+
+/// A request that a server should have got.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ExpectedRequest {
+    /// Its method.
+    pub method: Option<Expected<String>>,
+    /// Its path, with the query.
+    pub path: Option<Expected<Pattern>>,
+    /// Headers that it has.
+    #[serde(deserialize_with = "headers")]
+    pub headers: Vec<Expected<ExpectedHeader>>,
+    /// Headers that it has not.
+    pub no_headers: Vec<Expected<String>>,
+    /// Its whole body.
+    pub body: Option<Expected<Pattern>>,
+    /// Trailers that it has.
+    #[serde(deserialize_with = "headers")]
+    pub trailers: Vec<Expected<ExpectedHeader>>,
+}
+
+impl Expect {
+    /// Whether nothing is expected.
+    pub(in crate::compare) fn is_empty(&self) -> bool {
+        let Self { status, headers, no_headers, body, trailers, log, no_log, upstream, callouts } = self;
+        let (response, text) = (status.is_none() && body.is_none(), log.is_empty() && no_log.is_empty());
+        let fields = headers.is_empty() && no_headers.is_empty() && trailers.is_empty();
+        response && fields && text && upstream.is_none() && callouts.is_empty()
+    }
+
+    /// The clusters that requests are expected of.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = &String> {
+        self.callouts.keys()
+    }
+}
+
+impl ExpectStart {
+    /// Whether the plugin should refuse.
+    pub(in crate::compare) fn refuses(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.value)
+    }
+}
+
+impl Pattern {
+    /// Whether this is it, or holds it.
+    pub(in crate::compare) fn is(&self, found: &[u8]) -> bool {
+        match self {
+            Self::Text(text) => text.as_bytes() == found,
+            other => other.is_in(&String::from_utf8_lossy(found)),
+        }
+    }
+
+    /// Whether this holds it.
+    pub(in crate::compare) fn is_in(&self, found: &str) -> bool {
+        match self {
+            Self::Text(text) | Self::Contains(text) => found.contains(text.as_str()),
+            Self::Matches(regex) => regex.is_match(found),
+        }
+    }
+}
+
+/// What stands behind "expected".
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Contains(text) => write!(f, "something with {text:?} in it"),
+            Self::Matches(regex) => write!(f, "what matches `{regex}`"),
+        }
+    }
+}
+
+/// A value that is one scalar, such as `200`.
+trait Scalar: Sized {
+    const WANTED: &'static str;
+
+    fn read(text: &str) -> Result<Self, String>;
+
+    /// What takes the place of a refused one.
+    fn stand_in() -> Self;
+}
+
+impl Scalar for () {
+    const WANTED: &'static str = "`none`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(()) } else { Err(format!("`{text}` is no request: it is {REQUESTS}")) }
+    }
+
+    fn stand_in() -> Self {}
+}
+
+impl Scalar for bool {
+    const WANTED: &'static str = "`true` or `false`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is neither `true` nor `false`"))
+    }
+
+    fn stand_in() -> Self {
+        false
+    }
+}
+
+impl Scalar for u16 {
+    const WANTED: &'static str = "a status code";
+
+    fn read(text: &str) -> Result<Self, String> {
+        fields::read_status(text)
+    }
+
+    fn stand_in() -> Self {
+        200
+    }
+}
+
+/// The name of a header, or a method.
+impl Scalar for String {
+    const WANTED: &'static str = "a name";
+
+    fn read(text: &str) -> Result<Self, String> {
+        if fields::is_token(text) { Ok(text.into()) } else { Err(format!("`{text}` is no name: {}", fields::TOKEN)) }
+    }
+
+    fn stand_in() -> Self {
+        Self::new()
+    }
+}
+
+struct ScalarOf<T>(PhantomData<T>);
+
+impl<T: Scalar> Visitor<'_> for ScalarOf<T> {
+    type Value = Expected<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::WANTED)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Expected<T>, E> {
+        let number = number()?;
+        let value = T::read(text).or_else(|message| refuse(T::stand_in(), message))?;
+        Ok(Expected { value, number })
+    }
+}
+
+impl<'de, T: Scalar> Deserialize<'de> for Expected<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Any scalar has a text: `200` needs no quotes.
+        deserializer.deserialize_str(ScalarOf(PhantomData))
+    }
+}
+
+/// A pattern as it is written, if it is not just text.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    contains: Option<String>,
+    matches: Option<String>,
+}
+
+const PATTERN: &str = "text (in quotes if it is neither a word nor a whole number), or `{contains: TEXT}`, or \
+                       `{matches: REGEX}`";
+
+struct PatternVisitor;
+
+impl<'de> Visitor<'de> for PatternVisitor {
+    type Value = Expected<Pattern>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PATTERN)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Expected { number: number()?, value: Pattern::Text(text.into()) })
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let number = number()?;
+        let value = match Written::deserialize(MapAccessDeserializer::new(map))? {
+            Written { contains: Some(text), matches: None } => Pattern::Contains(text),
+            Written { contains: None, matches: Some(regex) } => match Regex::new(&regex) {
+                Ok(regex) => Pattern::Matches(regex),
+                Err(error) => {
+                    refuse(Pattern::Text(regex.clone()), format!("`{regex}` is no regular expression: {error}"))?
+                }
+            },
+            _ => refuse(Pattern::Text(String::new()), "it is one of `contains` and `matches`")?,
+        };
+        Ok(Expected { value, number })
+    }
+}
+
+impl<'de> Deserialize<'de> for Expected<Pattern> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PatternVisitor)
+    }
+}
+
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Expected<ExpectedHeader>>, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<Expected<ExpectedHeader>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("headers: `{name: value}`, or `[[name, value], …]` where a name comes more than once")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut headers = Vec::new();
+            while let Some(name) = map.next_key_seed(fields::name())? {
+                headers.push(header(name, map.next_value()?));
+            }
+            Ok(headers)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut headers = Vec::new();
+            while let Some(header) = list.next_element_seed(Pair)? {
+                headers.push(header);
+            }
+            Ok(headers)
+        }
+    }
+    deserializer.deserialize_any(List)
+}
+
+fn header(name: String, expected: Expected<Pattern>) -> Expected<ExpectedHeader> {
+    Expected { value: ExpectedHeader { name, value: expected.value }, number: expected.number }
+}
+
+/// `[name, value]`
+struct Pair;
+
+impl<'de> DeserializeSeed<'de> for Pair {
+    type Value = Expected<ExpectedHeader>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pair {
+    type Value = Expected<ExpectedHeader>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header `[name, value]`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let missing = |length| A::Error::invalid_length(length, &"a header `[name, value]`");
+        let name = list.next_element_seed(fields::name())?.ok_or_else(|| missing(0))?;
+        let value = list.next_element()?.ok_or_else(|| missing(1))?;
+        match list.next_element::<de::IgnoredAny>()? {
+            None => Ok(header(name, value)),
+            Some(_) => Err(missing(3)),
+        }
+    }
+}
+
+const REQUESTS: &str = "`none`, or what the request is, such as `{path: /x}`, or a list of these";
+
+struct RequestVisitor;
+
+impl<'de> Visitor<'de> for RequestVisitor {
+    type Value = Expected<ExpectedRequest>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what a request is, such as `{path: /x}`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let number = number()?;
+        Ok(Expected { number, value: ExpectedRequest::deserialize(MapAccessDeserializer::new(map))? })
+    }
+}
+
+impl<'de> Deserialize<'de> for Expected<ExpectedRequest> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RequestVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExpectedRequests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct These;
+        impl<'de> Visitor<'de> for These {
+            type Value = ExpectedRequests;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(REQUESTS)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ExpectedRequests, E> {
+                ScalarOf(PhantomData).visit_str(text).map(ExpectedRequests::None)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ExpectedRequests, A::Error> {
+                Ok(ExpectedRequests::These(vec![RequestVisitor.visit_map(map)?]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ExpectedRequests, A::Error> {
+                let mut requests = Vec::new();
+                while let Some(request) = list.next_element()? {
+                    requests.push(request);
+                }
+                if requests.is_empty() {
+                    return refuse(ExpectedRequests::These(requests), "there is no request in it: write `none`");
+                }
+                Ok(ExpectedRequests::These(requests))
+            }
+        }
+        deserializer.deserialize_any(These)
+    }
+}
