@@ -22,7 +22,7 @@ adapter=$(command -v proxy-wasm-adapter || true)
 if [ "$adapter" ]; then
     say "1 of 3: takes $adapter ($("$adapter" --version))"
 else
-    say "1 of 3: builds the adapter, and Wasmtime with it: MINUTES on 2 cores, DISK below $target/; only once"
+    say "1 of 3: builds the adapter, and Wasmtime with it: about a quarter of an hour on 2 cores, only once"
     cargo build --release --locked --package proxy-wasm-adapter --bin proxy-wasm-adapter
     adapter=$target/release/proxy-wasm-adapter
     say "        took $((SECONDS / 60)) min $((SECONDS % 60)) s; $target/ has $(du -sh "$target" | cut -f1)"
