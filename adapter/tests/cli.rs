@@ -215,7 +215,7 @@ fn completions_and_pages() {
         fs::write(directory.path().join(shell), text).unwrap();
     }
     let complete = "source ./bash && COMP_WORDS=(proxy-wasm-adapter adapt --ups) COMP_CWORD=2 && \
-                    _proxy__wasm__adapter proxy-wasm-adapter --ups adapt && echo \"${COMPREPLY[@]}\"";
+                    $(complete -p proxy-wasm-adapter | sed 's/.*-F \\([^ ]*\\) .*/\\1/') proxy-wasm-adapter --ups adapt && echo \"${COMPREPLY[@]}\"";
     let output = Command::new("bash").args(["-c", complete]).current_dir(&directory).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "--upstream --upstream-timeout\n", "{output:?}");
 
