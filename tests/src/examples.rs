@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::client::{self, Reply};
 use crate::hosts::{Chain, Child, Host, Lines};
 use crate::message::{self, Step};
-use crate::upstream::{Behaviour, Request, Upstream};
+use crate::upstream::{Behaviour, Request, Upstream, Version};
 use crate::{fixtures, log};
 
 /// How long an answer or a log record may take.
@@ -221,7 +221,7 @@ impl Example {
     /// # Errors
     /// What was not as expected.
     pub fn run(&self, host: Host) -> Result<()> {
-        let upstream = Upstream::start_named(&format!("{} {}", self.name, host.name()))?;
+        let upstream = Upstream::start_named(&format!("{} {}", self.name, host.name()), Version::Http1)?;
         // The filter first: its server is built with it.
         let mut plugin = self.chain(&upstream)?;
         let mut servers = self.servers()?;
