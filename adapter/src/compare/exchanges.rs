@@ -232,7 +232,7 @@ impl Found {
                 None => Ok(()),
             };
             let outcome = outcome.map_err(|words| words + &last_words(&self.start[index]));
-            let outcome = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+            let outcome = outcome.as_ref().map_err(String::as_str).copied();
             let unmet = expectations::of_start(&comparison.requests.start, outcome, &self.start[index], log);
             all.extend(unmet.into_iter().map(|unmet| format!("{side}: {}", unmet.text)));
         }
