@@ -5,7 +5,7 @@ use proxy_wasm_abi::settings::{GrpcTransport, Origin, Plugin, Profile, Route, Se
 use serde::{Deserialize, Serialize};
 
 use super::path;
-use crate::digest::hex;
+use crate::digest::{hex, sha256};
 
 /// A plugin's own settings for people, with bytes as text where they are text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,17 @@ pub enum Bytes {
         /// In hexadecimal.
         hex: String,
     },
+    /// More than people read: they stand in the component once, where the shim has them from.
+    Long {
+        /// How many.
+        bytes: usize,
+        /// Their SHA-256, in hexadecimal.
+        sha256: String,
+    },
 }
+
+/// Bytes that are shown as they are.
+const SHOWN_BYTES: usize = 4096;
 
 /// An answer that no upstream gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +80,9 @@ pub struct ShownResponse {
 
 impl Bytes {
     fn of(bytes: &[u8]) -> Self {
+        if bytes.len() > SHOWN_BYTES {
+            return Self::Long { bytes: bytes.len(), sha256: sha256(bytes) };
+        }
         let is_text = |text: &&str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
         match std::str::from_utf8(bytes).ok().filter(is_text) {
             Some(text) => Self::Text(text.into()),
@@ -83,6 +96,7 @@ impl std::fmt::Display for Bytes {
         match self {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Hex { hex } => write!(f, "0x{hex}"),
+            Self::Long { bytes, sha256 } => write!(f, "{bytes} bytes, sha256 {sha256}"),
         }
     }
 }
