@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction};
+use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction, Presence};
 use proxy_wasm_abi::host_calls::{HostCall, Type};
 use wasmparser::{ExternalKind, MemoryType, Parser, Payload, TypeRef, ValType};
 
@@ -179,14 +179,19 @@ impl Facts {
         Ok(facts)
     }
 
-    /// The foreign functions whose names stand in the module, and these others, where it can call any.
+    /// The foreign functions that the module gets, where it can call any: those that are always there, those whose names
+    /// stand in it, and these others.
     pub(crate) fn foreign_functions(&self, module: &[u8], others: &[String]) -> Vec<&'static ForeignFunction> {
         if self.imports.iter().all(|import| import.name != "proxy_call_foreign_function") {
             return Vec::new();
         }
         FOREIGN_FUNCTIONS
             .iter()
-            .filter(|function| others.iter().any(|other| other == function.name) || names(module, function.name))
+            .filter(|function| {
+                function.presence == Presence::Always
+                    || others.iter().any(|other| other == function.name)
+                    || names(module, function.name)
+            })
             .collect()
     }
 

@@ -104,6 +104,7 @@ pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted,
     let chain = Chain::of(filters, &mut options.settings.plugins).map_err(|problem| Error::Settings(vec![problem]))?;
     let profile = options.settings.upkeep.profile;
     grant::grant(&chain, profile, &mut options.settings.plugins);
+    options.settings.upkeep.opens_bodies = options.bridge == bridge::Kind::Portable;
     // Validating takes longest. Filters that pass are validated once, within their component; others here, so that
     // nothing else is said of a filter that is invalid.
     build(&chain, &options).map_err(|error| {

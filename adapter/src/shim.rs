@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use proxy_wasm_abi::foreign_functions::ForeignFunction;
+use proxy_wasm_abi::foreign_functions::{ForeignFunction, Presence};
 
 /// What a build of the shim can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Shim {
 
     /// The core module with these foreign functions.
     pub(crate) fn with<'a>(&self, functions: impl IntoIterator<Item = &'a ForeignFunction>) -> &[u8] {
-        if functions.into_iter().any(|function| function.extra) { &self.full } else { &self.lean }
+        if functions.into_iter().any(|function| function.presence == Presence::Extra) { &self.full } else { &self.lean }
     }
 
     /// The core module with all of it.

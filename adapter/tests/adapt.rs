@@ -19,6 +19,8 @@ fn parts_reach_one_another() {
         options.settings.route = Route::DirectResponse { status: 99, body: Vec::new() };
         let adapted = adapt(&[wat(&logging("start"))], &options).unwrap();
         let log = run(&adapted.component);
+        // That the host is jco follows from the bridge.
+        options.settings.upkeep.opens_bodies = bridge == Kind::Portable;
         let settings = String::from_utf8(options.settings.encode()).unwrap();
         assert_eq!(log, format!("start,{settings}headers"), "{bridge:?}");
     }
@@ -158,6 +160,26 @@ fn provenance_is_where_tools_look() {
     let [inner] = inspection.filters.as_slice() else { panic!("one filter") };
     assert_eq!((&adapted.filters[0].sha256, adapted.filters[0].size), (&inner.sha256, filter.len()));
     assert_eq!(inner.abi.version, Some("0.1.0"));
+}
+
+#[test]
+fn a_long_configuration_stands_in_the_component_once() {
+    let size = |length: usize| {
+        let mut options = options();
+        options.settings.plugins[0].configuration = "word \"".repeat(length).into();
+        adapt(&[wat(&logging("start"))], &options).unwrap().component.len()
+    };
+    let (short, long) = (size(1_000), size(11_000));
+    assert!((60_000..60_100).contains(&(long - short)), "{short} and {long}");
+}
+
+#[test]
+fn the_least_foreign_function_is_always_there() {
+    let filter =
+        filter(r#"(import "env" "proxy_call_foreign_function" (func (param i32 i32 i32 i32 i32 i32) (result i32)))"#);
+    let component = adapt(&[filter], &options()).unwrap().component;
+    let has = |name: &str| component.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(has("foreign_clear_route_cache") && !has("foreign_compress"));
 }
 
 #[test]

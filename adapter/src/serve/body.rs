@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::TE;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
@@ -216,7 +217,7 @@ impl Body for GuestBody {
                         Ok(data) => self.data(data),
                         Err(trailers) => {
                             self.interest.is_satisfied();
-                            trailers
+                            sendable(trailers)
                         }
                     })));
                 }
@@ -265,6 +266,17 @@ impl Body for GuestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// Trailers without the field that HTTP/2 has for requests alone, and breaks a response off for.
+fn sendable(trailers: Frame<Bytes>) -> Frame<Bytes> {
+    match trailers.into_trailers() {
+        Ok(mut fields) => {
+            fields.remove(TE);
+            Frame::trailers(fields)
+        }
+        Err(other) => other,
     }
 }
 

@@ -20,6 +20,7 @@ use super::instance::{Answer, Failure};
 use super::nesting::Nesting;
 use super::pool::Pool;
 use super::presence::Flight;
+use super::reply::Reply;
 use super::request::{self, RequestBody};
 use super::tasks::Tasks;
 
@@ -73,8 +74,9 @@ impl Host {
         depth: u32,
         flight: Arc<Flight>,
     ) -> Result<Response<ResponseBody>, Reset> {
+        let reply = Reply::to(request.headers());
         if !has_authority(&request) {
-            return Ok(empty(StatusCode::BAD_REQUEST));
+            return Ok(reply.with(StatusCode::BAD_REQUEST));
         }
         if depth > self.max_nesting {
             tracing::error!(
@@ -83,14 +85,14 @@ impl Host {
                 self.plugin,
                 self.max_nesting
             );
-            return Ok(empty(StatusCode::LOOP_DETECTED));
+            return Ok(reply.with(StatusCode::LOOP_DETECTED));
         }
         let (method, version) = (request.method().clone(), request.version());
         let caller = Caller::default();
         let request = request::lingering(request, caller.pace.clone());
         let turn = match self.turn(depth, &caller).await {
             Ok(turn) => turn,
-            Err(_) => return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)),
+            Err(_) => return Ok(reply.with(StatusCode::SERVICE_UNAVAILABLE)),
         };
 
         let (answer_to, mut answer) = oneshot::channel();
@@ -113,29 +115,29 @@ impl Host {
             biased;
             answered = &mut answer => answered.ok(),
             () = ending.wait() => answer.try_recv().ok(),
-            () = departure.left() => return Ok(self.give_up()),
+            () = departure.left() => return Ok(self.give_up(reply)),
         };
         match answered {
-            Some(Ok(response)) => Ok(respond(&method, version, response, interest, ending)),
-            Some(Err(code)) => failed(&code, interest),
+            Some(Ok(response)) => Ok(respond(&method, version, reply, response, interest, ending)),
+            Some(Err(code)) => failed(&code, reply, interest),
             None => {
                 ending.wait().await;
                 if ending.is_return() {
                     tracing::error!("503: {} returned without a response", self.plugin);
                 }
-                Ok(empty(StatusCode::SERVICE_UNAVAILABLE))
+                Ok(reply.with(StatusCode::SERVICE_UNAVAILABLE))
             }
         }
     }
 
     /// What a client gets who is still there, but too slow for those that wait.
-    fn give_up(&self) -> Response<ResponseBody> {
+    fn give_up(&self, reply: Reply) -> Response<ResponseBody> {
         tracing::warn!(
             "408: all {} turns are taken, others wait for one, and this client is slower than they may expect; raise \
              --max-concurrency",
             self.gate.count()
         );
-        let mut response = empty(StatusCode::REQUEST_TIMEOUT);
+        let mut response = reply.with(StatusCode::REQUEST_TIMEOUT);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
@@ -222,6 +224,7 @@ fn has_authority(request: &Request<Incoming>) -> bool {
 fn respond(
     method: &Method,
     version: Version,
+    reply: Reply,
     response: Response<WasiBody>,
     interest: Interest,
     ending: Ending,
@@ -229,7 +232,7 @@ fn respond(
     let (mut parts, body) = response.into_parts();
     if parts.status.is_informational() {
         tracing::error!(status = %parts.status, "503: an informational status is no response");
-        return empty(StatusCode::SERVICE_UNAVAILABLE);
+        return reply.with(StatusCode::SERVICE_UNAVAILABLE);
     }
     let length = declared_length(&parts.headers);
     let ended = body.is_end_stream();
@@ -248,20 +251,20 @@ fn respond(
     }
     if ended && length.is_some_and(|length| length > 0) {
         tracing::error!("503: the response declares a content-length but has no body");
-        return empty(StatusCode::SERVICE_UNAVAILABLE);
+        return reply.with(StatusCode::SERVICE_UNAVAILABLE);
     }
     Response::from_parts(parts, Either::Left(body))
 }
 
 /// What becomes of a request for which a component has an error instead of a response.
-fn failed(code: &ErrorCode, mut interest: Interest) -> Result<Response<ResponseBody>, Reset> {
+fn failed(code: &ErrorCode, reply: Reply, mut interest: Interest) -> Result<Response<ResponseBody>, Reset> {
     interest.is_satisfied();
     match code {
         // This is how a component says what `proxy_close_stream` means.
         ErrorCode::ConnectionTerminated => Err(Reset("the component closed the stream")),
         code => {
             tracing::error!("503: the component answered with an error: {code:?}");
-            Ok(empty(StatusCode::SERVICE_UNAVAILABLE))
+            Ok(reply.with(StatusCode::SERVICE_UNAVAILABLE))
         }
     }
 }
@@ -272,14 +275,6 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// No body, where hyper is to believe that it has the declared length.
-fn nothing(declared: Option<u64>) -> ResponseBody {
+pub(super) fn nothing(declared: Option<u64>) -> ResponseBody {
     Either::Right(Either::Left(NoBody { declared }))
-}
-
-/// A response with nothing in it, as Envoy answers for a filter that failed.
-fn empty(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(nothing(None));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    response
 }

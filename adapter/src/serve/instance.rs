@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{Request, Version};
 use tokio::sync::oneshot;
 use wasmtime::{Store, WasmBacktrace, component};
 use wasmtime_wasi_http::WasiHttpView;
@@ -13,6 +13,7 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use super::apart::Apart;
 use super::departure::Departure;
 use super::fields;
 use super::logs::{Lines, Output, Stream};
@@ -212,9 +213,13 @@ impl Instance {
         let target = request.extensions_mut().remove();
         self.store.data_mut().targets.serve(target);
         *request.headers_mut() = fields::visible(std::mem::take(request.headers_mut()));
+        if request.version() == Version::HTTP_2 {
+            let http2 = self.plugin.http2(&mut self.store);
+            self.meter.run(http2).await?;
+        }
         let mut http = self.store.data_mut().http();
         // What the connection is, whatever the client calls it: filters and upstreams are told by it who may read along.
-        let request = http.new_incoming_request(Scheme::Http, request)?;
+        let request = http.new_incoming_request(Scheme::Http, request.map(Apart::new))?;
         let answer = http.new_response_outparam(answer)?;
         let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);
         let result = self.meter.run(call).await;

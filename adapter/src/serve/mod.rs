@@ -33,6 +33,8 @@
 //! | `front` | what is before hyper on the way in: it judges the bytes |
 //! | `target` | request targets that `http::Uri` has no place for |
 //! | `exchange` | one request and its response |
+//! | `reply` | responses of the host's own |
+//! | `apart` | messages without a body, told apart from those whose body is empty |
 //! | `fields` | header fields, in the order of the wire |
 //! | `request` | the request's body, and one that is left unread |
 //! | `body` | the response's body: ended, cut off or reset |
@@ -61,6 +63,7 @@
 
 mod admin;
 mod allocation;
+mod apart;
 mod body;
 mod connections;
 mod departure;
@@ -86,6 +89,7 @@ mod pool;
 mod presence;
 mod program;
 mod prometheus;
+mod reply;
 mod request;
 mod shared;
 pub(crate) mod shutdown;

@@ -13,6 +13,7 @@ const INTERFACE: &str = "proxy-wasm:adapter/plugin@0.1.0";
 /// Where a component has the functions.
 pub(super) struct Exports {
     start: Option<ComponentExportIndex>,
+    http2: Option<ComponentExportIndex>,
     idle: Option<ComponentExportIndex>,
     stats: Option<ComponentExportIndex>,
     bypass: Option<ComponentExportIndex>,
@@ -25,6 +26,7 @@ pub(super) struct Plugin {
     idle: Option<TypedFunc<(), (Pending,)>>,
     stats: Option<TypedFunc<(), (Vec<Stat>,)>>,
     start: Option<TypedFunc<(), (Started,)>>,
+    http2: Option<TypedFunc<(), ()>>,
 }
 
 /// What the plugin's start came to; the error says which callback refused.
@@ -77,6 +79,7 @@ impl Exports {
         let families = Families::of(bytes);
         Self {
             start: function("start"),
+            http2: function("http2"),
             idle: function("idle").filter(|_| families.act_between_requests()),
             stats: function("stats").filter(|_| families.include(&[Family::Metrics])),
             bypass: function("bypass"),
@@ -101,6 +104,7 @@ impl Exports {
             idle: function(self.idle.as_ref(), store, instance)?,
             stats: function(self.stats.as_ref(), store, instance)?,
             start: function(self.start.as_ref(), store, instance)?,
+            http2: function(self.http2.as_ref(), store, instance)?,
         })
     }
 
@@ -148,6 +152,14 @@ impl Plugin {
         let Some(stats) = &self.stats else { return Ok(Vec::new()) };
         let (stats,) = stats.call_async(store, ()).await?;
         Ok(stats)
+    }
+
+    /// Says that the next request came by HTTP/2.
+    pub(super) async fn http2<T: Send + 'static>(&self, store: &mut Store<T>) -> wasmtime::Result<()> {
+        match &self.http2 {
+            Some(http2) => http2.call_async(store, ()).await,
+            None => Ok(()),
+        }
     }
 
     /// Starts the plugin.

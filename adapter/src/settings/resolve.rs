@@ -62,6 +62,7 @@ impl Input {
                 host_state: self.state == Some(State::Host),
                 log_metrics: self.metrics == Some(Metrics::Log),
                 profile: self.profile.unwrap_or_default(),
+                opens_bodies: false,
             },
             route: route?,
         };

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use proxy_wasm_abi::bridge;
 use proxy_wasm_abi::callbacks::Id;
+use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::host_calls::{HOST_CALLS, Type};
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::Options;
@@ -102,6 +103,9 @@ pub(crate) fn stand_in(vms: usize) -> Vec<u8> {
         let (params, result) = (list("param", &mut call.params()), if call.result { "(result i32)" } else { "" });
         let body = if call.result { "i32.const 12" } else { "" };
         writeln!(text, r#"(func (export "{}"){params} {result} {body})"#, call.name).unwrap();
+    }
+    for function in FOREIGN_FUNCTIONS {
+        writeln!(text, r#"(func (export "{}"))"#, function.export).unwrap();
     }
     for (name, id) in [("configure", Id::Configure), ("request_headers", Id::RequestHeaders)] {
         writeln!(text, "(global ${name} i32 (i32.const {}))", id as u32).unwrap();

@@ -5,6 +5,7 @@
 
 mod cache;
 mod clients;
+mod ends;
 mod exchange;
 mod failures;
 mod heads;

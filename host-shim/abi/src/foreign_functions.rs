@@ -9,19 +9,29 @@ pub struct ForeignFunction {
     pub name: &'static str,
     /// How much of it there is.
     pub support: Support,
-    /// What the shim exports for it. A component has it only where the function's name stands in the filter: some of
-    /// them are large.
+    /// What the shim exports for it.
     pub export: &'static str,
-    /// Whether only the larger build of the shim has it, which a component gets where its filter names one of these.
-    pub extra: bool,
+    /// When a component has it.
+    pub presence: Presence,
 }
 
-const fn there(name: &'static str, support: Support, export: &'static str) -> ForeignFunction {
-    ForeignFunction { name, support, export, extra: false }
+/// When a component has a foreign function, of those whose filters can call any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Always: it weighs next to nothing.
+    Always,
+    /// Where its name stands in the filter, or it is asked for.
+    Named,
+    /// The same, and with the larger build of the shim, which alone has it.
+    Extra,
+}
+
+const fn there(name: &'static str, support: Support, export: &'static str, presence: Presence) -> ForeignFunction {
+    ForeignFunction { name, support, export, presence }
 }
 
 const fn extra(name: &'static str, support: Support, export: &'static str) -> ForeignFunction {
-    ForeignFunction { name, support, export, extra: true }
+    there(name, support, export, Presence::Extra)
 }
 
 const SIGNATURES: Support = Support::Partial("RSA with 1024 to 8192 bits, P-256 and P-384");
@@ -33,10 +43,15 @@ const EXPRESSIONS: Support = Support::Partial(
 
 /// All of them.
 pub const FOREIGN_FUNCTIONS: &[ForeignFunction] = &[
-    there("clear_route_cache", Support::Partial("returns OK: there is one route"), "foreign_clear_route_cache"),
-    there("compress", Support::Full, "foreign_compress"),
-    there("uncompress", Support::Full, "foreign_uncompress"),
-    there("declare_property", Support::Full, "foreign_declare_property"),
+    there(
+        "clear_route_cache",
+        Support::Partial("returns OK: there is one route"),
+        "foreign_clear_route_cache",
+        Presence::Always,
+    ),
+    there("compress", Support::Full, "foreign_compress", Presence::Named),
+    there("uncompress", Support::Full, "foreign_uncompress", Presence::Named),
+    there("declare_property", Support::Full, "foreign_declare_property", Presence::Named),
     extra(
         "set_envoy_filter_state",
         Support::Partial("an object can be read back, and does nothing else; all end with the stream"),
@@ -48,3 +63,14 @@ pub const FOREIGN_FUNCTIONS: &[ForeignFunction] = &[
     extra("expr_evaluate", Support::Full, "foreign_expr_evaluate"),
     extra("expr_delete", Support::Full, "foreign_expr_delete"),
 ];
+
+/// Their names, in their order: all that the shim needs of the table, which it would have in its data.
+pub const FOREIGN_NAMES: [&str; FOREIGN_FUNCTIONS.len()] = {
+    let mut names = [""; FOREIGN_FUNCTIONS.len()];
+    let mut row = 0;
+    while row < names.len() {
+        names[row] = FOREIGN_FUNCTIONS[row].name;
+        row += 1;
+    }
+    names
+};

@@ -2,13 +2,14 @@
 //!
 //! Each fact about the ABI stands here once: the host calls and callbacks as tables ([`host_calls`], [`callbacks`]),
 //! the numbers ([`enums`]), the limits ([`limits`]), the map format ([`pairs`]), the property paths with their types
-//! ([`properties`]) and the plugin's [`settings`]. The adapter's checks and generated code, the shim, the support table
+//! ([`properties`]), what stands for gRPC in HTTP ([`grpc`]) and the plugin's [`settings`]. The adapter's checks and generated code, the shim, the support table
 //! and the tests are made from these.
 
 pub mod bridge;
 pub mod callbacks;
 pub mod enums;
 pub mod foreign_functions;
+pub mod grpc;
 pub mod higress;
 pub mod host_calls;
 pub mod limits;

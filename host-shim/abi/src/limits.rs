@@ -13,6 +13,10 @@ pub const RANDOM_MAX_BYTES: u32 = 64 * 1024;
 /// answer is 413 (request) or 500 (response). Source: Envoy's `per_connection_buffer_limit_bytes`.
 pub const BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
 
+/// Bytes of one body of an exchange by HTTP/2 that are held, whatever the settings say of bodies. Source: measured; it is the
+/// window of Envoy's streams. Only a host that says by what a request came makes the difference.
+pub const HTTP2_BUFFER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
 /// Milliseconds without any progress on a stream until it is answered 408 or 504. Source: Envoy's
 /// `stream_idle_timeout`.
 pub const STREAM_IDLE_TIMEOUT_MS: u64 = 300_000;
@@ -33,6 +37,11 @@ pub const CALLOUT_RESPONSE_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// Callouts of one VM that have not come back; more are answered 503. Source: the `max_requests` of Envoy's circuit
 /// breaker, which counts each cluster by itself.
 pub const CALLOUTS_MAX: usize = 1024;
+
+/// Answers to callouts that a stream gets while it waits for nothing else and stands where it stood; then it is given up as
+/// after the idle timeout. Reason: Envoy has no limit, and a filter that answers each callout with another one keeps its host
+/// busy.
+pub const CALLOUT_ROUNDS_MAX: u32 = 100_000;
 
 /// Bytes of one message that comes back from a gRPC callout; a larger one ends it with `INTERNAL` (13). Reason: Envoy has
 /// no limit, and a server could end the host.

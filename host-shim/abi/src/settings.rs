@@ -37,6 +37,8 @@ pub struct Upkeep {
     pub log_metrics: bool,
     /// Whose filters are taken.
     pub profile: Profile,
+    /// Open the body of a response that has none, and say that its length is 0: jco waits for the body's end.
+    pub opens_bodies: bool,
 }
 
 /// Whose filters are taken, and what they are granted.

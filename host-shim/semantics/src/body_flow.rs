@@ -101,11 +101,13 @@ impl<G: Guest> Chain<G> {
         const STOP: ControlFlow<()> = ControlFlow::Break(());
         let (size, had_trailers, too_large) = {
             let mut state = self.state.borrow_mut();
-            let limit = state.settings.connection.buffer_limit as usize;
+            state.progressed = true;
+            let set = state.settings.connection.buffer_limit;
             let Some(stream) = state.streams.get_mut(place.stream) else { return STOP };
             if stream.stopped(direction) {
                 return STOP;
             }
+            let limit = stream.buffer_limit(set);
             let created = stream.filters[place.plugin].created;
             let (message, side) = stream.parts(direction, place.plugin);
             if let Iteration::StopAll { watermark } = side.iteration {
@@ -160,7 +162,7 @@ impl<G: Guest> Chain<G> {
         }
         if too_large {
             drop(state);
-            self.local_reply(place.stream, LocalReply::too_large(direction));
+            self.refuse_body(place.stream, direction);
             return STOP;
         }
         let (message, side) = stream.parts(direction, place.plugin);
@@ -207,15 +209,26 @@ impl<G: Guest> Chain<G> {
     fn check_limit(&self, id: u32, direction: Direction) -> bool {
         {
             let mut state = self.state.borrow_mut();
-            let limit = state.settings.connection.buffer_limit as usize;
+            let set = state.settings.connection.buffer_limit;
             let Some(stream) = state.streams.get_mut(id) else { return false };
+            let limit = stream.buffer_limit(set);
             let message = stream.message(direction);
             if message.held_len() <= limit || message.streaming {
                 return true;
             }
         }
-        self.local_reply(id, LocalReply::too_large(direction));
+        self.refuse_body(id, direction);
         false
+    }
+}
+
+impl<G: Guest> Chain<G> {
+    /// Answers 413 or 500, as more is held of a body than may be.
+    #[cold]
+    fn refuse_body(&self, id: u32, direction: Direction) {
+        let text = "[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2)";
+        self.state.borrow().host.log(text);
+        self.local_reply(id, LocalReply::too_large(direction));
     }
 }
 

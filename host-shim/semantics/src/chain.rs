@@ -271,11 +271,12 @@ impl<G: Guest> Chain<G> {
     /// Whether more of this message can be taken in now.
     pub fn wants(&self, id: u32, direction: Direction) -> bool {
         let mut state = self.state.borrow_mut();
-        let limit = state.settings.connection.buffer_limit as usize;
+        let set = state.settings.connection.buffer_limit;
         let Some(stream) = state.streams.get_mut(id) else { return false };
         if stream.stopped(direction) || stream.answered(direction) {
             return false;
         }
+        let limit = stream.buffer_limit(set);
         let message = stream.message(direction);
         !message.complete && (message.held_len() <= limit || !message.streaming)
     }
@@ -288,6 +289,11 @@ impl<G: Guest> Chain<G> {
     /// Whether there is something for the edge to do.
     pub fn has_effects(&self, id: u32) -> bool {
         self.state.borrow().streams.get(id).is_some_and(|stream| !stream.effects.is_empty())
+    }
+
+    /// Whether a piece of a message came to a filter since this was asked last, which is what an idle timeout waits for.
+    pub fn take_progress(&self) -> bool {
+        std::mem::take(&mut self.state.borrow_mut().progressed)
     }
 
     /// Whether the response has left the filter, or the exchange was broken off.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use proxy_wasm_abi::{properties, settings::Settings};
+use proxy_wasm_abi::{grpc, properties, settings::Settings};
 
 use crate::{
     headers::{HeaderMap, Kind},
@@ -26,6 +26,8 @@ pub struct Request {
     pub id: [u8; 16],
     /// When it came, by the monotonic clock, where that is known.
     pub received: Option<u64>,
+    /// It came by HTTP/2.
+    pub http2: bool,
 }
 
 /// Headers that steer Envoy's router: a client's don't count, and none goes upstream. Source: measured.
@@ -105,7 +107,8 @@ pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (Heade
         .collect();
     let facts = Facts {
         is_head: headers.get(b":method") == Some(b"HEAD"),
-        is_grpc: headers.get(b"content-type").is_some_and(is_grpc),
+        http2: request.http2,
+        is_grpc: headers.get(b"content-type").is_some_and(grpc::is_grpc),
         start: Cell::new(None),
         start_monotonic: now,
         upstream_start: None,
@@ -128,13 +131,6 @@ fn is_dropped(name: &str) -> bool {
 fn set_scheme(headers: &mut HeaderMap, scheme: &str) {
     if headers.get(b":scheme") != Some(scheme.as_bytes()) {
         headers.replace(b":scheme", scheme);
-    }
-}
-
-fn is_grpc(content_type: &[u8]) -> bool {
-    match content_type.strip_prefix(b"application/grpc") {
-        Some(rest) => rest.is_empty() || rest.starts_with(b"+"),
-        None => false,
     }
 }
 

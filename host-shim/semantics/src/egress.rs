@@ -42,6 +42,8 @@ pub struct Egress {
     sent: u64,
     /// The response to a HEAD request has a length and no body.
     length_is_free: bool,
+    /// A response without a body says that its length is 0.
+    says_empty: bool,
     failed: bool,
     /// The filter changed the body.
     changed: bool,
@@ -55,9 +57,17 @@ impl Egress {
             declared: None,
             sent: 0,
             length_is_free: to_head && direction == Direction::Response,
+            says_empty: false,
             failed: false,
             changed: false,
         }
+    }
+
+    /// The same, where a response without a body is to say that its length is 0: for a host that does not see that it has
+    /// none.
+    #[must_use]
+    pub fn saying_empty(self, says_empty: bool) -> Self {
+        Self { says_empty, ..self }
     }
 
     /// The frames for this effect. `may_change`: the filter sees the body, so its length may change.
@@ -87,9 +97,11 @@ impl Egress {
             headers.remove(b"content-length");
         }
         if end {
-            // Without it a host would send an empty body in chunks.
-            let says_so = declared.is_some() || !is_bodiless_request(&headers);
-            if !bodiless && says_so && declared != Some(0) {
+            // A request's host would send an empty body in chunks. A response's host says it where that is needed: by HTTP/1.1,
+            // which ends no head by itself.
+            let is_request = headers.contains(b":method");
+            let says_so = if is_request { !is_bodiless_request(&headers) } else { self.says_empty };
+            if !bodiless && declared != Some(0) && (says_so || declared.is_some()) {
                 headers.set(b"content-length", "0");
             }
             self.length_is_free = true;
@@ -218,14 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_a_body_says_so() {
-        for (headers, length) in [
-            (vec![(":status", "200")], Some(b"0".as_slice())),
-            (vec![(":status", "204")], None),
-            (vec![(":method", "POST")], Some(b"0")),
-            (vec![(":method", "GET")], None),
+    fn a_message_without_a_body_says_so_where_its_host_does_not() {
+        let zero = Some(b"0".as_slice());
+        for (headers, says_empty, length) in [
+            (vec![(":status", "200")], false, None),
+            (vec![(":status", "200")], true, zero),
+            (vec![(":status", "200"), ("content-length", "5")], false, zero),
+            (vec![(":status", "204")], true, None),
+            (vec![(":method", "POST")], false, zero),
+            (vec![(":method", "GET")], true, None),
         ] {
-            let mut egress = Egress::new(D, false);
+            let mut egress = Egress::new(D, false).saying_empty(says_empty);
             let headers = HeaderMap::from_pairs(Kind::Response, headers);
             let frames = egress.frames(Effect::Headers { direction: D, headers, end: true }, true);
             assert_eq!(lengths(&frames), [length]);

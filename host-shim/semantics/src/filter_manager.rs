@@ -104,6 +104,7 @@ impl<G: Guest> Chain<G> {
         }
         let count = {
             let mut state = self.state.borrow_mut();
+            state.progressed = true;
             let Some(stream) = state.streams.get_mut(place.stream) else { return ControlFlow::Break(()) };
             if stream.stopped(direction) {
                 return ControlFlow::Break(());
@@ -194,6 +195,7 @@ impl<G: Guest> Chain<G> {
         const STOP: ControlFlow<()> = ControlFlow::Break(());
         let count = {
             let mut state = self.state.borrow_mut();
+            state.progressed = true;
             let Some(stream) = state.streams.get_mut(place.stream) else { return STOP };
             let created = stream.filters[place.plugin].created;
             let (message, side) = stream.parts(direction, place.plugin);

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use proxy_wasm_abi::{
     callbacks::Id,
+    grpc,
     settings::{GrpcTransport, Origin},
 };
 
@@ -18,7 +19,7 @@ use crate::{
     environment::Guest,
     grpc_frames::{Decoder, Received, trailer_lines},
     headers::{HeaderMap, Kind},
-    local_reply::{LocalReply, grpc_status_of_http},
+    local_reply::LocalReply,
     router::{UpstreamFailure, status},
     state::{CallId, State},
 };
@@ -190,7 +191,7 @@ impl<G: Guest> Chain<G> {
             Some(200) => self.grpc_trailers_only(id, headers, VIA_UPSTREAM),
             _ if end && headers.contains(b"grpc-status") => self.grpc_trailers_only(id, headers, VIA_UPSTREAM),
             other => {
-                let code = grpc_status_of_http(other.unwrap_or_default().into());
+                let code = grpc::status_of_http(other.unwrap_or_default().into());
                 self.grpc_metadata(id, Id::GrpcReceiveInitialMetadata, HeaderMap::new(Kind::Response));
                 self.grpc_error(id, code, VIA_UPSTREAM);
             }

@@ -46,6 +46,7 @@ pub use egress::{Egress, Frame};
 pub use environment::{Guest, Host, SharedState};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
+pub use local_reply::unavailable;
 pub use metrics::{Change, ChangeKind};
 pub use router::UpstreamFailure;
 pub use state::{CallId, State};

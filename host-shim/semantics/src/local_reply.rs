@@ -1,5 +1,7 @@
 //! Responses that the proxy makes itself: for the filter, or because something failed.
 
+use proxy_wasm_abi::grpc;
+
 use crate::{
     chain::Chain,
     environment::Guest,
@@ -43,9 +45,9 @@ impl LocalReply {
         }
         if is_grpc {
             headers.set(b":status", "200");
-            headers.set(b"content-type", "application/grpc");
+            headers.set(b"content-type", grpc::CONTENT_TYPE);
             if !headers.contains(b"grpc-status") {
-                let status = self.grpc_status.unwrap_or_else(|| grpc_status_of_http(self.status));
+                let status = self.grpc_status.unwrap_or_else(|| grpc::status_of_http(self.status));
                 headers.add(b"grpc-status", status.to_string());
             }
             if !self.body.is_empty() && !is_head {
@@ -63,6 +65,11 @@ impl LocalReply {
         }
         headers
     }
+}
+
+/// The head of the answer where there is no chain to ask: 503, or what stands for it in gRPC.
+pub fn unavailable(is_grpc: bool) -> HeaderMap {
+    LocalReply { status: 503, ..LocalReply::default() }.head(is_grpc, false)
 }
 
 impl<G: Guest> Chain<G> {
@@ -112,18 +119,6 @@ impl<G: Guest> Chain<G> {
     }
 }
 
-/// The gRPC status that stands for an HTTP status. Source: Envoy.
-pub(crate) fn grpc_status_of_http(status: u32) -> u32 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }
-}
-
 /// Percent-encoding of a gRPC message: printable ASCII but `%` and `~` stays. Source: Envoy.
 fn percent_encode(bytes: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(bytes.len());
@@ -144,6 +139,13 @@ mod tests {
     #[test]
     fn grpc_messages_are_percent_encoded() {
         assert_eq!(percent_encode("a b%ü~\n".as_bytes()), b"a b%25%C3%BC%7E%0A");
+    }
+
+    #[test]
+    fn what_is_unavailable_says_so_in_grpc() {
+        assert_eq!(unavailable(false), HeaderMap::from_pairs(Kind::Response, [(":status", "503")]));
+        let grpc = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "14")];
+        assert_eq!(unavailable(true), HeaderMap::from_pairs(Kind::Response, grpc));
     }
 
     #[test]

@@ -3,11 +3,10 @@
 //! A path that the settings give a value, or a request header to read it from, has that value in every phase. Then come
 //! the attributes below, then what the filter itself stored with `proxy_set_property`.
 
-use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
+use proxy_wasm_abi::{enums::Status, grpc, pairs, settings::Route};
 
 use crate::{
     headers::HeaderMap,
-    local_reply::grpc_status_of_http,
     state::State,
     stream::{Facts, Stream, StreamFilter},
 };
@@ -144,7 +143,7 @@ impl State {
             ["headers_bytes"] => Ok(int(header_bytes)),
             ["time"] => Ok(int(self.request_time(facts))),
             ["duration"] if facts.over => Ok(int(self.duration(facts))),
-            ["protocol"] => Ok(b"HTTP/1.1".to_vec()),
+            ["protocol"] => Ok(if facts.http2 { b"HTTP/2" as &[u8] } else { b"HTTP/1.1" }.to_vec()),
             ["size"] => {
                 let declared = header(b"content-length").ok().and_then(|v| std::str::from_utf8(&v).ok()?.parse().ok());
                 Ok(int(declared.unwrap_or(message.body_bytes)))
@@ -215,7 +214,7 @@ fn response_property(
                     // What is no status is told as -1.
                     Ok(int(number.filter(|number| *number <= GRPC_STATUS_MAX).unwrap_or(u64::MAX)))
                 }
-                None => Ok(int(grpc_status_of_http(code?.into()).into())),
+                None => Ok(int(grpc::status_of_http(code?.into()).into())),
             }
         }
         ["headers"] => Ok(map(live)),

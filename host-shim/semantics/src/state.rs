@@ -1,6 +1,6 @@
 //! What host calls act on: the plugins, their virtual machines, and the streams that pass through them.
 
-use std::collections::VecDeque;
+use std::{cell::Cell, collections::VecDeque};
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
@@ -102,6 +102,10 @@ pub struct State {
     timed: bool,
     /// The monotonic clock, until something is waited for.
     pub(crate) time: Option<u64>,
+    /// A piece of a message came to a filter, since the edge asked last.
+    pub(crate) progressed: bool,
+    /// A filter was told how it could reach a head for longer.
+    pub(crate) hinted: Cell<bool>,
     /// Why the plugin can't start, where a host call found out.
     pub(crate) start_failure: Option<String>,
 }
@@ -135,6 +139,8 @@ impl State {
             effective: VM_CONTEXT,
             actions: Vec::new(),
             stop: false,
+            progressed: false,
+            hinted: Cell::new(false),
             start_failure: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, collections::VecDeque};
 
+use proxy_wasm_abi::limits::HTTP2_BUFFER_LIMIT_BYTES;
 use proxy_wasm_foreign::filter_state::FilterState;
 
 use crate::{body::Body, headers::HeaderMap};
@@ -226,6 +227,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) is_head: bool,
+    pub(crate) http2: bool,
     pub(crate) is_grpc: bool,
     /// Nanoseconds since 1970, once a filter asked.
     pub(crate) start: Cell<Option<u64>>,
@@ -314,6 +316,12 @@ impl Stream {
         if end && direction == Direction::Response && !self.local_reply {
             self.facts.backend_latency = self.facts.upstream_start.map(|start| now.saturating_sub(start));
         }
+    }
+
+    /// Bytes of a body that are held, where the settings say this. By HTTP/2 Envoy holds what a stream's window lets in,
+    /// whatever the listener's limit.
+    pub(crate) fn buffer_limit(&self, set: u32) -> usize {
+        if self.facts.http2 { HTTP2_BUFFER_LIMIT_BYTES } else { set as usize }
     }
 
     /// Breaks the exchange off.

@@ -30,6 +30,9 @@ const NANOS_PER_MS: u64 = 1_000_000;
 const LOOK_MIN: u64 = NANOS_PER_MS;
 const LOOK_MAX: u64 = 50 * NANOS_PER_MS;
 
+/// Callouts that fail before they are sent, until something else gets its turn: a filter may answer each with another one.
+pub(crate) const FAILURES_AT_ONCE: u32 = 64;
+
 /// How often one `idle` looks: for a response's head, for its body, and for the body's end.
 const LOOKS: u32 = 3;
 
@@ -72,13 +75,17 @@ impl Callouts {
     /// Makes what the filter asked for, and moves everything that can move; tells whether the filter was told anything.
     pub(crate) fn step<G: Guest>(&mut self, chain: &Chain<G>) -> bool {
         let mut moved = chain.answer_callouts() | chain.answer_dns() | chain.announce_queues() | self.grpc.step(chain);
-        while let Some(callout) = chain.next_callout() {
+        let mut failed = 0;
+        while failed < FAILURES_AT_ONCE
+            && let Some(callout) = chain.next_callout()
+        {
             let id = callout.id;
             match Call::start(callout) {
                 Ok(call) => self.calls.push(call),
                 Err(failure) => {
                     chain.callout_failed(id, failure, false);
                     moved = true;
+                    failed += 1;
                 }
             }
         }
@@ -296,7 +303,7 @@ impl Call {
                     let head = response::receive(&incoming, self.to_head);
                     let elapsed_ms = monotonic_clock::now().saturating_sub(self.started) / NANOS_PER_MS;
                     self.head = Some((head.headers, elapsed_ms));
-                    self.reader = head.body.map(Reader::new);
+                    self.reader = head.body;
                 }
                 Ok(Err(code)) => return Some(Outcome::Failed(upstream_failure(&code), cause(&code))),
                 Err(()) => return Some(Outcome::Failed(UpstreamFailure::ConnectionTerminated, None)),

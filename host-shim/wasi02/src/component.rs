@@ -1,6 +1,6 @@
 //! What the component exports.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_marshal::{Filter, chain};
@@ -16,7 +16,7 @@ use crate::{
         wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
     callouts::Callouts,
-    exchange::Exchange,
+    exchange::{Exchange, Told},
     host::WasiHost,
     response,
 };
@@ -29,6 +29,7 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 thread_local! {
     static CALLOUTS: RefCell<Callouts> = RefCell::default();
+    static TOLD: Cell<Told> = Cell::default();
 }
 
 #[allow(unsafe_code, reason = "generated: exported names")]
@@ -67,7 +68,12 @@ fn stat(change: Change) -> Stat {
 
 impl PluginGuest for Component {
     fn start() -> Result<(), String> {
+        TOLD.set(Told { exact: true, ..TOLD.get() });
         start(current(), true).map_err(str::to_owned)
+    }
+
+    fn http2() {
+        TOLD.set(Told { http2: true, ..TOLD.get() });
     }
 
     fn idle() -> Pending {
@@ -92,15 +98,17 @@ impl PluginGuest for Component {
 impl HandlerGuest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let chain = current();
+        let told = TOLD.get();
+        TOLD.set(Told { http2: false, ..told });
         match start(chain, false) {
-            Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(chain, callouts, request, out)),
+            Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(chain, callouts, request, out, told)),
             Err(reason) => {
                 let what = match chain.state().settings().plugins.as_slice() {
                     [plugin] => format!("plugin `{}`", plugin.name),
                     _ => "a plugin".into(),
                 };
                 WasiHost.log(&format!("[critical] {what} did not start: {reason}"));
-                response::unavailable(out);
+                response::unavailable(out, &request, told.opens(chain));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! when what was read before has been written to the other side, so memory stays bounded and a slow peer slows the
 //! other one.
 
-use proxy_wasm_abi::{callbacks::Id, settings::Route};
+use proxy_wasm_abi::{callbacks::Id, limits::CALLOUT_ROUNDS_MAX, settings::Route};
 use proxy_wasm_semantics::{Chain, Direction, Effect, Egress, Frame, Guest, Host, UpstreamFailure};
 
 use crate::{
@@ -16,14 +16,33 @@ use crate::{
     callouts::Callouts,
     failure::{self, cause, upstream_failure},
     host::{WasiHost, id_bytes},
-    reader::{Arrival, Reader},
+    reader::{Arrival, Look, Reader},
     request,
-    response::{self, Incoming},
+    response::{self, Incoming, Opens},
     upstream,
     writer::Writer,
 };
 
 const NANOS_PER_MS: u64 = 1_000_000;
+
+/// What a host that knows this component told of a request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Told {
+    /// It knows at once whether a message has a body.
+    pub(crate) exact: bool,
+    /// The request came by HTTP/2.
+    pub(crate) http2: bool,
+}
+
+impl Told {
+    pub(crate) fn opens<G: Guest>(self, chain: &Chain<G>) -> Opens {
+        match chain.state().settings().upkeep.opens_bodies {
+            true => Opens::Everything,
+            false if self.exact => Opens::Nothing,
+            false => Opens::Declared,
+        }
+    }
+}
 
 /// An exchange in progress.
 pub(crate) struct Exchange<'a, G> {
@@ -31,6 +50,8 @@ pub(crate) struct Exchange<'a, G> {
     callouts: &'a mut Callouts,
     id: u32,
     to_head: bool,
+    opens: Opens,
+    exact: bool,
     request_body: Reader,
     request_out: Egress,
     request_writer: Option<Writer>,
@@ -46,6 +67,8 @@ pub(crate) struct Exchange<'a, G> {
     aborted: bool,
     /// When nothing has moved for too long, by the monotonic clock.
     idle_deadline: Option<u64>,
+    /// How often callouts came back since something moved.
+    rounds: u32,
     upstream_deadline: Option<u64>,
     /// A timer that fires at or before the next deadline.
     timer: Option<(u64, Pollable)>,
@@ -58,13 +81,15 @@ impl<'a, G: Guest> Exchange<'a, G> {
         callouts: &'a mut Callouts,
         request: IncomingRequest,
         out: ResponseOutparam,
+        told: Told,
     ) {
         chain.time_passed();
         // One that came due while the host gave the instance no time.
         if chain.tick_deadline().is_some() {
             chain.tick(chain.now());
         }
-        let mut incoming = request::receive(request);
+        let mut incoming = request::receive(request, told.exact);
+        incoming.head.http2 = told.http2;
         // Told, so that the semantics need not ask through `Host`: that is an indirect call, and the first one costs a new
         // instance a page of memory.
         if chain.state().is_timed() {
@@ -74,29 +99,34 @@ impl<'a, G: Guest> Exchange<'a, G> {
             incoming.head.id = id_bytes();
         }
         let to_head = incoming.head.method == b"HEAD";
+        let opens = told.opens(chain);
         let id = chain.open(incoming.head, incoming.end);
-        if !incoming.first.is_empty() {
-            chain.data(id, Direction::Request, incoming.first, false);
-        }
         let mut exchange = Self {
             chain,
             callouts,
             id,
             to_head,
+            opens,
+            exact: told.exact,
             request_body: incoming.body,
             request_out: Egress::new(Direction::Request, false),
             request_writer: None,
             response_pollable: None,
             response_future: None,
             response_body: None,
-            response_out: Egress::new(Direction::Response, to_head),
+            response_out: Egress::new(Direction::Response, to_head).saying_empty(opens == Opens::Everything),
             response_writer: None,
             out: Some(out),
             aborted: false,
             idle_deadline: None,
+            rounds: 0,
             upstream_deadline: None,
             timer: None,
         };
+        // What came with the head is shown with it, before anything goes on.
+        if exchange.request_body.is_ahead() {
+            exchange.read_request();
+        }
         while !exchange.step() {
             exchange.wait();
         }
@@ -108,22 +138,57 @@ impl<'a, G: Guest> Exchange<'a, G> {
         loop {
             while let Some(effect) = self.chain.next_effect(self.id) {
                 self.perform(effect);
+                self.note_progress();
             }
             self.pump();
             if self.is_over() {
                 return true;
             }
-            let moved = self.read_request() | self.read_response() | self.call_out();
-            if !moved && !self.chain.has_effects(self.id) {
+            let moved = self.read_request() | self.read_response();
+            if moved {
+                self.note_progress();
+            }
+            let called = self.call_out();
+            if !(moved || called || self.chain.has_effects(self.id)) {
                 return false;
             }
-            self.idle_deadline = None;
         }
     }
 
-    /// Where no callout is on its way and none was asked for, nothing is looked at.
+    fn note_progress(&mut self) {
+        self.idle_deadline = None;
+        self.rounds = 0;
+    }
+
+    /// Where no callout is on its way and none was asked for, nothing is looked at. What comes back is progress where it
+    /// lets the filter go on; otherwise the time limits go on.
     fn call_out(&mut self) -> bool {
-        self.chain.has_work() && self.callouts.step(self.chain)
+        if !self.chain.has_work() {
+            return false;
+        }
+        self.chain.take_progress();
+        if !self.callouts.step(self.chain) {
+            return false;
+        }
+        if self.chain.take_progress() {
+            self.note_progress();
+        } else {
+            self.note_round();
+        }
+        true
+    }
+
+    #[cold]
+    fn note_round(&mut self) {
+        self.rounds += 1;
+        self.chain.time_passed();
+        self.arm_idle();
+        self.expire();
+        if self.rounds > CALLOUT_ROUNDS_MAX && self.response_future.is_none() && self.response_body.is_none() {
+            self.rounds = 0;
+            WasiHost.log("[error] given up: a filter holds it for callouts without end");
+            self.chain.idle_timeout(self.id);
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -192,7 +257,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
         match frame {
             Frame::Headers { headers, end } => {
                 if let Some(out) = self.out.take() {
-                    self.response_writer = response::send(out, &headers, end);
+                    self.response_writer = response::send(out, &headers, end, self.opens);
                 }
             }
             Frame::Data(bytes) => {
@@ -308,7 +373,11 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     fn receive_response(&mut self, response: &IncomingResponse) {
         let Incoming { headers, body } = response::receive(response, self.to_head);
-        self.response_body = body.map(Reader::new);
+        self.response_body = body;
+        // On a host that is not exact, trailers may follow what looks like nothing.
+        if self.exact && self.response_body.as_mut().is_some_and(|body| body.look(false) == Look::Nothing) {
+            self.response_body = None;
+        }
         let end = self.response_body.is_none();
         if end {
             self.upstream_deadline = None;
@@ -369,10 +438,7 @@ impl<'a, G: Guest> Exchange<'a, G> {
 
     /// Has a timer that fires at the next deadline or earlier: an earlier one is kept, to save making one each time.
     fn arm_timer(&mut self) {
-        let idle_ms = self.chain.state().settings().connection.stream_idle_timeout_ms;
-        if self.idle_deadline.is_none() && idle_ms > 0 {
-            self.idle_deadline = Some(self.chain.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
-        }
+        self.arm_idle();
         let deadlines =
             [self.idle_deadline, self.upstream_deadline, self.callouts.deadline(), self.chain.tick_deadline()];
         let Some(next) = deadlines.into_iter().flatten().min() else {
@@ -384,11 +450,23 @@ impl<'a, G: Guest> Exchange<'a, G> {
         }
     }
 
+    fn arm_idle(&mut self) {
+        let idle_ms = self.chain.state().settings().connection.stream_idle_timeout_ms;
+        if self.idle_deadline.is_none() && idle_ms > 0 {
+            self.idle_deadline = Some(self.chain.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS)));
+        }
+    }
+
     fn check_deadlines(&mut self) {
         if self.timer.as_ref().is_none_or(|(_, timer)| !timer.ready()) {
             return;
         }
         self.timer = None;
+        self.expire();
+    }
+
+    /// Does what is due by now.
+    fn expire(&mut self) {
         let now = self.chain.now();
         self.callouts.check_deadlines(self.chain, now);
         self.chain.tick(now);

@@ -9,6 +9,7 @@ use crate::{
         http::types::{ErrorCode, FutureIncomingResponse},
         io::poll::Pollable,
     },
+    callouts::FAILURES_AT_ONCE,
     failure::{cause, upstream_failure, warn},
     reader::{Arrival, Reader},
     response, upstream,
@@ -64,7 +65,10 @@ impl GrpcCalls {
 
     fn act<G: Guest>(&mut self, chain: &Chain<G>) -> bool {
         let mut moved = false;
-        while let Some(action) = chain.next_grpc() {
+        let mut failed = 0;
+        while failed < FAILURES_AT_ONCE
+            && let Some(action) = chain.next_grpc()
+        {
             moved = true;
             match action {
                 GrpcAction::Start(request) => {
@@ -72,7 +76,10 @@ impl GrpcCalls {
                     let http2 = chain.state().settings().upkeep.grpc_transport == GrpcTransport::Http2;
                     match Call::start(request, http2) {
                         Ok(call) => self.0.push(call),
-                        Err(code) => fail(chain, id, &origin, upstream_failure(&code), cause(&code)),
+                        Err(code) => {
+                            fail(chain, id, &origin, upstream_failure(&code), cause(&code));
+                            failed += 1;
+                        }
                     }
                 }
                 GrpcAction::Send { id, bytes, end } => {
@@ -176,7 +183,7 @@ impl Call {
                 Ok(Ok(incoming)) => {
                     let response::Incoming { headers, body } = response::receive(&incoming, false);
                     self.head = Some(headers);
-                    self.reader = body.map(Reader::new);
+                    self.reader = body;
                     progress = Progress::Some;
                 }
                 Ok(Err(code)) => {

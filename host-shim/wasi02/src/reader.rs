@@ -31,6 +31,19 @@ pub(crate) struct Reader {
     // Before what it waits for: a child resource goes first.
     pollable: Option<Pollable>,
     state: State,
+    /// What a look found, which the next read gives.
+    ahead: Option<Arrival>,
+}
+
+/// Whether there is a body, as far as that can be told at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// There is none.
+    Nothing,
+    /// There is one, or trailers.
+    Something,
+    /// Nothing came yet, nor the end.
+    Unknown,
 }
 
 enum State {
@@ -39,7 +52,6 @@ enum State {
     /// All bytes were read; what comes after them was not asked for.
     Ended(IncomingBody),
     Trailers(FutureTrailers),
-    PutBack(HeaderMap),
     Failed,
     Done,
 }
@@ -50,35 +62,42 @@ impl Reader {
             Ok(stream) => State::Body(stream, body),
             Err(()) => State::Done,
         };
-        Self { pollable: None, state }
+        Self { pollable: None, state, ahead: None }
     }
 
     /// A body without a byte.
     pub(crate) fn empty() -> Self {
-        Self { pollable: None, state: State::Done }
+        Self { pollable: None, state: State::Done, ahead: None }
     }
 
-    /// Gives back trailers that were read too early.
-    pub(crate) fn put_back(&mut self, trailers: HeaderMap) {
-        self.state = State::PutBack(trailers);
+    /// Looks whether there is a body: one that is over at once is none. It may still be nothing but trailers, where they
+    /// were `announced`: waiting for them would cost every message without a body.
+    pub(crate) fn look(&mut self, announced: bool) -> Look {
+        let arrival = if announced { self.read() } else { self.read_body() };
+        match arrival {
+            Arrival::Pending if matches!(self.state, State::Ended(_)) => {
+                self.state = State::Done;
+                Look::Nothing
+            }
+            Arrival::Pending => Look::Unknown,
+            Arrival::End(None) => Look::Nothing,
+            arrival => {
+                self.ahead = Some(arrival);
+                Look::Something
+            }
+        }
     }
 
-    /// Whether there is no body at all, as far as that can be told at once. A body of nothing but trailers counts as
-    /// none unless they are `announced`: waiting for them would cost every request without a body.
-    pub(crate) fn first(&mut self, announced: bool) -> Arrival {
-        if announced {
-            return self.read();
-        }
-        let arrival = self.read_body();
-        if matches!(self.state, State::Ended(..)) && matches!(arrival, Arrival::Pending) {
-            self.state = State::Done;
-            return Arrival::End(None);
-        }
-        arrival
+    /// Whether a look found what the next read gives.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
     }
 
     /// What has arrived, without waiting.
     pub(crate) fn read(&mut self) -> Arrival {
+        if let Some(arrival) = self.ahead.take() {
+            return arrival;
+        }
         loop {
             match &self.state {
                 State::Body(..) => match self.read_body() {
@@ -102,10 +121,6 @@ impl Reader {
                     self.pollable = None;
                     self.state = State::Done;
                     return Arrival::End(trailers);
-                }
-                State::PutBack(_) => {
-                    let State::PutBack(trailers) = std::mem::replace(&mut self.state, State::Done) else { continue };
-                    return Arrival::End(Some(trailers));
                 }
                 State::Failed => return Arrival::Failed,
                 State::Done => return Arrival::End(None),
@@ -170,7 +185,7 @@ impl Reader {
         self.pollable.get_or_insert_with(|| match &self.state {
             State::Body(stream, _) => stream.subscribe(),
             State::Trailers(future) => future.subscribe(),
-            State::Ended(_) | State::PutBack(_) | State::Failed | State::Done => {
+            State::Ended(_) | State::Failed | State::Done => {
                 panic!("nothing is pending on a body that is over")
             }
         })

@@ -3,8 +3,12 @@
 use proxy_wasm_semantics::Request;
 
 use crate::{
-    bindings::wasi::http::types::{IncomingRequest, Method, Scheme},
-    reader::{Arrival, Reader},
+    bindings::wasi::{
+        clocks::monotonic_clock,
+        http::types::{IncomingRequest, Method, Scheme},
+        io::poll::poll,
+    },
+    reader::{Look, Reader},
 };
 
 /// A request whose head has been read.
@@ -12,16 +16,18 @@ pub(crate) struct Incoming {
     pub(crate) head: Request,
     /// Nothing follows the head.
     pub(crate) end: bool,
-    /// The first body bytes, where they were there with the head.
-    pub(crate) first: Vec<u8>,
     pub(crate) body: Reader,
 }
 
 /// Methods whose requests have a body only by way of exception.
 const RARELY_WITH_BODY: &[&[u8]] = &[b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"TRACE"];
 
-/// Reads the head, and looks far enough ahead to know whether there is a body.
-pub(crate) fn receive(request: IncomingRequest) -> Incoming {
+/// Nanoseconds that a request which most likely has no body waits for the host to say so.
+const MOMENT: u64 = 20_000_000;
+
+/// Reads the head, and looks far enough ahead to know whether there is a body. An `exact` host knows at once: there, a
+/// body that is not over yet is one.
+pub(crate) fn receive(request: IncomingRequest, exact: bool) -> Incoming {
     let method = method_name(request.method());
     let head = Request {
         path: request.path_with_query().unwrap_or_else(|| "/".into()).into_bytes(),
@@ -40,34 +46,26 @@ pub(crate) fn receive(request: IncomingRequest) -> Incoming {
         Err(()) => Reader::empty(),
     };
     drop(request);
-    let mut first = Vec::new();
     let end = match content_length(&head) {
         Some(length) => length == 0,
         None => {
             let announced = head.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("trailer"));
-            let mut arrival = body.first(announced);
-            // Whether there is a body at all, the host may know only a moment later.
-            let rarely = RARELY_WITH_BODY.contains(&head.method.as_slice());
-            while rarely && matches!(arrival, Arrival::Pending) {
-                body.pollable().block();
-                arrival = body.first(announced);
+            let mut look = body.look(announced);
+            if look == Look::Unknown && !exact && RARELY_WITH_BODY.contains(&head.method.as_slice()) {
+                look = look_again(&mut body, announced);
             }
-            match arrival {
-                Arrival::Data(bytes) => {
-                    first = bytes;
-                    false
-                }
-                Arrival::End(None) => true,
-                Arrival::Pending => false,
-                Arrival::End(Some(trailers)) => {
-                    body.put_back(trailers);
-                    false
-                }
-                Arrival::Failed => false,
-            }
+            look == Look::Nothing
         }
     };
-    Incoming { head, end, first, body }
+    Incoming { head, end, body }
+}
+
+/// Looks again when there is news, or after a moment: what is not known then has a body.
+#[cold]
+fn look_again(body: &mut Reader, announced: bool) -> Look {
+    let timer = monotonic_clock::subscribe_instant(monotonic_clock::now().saturating_add(MOMENT));
+    poll(&[body.pollable(), &timer]);
+    body.look(announced)
 }
 
 fn content_length(head: &Request) -> Option<u64> {

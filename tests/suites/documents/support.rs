@@ -34,8 +34,9 @@ Imported from `env`. Every one links, whatever the filter's ABI version; the ver
 const FOREIGN: &str = "
 ## Foreign functions
 
-Called by name through `proxy_call_foreign_function`. A component has those whose names stand in its filter; for a filter
-that puts a name together at run time, `--foreign-function NAME` adds it. Names that Envoy doesn't know are `NOT_FOUND` (1).
+Called by name through `proxy_call_foreign_function`. A component has `clear_route_cache`, and of the
+others those whose names stand in its filter; for a filter that puts a name together at run time, `--foreign-function NAME`
+adds it. Names that Envoy doesn't know are `NOT_FOUND` (1).
 Signatures, expressions and Envoy's filter state come with a larger build of the shim: see [what it costs](README.md#cost).
 
 | function | support |

@@ -45,6 +45,7 @@ use self::failure::Failure;
 use self::pool::{Pool, Ticket};
 use self::raw::{Hidden, Targets};
 use self::target::Target;
+use super::apart::Apart;
 use super::error::Error as SetupError;
 use super::fields;
 use super::http2;
@@ -99,7 +100,7 @@ impl Client {
             })?;
             *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
             let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
-            Ok(response.map(|body| ResponseBody::new(body, between, target).boxed_unsync()))
+            Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target)).boxed_unsync()))
         }
     }
 

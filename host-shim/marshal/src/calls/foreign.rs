@@ -1,6 +1,6 @@
 //! Foreign functions.
 
-use proxy_wasm_abi::{enums::Status, foreign_functions::FOREIGN_FUNCTIONS};
+use proxy_wasm_abi::{enums::Status, foreign_functions::FOREIGN_NAMES};
 use proxy_wasm_semantics::Guest;
 
 use crate::caller::{Caller, Memory, Outcome};
@@ -23,13 +23,11 @@ impl<G: Guest + Memory> Caller<'_, G> {
     ) -> Outcome {
         let [name, arguments] = [name, arguments].map(|[at, len]| self.bytes(at, len));
         let (name, arguments) = (name?, arguments?);
-        let function = FOREIGN_FUNCTIONS.iter().position(|function| function.name.as_bytes() == name);
-        let function = function.ok_or(Status::NotFound)?;
-        let row = &FOREIGN_FUNCTIONS[function];
+        let function = FOREIGN_NAMES.iter().position(|known| known.as_bytes() == name).ok_or(Status::NotFound)?;
         self.state().begin_foreign(arguments);
         self.memory().foreign(function as u32);
         let Some(result) = self.state().end_foreign() else {
-            self.state().note_left_out(row.name);
+            self.state().note_left_out(FOREIGN_NAMES[function]);
             return Err(Status::Unimplemented);
         };
         // Where the filter wants no result, it gets none.

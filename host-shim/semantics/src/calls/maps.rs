@@ -21,7 +21,10 @@ impl State {
         match self.map(map) {
             Some(map) => map.get(key).map_or_else(missing, |value| Ok(value.to_vec())),
             None if self.is_logging() => missing(),
-            None => Err(Status::BadArgument),
+            None => {
+                self.hint_too_late(map);
+                Err(Status::BadArgument)
+            }
         }
     }
 
@@ -41,34 +44,49 @@ impl State {
 
     /// `proxy_add_header_map_value`
     pub fn add_header_map_value(&mut self, map: u32, key: &[u8], value: &[u8]) -> CallResult {
-        let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         self.map_mut(map)?.add(key, value);
         Ok(())
     }
 
     /// `proxy_replace_header_map_value`
     pub fn replace_header_map_value(&mut self, map: u32, key: &[u8], value: &[u8]) -> CallResult {
-        let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         self.map_mut(map)?.replace(key, value);
         Ok(())
     }
 
     /// `proxy_remove_header_map_value`
     pub fn remove_header_map_value(&mut self, map: u32, key: &[u8]) -> CallResult {
-        let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         self.map_mut(map)?.remove(key);
         Ok(())
     }
 
     /// `proxy_set_header_map_pairs`: malformed bytes count as no pairs.
     pub fn set_header_map_pairs(&mut self, map: u32, bytes: &[u8]) -> CallResult {
-        let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         let map = self.map_mut(map)?;
         map.clear();
         for (name, value) in pairs::decode(bytes).unwrap_or_default() {
             map.add(name, value);
         }
         Ok(())
+    }
+
+    /// Says, once, what helps a filter that comes back to a head which it let go before the body.
+    #[cold]
+    fn hint_too_late(&self, map: MapType) {
+        let Some((_, filter)) = self.stream() else { return };
+        let side = match map {
+            MapType::RequestHeaders => &filter.request,
+            MapType::ResponseHeaders => &filter.response,
+            _ => return,
+        };
+        let let_go = side.headers_continued && (side.view != BodyView::Absent || side.trailers_live);
+        let helps = !filter.logging && !self.plugin().allow_on_headers_stop_iteration;
+        if let_go && helps && !self.hinted.replace(true) {
+            self.host.log(
+                "[warn] headers went on before their body, and a filter comes too late to them: it can hold them, by \
+                 StopIteration and `--allow-on-headers-stop-iteration`",
+            );
+        }
     }
 
     fn is_logging(&self) -> bool {
@@ -107,7 +125,8 @@ impl State {
     }
 
     /// The map, if it can be changed now. The trailers of a body whose end the filter is looking at come into being.
-    fn map_mut(&mut self, map: MapType) -> CallResult<&mut HeaderMap> {
+    fn map_mut(&mut self, map: u32) -> CallResult<&mut HeaderMap> {
+        let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         let (stream, plugin) = self.stream_mut().ok_or(Status::BadArgument)?;
         let (end_of_stream, logging) = (stream.filters[plugin].end_of_stream, stream.filters[plugin].logging);
         let (direction, trailers) = match map {
@@ -123,12 +142,15 @@ impl State {
             side.trailers_reached = true;
             side.trailers_live = true;
         }
-        let (map, live) = if trailers {
-            (&mut message.trailers, side.trailers_live)
-        } else {
-            (&mut message.headers, side.headers_live)
-        };
-        map.as_mut().filter(|_| live && !logging).ok_or(Status::BadArgument)
+        let live = if trailers { side.trailers_live } else { side.headers_live };
+        if !live || logging {
+            self.hint_too_late(map);
+            return Err(Status::BadArgument);
+        }
+        let (stream, _) = self.stream_mut().ok_or(Status::BadArgument)?;
+        let message = stream.message(direction);
+        let map = if trailers { &mut message.trailers } else { &mut message.headers };
+        map.as_mut().ok_or(Status::BadArgument)
     }
 }
 

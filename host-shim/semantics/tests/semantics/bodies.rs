@@ -1,5 +1,6 @@
 //! What a body callback's return value does with the body: lengths shown, bytes sent. Both directions are alike.
 
+use proxy_wasm_abi::limits::HTTP2_BUFFER_LIMIT_BYTES;
 use proxy_wasm_semantics::Direction;
 
 use crate::common::{Bed, Id, REQUEST, RESPONSE};
@@ -293,6 +294,27 @@ fn a_request_body_past_the_limit_is_answered_413() {
     });
     bed.chain.close(id);
     assert_eq!(bed.notes(), ["response/code_details: 0 \"request_payload_too_large\"", "response/flags: 0 0"]);
+}
+
+#[test]
+fn who_refuses_a_body_says_by_which_limits() {
+    let bed = limited();
+    bed.returns(Id::RequestBody, [1]);
+    let id = bed.post();
+    bed.data(id, REQUEST, "abcde", false);
+    assert_eq!(bed.log(), ["[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2)"]);
+}
+
+#[test]
+fn by_http2_more_is_held_whatever_the_settings_say() {
+    for (bytes, fits) in [(HTTP2_BUFFER_LIMIT_BYTES, true), (HTTP2_BUFFER_LIMIT_BYTES + 1, false)] {
+        let bed = limited();
+        bed.returns(Id::RequestBody, [1, 0]);
+        let id = bed.post_http2();
+        bed.chain.data(id, REQUEST, vec![b'z'; bytes], false);
+        assert_eq!(bed.chain.wants(id, REQUEST), fits, "{bytes}");
+        assert_eq!(bed.log().len(), usize::from(!fits));
+    }
 }
 
 #[test]

@@ -54,6 +54,51 @@ fn the_head_gets_what_envoy_adds() {
 }
 
 #[test]
+fn an_answer_is_progress_where_it_lets_the_stream_go_on() {
+    for goes_on in [false, true] {
+        let bed = bed();
+        let callout = held(&bed);
+        assert!(bed.chain.take_progress(), "the head came");
+        bed.on(Id::HttpCallResponse, move |filter| {
+            if goes_on {
+                filter.state().set_effective_context(2).unwrap();
+                filter.state().continue_stream(0).unwrap();
+            } else {
+                assert_eq!(call(filter, HEAD, "", 500), Ok(8));
+            }
+            0
+        });
+        bed.chain.callout_answered(callout.id, response(), 1);
+        assert_eq!(bed.effects(2).len(), usize::from(goes_on));
+        assert!(!bed.chain.take_progress(), "with one filter what goes on leaves the chain");
+    }
+}
+
+#[test]
+fn what_goes_on_to_the_next_filter_is_progress() {
+    let bed = Bed::chain(&["a: ", "b: "], &[0, 1], |settings| {
+        let origin = Origin { tls: false, authority: "10.0.0.1:80".into() };
+        settings.clusters.push(Cluster { name: "auth".into(), origin });
+    });
+    bed.on(Id::RequestHeaders, |filter| {
+        assert!(call(filter, HEAD, "", 500).is_ok());
+        1
+    });
+    bed.on_vm(1, Id::RequestHeaders, |_| 1);
+    let id = bed.get();
+    let callout = bed.chain.next_callout().expect("it was asked for");
+    bed.chain.take_progress();
+    bed.on(Id::HttpCallResponse, |filter| {
+        filter.state().set_effective_context(2).unwrap();
+        filter.state().continue_stream(0).unwrap();
+        0
+    });
+    bed.chain.callout_answered(callout.id, response(), 1);
+    assert!(bed.effects(id).is_empty());
+    assert!(bed.chain.take_progress());
+}
+
+#[test]
 fn a_body_sets_its_length_and_no_timeout_adds_no_header() {
     let bed = bed();
     bed.on(Id::RequestHeaders, |filter| {

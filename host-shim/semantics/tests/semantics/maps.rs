@@ -419,3 +419,33 @@ fn in_the_permissive_profile_maps_stay_readable_after_continue() {
     let all = ["get 0 :path: 0 \"/p\"", "get 2 :status: 0 \"200\"", "request/path: 0 \"/p\"", "add 0: 2"];
     assert_eq!(bed.notes(), [all, all, all].concat());
 }
+
+#[test]
+fn a_filter_that_comes_back_to_a_head_too_late_is_told_once_how_to_hold_it() {
+    for (allowed, lines) in [(false, 1), (true, 0)] {
+        let bed = Bed::with(|settings| settings.plugins[0].allow_on_headers_stop_iteration = allowed);
+        bed.on(Id::RequestBody, |f| {
+            f.get(0, "a");
+            f.replace(0, "x", "1");
+            0
+        });
+        let id = bed.post();
+        bed.data(id, REQUEST, "abc", true);
+        let log = bed.log();
+        assert_eq!(log.len(), lines, "{log:?}");
+        assert!(log.iter().all(|line| line.contains("--allow-on-headers-stop-iteration")), "{log:?}");
+    }
+}
+
+#[test]
+fn what_no_option_helps_says_nothing() {
+    let bed = Bed::new();
+    bed.on(Id::ResponseHeaders, |f| {
+        f.replace(0, "x", "1");
+        f.get(1, "x");
+        0
+    });
+    let id = bed.get();
+    bed.respond(id, &[], true);
+    assert_eq!(bed.log(), [""; 0]);
+}

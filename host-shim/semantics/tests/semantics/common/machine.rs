@@ -183,7 +183,16 @@ impl Bed {
 
     /// A request of these header lines.
     pub(crate) fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], end: bool) -> u32 {
-        let request = Request {
+        self.chain.open(self.request(method, path, headers), end)
+    }
+
+    /// `POST /p` by HTTP/2, its body to come.
+    pub(crate) fn post_http2(&self) -> u32 {
+        self.chain.open(Request { http2: true, ..self.request("POST", "/p", &[]) }, false)
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
+        Request {
             method: method.into(),
             path: path.into(),
             authority: b"h".into(),
@@ -193,8 +202,8 @@ impl Bed {
                 self.clocks.next_id_byte.replace(self.clocks.next_id_byte.get().wrapping_add(1))
             }),
             received: None,
-        };
-        self.chain.open(request, end)
+            http2: false,
+        }
     }
 
     /// `GET /p`
