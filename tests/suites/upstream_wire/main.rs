@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::{Arguments, Trial};
-use proxy_wasm_adapter_tests::client::{self, Received, Reply};
+use proxy_wasm_adapter_tests::client::{self, Received, Reply, Told};
 use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::http1::Reader;
 use proxy_wasm_adapter_tests::pool::Pool;
@@ -104,7 +104,8 @@ fn send(address: SocketAddr, case: &Case, path: &str) -> Result<String> {
     let method = if case.to_head { "HEAD" } else { "GET" };
     let request = format!("{method} /{path} HTTP/1.1\r\nhost: example.test\r\n\r\n");
     let write = |stream: &mut TcpStream, _: &_| stream.write_all(request.as_bytes());
-    let reply = client::exchange(address, PATIENCE, case.to_head, &Received::default(), write, || {})?;
+    let told = Told { to_head: case.to_head, looks_on: false };
+    let reply = client::exchange(address, PATIENCE, told, &Received::default(), write, || {})?;
     Ok(shown(&reply))
 }
 
