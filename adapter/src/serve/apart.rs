@@ -10,13 +10,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+/// What a poll of a body gives when it is ready.
+type Polled<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
+
 /// A body that does not end at its first poll, unless there is none.
 pub(super) struct Apart<B: Body> {
     body: B,
     /// The reader knows that there is a body, or there is none.
     is_known: bool,
     /// What came at the first poll.
-    kept: Option<Option<Result<Frame<B::Data>, B::Error>>>,
+    kept: Option<Polled<B>>,
 }
 
 impl<B: Body> Apart<B> {
