@@ -158,7 +158,8 @@ fn start(host: Host) -> Result<Stage> {
     let upstream = Upstream::start()?;
     upstream.behave(Behaviour { steps: vec![Step::Text(ANSWER.into())], wait: None });
     let filters = vec![wat::parse_str(FILTER)?];
-    let chain = Chain { filters, settings: settings::to_upstream(upstream.address), trailers: true };
+    let settings = settings::to_upstream(upstream.address);
+    let chain = Chain { filters, settings, trailers: true, upstream_http2: false };
     Ok(Stage { host: host.start(&chain)?, upstream })
 }
 
