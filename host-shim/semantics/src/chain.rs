@@ -358,7 +358,10 @@ impl<G: Guest> Chain<G> {
             self.call_last(place, Id::Log);
             self.set_logging(place, false);
         }
-        if let Some(stream) = self.state.borrow_mut().streams.get_mut(id) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            let Some(stream) = state.streams.get_mut(id) else { return };
+            state.keeping.keep(stream);
             stream.destroyed = true;
         }
         for place in places {

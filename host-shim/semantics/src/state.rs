@@ -13,6 +13,7 @@ use crate::{
     environment::Host,
     local_reply::LocalReply,
     metrics::Metrics,
+    remains::Keeping,
     shared::Shared,
     stream::{Direction, Stream, StreamFilter},
     streams::Streams,
@@ -87,6 +88,7 @@ pub struct State {
     /// Which plugin is told of a queue.
     pub(crate) queue_owners: Vec<(u32, usize)>,
     pub(crate) metrics: Metrics,
+    pub(crate) keeping: Keeping,
     pub(crate) foreign: Foreign,
     pub(crate) phase: Phase,
     /// The plugin whose callback runs.
@@ -132,6 +134,7 @@ impl State {
             ready_queues: VecDeque::new(),
             queue_owners: Vec::new(),
             metrics: Metrics::default(),
+            keeping: Keeping::default(),
             foreign: Foreign::default(),
             phase: Phase::Running,
             plugin: 0,

@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_marshal::{Filter, chain};
-use proxy_wasm_semantics::{Chain, Change, ChangeKind, Host};
+use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
 
 use crate::{
     bindings::{
         self,
         exports::{
-            proxy_wasm::adapter::plugin::{Guest as PluginGuest, HistogramChange, Pending, Stat, StatChange},
+            proxy_wasm::adapter::plugin::{Guest as PluginGuest, HistogramChange, Pending, Remains, Stat, StatChange},
             wasi::http::incoming_handler::Guest as HandlerGuest,
         },
         wasi::http::types::{IncomingRequest, ResponseOutparam},
@@ -88,6 +88,17 @@ impl PluginGuest for Component {
 
     fn stats() -> Vec<Stat> {
         current().state().metric_changes().into_iter().map(stat).collect()
+    }
+
+    fn exchange() -> Option<Remains> {
+        let remains = current().state().take_remains()?;
+        let request = remains.request.iter().flat_map(HeaderMap::iter);
+        Some(Remains {
+            request: request.map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+            details: remains.details,
+            response_flags: remains.flags,
+            properties: remains.properties,
+        })
     }
 
     fn bypass(vm: u32) {

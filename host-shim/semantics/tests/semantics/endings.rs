@@ -235,3 +235,33 @@ fn what_done_returns_does_not_matter_for_a_stream() {
     bed.chain.close(id);
     assert_eq!(bed.trace(), ["log(2)", "done(2)", "delete(2)"]);
 }
+
+#[test]
+fn what_an_exchange_leaves_is_kept_once_somebody_asks() {
+    let bed = Bed::new();
+    bed.on(Id::RequestHeaders, |f| {
+        f.set_property("early", "1");
+        0
+    });
+    bed.on(Id::Log, |f| {
+        f.set_property("late", "2");
+        0
+    });
+    bed.on(Id::Done, |f| {
+        f.set_property("too late", "3");
+        0
+    });
+    let exchange = || {
+        let id = bed.get();
+        bed.respond(id, &[], true);
+        bed.chain.close(id);
+        bed.chain.state().take_remains()
+    };
+    assert!(exchange().is_none());
+    let remains = exchange().expect("it was asked for");
+    assert_eq!(remains.request.and_then(|head| Some(head.get(b":method")?.to_vec())).as_deref(), Some(&b"GET"[..]));
+    assert_eq!((remains.details.as_deref(), remains.flags), (Some("via_upstream"), 0));
+    let property = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    assert_eq!(remains.properties, [property("early", "1"), property("late", "2")]);
+    assert!(bed.chain.state().take_remains().is_none(), "it was taken");
+}

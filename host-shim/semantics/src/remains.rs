@@ -1,0 +1,51 @@
+//! What an exchange leaves behind, for a host that logs it.
+
+use crate::{headers::HeaderMap, state::State, stream::Stream};
+
+/// What an exchange left behind.
+#[derive(Debug)]
+pub struct Remains {
+    /// The request's head as the filters left it.
+    pub request: Option<HeaderMap>,
+    /// Why the response is what it is, in Envoy's words.
+    pub details: Option<String>,
+    /// Envoy's response flags, a bit set.
+    pub flags: u64,
+    /// What `proxy_set_property` stored, by path.
+    pub properties: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What is kept of exchanges that are over.
+#[derive(Debug, Default)]
+pub(crate) enum Keeping {
+    /// Nothing: nobody asks.
+    #[default]
+    Nothing,
+    /// What the last one left, until it is asked for.
+    Last(Option<Remains>),
+}
+
+impl Keeping {
+    /// A stream is over: `proxy_on_log` of all its plugins has returned. What comes later, Envoy's access log has not
+    /// either.
+    pub(crate) fn keep(&mut self, stream: &Stream) {
+        if let Self::Last(last) = self {
+            *last = Some(Remains {
+                request: stream.request.headers.clone(),
+                details: stream.facts.response_code_details.clone(),
+                flags: stream.facts.response_flags,
+                properties: stream.filter_state.clone(),
+            });
+        }
+    }
+}
+
+impl State {
+    /// What the exchange that ended last left behind, once. From the first call on it is kept.
+    pub fn take_remains(&mut self) -> Option<Remains> {
+        match std::mem::replace(&mut self.keeping, Keeping::Last(None)) {
+            Keeping::Last(last) => last,
+            Keeping::Nothing => None,
+        }
+    }
+}
