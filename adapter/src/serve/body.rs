@@ -158,7 +158,8 @@ pub(super) struct GuestBody {
 impl GuestBody {
     pub(super) fn new(written: WasiBody, length: Option<u64>, interest: Interest, ending: Ending) -> Self {
         let mut body = Self { written, remaining: length, interest, ending, broken: None, discarded: false };
-        if body.is_end_stream() {
+        // hyper never asks for what is declared to be nothing.
+        if body.is_end_stream() || length == Some(0) {
             body.interest.is_satisfied();
         }
         body
@@ -333,5 +334,36 @@ impl<B: Body + Unpin, T: Unpin> Body for Held<B, T> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use wasmtime_wasi_http::Error;
+
+    use super::*;
+
+    /// A component that has not ended its body.
+    struct Open;
+
+    impl Body for Open {
+        type Data = Bytes;
+        type Error = Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_client_that_got_nothing_of_nothing_has_not_left() {
+        for (length, leaves) in [(Some(0), false), (Some(1), true), (None, true)] {
+            let departure = Departure::default();
+            let (_end, ending) = oneshot::channel();
+            let interest = Interest::new(departure.clone(), Arc::default());
+            drop(GuestBody::new(Open.boxed_unsync(), length, interest, Ending::new(ending)));
+            assert_eq!(departure.has_left(), leaves, "{length:?}");
+        }
     }
 }

@@ -74,6 +74,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log: {0}. Choose another file with `--access-log`, or `-` for stdout")]
+    AccessLog(std::io::Error),
     /// The runtime cannot be set up.
     #[error("cannot set up the runtime: {0}")]
     Runtime(std::io::Error),

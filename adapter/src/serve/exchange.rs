@@ -1,5 +1,6 @@
 //! One request and its response.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -20,12 +21,17 @@ use super::instance::{Answer, Failure};
 use super::nesting::Nesting;
 use super::pool::Pool;
 use super::presence::Flight;
+use super::record::{Observer, Record};
+use super::recorded::Recorded;
 use super::reply::Reply;
 use super::request::{self, RequestBody};
 use super::tasks::Tasks;
 
-/// What hyper sends: what a component writes, nothing, or words of this host.
-pub(super) type ResponseBody = Either<GuestBody, Either<NoBody, Full<Bytes>>>;
+/// What hyper sends.
+pub(super) type ResponseBody = Recorded<AnswerBody>;
+
+/// The same, before anybody looks on: what a component writes, nothing, or words of this host.
+pub(super) type AnswerBody = Either<GuestBody, Either<NoBody, Full<Bytes>>>;
 
 /// Answers requests.
 pub(super) struct Host {
@@ -37,45 +43,57 @@ pub(super) struct Host {
     pub(super) plugin: String,
     /// Where instances run.
     pub(super) tasks: Tasks,
+    pub(super) observer: Observer,
     /// It was told to end.
     pub(super) draining: AtomicBool,
 }
 
 impl Host {
-    /// Answers one request of a connection, if it is one.
+    /// Answers one request of a connection between these addresses, if it is one. An error resets it: the client sees no
+    /// response at all.
     pub(super) async fn receive(
         self: Arc<Self>,
         mut request: Request<Incoming>,
         arrivals: Arrivals,
         depth: u32,
         flight: Arc<Flight>,
+        ends: Option<Ends>,
     ) -> Result<Response<ResponseBody>, Reset> {
         let multiplexed = request.version() == Version::HTTP_2;
-        let refused = |refusal: Refusal| {
-            tracing::debug!(?refusal, "a request was refused");
-            let response = refusal.response(multiplexed).ok_or(Reset("the request was refused"))?;
-            Ok(response.map(|words| Either::Right(Either::Right(words))))
+        let judged = arrivals.judge(&mut request);
+        let record = self.observer.begin(&request, ends);
+        let attended = Attended(record.clone());
+        let result = match judged {
+            Ok(body) => tokio::select! {
+                biased;
+                refusal = body.broken() => {
+                    record.refuse(refusal, false);
+                    refused(refusal, multiplexed)
+                }
+                answered = self.answer(request, depth, flight, &record) => answered,
+            },
+            Err(refusal) => {
+                record.refuse(refusal, true);
+                refused(refusal, multiplexed)
+            }
         };
-        let body = match arrivals.judge(&mut request) {
-            Ok(body) => body,
-            Err(refusal) => return refused(refusal),
-        };
-        tokio::select! {
-            biased;
-            refusal = body.broken() => refused(refusal),
-            answered = self.answer(request, depth, flight) => answered,
-        }
+        let response = result.inspect_err(|_| record.reset())?;
+        record.respond(&response);
+        drop(attended);
+        Ok(response.map(|body| Recorded::new(body, record)))
     }
 
-    /// Answers one request of a depth. An error resets it: the client sees no response at all.
+    /// Answers one request of a depth.
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
         depth: u32,
         flight: Arc<Flight>,
-    ) -> Result<Response<ResponseBody>, Reset> {
+        record: &Arc<Record>,
+    ) -> Result<Response<AnswerBody>, Reset> {
         let reply = Reply::to(request.headers());
         if !has_authority(&request) {
+            record.explain("missing_host_header");
             return Ok(reply.with(StatusCode::BAD_REQUEST));
         }
         if depth > self.max_nesting {
@@ -85,14 +103,19 @@ impl Host {
                 self.plugin,
                 self.max_nesting
             );
+            record.explain("requests_within_requests");
             return Ok(reply.with(StatusCode::LOOP_DETECTED));
         }
         let (method, version) = (request.method().clone(), request.version());
         let caller = Caller::default();
-        let request = request::lingering(request, caller.pace.clone());
+        let request = request::lingering(request, caller.pace.clone(), record.clone());
         let turn = match self.turn(depth, &caller).await {
             Ok(turn) => turn,
-            Err(_) => return Ok(reply.with(StatusCode::SERVICE_UNAVAILABLE)),
+            Err(_) => {
+                self.observer.counters.refused.add();
+                record.explain("overload");
+                return Ok(reply.with(StatusCode::SERVICE_UNAVAILABLE));
+            }
         };
 
         let (answer_to, mut answer) = oneshot::channel();
@@ -100,7 +123,7 @@ impl Host {
         let mut ending = Ending::new(end);
         let Caller { pace, departure } = caller;
         let interest = Interest::new(departure.clone(), pace);
-        let work = self.clone().work(request, depth, departure.clone(), turn, answer_to, end_to);
+        let work = self.clone().work(request, depth, record.clone(), departure.clone(), turn, answer_to, end_to);
         let (is_told, overdue) = (self.pool.hears_of_departures(), departure.clone());
         self.tasks.spawn(async move {
             tokio::select! {
@@ -122,6 +145,7 @@ impl Host {
             Some(Err(code)) => failed(&code, reply, interest),
             None => {
                 ending.wait().await;
+                record.explain("wasm_fail_stream");
                 if ending.is_return() {
                     tracing::error!("503: {} returned without a response", self.plugin);
                 }
@@ -131,7 +155,7 @@ impl Host {
     }
 
     /// What a client gets who is still there, but too slow for those that wait.
-    fn give_up(&self, reply: Reply) -> Response<ResponseBody> {
+    fn give_up(&self, reply: Reply) -> Response<AnswerBody> {
         tracing::warn!(
             "408: all {} turns are taken, others wait for one, and this client is slower than they may expect; raise \
              --max-concurrency",
@@ -173,6 +197,7 @@ impl Host {
         self: Arc<Self>,
         request: Request<RequestBody>,
         depth: u32,
+        record: Arc<Record>,
         departure: Departure,
         turn: Turn,
         answer: oneshot::Sender<Answer>,
@@ -188,7 +213,7 @@ impl Host {
             }
         };
         let departure = Some(departure).filter(|_| self.pool.hears_of_departures());
-        match instance.handle(request, depth, departure, answer).await {
+        match instance.handle(request, depth, &record, departure, answer).await {
             Ok(()) => {
                 self.pool.put_back(instance);
                 let _ = end.send(End::Returned);
@@ -214,10 +239,32 @@ impl Host {
     }
 }
 
+/// The addresses of a connection: the client's, and the one that it connected to.
+pub(super) type Ends = (SocketAddr, SocketAddr);
+
+/// Somebody waits for the response of a request.
+struct Attended(Arc<Record>);
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        // Nobody does any more, and there is none.
+        if !self.0.is_answered() {
+            self.0.leave();
+        }
+    }
+}
+
 /// Whether a request says whom it is for: components are promised an authority.
 fn has_authority(request: &Request<Incoming>) -> bool {
     let host = || request.headers().get(HOST).is_some_and(|host| host.to_str().is_ok());
     request.uri().authority().is_some() || host()
+}
+
+/// What a client gets whose request never reaches the component.
+fn refused(refusal: Refusal, multiplexed: bool) -> Result<Response<AnswerBody>, Reset> {
+    tracing::debug!(?refusal, "a request was refused");
+    let response = refusal.response(multiplexed).ok_or(Reset("the request was refused"))?;
+    Ok(response.map(|words| Either::Right(Either::Right(words))))
 }
 
 /// The response that a component gave.
@@ -228,7 +275,7 @@ fn respond(
     response: Response<WasiBody>,
     interest: Interest,
     ending: Ending,
-) -> Response<ResponseBody> {
+) -> Response<AnswerBody> {
     let (mut parts, body) = response.into_parts();
     if parts.status.is_informational() {
         tracing::error!(status = %parts.status, "503: an informational status is no response");
@@ -257,7 +304,7 @@ fn respond(
 }
 
 /// What becomes of a request for which a component has an error instead of a response.
-fn failed(code: &ErrorCode, reply: Reply, mut interest: Interest) -> Result<Response<ResponseBody>, Reset> {
+fn failed(code: &ErrorCode, reply: Reply, mut interest: Interest) -> Result<Response<AnswerBody>, Reset> {
     interest.is_satisfied();
     match code {
         // This is how a component says what `proxy_close_stream` means.
@@ -275,6 +322,6 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// No body, where hyper is to believe that it has the declared length.
-pub(super) fn nothing(declared: Option<u64>) -> ResponseBody {
+pub(super) fn nothing(declared: Option<u64>) -> AnswerBody {
     Either::Right(Either::Left(NoBody { declared }))
 }

@@ -64,10 +64,15 @@ impl Filters {
         (self.vms.len() <= 1).then_some(0)
     }
 
+    /// The names of the plugins of a virtual machine, or all.
+    pub(super) fn names(&self, vm: Option<u32>) -> impl Iterator<Item = &str> {
+        let all = (0..).zip(&self.vms).filter(move |(number, _)| vm.is_none_or(|vm| vm == *number));
+        all.flat_map(|(_, vm)| &vm.plugins).map(String::as_str)
+    }
+
     /// What messages call the plugins of a virtual machine, or all.
     pub(super) fn plugins(&self, vm: Option<u32>) -> String {
-        let all = (0..).zip(&self.vms).filter(|(number, _)| vm.is_none_or(|vm| vm == *number));
-        let names: Vec<&str> = all.flat_map(|(_, vm)| &vm.plugins).map(String::as_str).collect();
+        let names: Vec<&str> = self.names(vm).collect();
         if names.is_empty() { format!("`{NAMELESS}`") } else { format!("`{}`", names.join("` or `")) }
     }
 }

@@ -136,6 +136,11 @@ impl Gate {
         self.all as usize - self.turns.available_permits()
     }
 
+    /// How many requests wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn queue(&self) -> Result<Place<'_>, Refusal> {
         let place = Place(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting { Err(Refusal::Full) } else { Ok(place) }

@@ -14,14 +14,16 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::apart::Apart;
+use super::counters::{Counters, Held};
 use super::departure::Departure;
 use super::fields;
 use super::logs::{Lines, Output, Stream};
 use super::memory::{Budget, MemoryLimit};
 use super::meter::Meter;
 use super::outgoing::Client;
-use super::plugin::Plugin;
+use super::plugin::{Plugin, Remains};
 use super::program::Program;
+use super::record::Record;
 use super::request::RequestBody;
 use super::shared::{Member, Shared};
 use super::state::State;
@@ -42,6 +44,9 @@ pub(super) struct Recipe {
     pub(super) cpu_timeout: Duration,
     /// Where metrics are added up, if anyone wants to see them.
     pub(super) stats: Option<Arc<Stats>>,
+    pub(super) counters: Arc<Counters>,
+    /// Somebody wants to know what exchanges leave behind.
+    pub(super) logs_access: bool,
     /// What they share.
     pub(super) shared: Arc<Shared>,
 }
@@ -97,6 +102,7 @@ pub(super) struct Instance {
     pub(super) bypassed: BTreeSet<u32>,
     /// What it adds to the metrics.
     stats: Option<Share>,
+    _active: Held,
 }
 
 impl Instance {
@@ -118,6 +124,9 @@ impl Instance {
         } else {
             instance.collect().await.map_err(Failure::Trapped)?;
         }
+        if recipe.logs_access {
+            instance.remains().await.map_err(Failure::Trapped)?;
+        }
         instance.store.data_mut().set_depth(0);
         Ok(instance)
     }
@@ -138,6 +147,7 @@ impl Instance {
         let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         let plugin = program.plugin.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         let stats = recipe.stats.clone().map(Share::new);
+        recipe.counters.instances.made.add();
         Ok(Self {
             abandoned,
             store,
@@ -152,6 +162,7 @@ impl Instance {
             loaded: Instant::now(),
             bypassed: BTreeSet::new(),
             stats,
+            _active: recipe.counters.instances.active.enter(),
         })
     }
 
@@ -166,6 +177,12 @@ impl Instance {
             share.add(self.meter.run(stats).await?);
         }
         Ok(())
+    }
+
+    /// What the exchange that ended last left behind. From the first call on it is kept.
+    async fn remains(&mut self) -> wasmtime::Result<Option<Remains>> {
+        let exchange = self.plugin.exchange(&mut self.store);
+        self.meter.run(exchange).await
     }
 
     /// Whether it wants to be tended by then.
@@ -196,14 +213,15 @@ impl Instance {
         self.collect().await
     }
 
-    /// Serves one request of this depth; the answer goes to `answer` as soon as the component has it. It is told when the
-    /// client leaves, where that is given.
+    /// Serves one request of this depth; the answer goes to `answer` as soon as the component has it, and what the component
+    /// has to say of it to its record. It is told when the client leaves, where that is given.
     ///
     /// After an error the instance must not be used again.
     pub(super) async fn handle(
         &mut self,
         mut request: Request<RequestBody>,
         depth: u32,
+        record: &Arc<Record>,
         departure: Option<Departure>,
         answer: oneshot::Sender<Answer>,
     ) -> wasmtime::Result<()> {
@@ -212,6 +230,7 @@ impl Instance {
         self.store.data_mut().notice.set(departure);
         let target = request.extensions_mut().remove();
         self.store.data_mut().targets.serve(target);
+        self.store.data_mut().set_record(Some(record.clone()));
         *request.headers_mut() = fields::visible(std::mem::take(request.headers_mut()));
         if request.version() == Version::HTTP_2 {
             let http2 = self.plugin.http2(&mut self.store);
@@ -224,9 +243,13 @@ impl Instance {
         let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);
         let result = self.meter.run(call).await;
         self.flush();
+        self.store.data_mut().set_record(None);
         result?;
         self.store.data_mut().notice.set(None);
         self.store.data_mut().set_depth(0);
+        if record.is_logged() {
+            record.tell(self.remains().await?);
+        }
         self.collect().await
     }
 }

@@ -13,9 +13,12 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::access_log::AccessLog;
 use super::admin::Admin;
 use super::body::{Held, Reset};
+use super::clusters::Clusters;
 use super::connections::{self, Acceptor, Connections};
+use super::counters::Counters;
 use super::error::Error;
 use super::exchange::Host;
 use super::front::Front;
@@ -30,7 +33,10 @@ use super::policy::{FailurePolicy, Policy};
 use super::pool::Pool;
 use super::presence::{Limits, Presence, Watched};
 use super::program::Program;
+use super::record::Observer;
+use super::shutdown;
 use super::stats::Stats;
+use super::tags::StatsTag;
 use super::tasks::Tasks;
 
 /// How long a client may take nothing of a response that is complete: Envoy's default of `stream_flush_timeout`.
@@ -47,6 +53,8 @@ pub struct Server {
     admin: Option<(TcpListener, SocketAddr, Arc<Stats>)>,
     connections: Arc<Connections>,
     tasks: Tasks,
+    stats_tags: Vec<StatsTag>,
+    access_log: Option<Arc<AccessLog>>,
     grace: Duration,
 }
 
@@ -58,8 +66,18 @@ impl Server {
     pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
-        let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref(), &nesting, depths)?;
         let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
+        let plugins = program.filters.names(None).map(str::to_owned);
+        let counters = Arc::new(Counters::new(Clusters::of(component), plugins));
+        let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref(), &nesting, depths, &counters)?;
+        let access_log = match &options.access_log {
+            Some(place) => {
+                let format = options.access_log_json.clone().or_else(|| options.access_log_format.clone());
+                let route = counters.clusters.route().map(str::to_owned);
+                Some(Arc::new(AccessLog::open(place, format, route, &counters).map_err(Error::AccessLog)?))
+            }
+            None => None,
+        };
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
             return Err(Error::NoBypass);
         }
@@ -73,6 +91,8 @@ impl Server {
             budget: Budget::new(options.max_total_memory.unwrap_or_else(memory::default_total)),
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),
+            counters: counters.clone(),
+            logs_access: access_log.is_some(),
             shared: Arc::default(),
         };
         let policy = Policy::new(options.failure_policy, options.reload_backoff);
@@ -82,6 +102,7 @@ impl Server {
             pool: Arc::new(pool),
             gate: Gate::new(options.max_concurrency, options.max_queue, options.queue_timeout),
             plugin,
+            observer: Observer::new(counters, access_log.clone()),
             nesting,
             max_nesting: options.max_nesting,
             tasks: tasks.clone(),
@@ -100,7 +121,8 @@ impl Server {
         let limits = Limits { head: options.request_headers_timeout, idle: options.idle_timeout, send: SEND_TIMEOUT };
         let max = options.max_connections.map_or_else(connections::default_max, |max| max as usize);
         let connections = Connections::new(max, limits);
-        Ok(Self { listener, address, host, admin, connections, tasks, grace: options.shutdown_grace })
+        let (stats_tags, grace) = (options.stats_tag.clone(), options.shutdown_grace);
+        Ok(Self { listener, address, host, admin, connections, tasks, stats_tags, access_log, grace })
     }
 
     /// The address that it listens on.
@@ -120,10 +142,11 @@ impl Server {
 
     /// The same, but cuts off what is still in flight as soon as `cut` comes after `end`.
     pub(super) async fn serve_until(self, end: impl Future<Output = ()>, cut: impl Future<Output = ()>) {
-        let Self { listener, host, grace, admin, connections, tasks, .. } = self;
+        let Self { listener, host, grace, admin, connections, tasks, stats_tags, access_log, .. } = self;
+        let _reopening = access_log.map(|log| Aborted(tokio::spawn(shutdown::reopen(move || log.reopen()))));
         let builder = builder();
         let _admin = admin.map(|(listener, _, stats)| {
-            let admin = Admin { host: host.clone(), stats };
+            let admin = Admin { host: host.clone(), stats, tags: stats_tags };
             Aborted(tokio::spawn(admin.serve(listener, builder.clone(), connections.clone())))
         });
         let mut acceptor = Acceptor::new(listener, connections.clone(), None);
@@ -200,13 +223,19 @@ fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let ends = stream.local_addr().map(|local| (peer, local));
+    let ends = stream.local_addr().map(|local| (peer, local)).ok();
+    let downstream = &host.observer.counters.downstream;
+    downstream.connections.add();
+    let active = downstream.active_connections.enter();
     let (stream, arrivals) = Front::new(Watched::new(stream, presence.clone()), HEAD_LIMIT_BYTES as usize);
     let depth = OnceLock::new();
     let service = service_fn(move |request| {
-        let depth = *depth.get_or_init(|| ends.as_ref().map_or(0, |ends| host.nesting.depth(*ends)));
+        // It lives as long as the connection.
+        let _active = &active;
+        let depth = *depth.get_or_init(|| ends.map_or(0, |ends| host.nesting.depth(ends)));
         let in_flight = presence.begin();
-        let mut answer = Box::pin(host.clone().receive(request, arrivals.clone(), depth, in_flight.flight()));
+        let answer = host.clone().receive(request, arrivals.clone(), depth, in_flight.flight(), ends);
+        let mut answer = Box::pin(answer);
         // hyper looks whether the client has left before it polls this at first: one whose head came is to be seen by the
         // filter all the same, as on Envoy.
         let begun = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));

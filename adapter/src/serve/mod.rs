@@ -25,8 +25,12 @@
 //! | `policy` | what becomes of requests after the plugin failed |
 //! | `shared` | shared data and queues, for components that leave them to the host |
 //! | `stats` | the filter's metrics, over all instances |
-//! | `prometheus` | the same as text |
-//! | `admin` | where they are shown |
+//! | `counters`, `clusters` | what this host counts of itself, and of upstreams |
+//! | `record`, `recorded` | one request, as counters and access log see it, and its body |
+//! | `access_log` | a line for each request that is over |
+//! | `samples`, `tags` | all metrics, and what of their names becomes labels |
+//! | `prometheus`, `listing` | the same as text |
+//! | `admin`, `facts` | where they are shown, and what runs here |
 //! | `gate` | how many requests run and wait |
 //! | `pace` | how clients keep pace with their requests |
 //! | `nesting` | which requests this host sent to itself, and how deep |
@@ -61,14 +65,18 @@
 //! Architecture invariant: an instance serves one request at a time, and an instance that did not come back from a
 //! request in good order never serves another.
 
+mod access_log;
 mod admin;
 mod allocation;
 mod apart;
 mod body;
+mod clusters;
 mod connections;
+mod counters;
 mod departure;
 mod error;
 mod exchange;
+mod facts;
 mod fields;
 mod filters;
 mod front;
@@ -76,6 +84,7 @@ mod gate;
 mod http2;
 mod instance;
 mod listen;
+mod listing;
 mod logs;
 mod memory;
 mod meter;
@@ -89,13 +98,17 @@ mod pool;
 mod presence;
 mod program;
 mod prometheus;
+mod record;
+mod recorded;
 mod reply;
 mod request;
+mod samples;
 mod shared;
 pub(crate) mod shutdown;
 mod sink;
 mod state;
 mod stats;
+mod tags;
 mod target;
 mod tasks;
 mod trap;
@@ -107,11 +120,13 @@ use tokio::sync::oneshot;
 
 use self::sink::Sink;
 
+pub use access_log::{AccessFormat, Place};
 pub use error::Error;
 pub use listen::Server;
 pub use logs::Output;
 pub use options::Options;
 pub use policy::FailurePolicy;
+pub use tags::StatsTag;
 
 /// Serves a component until the process is told to end by SIGTERM or SIGINT.
 ///

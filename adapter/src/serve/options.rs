@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access_log::{AccessFormat, Place};
 use super::policy::FailurePolicy;
+use super::tags::StatsTag;
 use crate::values::{parse_address, parse_bytes, parse_time};
 
 /// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
@@ -88,9 +90,28 @@ pub struct Options {
     #[arg(long, value_name = "DIRECTORY", env = "PROXY_WASM_ADAPTER_CACHE")]
     pub cache: Option<PathBuf>,
 
-    /// Address to show the filter's metrics at, under `/stats/prometheus`, and whether it is ready, under `/ready`
+    /// Address to show metrics at, under `/stats/prometheus` and `/stats`, whether it is ready, under `/ready`, and what
+    /// runs, under `/server_info`
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
+
+    /// Make a part of metrics' names a label of this name, as Envoy's `stats_tags`: the expression's first group is taken
+    /// out of the name, and its second one, or the first where it is alone, is the value; may be repeated
+    #[arg(long, value_name = "NAME=REGEX", value_parser = StatsTag::parse, requires = "admin")]
+    pub stats_tag: Vec<StatsTag>,
+
+    /// Write a line for each request that is over to this file, which is opened anew on SIGUSR1; `-` is stdout
+    #[arg(long, value_name = "FILE", value_parser = parse_place)]
+    pub access_log: Option<Place>,
+
+    /// The form of these lines, as Envoy's `text_format`; Envoy's own form unless given
+    #[arg(long, value_name = "FORMAT", value_parser = AccessFormat::text, requires = "access_log")]
+    pub access_log_format: Option<AccessFormat>,
+
+    /// The form of these lines as JSON, as Envoy's `json_format`: an object of such texts
+    #[arg(long, value_name = "OBJECT", value_parser = AccessFormat::json, requires = "access_log",
+        conflicts_with = "access_log_format")]
+    pub access_log_json: Option<AccessFormat>,
 
     /// On SIGTERM or SIGINT, wait this long for the requests that are being served; a second one ends it at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
@@ -104,6 +125,10 @@ pub struct Options {
     /// PEM file of certificate authorities to trust for upstreams, on top of the public ones
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
+}
+
+fn parse_place(text: &str) -> Result<Place, std::convert::Infallible> {
+    Ok(Place::parse(text))
 }
 
 impl Default for Options {
@@ -125,6 +150,10 @@ impl Default for Options {
             reload_backoff: Duration::ZERO,
             cache: None,
             admin: None,
+            stats_tag: Vec::new(),
+            access_log: None,
+            access_log_format: None,
+            access_log_json: None,
             shutdown_grace: Duration::from_secs(30),
             upstream_h2c: Vec::new(),
             upstream_ca: None,

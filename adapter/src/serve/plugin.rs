@@ -16,6 +16,7 @@ pub(super) struct Exports {
     http2: Option<ComponentExportIndex>,
     idle: Option<ComponentExportIndex>,
     stats: Option<ComponentExportIndex>,
+    exchange: Option<ComponentExportIndex>,
     bypass: Option<ComponentExportIndex>,
     /// It is told when clients leave.
     hears: bool,
@@ -25,6 +26,7 @@ pub(super) struct Exports {
 pub(super) struct Plugin {
     idle: Option<TypedFunc<(), (Pending,)>>,
     stats: Option<TypedFunc<(), (Vec<Stat>,)>>,
+    exchange: Option<TypedFunc<(), (Option<Remains>,)>>,
     start: Option<TypedFunc<(), (Started,)>>,
     http2: Option<TypedFunc<(), ()>>,
 }
@@ -71,6 +73,21 @@ pub(super) struct HistogramChange {
     pub(super) sum: u64,
 }
 
+/// What an exchange left behind.
+#[derive(Clone, Debug, Default, PartialEq, wasmtime::component::ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Remains {
+    /// The request's head as the filters left it.
+    pub(super) request: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Why the response is what it is, in Envoy's words.
+    pub(super) details: Option<String>,
+    /// Envoy's response flags, a bit set.
+    #[component(name = "response-flags")]
+    pub(super) flags: u64,
+    /// What the filters stored with `proxy_set_property`.
+    pub(super) properties: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 impl Exports {
     /// Looks a component through.
     pub(super) fn of(component: &Component, bytes: &[u8]) -> Self {
@@ -82,6 +99,7 @@ impl Exports {
             http2: function("http2"),
             idle: function("idle").filter(|_| families.act_between_requests()),
             stats: function("stats").filter(|_| families.include(&[Family::Metrics])),
+            exchange: function("exchange"),
             bypass: function("bypass"),
             // Older shims that have it end an exchange a little later.
             hears: function("stats").is_some(),
@@ -103,6 +121,7 @@ impl Exports {
         Ok(Plugin {
             idle: function(self.idle.as_ref(), store, instance)?,
             stats: function(self.stats.as_ref(), store, instance)?,
+            exchange: function(self.exchange.as_ref(), store, instance)?,
             start: function(self.start.as_ref(), store, instance)?,
             http2: function(self.http2.as_ref(), store, instance)?,
         })
@@ -160,6 +179,13 @@ impl Plugin {
             Some(http2) => http2.call_async(store, ()).await,
             None => Ok(()),
         }
+    }
+
+    /// What the exchange that ended last left behind. From the first call on it is kept.
+    pub(super) async fn exchange<T: Send + 'static>(&self, store: &mut Store<T>) -> wasmtime::Result<Option<Remains>> {
+        let Some(exchange) = &self.exchange else { return Ok(None) };
+        let (remains,) = exchange.call_async(store, ()).await?;
+        Ok(remains)
     }
 
     /// Starts the plugin.

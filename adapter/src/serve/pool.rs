@@ -103,6 +103,9 @@ impl Pool {
             return Err(Failure::Failed);
         }
         if let Ok(Some(instance)) = tokio::time::timeout(TENDED_WAIT, self.take_idle()).await {
+            if instance.served > 0 {
+                self.recipe.counters.instances.reused.add();
+            }
             return Ok(instance);
         }
         match service {
@@ -116,7 +119,11 @@ impl Pool {
         let made = Instance::new(&self.recipe, self.policy.bypassed(), depth).await;
         match &made {
             Ok(_) => {}
-            Err(Failure::Trapped(error)) => self.fail(now, self.report(error).vm),
+            Err(Failure::Trapped(error)) => {
+                let vm = self.report(error).vm;
+                self.recipe.counters.trapped(self.recipe.program.filters.names(vm));
+                self.fail(now, vm);
+            }
             Err(_) => self.fail(now, self.recipe.program.filters.only_vm()),
         }
         made
@@ -126,6 +133,7 @@ impl Pool {
     pub(super) fn trapped(&self, loaded: Instant, error: &wasmtime::Error) {
         let report = self.report(error);
         tracing::error!("{report}");
+        self.recipe.counters.trapped(self.recipe.program.filters.names(report.vm));
         self.fail(loaded, report.vm);
     }
 

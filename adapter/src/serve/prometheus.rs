@@ -1,49 +1,55 @@
-//! Metrics in Prometheus' text format, as Envoy's `/stats/prometheus` shows those of a filter.
+//! Metrics in Prometheus' text format, as Envoy's `/stats/prometheus` shows them.
 //!
-//! Envoy's `wasmcustom.` does not show there, nor its own `envoy_`. Characters that Prometheus does not take become `_`,
-//! and a name that begins with a digit is left out. A status code at the end, as in `upstream_rq_503` or
-//! `upstream_rq_5xx`, becomes a label.
+//! Envoy puts `envoy_` before a name, but not before a filter's, of which it leaves `wasmcustom.` away; this host's own, that
+//! Envoy has not, have neither. Characters that Prometheus does not take become `_`, and a name that begins with a digit is
+//! left out. Tags become labels; of a name that nobody gave tags these are the status code at its end, as in
+//! `upstream_rq_503` or `upstream_rq_5xx`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use proxy_wasm_abi::limits::HISTOGRAM_BOUNDS;
 
-use super::stats::{Histogram, Totals};
+use super::samples::{CUSTOM, OWN, Sample, Value};
+use super::stats::Histogram;
+use super::tags::{self, StatsTag};
 
-/// A metric as Prometheus has it: its name, and its label.
+/// A metric as Prometheus has it: its name, and its labels.
 type Series = (String, String);
 
 /// The text.
-pub(super) fn text(totals: &Totals) -> String {
-    let mut text = String::new();
+pub(super) fn text(samples: &[Sample], wanted: &[StatsTag]) -> String {
     // Filters name their metrics with and without dots, and mean one: what comes to one name is added up.
-    for (kind, values) in [("counter", &totals.counters), ("gauge", &totals.gauges)] {
-        let mut shown: BTreeMap<Series, u64> = BTreeMap::new();
-        for (name, value) in values {
-            if let Some(series) = series(name) {
+    let (mut counters, mut gauges) = (BTreeMap::<Series, u64>::new(), BTreeMap::<Series, u64>::new());
+    let mut histograms = BTreeMap::<Series, Histogram>::new();
+    for sample in samples {
+        let Some(series) = series(sample, wanted) else { continue };
+        match &sample.value {
+            Value::Counter(value) | Value::Gauge(value) => {
+                let shown = if matches!(sample.value, Value::Counter(_)) { &mut counters } else { &mut gauges };
                 let total = shown.entry(series).or_default();
                 *total = total.wrapping_add(*value);
             }
-        }
-        let mut heading = Heading::new(kind);
-        for ((name, label), value) in &shown {
-            heading.write(&mut text, name);
-            line(&mut text, name, "", label, value);
+            Value::Histogram(histogram) => {
+                let total = histograms.entry(series).or_default();
+                total.sum = total.sum.wrapping_add(histogram.sum);
+                let buckets = total.buckets.iter_mut().zip(histogram.buckets);
+                buckets.for_each(|(total, more)| *total = total.wrapping_add(more));
+            }
         }
     }
-    let mut shown: BTreeMap<Series, Histogram> = BTreeMap::new();
-    for (name, histogram) in &totals.histograms {
-        if let Some(series) = series(name) {
-            let total = shown.entry(series).or_default();
-            total.sum = total.sum.wrapping_add(histogram.sum);
-            total.buckets.iter_mut().zip(histogram.buckets).for_each(|(total, more)| *total = total.wrapping_add(more));
+    let mut text = String::new();
+    for (kind, values) in [("counter", &counters), ("gauge", &gauges)] {
+        let mut heading = Heading::new(kind);
+        for ((name, labels), value) in values {
+            heading.write(&mut text, name);
+            line(&mut text, name, "", labels, value);
         }
     }
     let mut heading = Heading::new("histogram");
-    for ((name, label), histogram) in &shown {
+    for ((name, labels), histogram) in &histograms {
         heading.write(&mut text, name);
-        show_histogram(&mut text, name, label, histogram);
+        show_histogram(&mut text, name, labels, histogram);
     }
     text
 }
@@ -84,40 +90,52 @@ impl Heading {
     }
 }
 
-/// What a filter's name is in Prometheus, unless Envoy leaves it out.
-fn series(name: &[u8]) -> Option<Series> {
-    let name = String::from_utf8_lossy(name);
-    let (name, label) = without_code(&name);
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let name: String = name.chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
-    (!name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())).then_some((name, label))
+/// What a metric is in Prometheus, unless Envoy leaves it out.
+fn series(sample: &Sample, wanted: &[StatsTag]) -> Option<Series> {
+    if sample.name == CUSTOM {
+        return None;
+    }
+    let tags = tags::of(&sample.name, &sample.tags, wanted);
+    let left = tags::cut(&sample.name, &tags);
+    let name = match left.strip_prefix(CUSTOM) {
+        Some(name) => allowed(name),
+        None if left.starts_with(OWN) => allowed(&left),
+        None => format!("envoy_{}", allowed(&left)),
+    };
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let label = |tag: &tags::Tag| format!("{}=\"{}\"", allowed(&tag.name), escaped(&tag.value));
+    Some((name, tags.iter().map(label).collect::<Vec<_>>().join(",")))
 }
 
-/// A name without the status code at its end, and the label that the code becomes.
-fn without_code(name: &str) -> (String, String) {
-    if let Some((before, code)) = name.rsplit_once("_rq_") {
-        match code.as_bytes() {
-            [a, b, c] if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) => {
-                return (format!("{before}_rq"), format!("envoy_response_code=\"{code}\""));
-            }
-            [class, b'x', b'x'] if class.is_ascii_digit() => {
-                let label = format!("envoy_response_code_class=\"{}\"", char::from(*class));
-                return (format!("{before}_rq_xx"), label);
-            }
-            _ => {}
-        }
-    }
-    (name.to_owned(), String::new())
+/// A name of characters that Prometheus takes.
+fn allowed(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+/// A label's value.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tags::Tag;
     use super::*;
+
+    /// A filter's metric.
+    fn sample(name: &str, value: Value) -> Sample {
+        Sample { name: format!("{CUSTOM}{name}"), tags: Vec::new(), value }
+    }
 
     /// Seen on Envoy 1.40.
     #[test]
     fn names_are_envoys() {
-        let shown = |name: &str| series(name.as_bytes()).map(|(name, label)| format!("{name}{{{label}}}"));
+        let shown = |name: &str| {
+            let sample = sample(name, Value::Counter(1));
+            series(&sample, &[]).map(|(name, label)| format!("{name}{{{label}}}"))
+        };
         for (name, expected) in [
             ("requests.total", "requests_total{}"),
             ("gau-ge", "gau_ge{}"),
@@ -129,6 +147,8 @@ mod tests {
             ("http.ing.rq_503", "http_ing_rq_503{}"),
             ("_rq_timeout", "_rq_timeout{}"),
             ("wasmcustom.z", "wasmcustom_z{}"),
+            ("trail.", "trail{}"),
+            ("mid..dot", "mid__dot{}"),
         ] {
             assert_eq!(shown(name).as_deref(), Some(expected));
         }
@@ -137,17 +157,16 @@ mod tests {
 
     #[test]
     fn all_three_types() {
-        let mut totals = Totals::default();
-        for (name, value) in [("b_rq_200", 1), ("b_rq_404", 2), ("a.b", 3), ("a_b", 4)] {
-            totals.counters.insert(name.into(), value);
-        }
-        totals.gauges.insert(b"a.b".to_vec(), 5);
+        let mut samples: Vec<Sample> = [("b_rq_200", 1), ("b_rq_404", 2), ("a.b", 3), ("a_b", 4)]
+            .map(|(name, value)| sample(name, Value::Counter(value)))
+            .into();
+        samples.push(sample("a.b", Value::Gauge(5)));
         let mut buckets = [0; HISTOGRAM_BOUNDS.len() + 1];
         // 0, 1, 3, 250 and 70000.
         for bucket in [0, 1, 2, 7, 15] {
             buckets[bucket] = 1;
         }
-        totals.histograms.insert(b"lat.ms".to_vec(), Histogram { buckets, sum: 70254 });
+        samples.push(sample("lat.ms", Value::Histogram(Histogram { buckets, sum: 70254 })));
         let expected = r#"# TYPE a_b counter
 a_b{} 7
 # TYPE b_rq counter
@@ -179,6 +198,20 @@ lat_ms_bucket{le="+Inf"} 5
 lat_ms_sum{} 70254
 lat_ms_count{} 5
 "#;
-        assert_eq!(text(&totals), expected);
+        assert_eq!(text(&samples, &[]), expected);
+    }
+
+    /// Seen on Envoy 1.40.
+    #[test]
+    fn tags_become_labels() {
+        let tag = Tag { cut: 8..16, name: "envoy.cluster_name".into(), value: "up\"st.1".into() };
+        let name = String::from("cluster.up\"st.1.upstream_rq_5xx");
+        let upstream = Sample { name, tags: vec![tag], value: Value::Counter(3) };
+        let samples = [upstream, sample("seen", Value::Counter(1)), sample("9", Value::Counter(1))];
+        let wanted = [StatsTag::parse("a.b-c=(up)").unwrap()];
+        let expected = "# TYPE envoy_cluster_upstream_rq_xx counter\n\
+                        envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"5\",a_b_c=\"up\",\
+                        envoy_cluster_name=\"up\\\"st.1\"} 3\n# TYPE seen counter\nseen{} 1\n";
+        assert_eq!(text(&samples, &wanted), expected);
     }
 }

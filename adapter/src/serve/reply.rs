@@ -4,7 +4,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use proxy_wasm_abi::grpc;
 
-use super::exchange::{ResponseBody, nothing};
+use super::exchange::{AnswerBody, nothing};
 
 /// How a request is answered by the host itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Reply {
     }
 
     /// The response that means this status. A head is all of it: over HTTP/1 hyper says that its length is 0.
-    pub(super) fn with(self, status: StatusCode) -> Response<ResponseBody> {
+    pub(super) fn with(self, status: StatusCode) -> Response<AnswerBody> {
         const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
         let mut response = Response::new(nothing(None));
         match self {

@@ -18,6 +18,7 @@ use wasmtime_wasi_http::Error;
 
 use super::front::are_trailers;
 use super::pace::Pace;
+use super::record::Record;
 
 /// How long an unread body is read on: as long as Envoy leaves the client after a response.
 const LINGER: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub(super) struct RequestBody {
     incoming: Option<Incoming>,
     lingers: bool,
     pace: Arc<Pace>,
+    record: Arc<Record>,
 }
 
 impl RequestBody {
@@ -44,10 +46,13 @@ impl RequestBody {
 }
 
 /// The request with a body that lingers where that helps its client.
-pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>) -> Request<RequestBody> {
+pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>, record: Arc<Record>) -> Request<RequestBody> {
     // Who waits for `100 Continue` sends nothing without it, and reading would bring it about.
     let lingers = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
-    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers, pace })
+    if request.body().is_end_stream() {
+        record.receive_end();
+    }
+    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers, pace, record })
 }
 
 impl Body for RequestBody {
@@ -58,15 +63,24 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let frame = Pin::new(incoming).poll_frame(context);
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let frame = Pin::new(&mut *incoming).poll_frame(context);
         let frame = frame.map(|frame| frame.map(|frame| Self::checked(frame?)));
+        let bytes = match &frame {
+            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        this.record.receive(bytes);
+        if matches!(frame, Poll::Ready(None)) || incoming.is_end_stream() {
+            this.record.receive_end();
+        }
         match &frame {
-            Poll::Pending => self.pace.awaits_upload(),
-            Poll::Ready(Some(Ok(frame))) => self.pace.uploaded(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Pending => this.pace.awaits_upload(),
+            Poll::Ready(Some(Ok(_))) => this.pace.uploaded(bytes),
             Poll::Ready(None | Some(Err(_))) => {
-                self.pace.uploaded(0);
-                self.incoming = None;
+                this.pace.uploaded(0);
+                this.incoming = None;
             }
         }
         frame

@@ -1,4 +1,4 @@
-//! The signals that end the host.
+//! The signals that end the host, and the one that opens its files anew.
 
 use tokio::signal;
 
@@ -43,4 +43,23 @@ impl Signals {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Calls this at each SIGUSR1, as long as it is polled: the access log's file was moved away, and a new one is to be opened.
+#[cfg(unix)]
+pub(super) async fn reopen(open: impl Fn()) {
+    match signal::unix::signal(signal::unix::SignalKind::user_defined1()) {
+        Ok(mut signals) => {
+            while signals.recv().await.is_some() {
+                open();
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the access log cannot be opened anew on SIGUSR1"),
+    }
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub(super) async fn reopen(_: impl Fn()) {
+    std::future::pending::<()>().await;
 }

@@ -121,7 +121,6 @@ impl Sink {
     }
 
     /// Lines that were ever lost.
-    #[cfg(test)]
     pub(super) fn lost_ever(&self) -> u64 {
         self.queue().lost_ever
     }

@@ -16,7 +16,8 @@ use super::departure::Notice;
 use super::logs::Lines;
 use super::memory::MemoryLimit;
 use super::options::FIELDS_LIMIT_BYTES;
-use super::outgoing::Client;
+use super::outgoing::{Client, Sender};
+use super::record::Record;
 use super::shared::Member;
 use super::target::{RawTarget, Targets};
 use super::{fields, http2};
@@ -48,7 +49,7 @@ impl State {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
             http,
-            hooks: Hooks { client, abandoned, depth: 0, target: None },
+            hooks: Hooks { client, sender: Sender { abandoned, depth: 0, record: None }, target: None },
             shared,
             notice: Notice::default(),
             targets: Targets::default(),
@@ -60,7 +61,12 @@ impl State {
 impl State {
     /// What is sent from now on is sent during a request of this depth.
     pub(super) fn set_depth(&mut self, depth: u32) {
-        self.hooks.depth = depth;
+        self.hooks.sender.depth = depth;
+    }
+
+    /// What is sent from now on is sent for this request.
+    pub(super) fn set_record(&mut self, record: Option<Arc<Record>>) {
+        self.hooks.sender.record = record;
     }
 
     /// The request that is sent next has this target, and not the one in it.
@@ -84,10 +90,7 @@ impl WasiHttpView for State {
 /// Where `wasi:http` asks this host.
 struct Hooks {
     client: Arc<Client>,
-    /// Set when the instance is given up, so that an unfinished request is not taken for a finished one.
-    abandoned: Arc<AtomicBool>,
-    /// Of the request that is being served.
-    depth: u32,
+    sender: Sender,
     /// Of the request that is being sent, where it has no place for it.
     target: Option<RawTarget>,
 }
@@ -115,13 +118,12 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let abandoned = self.abandoned.clone();
-        let depth = self.depth;
+        let sender = self.sender.clone();
         if let Some(target) = self.target.take() {
             request.extensions_mut().insert(target);
         }
         // Its place among others is that of this call.
-        let sent = self.client.send(request, options.unwrap_or_default(), abandoned, depth);
+        let sent = self.client.send(request, options.unwrap_or_default(), sender);
         Box::new(async move {
             let response = sent.await?;
             // The client's connections are driven by tasks of their own.

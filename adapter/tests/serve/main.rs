@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
+mod access_log;
 mod cache;
 mod clients;
 mod ends;

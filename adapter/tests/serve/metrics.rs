@@ -1,8 +1,8 @@
-//! The filter's metrics, over all instances.
+//! The filter's metrics, over all instances, and those of the host.
 
 use http::Method;
 use http_body_util::Empty;
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter::serve::{Options, StatsTag};
 
 use crate::support::{Answer, Running, adapted, client, exchange, get, request};
 
@@ -36,9 +36,27 @@ async fn admin(server: &Running, method: Method, path: &str) -> Answer {
 }
 
 async fn metrics(server: &Running) -> Vec<String> {
-    let answer = admin(server, Method::GET, "/stats/prometheus").await;
-    let text = String::from_utf8(answer.body).unwrap();
-    text.lines().filter(|line| !line.contains("_bucket")).map(str::to_owned).collect()
+    let text = text(server, "/stats/prometheus").await;
+    let others = ["_bucket", "envoy_", "proxy_wasm_adapter_"];
+    text.lines().filter(|line| !others.iter().any(|other| line.contains(other))).map(str::to_owned).collect()
+}
+
+async fn text(server: &Running, path: &str) -> String {
+    String::from_utf8(admin(server, Method::GET, path).await.body).unwrap()
+}
+
+/// Waits until all these lines are there.
+async fn lines(server: &Running, wanted: &[&str]) {
+    let mut shown = String::new();
+    for _ in 0..1000 {
+        shown = text(server, "/stats/prometheus").await;
+        if wanted.iter().all(|wanted| shown.lines().any(|line| line == *wanted)) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let missing: Vec<_> = wanted.iter().filter(|wanted| !shown.lines().any(|line| line == **wanted)).collect();
+    panic!("{missing:?} are not in\n{shown}");
 }
 
 async fn serve(reuse: u32) -> Running {
@@ -100,6 +118,61 @@ async fn ended_instances_count() {
     assert_eq!(get(server.address, "/trap").await.status, 503);
     assert_eq!(get(server.address, "/").await.status, 200);
     soon(&server, expected(6, 0)).await;
+}
+
+/// By the names that Envoy has for them.
+#[tokio::test]
+async fn the_host_counts_its_requests_and_instances() {
+    let server = serve(1000).await;
+    for path in ["/", "/", "/trap", "/"] {
+        get(server.address, path).await;
+    }
+    lines(
+        &server,
+        &[
+            "envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix=\"main\"} 4",
+            "envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"main\"} 4",
+            "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"main\"} 3",
+            "envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\",envoy_http_conn_manager_prefix=\"main\"} 1",
+            "envoy_http_downstream_rq_active{envoy_http_conn_manager_prefix=\"main\"} 0",
+            "envoy_http_downstream_rq_time_count{envoy_http_conn_manager_prefix=\"main\"} 4",
+            "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"main\",le=\"+Inf\"} 4",
+            "envoy_server_live{} 1",
+            "proxy_wasm_adapter_instances_made{} 2",
+            "proxy_wasm_adapter_instances_trapped{} 1",
+            "proxy_wasm_adapter_instances_reused{} 2",
+            "proxy_wasm_adapter_plugin_traps{plugin=\"t\"} 1",
+            "proxy_wasm_adapter_queue_length{} 0",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn metrics_are_listed_by_their_whole_names() {
+    let server = serve(1000).await;
+    get(server.address, "/").await;
+    lines(&server, &["requests_total{} 1"]).await;
+    assert_eq!(text(&server, "/stats?filter=requests%5C.total").await, "wasmcustom.requests.total: 1\n");
+    let shown = text(&server, "/stats?filter=requests.total&format=json").await;
+    assert_eq!(shown, "{\"stats\":[{\"name\":\"wasmcustom.requests.total\",\"value\":1}]}");
+    assert!(text(&server, "/stats?format=prometheus").await.contains("requests_total{} 1\n"));
+    for wrong in ["/stats?filter=(", "/stats?format=x"] {
+        assert_eq!(admin(&server, Method::GET, wrong).await.status, 400);
+    }
+    let facts: serde_json::Value = serde_json::from_str(&text(&server, "/server_info").await).unwrap();
+    assert_eq!(facts["state"], "LIVE");
+}
+
+#[tokio::test]
+async fn tags_are_taken_from_names() {
+    let mut options = Options::default();
+    options.admin = Some(([127, 0, 0, 1], 0).into());
+    options.stats_tag = vec![StatsTag::parse("what=(\\.(total))$").unwrap()];
+    let component = adapted(&wat::parse_str(COUNTER).unwrap(), None);
+    let server = Running::start_component(&component, options).await.unwrap();
+    get(server.address, "/").await;
+    lines(&server, &["requests{what=\"total\"} 1"]).await;
 }
 
 #[tokio::test]

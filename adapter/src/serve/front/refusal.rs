@@ -29,6 +29,20 @@ impl Refusal {
         self != Self::NoRoute
     }
 
+    /// What an access log has for it: Envoy's words and response flag, as far as they are known.
+    pub(in crate::serve) fn in_the_log(self) -> (Option<&'static str>, u64) {
+        const NO_ROUTE: (Option<&str>, u64) = (Some("route_not_found"), 1 << 8);
+        const PROTOCOL_ERROR: u64 = 1 << 18;
+        match self {
+            Self::BAD_REQUEST => (Some("http1.codec_error"), PROTOCOL_ERROR),
+            Self::UPGRADE_REQUIRED => (Some("low_version"), PROTOCOL_ERROR),
+            Self::NOT_IMPLEMENTED => (Some("http1.invalid_transfer_encoding"), PROTOCOL_ERROR),
+            Self::Codec(_) | Self::Stream => (None, PROTOCOL_ERROR),
+            Self::NoRoute | Self::Manager(StatusCode::NOT_FOUND) => NO_ROUTE,
+            Self::Manager(_) => (None, 0),
+        }
+    }
+
     /// The answer, if there is one. Over HTTP/2 a stream ends by itself, and has no `connection` header.
     pub(in crate::serve) fn response(self, multiplexed: bool) -> Option<Response<Full<Bytes>>> {
         let (status, body) = match self {

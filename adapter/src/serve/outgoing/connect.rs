@@ -1,6 +1,7 @@
 //! Connections to upstreams: names, TCP, TLS.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -9,6 +10,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::super::clusters::Cluster;
+use super::super::counters::{Counters, Held};
 use super::super::nesting::{self, Nesting};
 use super::failure::Failure;
 use super::raw::{Revealing, Targets};
@@ -20,6 +23,7 @@ pub(super) struct Connector {
     tls: TlsConnector,
     nesting: Arc<Nesting>,
     targets: Arc<Targets>,
+    counters: Arc<Counters>,
     /// Of the requests that go over its connections.
     depth: u32,
 }
@@ -33,28 +37,48 @@ pub(super) struct Connected {
     pub(super) stream: Box<dyn Stream>,
     /// ALPN chose HTTP/2.
     pub(super) http2: bool,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) kept: Kept,
+}
+
+/// What is held for as long as a connection is there.
+pub(super) struct Kept {
     /// Where it leads to this host itself.
-    pub(super) own: Option<nesting::Connection>,
+    _own: Option<nesting::Connection>,
+    _active: Held,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>, nesting: Arc<Nesting>, targets: Arc<Targets>, depth: u32) -> Self {
-        Self { tls: TlsConnector::from(tls), nesting, targets, depth }
+    pub(super) fn new(
+        tls: Arc<ClientConfig>,
+        nesting: Arc<Nesting>,
+        targets: Arc<Targets>,
+        counters: Arc<Counters>,
+        depth: u32,
+    ) -> Self {
+        Self { tls: TlsConnector::from(tls), nesting, targets, counters, depth }
+    }
+
+    /// The cluster of a target.
+    pub(super) fn cluster(&self, target: &Target) -> &Arc<Cluster> {
+        self.counters.clusters.get(&target.authority())
     }
 
     /// Connects to the first of the target's addresses that answers.
     pub(super) async fn connect(&self, target: &Target) -> Result<Connected, Failure> {
+        let active = self.cluster(target).connect();
         let stream = open(target.host(), target.port()).await?;
-        let own = self.nesting.connected(&stream, self.depth);
+        let address = stream.peer_addr().ok();
+        let kept = Kept { _own: self.nesting.connected(&stream, self.depth), _active: active };
         if !target.tls() {
             let stream = Box::new(Revealing::new(stream, self.targets.clone()));
-            return Ok(Connected { stream, http2: false, own });
+            return Ok(Connected { stream, http2: false, address, kept });
         }
         let name = ServerName::try_from(target.host().to_owned());
         let name = name.map_err(|error| Failure::Name(Arc::new(io::Error::other(error))))?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| Failure::Tls(Arc::new(error)))?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Connected { stream: Box::new(stream), http2, own })
+        Ok(Connected { stream: Box::new(stream), http2, address, kept })
     }
 }
 

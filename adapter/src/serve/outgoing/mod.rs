@@ -46,10 +46,13 @@ use self::pool::{Pool, Ticket};
 use self::raw::{Hidden, Targets};
 use self::target::Target;
 use super::apart::Apart;
+use super::clusters::Sending;
+use super::counters::Counters;
 use super::error::Error as SetupError;
 use super::fields;
 use super::http2;
 use super::nesting::Nesting;
+use super::record::Record;
 
 /// How long a connection may take where the component does not say: Envoy's default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,6 +67,18 @@ pub(super) struct Client {
     /// The upstreams that take HTTP/2 without TLS.
     h2c: HashSet<Target>,
     targets: Arc<Targets>,
+    counters: Arc<Counters>,
+}
+
+/// The instance that sends a request.
+#[derive(Clone)]
+pub(super) struct Sender {
+    /// Set when the instance is given up, so that an unfinished request is not taken for a finished one.
+    pub(super) abandoned: Arc<AtomicBool>,
+    /// Of the request that is being served.
+    pub(super) depth: u32,
+    /// The request that is being served, if one is.
+    pub(super) record: Option<Arc<Record>>,
 }
 
 impl Client {
@@ -73,31 +88,33 @@ impl Client {
         authorities: Option<&Path>,
         nesting: &Arc<Nesting>,
         depths: RangeInclusive<u32>,
+        counters: &Arc<Counters>,
     ) -> Result<Self, SetupError> {
         let tls = tls::config(authorities)?;
         let targets = Arc::<Targets>::default();
-        let connector = |depth| Connector::new(tls.clone(), nesting.clone(), targets.clone(), depth + 1);
+        let connector =
+            |depth| Connector::new(tls.clone(), nesting.clone(), targets.clone(), counters.clone(), depth + 1);
         let pools = depths.map(|depth| Pool::new(connector(depth))).collect();
-        Ok(Self { pools, h2c: h2c.iter().filter_map(|authority| Target::of_plain(authority)).collect(), targets })
+        let h2c = h2c.iter().filter_map(|authority| Target::of_plain(authority)).collect();
+        Ok(Self { pools, h2c, targets, counters: counters.clone() })
     }
 
-    /// Sends a request, during one of this depth, and waits for the head of its response. It has its place among others
-    /// from the call on.
+    /// Sends a request, and waits for the head of its response. Both are counted. It has its place among others from the
+    /// call on.
     pub(super) fn send(
         &self,
         mut request: Request<WasiBody>,
         options: RequestOptions,
-        abandoned: Arc<AtomicBool>,
-        depth: u32,
+        sender: Sender,
     ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
-        let way = self.way(&mut request, depth);
+        let way = self.way(&mut request, sender.depth);
+        let counters = self.counters.clone();
         async move {
             let Way { pool, target, ticket, hidden: _hidden } = way?;
-            let request = frame(request, abandoned).await?;
-            let mut response = exchange(&pool, &target, ticket, request, &options).await.map_err(|failure| {
-                tracing::warn!("upstream {target}: {failure}");
-                failure.to_wasi()
-            })?;
+            let mut sending = counters.clusters.get(&target.authority()).send(&sender, target.address());
+            let answered = answer(&pool, &target, ticket, request, &options, sender.abandoned, &mut sending).await;
+            sending.end(answered.as_ref());
+            let mut response = answered?;
             *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
             let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
             Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target)).boxed_unsync()))
@@ -126,6 +143,23 @@ struct Way {
     hidden: Option<Hidden>,
 }
 
+/// Sends a request, and says why where there is no answer.
+async fn answer(
+    pool: &Arc<Pool>,
+    target: &Target,
+    ticket: Option<Ticket>,
+    request: Request<WasiBody>,
+    options: &RequestOptions,
+    abandoned: Arc<AtomicBool>,
+    sending: &mut Sending,
+) -> Result<Response<Incoming>, Error> {
+    let request = frame(request, abandoned).await?;
+    exchange(pool, target, ticket, request, options, sending).await.map_err(|failure| {
+        tracing::warn!("upstream {target}: {failure}");
+        failure.to_wasi()
+    })
+}
+
 /// Sends a request once, unless it is certain that nobody read any of it.
 async fn exchange(
     pool: &Arc<Pool>,
@@ -133,6 +167,7 @@ async fn exchange(
     mut ticket: Option<Ticket>,
     mut request: Request<RequestBody>,
     options: &RequestOptions,
+    sending: &mut Sending,
 ) -> Result<Response<Incoming>, Failure> {
     let uri = request.uri().clone();
     let connect_timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
@@ -140,6 +175,7 @@ async fn exchange(
     loop {
         let lease = pool.lease(target, connect_timeout, ticket.take()).await?;
         let reused = lease.reused;
+        sending.goes_to(lease.address());
         dress(&mut request, &uri, lease.is_http2());
         let sent = tokio::time::timeout(answer_timeout, lease.send(pool, target, request)).await;
         let mut error = match sent {

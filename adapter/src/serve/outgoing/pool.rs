@@ -5,6 +5,7 @@
 //! Envoy's pool tells those that wait.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -85,12 +86,20 @@ impl Drop for Ticket {
     }
 }
 
-type Shared = OnceCell<Result<http2::SendRequest<RequestBody>, Failure>>;
+type Shared = OnceCell<Result<Multiple, Failure>>;
+
+/// A connection of HTTP/2.
+#[derive(Clone)]
+struct Multiple {
+    sender: http2::SendRequest<RequestBody>,
+    address: Option<SocketAddr>,
+}
 
 /// A connection of HTTP/1.
 struct Single {
     sender: http1::SendRequest<RequestBody>,
     announcer: Announcer,
+    address: Option<SocketAddr>,
 }
 
 /// A connection that takes a request.
@@ -102,7 +111,7 @@ pub(super) struct Lease {
 
 enum Connection {
     Single(Single),
-    Shared(http2::SendRequest<RequestBody>),
+    Shared(Multiple),
 }
 
 impl Pool {
@@ -141,9 +150,9 @@ impl Pool {
         }
         let connection = match self.connect(target, time).await? {
             Connection::Single(single) => Connection::Single(single),
-            Connection::Shared(sender) => {
-                self.share(target, sender.clone());
-                Connection::Shared(sender)
+            Connection::Shared(multiple) => {
+                self.share(target, multiple.clone());
+                Connection::Shared(multiple)
             }
         };
         Ok(Lease { connection, reused: false })
@@ -155,11 +164,11 @@ impl Pool {
         let mut places = self.places();
         let place = places.get_mut(target)?;
         if let Some((shared, used)) = &mut place.shared
-            && let Some(Ok(sender)) = shared.get()
-            && !sender.is_closed()
+            && let Some(Ok(multiple)) = shared.get()
+            && !multiple.sender.is_closed()
         {
             *used = now;
-            return Some(Connection::Shared(sender.clone()));
+            return Some(Connection::Shared(multiple.clone()));
         }
         while let Some((single, since)) = place.idle.pop() {
             if now.duration_since(since) < KEEP && single.sender.is_ready() {
@@ -176,7 +185,7 @@ impl Pool {
             let place = places.entry(target.clone()).or_default();
             let awaited = place.shared.take().filter(|(shared, _)| match shared.get() {
                 None => true,
-                Some(Ok(sender)) => !sender.is_closed(),
+                Some(Ok(multiple)) => !multiple.sender.is_closed(),
                 Some(Err(_)) => false,
             });
             let (shared, _) = awaited.unwrap_or_else(|| (Arc::default(), Instant::now()));
@@ -185,40 +194,44 @@ impl Pool {
         };
         let connect = || async {
             match self.connect(target, time).await? {
-                Connection::Shared(sender) => Ok(sender),
+                Connection::Shared(multiple) => Ok(multiple),
                 Connection::Single(_) => Err(Failure::Http2(String::from("the connection is one of HTTP/1"))),
             }
         };
         match shared.get_or_init(connect).await {
-            Ok(sender) => Ok(Lease { connection: Connection::Shared(sender.clone()), reused: false }),
+            Ok(multiple) => Ok(Lease { connection: Connection::Shared(multiple.clone()), reused: false }),
             Err(failure) => Err(failure.clone()),
         }
     }
 
-    fn share(&self, target: &Target, sender: http2::SendRequest<RequestBody>) {
-        let shared = Arc::new(Shared::new_with(Some(Ok(sender))));
+    fn share(&self, target: &Target, multiple: Multiple) {
+        let shared = Arc::new(Shared::new_with(Some(Ok(multiple))));
         self.places().entry(target.clone()).or_default().shared = Some((shared, Instant::now()));
     }
 
     async fn connect(&self, target: &Target, time: Duration) -> Result<Connection, Failure> {
         let connecting = tokio::time::timeout(time, self.set_up(target));
-        connecting.await.unwrap_or(Err(Failure::ConnectTimeout(time)))
+        let made = connecting.await.unwrap_or(Err(Failure::ConnectTimeout(time)));
+        if let Err(failure) = &made {
+            self.connector.cluster(target).connect_failed(matches!(failure, Failure::ConnectTimeout(_)));
+        }
+        made
     }
 
     async fn set_up(&self, target: &Target) -> Result<Connection, Failure> {
-        let Connected { stream, http2, own } = self.connector.connect(target).await?;
+        let Connected { stream, http2, address, kept } = self.connector.connect(target).await?;
         let failed = |error: hyper::Error| Failure::Http2(story(&error));
         if http2 || target.http2() {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).max_header_list_size(HEAD_LIMIT_BYTES);
             let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
             tokio::spawn(async move {
-                let _own = own;
+                let _kept = kept;
                 if let Err(error) = connection.await {
                     tracing::debug!(error = story(&error), "a connection to an upstream ended");
                 }
             });
-            return Ok(Connection::Shared(sender));
+            return Ok(Connection::Shared(Multiple { sender, address }));
         }
         let announcer = Announcer::default();
         let mut builder = http1::Builder::new();
@@ -226,13 +239,13 @@ impl Pool {
         builder.max_buf_size(2 * HEAD_LIMIT).max_header_size(2 * HEAD_LIMIT);
         let (mut sender, connection) = builder.handshake(Wire::new(stream, announcer.clone())).await.map_err(failed)?;
         tokio::spawn(async move {
-            let _own = own;
+            let _kept = kept;
             if let Err(error) = connection.await {
                 tracing::debug!(error = story(&error), "a connection to an upstream ended");
             }
         });
         sender.ready().await.map_err(|error| Failure::Lost(story(&error)))?;
-        Ok(Connection::Single(Single { sender, announcer }))
+        Ok(Connection::Single(Single { sender, announcer, address }))
     }
 
     /// Keeps a connection of HTTP/1, as soon as the answer on it has been read.
@@ -283,6 +296,14 @@ async fn sweep(pool: Weak<Pool>) {
 }
 
 impl Lease {
+    /// Where it leads.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match &self.connection {
+            Connection::Single(single) => single.address,
+            Connection::Shared(multiple) => multiple.address,
+        }
+    }
+
     /// Whether it is spoken in HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
         matches!(self.connection, Connection::Shared(_))
@@ -296,7 +317,7 @@ impl Lease {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Box<TrySendError<Request<RequestBody>>>> {
         match self.connection {
-            Connection::Shared(mut sender) => sender.try_send_request(request).await.map_err(Box::new),
+            Connection::Shared(mut multiple) => multiple.sender.try_send_request(request).await.map_err(Box::new),
             Connection::Single(mut single) => {
                 single.announcer.announce(*request.method() == Method::HEAD);
                 let answer = single.sender.try_send_request(request).await.map_err(Box::new)?;

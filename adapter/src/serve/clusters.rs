@@ -1,0 +1,243 @@
+//! What is counted of upstreams: by Envoy's clusters, of which each has one address.
+//!
+//! The component names an address with each request, not a cluster: where two have the same, all is counted for the
+//! first, and that is the route's. Addresses that the settings do not name are counted together.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use http::{Response, StatusCode};
+use wasmtime_wasi_http::Error;
+
+use super::counters::{Classes, Counter, Held, Level, Times};
+use super::outgoing::Sender;
+use super::record::Upstream;
+use crate::provenance::Provenance;
+
+/// The cluster of the route, as `compare` has it for Envoy, and as filters see it in `xds.cluster_name`.
+const ROUTE: &str = "upstream";
+
+/// Where requests are counted whose address no setting names.
+const OTHERS: &str = "others";
+
+/// All clusters.
+#[derive(Debug)]
+pub(super) struct Clusters {
+    /// By authority, with its port.
+    known: HashMap<String, Arc<Cluster>>,
+    others: Arc<Cluster>,
+}
+
+/// What is counted of one. What each is, is what Envoy calls so.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) name: String,
+    pub(super) connections: Counter,
+    pub(super) active_connections: Level,
+    pub(super) connect_failures: Counter,
+    pub(super) connect_timeouts: Counter,
+    pub(super) requests: Counter,
+    pub(super) active_requests: Level,
+    pub(super) completed: Counter,
+    pub(super) classes: Classes,
+    /// The component waited for a response no longer.
+    pub(super) timeouts: Counter,
+    /// Nobody waited for a response any longer.
+    pub(super) cancelled: Counter,
+    /// The connection broke before there was a response.
+    pub(super) resets: Counter,
+    /// From the request to the head of its response.
+    pub(super) times: Times,
+}
+
+impl Cluster {
+    fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            connections: Counter::default(),
+            active_connections: Level::default(),
+            connect_failures: Counter::default(),
+            connect_timeouts: Counter::default(),
+            requests: Counter::default(),
+            active_requests: Level::default(),
+            completed: Counter::default(),
+            classes: Classes::default(),
+            timeouts: Counter::default(),
+            cancelled: Counter::default(),
+            resets: Counter::default(),
+            times: Times::default(),
+        })
+    }
+
+    /// A connection is made. It counts before it is there, as Envoy's.
+    pub(super) fn connect(&self) -> Held {
+        self.connections.add();
+        self.active_connections.enter()
+    }
+
+    /// A connection could not be made. One that came too late counts twice, as Envoy was seen to count it.
+    pub(super) fn connect_failed(&self, too_late: bool) {
+        self.connect_failures.add();
+        if too_late {
+            self.connect_timeouts.add();
+        }
+    }
+
+    /// Whether requests come here that the filter let through.
+    pub(super) fn is_route(&self) -> bool {
+        self.name == ROUTE
+    }
+
+    /// A request is to be sent, to an address if that is known already. What is returned counts as given up where it is
+    /// dropped before its end.
+    pub(super) fn send(self: &Arc<Self>, sender: &Sender, address: Option<SocketAddr>) -> Sending {
+        let sending = Sending {
+            cluster: self.clone(),
+            began: Instant::now(),
+            sender: sender.clone(),
+            active: None,
+            is_over: false,
+        };
+        sending.note(|upstream, _| *upstream = Some(Upstream { address, version: None, responded: None }));
+        sending
+    }
+
+    fn respond(&self, status: StatusCode) {
+        self.completed.add();
+        self.classes.add(status);
+    }
+}
+
+/// A request that waits for the head of its response.
+pub(super) struct Sending {
+    cluster: Arc<Cluster>,
+    began: Instant,
+    sender: Sender,
+    /// It has a connection.
+    active: Option<Held>,
+    is_over: bool,
+}
+
+impl Sending {
+    /// Tells it to the record of the request that the filter let through.
+    fn note(&self, change: impl FnOnce(&mut Option<Upstream>, Duration)) {
+        if let Some(record) = self.sender.record.as_ref().filter(|_| self.cluster.is_route()) {
+            record.upstream(change);
+        }
+    }
+
+    /// It has a connection. Envoy counts none before.
+    pub(super) fn goes_to(&mut self, address: Option<SocketAddr>) {
+        if self.active.is_none() {
+            self.cluster.requests.add();
+            self.active = Some(self.cluster.active_requests.enter());
+        }
+        self.note(|upstream, _| {
+            if let (Some(upstream), Some(_)) = (upstream, address) {
+                upstream.address = address;
+            }
+        });
+    }
+
+    /// It came to this.
+    pub(super) fn end<B>(mut self, result: Result<&Response<B>, &Error>) {
+        self.is_over = true;
+        if let Ok(response) = result {
+            self.note(|upstream, now| {
+                if let Some(upstream) = upstream {
+                    (upstream.version, upstream.responded) = (Some(response.version()), Some(now));
+                }
+            });
+        }
+        let cluster = &self.cluster;
+        match result {
+            Ok(response) => {
+                cluster.times.record(self.began.elapsed());
+                cluster.respond(response.status());
+            }
+            Err(error) => {
+                match error {
+                    Error::ConnectionReadTimeout => cluster.timeouts.add(),
+                    Error::ConnectionTerminated => cluster.resets.add(),
+                    _ => {}
+                }
+                // What the filter sees instead of a response.
+                let status = match error {
+                    Error::ConnectionReadTimeout => StatusCode::GATEWAY_TIMEOUT,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                cluster.respond(status);
+            }
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let is_left = self.sender.record.as_ref().is_some_and(|record| record.is_left());
+        if is_left || self.sender.abandoned.load(Ordering::Acquire) {
+            self.cluster.cancelled.add();
+        } else {
+            // The component waits no longer: its time was over.
+            self.cluster.timeouts.add();
+            self.cluster.respond(StatusCode::GATEWAY_TIMEOUT);
+        }
+    }
+}
+
+impl Clusters {
+    /// Those that the settings in a component name.
+    pub(super) fn of(component: &[u8]) -> Self {
+        let mut clusters = Self::none();
+        let Some(Provenance { settings, .. }) = Provenance::read(component) else { return clusters };
+        let route = settings.upstream.map(|url| (String::from(ROUTE), url));
+        for (name, url) in route.into_iter().chain(settings.clusters) {
+            if let Some(authority) = authority(&url) {
+                clusters.known.entry(authority).or_insert_with(|| Cluster::new(&name));
+            }
+        }
+        clusters
+    }
+
+    pub(super) fn none() -> Self {
+        Self { known: HashMap::new(), others: Cluster::new(OTHERS) }
+    }
+
+    /// The cluster of an address, with its port.
+    pub(super) fn get(&self, authority: &str) -> &Arc<Cluster> {
+        self.known.get(authority).unwrap_or(&self.others)
+    }
+
+    /// The cluster of the route, where it leads to one.
+    pub(super) fn route(&self) -> Option<&str> {
+        self.known.values().find(|cluster| cluster.is_route()).map(|cluster| cluster.name.as_str())
+    }
+
+    /// All of them; the one for addresses that nobody named, where there were such.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Cluster> {
+        let others = (self.others.requests.get() > 0).then_some(&self.others);
+        self.known.values().chain(others).map(|cluster| &**cluster)
+    }
+}
+
+fn authority(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    Some(with_port(rest.split('/').next()?, scheme == "https"))
+}
+
+/// An authority in the one way to spell it.
+fn with_port(authority: &str, tls: bool) -> String {
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = match (has_port, tls) {
+        (true, _) => "",
+        (false, true) => ":443",
+        (false, false) => ":80",
+    };
+    format!("{}{port}", authority.to_ascii_lowercase())
+}

@@ -1,0 +1,88 @@
+//! A line for each request.
+
+use std::path::Path;
+
+use http::{Method, Response};
+use http_body_util::Full;
+use proxy_wasm_abi::settings::{Origin, Route};
+use proxy_wasm_adapter::serve::{AccessFormat, Options, Place};
+
+use crate::support::{Running, Upstream, adapted_with, client, exchange, get, request};
+
+/// Sets the property `mine`, and answers or traps where the path's second character says so: `d`, `t`.
+const FILTER: &str = r#"(module
+  (import "env" "proxy_set_property" (func $set (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_send_local_response" (func $respond (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "mine" "value" ":path" "denied" "\00\00\00\00")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (drop (call $set (i32.const 0) (i32.const 4) (i32.const 4) (i32.const 5)))
+    (drop (call $get (i32.const 0) (i32.const 9) (i32.const 5) (i32.const 64) (i32.const 68)))
+    (if (i32.eq (i32.load8_u offset=1 (i32.load (i32.const 64))) (i32.const 116)) (then unreachable))
+    (if (i32.eq (i32.load8_u offset=1 (i32.load (i32.const 64))) (i32.const 100)) (then
+      (drop (call $respond (i32.const 403) (i32.const 14) (i32.const 6) (i32.const 14) (i32.const 6)
+        (i32.const 20) (i32.const 4) (i32.const -1)))
+      (return (i32.const 1))))
+    (i32.const 0)))"#;
+
+async fn serve(upstream: &str, format: AccessFormat, file: &Path) -> Running {
+    let component = adapted_with(&wat::parse_str(FILTER).unwrap(), None, |settings| {
+        let origin = Origin { tls: false, authority: upstream.into() };
+        settings.route = Route::Upstream { origin, timeout_ms: 15_000 };
+    });
+    let mut options = Options::default();
+    options.access_log = Some(Place::File(file.into()));
+    options.access_log_format = Some(format);
+    Running::start_component(&component, options).await.unwrap()
+}
+
+/// Waits for so many lines.
+async fn lines(file: &Path, count: usize) -> Vec<String> {
+    for _ in 0..1000 {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.lines().count() >= count {
+            return text.lines().map(str::to_owned).collect();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("there are not {count} lines: {:?}", std::fs::read_to_string(file));
+}
+
+#[tokio::test]
+async fn lines_tell_what_the_filter_did() {
+    let upstream = Upstream::start(|_| async { Response::new(Full::from("hello")) }).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("log");
+    let format = "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% \
+                  %BYTES_SENT% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %FILTER_STATE(wasm.mine:PLAIN)%";
+    let to = upstream.address.to_string();
+    let server = serve(&to, AccessFormat::text(format).unwrap(), &file).await;
+    // One after another, each on a connection of its own: lines come as requests end.
+    for (count, path) in (1..).zip(["/", "/deny", "/trap"]) {
+        get(server.address, path).await;
+        lines(&file, count).await;
+    }
+    let request = request(Method::POST, server.address, "/post").body(Full::from("abc")).unwrap();
+    exchange(&client(), request).await;
+    let expected = [
+        format!("GET / 200 via_upstream - 0 5 {to} upstream value"),
+        String::from("GET /deny 403 denied - 0 6 - upstream value"),
+        String::from("GET /trap 503 wasm_fail_stream - 0 0 - upstream -"),
+        format!("POST /post 200 via_upstream - 3 5 {to} upstream value"),
+    ];
+    assert_eq!(lines(&file, 4).await, expected);
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("log");
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let format = r#"{"code": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "host": "%UPSTREAM_HOST%"}"#;
+    let server = serve(&free.to_string(), AccessFormat::json(format).unwrap(), &file).await;
+    get(server.address, "/").await;
+    assert_eq!(lines(&file, 1).await, [format!("{{\"code\":503,\"flags\":\"UF\",\"host\":\"{free}\"}}")]);
+}
