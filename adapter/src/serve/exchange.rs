@@ -120,10 +120,11 @@ impl Host {
 
         let (answer_to, mut answer) = oneshot::channel();
         let (end_to, end) = oneshot::channel();
+        let outcome = Outcome { answer: answer_to, end: end_to };
         let mut ending = Ending::new(end);
         let Caller { pace, departure } = caller;
         let interest = Interest::new(departure.clone(), pace);
-        let work = self.clone().work(request, depth, record.clone(), departure.clone(), turn, answer_to, end_to);
+        let work = self.clone().work(request, depth, record.clone(), departure.clone(), turn, outcome);
         let (is_told, overdue) = (self.pool.hears_of_departures(), departure.clone());
         self.tasks.spawn(async move {
             tokio::select! {
@@ -200,9 +201,9 @@ impl Host {
         record: Arc<Record>,
         departure: Departure,
         turn: Turn,
-        answer: oneshot::Sender<Answer>,
-        end: oneshot::Sender<End>,
+        outcome: Outcome,
     ) {
+        let Outcome { answer, end } = outcome;
         // Whoever waits for the end may have left with the client.
         let mut instance = match self.pool.take(depth).await {
             Ok(instance) => instance,
@@ -241,6 +242,12 @@ impl Host {
 
 /// The addresses of a connection: the client's, and the one that it connected to.
 pub(super) type Ends = (SocketAddr, SocketAddr);
+
+/// Where it goes what becomes of a component's work.
+struct Outcome {
+    answer: oneshot::Sender<Answer>,
+    end: oneshot::Sender<End>,
+}
 
 /// Somebody waits for the response of a request.
 struct Attended(Arc<Record>);

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use proxy_wasm_abi::settings::{Origin, Route};
 use proxy_wasm_adapter::serve::{AccessFormat, Options, Place};
 
-use crate::support::{Running, Upstream, adapted_with, client, exchange, get, request};
+use crate::support::{Running, Upstream, adapted_with, client, exchange, get, raw, request};
 
 /// Sets the property `mine`, and answers or traps where the path's second character says so: `d`, `t`.
 const FILTER: &str = r#"(module
@@ -36,6 +36,7 @@ async fn serve(upstream: &str, format: AccessFormat, file: &Path) -> Running {
     let mut options = Options::default();
     options.access_log = Some(Place::File(file.into()));
     options.access_log_format = Some(format);
+    options.admin = Some(([127, 0, 0, 1], 0).into());
     Running::start_component(&component, options).await.unwrap()
 }
 
@@ -85,4 +86,34 @@ async fn an_upstream_that_refuses_is_told() {
     let server = serve(&free.to_string(), AccessFormat::json(format).unwrap(), &file).await;
     get(server.address, "/").await;
     assert_eq!(lines(&file, 1).await, [format!("{{\"code\":503,\"flags\":\"UF\",\"host\":\"{free}\"}}")]);
+    let metrics = String::from_utf8(get(server.admin.unwrap(), "/stats/prometheus").await.body).unwrap();
+    // As Envoy was seen to count: a request without a connection is none to the upstream.
+    for (name, count) in [("cx_total", 1), ("cx_connect_fail", 1), ("cx_connect_timeout", 0), ("rq_total", 0)] {
+        let line = format!("envoy_cluster_upstream_{name}{{envoy_cluster_name=\"upstream\"}} {count}");
+        assert!(metrics.lines().any(|shown| shown == line), "{line} is not in\n{metrics}");
+    }
+}
+
+/// Lines and details are those of Envoy for the same requests, save `CONNECT`, whose method it shows.
+#[tokio::test]
+async fn what_is_no_request_has_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("log");
+    let format = "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% \
+                  %UPSTREAM_HOST% %BYTES_SENT%";
+    let server = serve("127.0.0.1:1", AccessFormat::text(format).unwrap(), &file).await;
+    let expected = [
+        ("nonsense\r\n\r\n", "- - HTTP/1.1 400 http1.codec_error DPE - 11"),
+        ("GET /a HTTP/1.0\r\n\r\n", "- - HTTP/1.1 426 low_version DPE - 16"),
+        (
+            "GET /f HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+            "- - HTTP/1.1 501 http1.invalid_transfer_encoding DPE - 15",
+        ),
+        ("CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 404 route_not_found NR - 0"),
+    ];
+    for (count, (request, _)) in (1..).zip(expected) {
+        raw(server.address, request).await;
+        lines(&file, count).await;
+    }
+    assert_eq!(lines(&file, expected.len()).await, expected.map(|(_, line)| line));
 }
