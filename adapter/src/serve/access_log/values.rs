@@ -59,7 +59,7 @@ pub(super) fn filter_state<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a
 
 /// The client's address, or the one that a proxy before this host names last, as Envoy trusts it.
 pub(super) fn remote(exchange: &Exchange) -> Option<(IpAddr, u16)> {
-    let forwarded = exchange.head.headers.get_all("x-forwarded-for").iter().last();
+    let forwarded = exchange.head.headers.get_all("x-forwarded-for").iter().next_back();
     let forwarded = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
     match forwarded {
         Some(ip) => Some((ip, 0)),
