@@ -2,11 +2,10 @@
 
 use http::StatusCode;
 
-use super::block::{self, Field};
-use super::framing::Framing;
+use super::super::wire::{self, Block, Length};
+use super::is_host_field;
 use super::line::RequestLine;
 use super::refusal::Refusal;
-use super::{MOST_FIELDS, is_host_field};
 
 /// From how many headers on that `connection` names a request is refused. Source: Envoy.
 const MANY_NAMED: usize = 10;
@@ -23,7 +22,7 @@ pub(super) struct Head {
     pub(super) bytes: Vec<u8>,
     /// Path and query.
     pub(super) target: String,
-    pub(super) framing: Framing,
+    pub(super) length: Length,
     /// What it is answered without asking the component.
     pub(super) verdict: Option<Refusal>,
 }
@@ -31,55 +30,40 @@ pub(super) struct Head {
 impl Head {
     /// Judges a head, its last line included.
     pub(super) fn judge(head: &[u8]) -> Result<Self, Refusal> {
-        let mut lines = block::lines(head);
-        let line = RequestLine::parse(lines.next().unwrap_or_default())?;
-        let fields = block::fields(lines)?;
+        let head = Block::head(head)?;
+        let line = RequestLine::parse(head.start())?;
         if !line.is_current {
             return Err(Refusal::UPGRADE_REQUIRED);
         }
-        if fields.len() > MOST_FIELDS {
-            return Err(Refusal::TOO_LARGE);
+        let length = wire::length(&head)?;
+        if line.method == "CONNECT" && !matches!(length, Length::Unsaid | Length::Sized(0)) {
+            return Err(if length == Length::Chunked { Refusal::NOT_IMPLEMENTED } else { Refusal::BAD_REQUEST });
         }
-        let framing = Framing::of(&values(&fields, "content-length"), &values(&fields, "transfer-encoding"))?;
-        if line.method == "CONNECT" && !matches!(framing, Framing::None | Framing::Length(0)) {
-            return Err(if framing == Framing::Chunked { Refusal::NOT_IMPLEMENTED } else { Refusal::BAD_REQUEST });
-        }
-        let named = named(&fields)?;
-        if matches!(framing, Framing::Length(_)) && named.iter().any(|name| name == "content-length") {
+        let named = named(&head)?;
+        if matches!(length, Length::Sized(_)) && named.iter().any(|name| name == "content-length") {
             return Err(Refusal::BAD_REQUEST);
         }
-        let host = host(&fields)?;
+        let host = host(&head)?;
         line.check()?;
         let host = line.authority.as_deref().or(host.filter(|_| !named.iter().any(|name| name == "host")));
         let host = host.ok_or(Refusal::Manager(StatusCode::BAD_REQUEST))?;
-        if named.iter().any(|name| name == "upgrade") && is_upgrade(&values(&fields, "upgrade")) {
+        if named.iter().any(|name| name == "upgrade") && is_upgrade(&head) {
             return Err(Refusal::Manager(StatusCode::FORBIDDEN));
         }
         // Source: measured.
-        if line.method == "QUERY" && values(&fields, "content-type").is_empty() {
+        if line.method == "QUERY" && head.values("content-type").next().is_none() {
             return Err(Refusal::Manager(StatusCode::BAD_REQUEST));
         }
         let verdict = (!line.target.starts_with('/')).then_some(Refusal::NoRoute);
-        let bytes = write(line.method, host, framing, &fields, &named);
-        Ok(Self { bytes, target: line.target, framing, verdict })
+        let bytes = write(line.method, host, length, &head, &named);
+        Ok(Self { bytes, target: line.target, length, verdict })
     }
-}
-
-/// All values of a field.
-fn values<'a>(fields: &'a [Field], name: &str) -> Vec<&'a [u8]> {
-    fields.iter().filter(|field| field.name == name).map(|field| field.value.as_slice()).collect()
-}
-
-/// The items of a field that is a list.
-fn items<'a>(fields: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let values = values(fields, name).into_iter();
-    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 
 /// What `connection` names, in lower case. Headers that tell where a request came from, or where it goes, are none of
 /// its affair.
-fn named(fields: &[Field]) -> Result<Vec<String>, Refusal> {
-    let items = items(fields, "connection").map(|item| String::from_utf8_lossy(item).to_ascii_lowercase());
+fn named(head: &Block<'_>) -> Result<Vec<String>, Refusal> {
+    let items = head.items("connection").map(|item| String::from_utf8_lossy(item).to_ascii_lowercase());
     let named: Vec<String> = items.collect();
     let is_forbidden = |name: &String| {
         name.starts_with(':') || ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"].contains(&name.as_str())
@@ -88,36 +72,41 @@ fn named(fields: &[Field]) -> Result<Vec<String>, Refusal> {
 }
 
 /// The one `host`.
-fn host(fields: &[Field]) -> Result<Option<&str>, Refusal> {
-    match *values(fields, "host") {
-        [] => Ok(None),
-        [host] => str::from_utf8(host).ok().filter(|_| is_host_field(host)).map(Some).ok_or(Refusal::BAD_REQUEST),
-        // Who takes the first, and who the last? Nobody knows.
-        [..] => Err(Refusal::BAD_REQUEST),
+fn host<'a>(head: &'a Block<'_>) -> Result<Option<&'a str>, Refusal> {
+    let mut hosts = head.values("host");
+    let Some(host) = hosts.next() else { return Ok(None) };
+    if hosts.next().is_some() || !is_host_field(host) {
+        // Who takes the first of several, and who the last? Nobody knows.
+        return Err(Refusal::BAD_REQUEST);
     }
+    str::from_utf8(host).map(Some).map_err(|_| Refusal::BAD_REQUEST)
 }
 
 /// Whether it asks for another protocol. HTTP/2 is one that a client must be able to do without.
-fn is_upgrade(protocols: &[&[u8]]) -> bool {
-    !matches!(protocols, []) && !matches!(protocols, [protocol] if protocol.eq_ignore_ascii_case(b"h2c"))
+fn is_upgrade(head: &Block<'_>) -> bool {
+    let mut protocols = head.values("upgrade");
+    match (protocols.next(), protocols.next()) {
+        (None, _) => false,
+        (Some(protocol), None) => !protocol.eq_ignore_ascii_case(b"h2c"),
+        (Some(_), Some(_)) => true,
+    }
 }
 
-fn write(method: &str, host: &str, framing: Framing, fields: &[Field], named: &[String]) -> Vec<u8> {
+fn write(method: &str, host: &str, length: Length, head: &Block<'_>, named: &[String]) -> Vec<u8> {
     let mut bytes = format!("{method} / HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
-    let closes = items(fields, "connection")
-        .chain(items(fields, "proxy-connection"))
-        .any(|item| item.eq_ignore_ascii_case(b"close"));
-    if closes {
+    let mut ends = head.items("connection").chain(head.items("proxy-connection"));
+    if ends.any(|item| item.eq_ignore_ascii_case(b"close")) {
         bytes.extend_from_slice(b"connection: close\r\n");
     }
-    if framing == Framing::Chunked {
+    if length == Length::Chunked {
         bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
-    let is_kept = |field: &&Field| {
-        let name = field.name.as_str();
-        !OF_THE_CONNECTION.contains(&name) && (name == "te" || !named.iter().any(|named| named == name))
-    };
-    fields.iter().filter(is_kept).for_each(|field| block::write(std::slice::from_ref(field), &mut bytes));
+    for field in head.fields() {
+        let is_named = named.iter().any(|name| field.is(name)) && !field.is("te");
+        if !is_named && !OF_THE_CONNECTION.iter().any(|name| field.is(name)) {
+            field.write(&mut bytes);
+        }
+    }
     bytes.extend_from_slice(b"\r\n");
     bytes
 }

@@ -3,8 +3,9 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
+use super::super::wire::FIELDS_MAX;
+use super::is_host_field;
 use super::refusal::Refusal;
-use super::{MOST_FIELDS, is_host_field};
 
 /// Pseudo-headers, which count as fields with Envoy.
 const PSEUDO_HEADERS: usize = 4;
@@ -14,7 +15,7 @@ const FORBIDDEN_TRAILERS: [http::HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, T
 
 /// Judges a request, and makes of it what the component is to see.
 pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
-    if request.headers().len() + PSEUDO_HEADERS > MOST_FIELDS {
+    if request.headers().len() + PSEUDO_HEADERS > FIELDS_MAX {
         return Err(Refusal::Stream);
     }
     if request.headers().get_all(CONTENT_LENGTH).iter().nth(1).is_some() {

@@ -12,18 +12,12 @@
 //! | `walk` | from one request of a connection to the next |
 //! | `head` | a request's head, as a whole |
 //! | `line` | the request line |
-//! | `block` | header fields and trailers |
-//! | `framing` | where a body ends |
-//! | `chunks` | a body in chunks |
 //! | `http2` | the same for what hyper made of HTTP/2 |
 //! | `refusal` | what is answered instead |
 //! | `stream` | the connection as hyper sees it |
 //!
-//! All but `stream` do no I/O. The suite `wire` compares what they do with Envoy.
+//! How fields, lengths and chunks are read stands in `serve/wire`, for answers too. All but `stream` do no I/O. The suite `wire` compares what they do with Envoy.
 
-mod block;
-mod chunks;
-mod framing;
 mod head;
 mod http2;
 mod line;
@@ -42,9 +36,6 @@ use super::target::RawTarget;
 pub(super) use http2::are_trailers;
 pub(super) use refusal::Refusal;
 pub(super) use stream::Front;
-
-/// The most header fields of a request: Envoy's default.
-const MOST_FIELDS: usize = 100;
 
 /// Whether these bytes can be those of `host`.
 fn is_host_field(host: &[u8]) -> bool {

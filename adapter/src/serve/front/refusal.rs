@@ -5,6 +5,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
+use super::super::wire::Fault;
+
 /// An answer in place of the component's, as Envoy gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum Refusal {
@@ -16,6 +18,16 @@ pub(in crate::serve) enum Refusal {
     NoRoute,
     /// Nothing: the stream of HTTP/2 is reset.
     Stream,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TransferEncoding => Self::NOT_IMPLEMENTED,
+            Fault::HeadTooLarge { .. } | Fault::TrailersTooLarge { .. } | Fault::TooManyFields => Self::TOO_LARGE,
+            _ => Self::BAD_REQUEST,
+        }
+    }
 }
 
 impl Refusal {

@@ -20,7 +20,7 @@ const PIECE: usize = 16 * 1024;
 /// How long a client that was refused has to read why: as long as with Envoy.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How much it may send meanwhile.
+/// How much a client that was refused may send meanwhile.
 const LINGER_BYTES: usize = 16 << 20;
 
 /// A connection whose client is judged before hyper reads it.

@@ -2,9 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::block::End;
-use super::chunks::Chunks;
-use super::framing::Framing;
+use super::super::wire::{Chunks, End, Length, lines};
 use super::head::Head;
 use super::line::RequestLine;
 use super::refusal::Refusal;
@@ -17,6 +15,9 @@ const MAGIC: usize = b"PRI * HTTP/2".len();
 
 /// What hyper gets in place of a head that is refused: it has the answer in its order, and then closes the connection.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
+
+/// The most bytes of a request's trailers: hyper's.
+const TRAILERS_LIMIT: usize = 16 * 1024;
 
 /// Where on a connection it is.
 #[derive(Debug)]
@@ -94,12 +95,12 @@ impl Walk {
                     output.extend_from_slice(&input.split_to(size));
                     self.pass(size as u64);
                 }
-                At::Chunks(chunks) => match chunks.advance(input, output) {
+                At::Chunks(chunks) => match chunks.take(input, output) {
                     Ok(true) => self.at = At::Head(End::default()),
                     Ok(false) => return None,
-                    Err(refusal) => {
+                    Err(fault) => {
                         self.at = At::Over;
-                        return Some(Event::Broken(refusal));
+                        return Some(Event::Broken(fault.into()));
                     }
                 },
                 At::Http2 => {
@@ -137,16 +138,16 @@ impl Walk {
         let Some(length) = found else {
             // Who speaks another protocol may wait for an answer here.
             let line = input.get(..end.line()).filter(|line| !begun && !line.is_empty())?;
-            let line = super::block::lines(line).next().unwrap_or_default();
+            let line = lines(line).next().unwrap_or_default();
             return RequestLine::parse(line).err().map(Err);
         };
         Some(Head::judge(&input.split_to(length)).map(|head| {
             output.extend_from_slice(&head.bytes);
-            let breakable = head.framing == Framing::Chunked;
-            self.at = match head.framing {
-                Framing::None | Framing::Length(0) => At::Head(End::default()),
-                Framing::Length(length) => At::Sized(length),
-                Framing::Chunked => At::Chunks(Chunks::new()),
+            let breakable = head.length == Length::Chunked;
+            self.at = match head.length {
+                Length::Unsaid | Length::Sized(0) => At::Head(End::default()),
+                Length::Sized(length) => At::Sized(length),
+                Length::Chunked => At::Chunks(Chunks::new(TRAILERS_LIMIT)),
             };
             Event::Request { target: head.target, verdict: head.verdict, breakable }
         }))

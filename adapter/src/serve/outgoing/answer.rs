@@ -3,9 +3,9 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::super::wire::{self, Block, Chunks, Fault, Length, block_end};
+use super::super::wire::{self, Block, Chunks, End, Fault, Length};
 
-/// The largest head of an answer, and the largest trailers: Envoy's limit for HTTP/1, for the bytes as they come.
+/// The largest head of an answer in HTTP/1, and its largest trailers, by their bytes as they come: Envoy's limit.
 pub(super) const HEAD_LIMIT: usize = 80 * 1024;
 
 /// What is wrong with an answer.
@@ -36,9 +36,8 @@ pub(super) enum BadAnswer {
 enum State {
     /// No answer is due.
     Idle,
-    /// In a head, of which so many bytes were looked at.
     Head {
-        looked: usize,
+        end: End,
         to_head: bool,
     },
     /// So many bytes of a body are left.
@@ -65,7 +64,7 @@ impl Answers {
         if !unread.is_empty() || !matches!(self.state, State::Idle) {
             return Err(BadAnswer::Unasked);
         }
-        self.state = State::Head { looked: 0, to_head };
+        self.state = State::Head { end: End::default(), to_head };
         Ok(())
     }
 
@@ -76,12 +75,9 @@ impl Answers {
                 // What came before it is an answer all the same.
                 State::Idle if !output.is_empty() => return Ok(()),
                 State::Idle => return Err(BadAnswer::Unasked),
-                State::Head { looked, to_head } => {
+                State::Head { end, to_head } => {
                     let to_head = *to_head;
-                    let Some(size) = head_end(input, *looked)? else {
-                        *looked = input.len();
-                        return Ok(());
-                    };
+                    let Some(size) = head_end(input, end)? else { return Ok(()) };
                     self.state = head(&input[..size], to_head, output)?;
                     input.advance(size);
                 }
@@ -117,22 +113,22 @@ impl Answers {
 }
 
 /// Where a head ends, as soon as that is known. What can't be one is refused before its end.
-fn head_end(bytes: &[u8], looked: usize) -> Result<Option<usize>, BadAnswer> {
+fn head_end(bytes: &[u8], end: &mut End) -> Result<Option<usize>, BadAnswer> {
     const START: &[u8] = b"HTTP/";
     let beginning = &bytes[..bytes.len().min(START.len())];
     if !START.starts_with(beginning) {
         return Err(Fault::StartLine.into());
     }
-    let end = block_end(bytes, looked);
-    if end.unwrap_or(bytes.len()) > HEAD_LIMIT {
+    let found = end.find(bytes);
+    if found.unwrap_or(bytes.len()) > HEAD_LIMIT {
         return Err(Fault::HeadTooLarge { limit: HEAD_LIMIT }.into());
     }
-    if end.is_none()
+    if found.is_none()
         && let Some(line) = memchr::memchr(b'\n', bytes)
     {
         status(&bytes[..line])?;
     }
-    Ok(end)
+    Ok(found)
 }
 
 /// Judges a head and writes it; what comes next.
@@ -158,10 +154,11 @@ fn head(bytes: &[u8], to_head: bool, output: &mut BytesMut) -> Result<State, Bad
     }
     if status < 200 {
         // An interim answer: nobody here has a use for it.
-        return Ok(State::Head { looked: 0, to_head });
+        return Ok(State::Head { end: End::default(), to_head });
     }
     output.extend_from_slice(format!("HTTP/1.{minor} {status} \r\n").as_bytes());
-    head.write_fields(output);
+    head.fields().iter().for_each(|field| field.write(output));
+    output.extend_from_slice(b"\r\n");
     Ok(match length {
         _ if to_head || matches!(status, 204 | 304) => State::Idle,
         Length::Sized(0) => State::Idle,
@@ -247,7 +244,7 @@ mod tests {
     #[test]
     fn answers_get_one_form() {
         takes(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "HTTP/1.1 200 |content-length: 2||ok");
-        takes(b"HTTP/2.0  600\nX:y\n\n", "HTTP/1.1 600 |X: y||");
+        takes(b"HTTP/2.0  600\nX:y\n\n", "HTTP/1.1 600 |x: y||");
         takes(b"HTTP/1.0\t200 \r\n\r\nuntil\nclosed", "HTTP/1.0 200 ||until\nclosed");
         takes(b"HTTP/1.1 200\r\ntransfer-encoding:\r\n chunked\r\n\r\n02;x\r\nok\r\n0\r\n\r\n", {
             "HTTP/1.1 200 |transfer-encoding: chunked||2|ok|0||"

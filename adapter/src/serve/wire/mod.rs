@@ -4,26 +4,30 @@
 //! missing. Two that read the same bytes differently is how messages are smuggled past a filter. So every byte passes
 //! here first, and hyper gets the message in the one form that can be read in one way only.
 //!
-//! Nothing here does I/O or waits; what a request or a response means is decided by those that use it.
+//! Nothing here does I/O or waits. Requests (`front`) and answers (`outgoing/answer`) are read alike; their first lines, and
+//! what they mean, are decided there. Both are compared with Envoy, by the suites `wire` and `upstream_wire`.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `head` | a start line and fields, or the fields of trailers |
+//! | `block` | a start line and fields, or the fields of trailers |
 //! | `chunks` | a body in chunks, with its trailers |
 //! | `framing` | where a message's fields say that it ends |
 
+mod block;
 mod chunks;
 mod framing;
-mod head;
 
+pub(in crate::serve) use self::block::{Block, End, lines};
 pub(in crate::serve) use self::chunks::Chunks;
 pub(in crate::serve) use self::framing::{Length, length};
-pub(in crate::serve) use self::head::{Block, block_end};
 
-/// The largest number of fields in a head or in trailers: Envoy's default.
+/// The most fields in a head or in trailers, of requests and answers: Envoy's default.
 pub(in crate::serve) const FIELDS_MAX: usize = 100;
 
-/// What is wrong with a message. The texts go on from "its message is refused: ".
+/// The longest line, in bytes, that says how long a chunk is. Envoy has no limit; nobody sees what stands in such a line.
+const CHUNK_LINE_LIMIT: usize = 128 * 1024;
+
+/// What is wrong with a message. To a client that is a status; to an operator the texts go on from "its message is refused: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::serve) enum Fault {
     /// Not the start of a message of HTTP/1.
@@ -68,6 +72,9 @@ pub(in crate::serve) enum Fault {
     /// A line that says how long a chunk is.
     #[error("the size of a chunk is no number")]
     ChunkSize,
+    /// Longer than the limit.
+    #[error("a line with the size of a chunk is longer than {} KiB", CHUNK_LINE_LIMIT / 1024)]
+    ChunkLine,
     /// What follows a chunk is not the end of a line.
     #[error("a chunk is longer or shorter than its size says")]
     ChunkEnd,
