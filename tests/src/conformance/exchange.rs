@@ -184,8 +184,10 @@ impl Exchange {
 
     fn http2(&self) -> Http2Request {
         let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let usual = [(":method", self.method.as_str()), (":scheme", "http"), (":authority", "example.test")];
-        let usual = || usual.into_iter().chain([(":path", self.path.as_str())]).map(pair).collect();
+        // In the order in which Envoy shows those that it makes of HTTP/1.1: hosts of components know no other.
+        let usual =
+            [(":authority", "example.test"), (":path", &self.path), (":method", &self.method), (":scheme", "http")];
+        let usual = || usual.map(pair).into();
         let mut head: Vec<(String, String)> = self.pseudo.clone().unwrap_or_else(usual);
         head.extend(self.headers.iter().cloned().chain(self.script_headers()));
         let mut steps = self.body.clone();
