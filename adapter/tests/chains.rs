@@ -47,8 +47,9 @@ fn each_vm_is_reached() {
     for (plugin, vm) in settings.plugins.iter_mut().zip([0, 1, 2, 0]) {
         plugin.vm = vm;
     }
-    let settings = String::from_utf8(settings.encode()).unwrap();
     for bridge in Kind::ALL {
+        settings.upkeep.opens_bodies = bridge == Kind::Portable;
+        let settings = String::from_utf8(settings.encode()).unwrap();
         let log = run(&chain(bridge).component);
         let expected = ["aaaaa", "bbbbb", "aaaaa"].map(|word| format!("{word},{settings}headers"));
         assert_eq!(log, expected.concat(), "{bridge:?}");

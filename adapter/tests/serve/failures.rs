@@ -17,7 +17,9 @@ async fn fails_closed(path: &str) {
         };
         let response = send(path).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        assert_eq!(response.headers()["content-length"], "0");
+        // As Envoy: over HTTP/2 the end of the head says that there is no body.
+        let length = response.headers().get("content-length").map(|length| length.as_bytes());
+        assert_eq!(length, (response.version() == http::Version::HTTP_11).then_some(b"0".as_slice()));
         assert_eq!(collect(response.into_body()).await.0, b"");
         let next = send("/ok").await.unwrap();
         assert_eq!(next.status(), StatusCode::OK, "after {path}");
