@@ -36,7 +36,8 @@ Examples:
   proxy-wasm-adapter serve --settings chain.toml
 
 Limits that no option sets:
-  60 KiB   a head, of a request and of an upstream's response: 431, or 502
+  60 KiB   the head of a request: 431
+  80 KiB   the head of an upstream's response: 502
   5 min    in which a client takes nothing of a response that is complete: its connection is closed
   5 s      for a filter to end a request whose client has left; then its instance is dropped
   1 s      in which a client that was answered early may send the rest of its request, or 16 MiB of it

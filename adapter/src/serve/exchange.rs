@@ -307,6 +307,12 @@ fn respond(
         tracing::error!("503: the response declares a content-length but has no body");
         return reply.with(StatusCode::SERVICE_UNAVAILABLE);
     }
+    // Of what ends with its head hyper's HTTP/1 writes the length anew, behind all other fields: so that one which the
+    // component declared keeps its place, the body ends behind it.
+    if ended && length.is_some() && version <= Version::HTTP_11 {
+        tokio::spawn(body.discard());
+        return Response::from_parts(parts, nothing(length));
+    }
     Response::from_parts(parts, Either::Left(body))
 }
 

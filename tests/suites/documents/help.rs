@@ -20,7 +20,9 @@ fn examples(command: &str) -> Result<()> {
     prepare(directory.path())?;
     let help = run(directory.path(), &format!("proxy-wasm-adapter {command} --help"))?;
     let (_, examples) = help.split_once("Examples:\n").context("there are no examples")?;
-    let examples: Vec<&str> = examples.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // What comes behind them has a heading of its own, at the margin.
+    let examples = examples.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
+    let examples: Vec<&str> = examples.map(str::trim).filter(|line| !line.is_empty()).collect();
     ensure!(!examples.is_empty(), "there are no examples");
     for example in examples {
         if command == "serve" {

@@ -14,7 +14,7 @@ use crate::Document;
 use crate::markdown::files;
 
 /// What looks like a path and is none.
-const NO_PATHS: &[&str] = &["HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3"];
+const NO_PATHS: &[&str] = &["HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3", "application/grpc"];
 
 /// Options of programs that are neither ours nor found by name.
 const FOREIGN_OPTIONS: &[(&str, &str)] = &[("--package", "cargo"), ("--bin", "cargo")];
@@ -84,10 +84,17 @@ fn exists(path: &str, directory: &Path) -> bool {
     let case = format!("tests/conformance/{path}.toml");
     directory.join(path).exists()
         || FILES.contains(&case)
+        || path.strip_prefix("wire/").is_some_and(is_wire_case)
         || FILES
             .iter()
             .map(|file| format!("/{file}"))
             .any(|file| file.ends_with(&as_file) || file.contains(&as_directory))
+}
+
+/// Whether the suite of odd requests has a case of this name.
+fn is_wire_case(name: &str) -> bool {
+    let cases = std::fs::read_to_string(fixtures::root().join("tests/wire/http1.toml")).unwrap_or_default();
+    cases.lines().any(|line| line == format!("name = \"{name}\""))
 }
 
 /// `a/{b,c}` as `a/b` and `a/c`.

@@ -41,7 +41,7 @@ impl Case {
         Self { closes: true, ..self }
     }
 
-    fn to_head(self) -> Self {
+    fn answering_head(self) -> Self {
         Self { to_head: true, ..self }
     }
 
@@ -330,13 +330,13 @@ fn statuses() -> Vec<Case> {
         case("304 with both lengths", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"),
         case("304 with two lengths", b"HTTP/1.1 304 X\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n"),
         case("205 with a body", b"HTTP/1.1 205 Reset\r\ncontent-length: 5\r\n\r\nhello"),
-        case("to HEAD: a length", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").to_head(),
-        case("to HEAD: a body", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").to_head(),
-        case("to HEAD: chunks", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").to_head(),
-        case("to HEAD: a body in chunks", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").to_head(),
-        case("to HEAD: both lengths", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n").to_head(),
-        case("to HEAD: a list of lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\n").to_head(),
-        case("to HEAD: a coding that is not chunked", b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n").to_head(),
+        case("to HEAD: a length", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").answering_head(),
+        case("to HEAD: a body", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").answering_head(),
+        case("to HEAD: chunks", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").answering_head(),
+        case("to HEAD: a body in chunks", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").answering_head(),
+        case("to HEAD: both lengths", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n").answering_head(),
+        case("to HEAD: a list of lengths", b"HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\n").answering_head(),
+        case("to HEAD: a coding that is not chunked", b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n").answering_head(),
     ]
 }
 
