@@ -51,6 +51,7 @@ pub struct Exchange {
     upstream: Option<Vec<Step>>,
     until: Option<String>,
     until_here: Option<String>,
+    until_stock: Option<String>,
     #[serde(default)]
     script: Script,
     #[serde(default)]
@@ -97,10 +98,12 @@ impl Exchange {
         }
         let steps = self.upstream.clone().unwrap_or_else(message::ok);
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
-        let until = match &self.until_here {
-            Some(until) if stage.kind != Host::Envoy => until,
-            _ => self.until.as_ref().unwrap_or(&stage.last_line),
+        let differs = match stage.kind {
+            Host::Envoy => None,
+            Host::Serve => self.until_here.as_ref(),
+            _ => self.until_stock.as_ref().or(self.until_here.as_ref()),
         };
+        let until = differs.or(self.until.as_ref()).unwrap_or(&stage.last_line);
         let mut ended = until.is_empty();
         // A client that leaves first would make a race of what the filter sees.
         let mut count = None;

@@ -56,6 +56,7 @@
 //! upstream = ["HTTP/1.1 200 OK\r\n\r\n", { close = true }]  # steps; by default 200 with the body `ok`
 //! until = "@cb delete()"              # the (last) filter's last line, by default; "" where it isn't called
 //! until_here = "log()"                # the same on hosts of components, where that is a known difference
+//! until_stock = "log()"               # the same on stock hosts only
 //!
 //! [exchange.script]
 //! request_headers = [["pairs", 0], ["add", 0, "x-a", "1"], ["return", 1]]
