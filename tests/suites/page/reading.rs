@@ -139,8 +139,12 @@ pub(crate) fn copying(browser: &mut Browser) -> Result<()> {
     browser.press("Tab")?;
     browser.press("Enter")?;
     browser.until("navigator.clipboard.readText().then((text) => text === 'x-auth: allow; user=ada; ttl=0')")?;
-    browser.click("#sides .card:last-child .copy")?;
-    browser.until("navigator.clipboard.readText().then((text) => text.startsWith('proxy-wasm-adapter serve'))")
+    for (card, command) in [("nth-child(2)", "proxy-wasm-adapter serve"), ("last-child", "proxy-wasm-adapter compare")]
+    {
+        browser.click(&format!("#sides .card:{card} .copy"))?;
+        browser.until(&format!("navigator.clipboard.readText().then((text) => text.startsWith('{command}'))"))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn accessibility(browser: &mut Browser) -> Result<()> {
