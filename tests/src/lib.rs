@@ -3,10 +3,14 @@
 //! ```text
 //! suites/conformance.rs one case file, the same on Envoy and on hosts of components   conformance/, known-differences.toml
 //! suites/examples.rs    the examples on every host                                         ../examples/*/expected.toml
+//! suites/grpc.rs        gRPC callouts of an example, to a real gRPC server
 //! suites/hostile.rs     filters that mean harm
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium
+//! suites/documents/     what the documents say: commands, options, limits, files, generated lists
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
+//! suites/upkeep.rs      ticks, callouts and shared state between requests
+//! suites/wire/          odd requests, byte by byte, on Envoy and on `serve`                                    wire/
 //! suites/upstream_wire/ odd answers of an upstream, byte by byte, on Envoy and on `serve`
 //! src/hosts/            starts Envoy, `serve`, `wasmtime serve` and `jco serve`
 //! src/bin/              the stock `wasmtime serve`, and the benchmark
