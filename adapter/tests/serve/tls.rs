@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::support::{Fed, Running, Upstream, adapted_with, client, collect, exchange, get, request};
+use crate::support::{Fed, Running, StartMode, Upstream, adapted_with, client, collect, exchange, get, guest, request};
 
 /// `wasi:http`'s number for it, as `/forward` writes it.
 const TLS_CERTIFICATE_ERROR: &str = "13";
@@ -154,7 +154,7 @@ async fn a_file_without_certificates_is_refused() {
         std::fs::write(file.path(), text).unwrap();
         let mut options = Options::default();
         options.upstream_ca = Some(file.path().to_owned());
-        let error = Running::start_component(b"", options).await.err().unwrap();
+        let error = Running::start_component(&guest(StartMode::Starts), options).await.err().unwrap();
         assert!(matches!(error, Error::Certificates { .. }), "{error}");
     }
 }
