@@ -10,6 +10,7 @@
 //! suites/documents/     what the documents say: commands, options, limits, files, generated lists
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
 //! suites/upkeep.rs      ticks, callouts and shared state between requests
+//! suites/http2.rs       what is no HTTP/2, frame by frame, to Envoy and to `serve`
 //! suites/wire/          odd requests, byte by byte, on Envoy and on `serve`                                    wire/
 //! suites/upstream_wire/ odd answers of an upstream, byte by byte, on Envoy and on `serve`
 //! src/hosts/            starts Envoy, `serve`, `wasmtime serve` and `jco serve`
