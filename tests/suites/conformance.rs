@@ -8,6 +8,7 @@
 //! `BLESS=1` writes what Envoy does into the case's `.txt`.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
@@ -32,7 +33,10 @@ type Key = (Host, Profile, Option<String>);
 static STAGES: LazyLock<Pool<Key, Stage>> = LazyLock::new(Pool::default);
 
 fn main() -> Result<()> {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Trials wait for clocks and for each other's hosts more than they compute.
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(2 * processors);
     if !arguments.list {
         // Not even a run of our side alone passes without Envoy.
         fixtures::tool("envoy", "ENVOY")?;
