@@ -12,8 +12,8 @@ use crate::{
     connection::{self, Request},
     environment::{Guest, Host},
     router::{self, UpstreamFailure},
-    state::{Action, Phase, Place, State},
-    stream::{Direction, Effect, ResetReason, Stream, StreamFilter},
+    state::{Action, Phase, PluginInStream, State},
+    stream::{Direction, Effect, ResetReason, Stream, StreamContext},
     vm::VM_CONTEXT,
 };
 
@@ -39,9 +39,9 @@ pub(crate) struct Returned {
 
 impl Returned {
     /// Takes out what asks to continue this message, and tells whether it was there.
-    pub(crate) fn take_continue(&mut self, place: Place, direction: Direction) -> bool {
+    pub(crate) fn take_continue(&mut self, at: PluginInStream, direction: Direction) -> bool {
         let before = self.actions.len();
-        self.actions.retain(|action| !matches!(action, Action::Continue(p, d) if *p == place && *d == direction));
+        self.actions.retain(|action| !matches!(action, Action::Continue(p, d) if *p == at && *d == direction));
         self.actions.len() < before
     }
 }
@@ -214,25 +214,25 @@ impl<G: Guest> Chain<G> {
     }
 
     /// Tells the filter of a plugin of a stream, once.
-    pub(crate) fn create(&self, place: Place) {
+    pub(crate) fn create(&self, at: PluginInStream) {
         let root = {
             let mut state = self.state.borrow_mut();
-            let root = state.plugins[place.plugin].root;
-            let Some(stream) = state.streams.get_mut(place.stream) else { return };
-            if std::mem::replace(&mut stream.filters[place.plugin].created, true) {
+            let root = state.plugins[at.plugin].root;
+            let Some(stream) = state.streams.get_mut(at.stream) else { return };
+            if !stream.context_mut(at.plugin).create() {
                 return;
             }
             root
         };
-        if let Some(returned) = self.call_stream(place, Id::ContextCreate, &[root]) {
+        if let Some(returned) = self.call_stream(at, Id::ContextCreate, &[root]) {
             self.act(returned.actions);
         }
     }
 
     /// Calls the filter of a plugin for a stream.
-    pub(crate) fn call_stream(&self, place: Place, callback: Id, arguments: &[u32]) -> Option<Returned> {
-        let context = self.state.borrow().streams.get(place.stream)?.filters.get(place.plugin)?.context;
-        self.call(place.plugin, context, callback, arguments)
+    pub(crate) fn call_stream(&self, at: PluginInStream, callback: Id, arguments: &[u32]) -> Option<Returned> {
+        let (_, context) = self.state.borrow().streams.get(at.stream)?.contexts().get(at.plugin)?.id();
+        self.call(at.plugin, context, callback, arguments)
     }
 
     /// Opens a stream for a request and shows its head to the filters. Returns the stream's id.
@@ -242,12 +242,12 @@ impl<G: Guest> Chain<G> {
             state.time = request.received.or(state.time);
             let now = state.fact_time();
             let (headers, facts) = connection::receive(request, &state.settings, now);
-            let mut filters = Vec::with_capacity(state.plugins.len());
+            let mut contexts = Vec::with_capacity(state.plugins.len());
             for plugin in 0..state.plugins.len() {
                 let vm = state.plugins[plugin].vm;
-                filters.push(StreamFilter::new(vm, state.next_context_id(vm)));
+                contexts.push(StreamContext::new(vm, state.next_context_id(vm)));
             }
-            (state.streams.insert(Stream::new(facts, filters)), headers)
+            (state.streams.insert(Stream::new(facts, contexts)), headers)
         };
         self.headers(id, Direction::Request, headers, end);
         id
@@ -277,18 +277,17 @@ impl<G: Guest> Chain<G> {
             return false;
         }
         let limit = stream.buffer_limit(set);
-        let message = stream.message(direction);
-        !message.complete && (message.held_len() <= limit || !message.streaming)
+        stream.message(direction).wants_more(limit)
     }
 
     /// The next thing for the edge to do.
     pub fn next_effect(&self, id: u32) -> Option<Effect> {
-        self.state.borrow_mut().streams.get_mut(id)?.effects.pop_front()
+        self.state.borrow_mut().streams.get_mut(id)?.next_effect()
     }
 
     /// Whether there is something for the edge to do.
     pub fn has_effects(&self, id: u32) -> bool {
-        self.state.borrow().streams.get(id).is_some_and(|stream| !stream.effects.is_empty())
+        self.state.borrow().streams.get(id).is_some_and(Stream::has_effects)
     }
 
     /// Whether a piece of a message came to a filter since this was asked last, which is what an idle timeout waits for.
@@ -298,7 +297,7 @@ impl<G: Guest> Chain<G> {
 
     /// Whether the response has left the filter, or the exchange was broken off.
     pub fn ended(&self, id: u32) -> bool {
-        self.state.borrow().streams.get(id).is_none_or(|stream| stream.response_ended)
+        self.state.borrow().streams.get(id).is_none_or(Stream::response_ended)
     }
 
     /// The upstream's response can't be had, or not all of it.
@@ -310,7 +309,7 @@ impl<G: Guest> Chain<G> {
             if stream.answered(Direction::Response) {
                 return;
             }
-            if stream.response.headers.is_some() {
+            if stream.message(Direction::Response).headers().is_some() {
                 reply.details = failure.details_after_headers();
             }
         }
@@ -322,7 +321,7 @@ impl<G: Guest> Chain<G> {
         let reply = {
             let state = self.state.borrow();
             let Some(stream) = state.streams.get(id) else { return };
-            router::idle_timeout_reply(stream.request.complete)
+            router::idle_timeout_reply(stream.message(Direction::Request).is_complete())
         };
         self.local_reply(id, reply);
     }
@@ -332,10 +331,10 @@ impl<G: Guest> Chain<G> {
         let mut state = self.state.borrow_mut();
         let Some(stream) = state.streams.get_mut(id) else { return };
         // For the filter an exchange is over when its response has left it, whether or not the client took all of it.
-        if !stream.response_ended {
+        if !stream.response_ended() {
             stream.facts.response_flags |= router::flags::DOWNSTREAM_CONNECTION_TERMINATION;
             stream.facts.response_code_details = Some("downstream_remote_disconnect".into());
-            stream.response_ended = true;
+            stream.end_response();
         }
     }
 
@@ -344,43 +343,42 @@ impl<G: Guest> Chain<G> {
         {
             let mut state = self.state.borrow_mut();
             let Some(stream) = state.streams.get_mut(id) else { return };
-            if let Some(status) = stream.response.headers.as_ref().and_then(router::status) {
+            if let Some(status) = stream.message(Direction::Response).headers().and_then(router::status) {
                 stream.facts.response_code = Some(status);
             }
-            stream.facts.over = true;
-            stream.response_ended = true;
+            stream.finish();
         }
-        let places = (0..self.len()).map(|plugin| Place { stream: id, plugin });
-        for place in places.clone() {
+        let plugins = (0..self.len()).map(|plugin| PluginInStream { stream: id, plugin });
+        for at in plugins.clone() {
             // One that the request never came to is to know what became of it.
-            self.create(place);
-            self.set_logging(place, true);
-            self.call_last(place, Id::Log);
-            self.set_logging(place, false);
+            self.create(at);
+            self.set_logging(at, true);
+            self.call_last(at, Id::Log);
+            self.set_logging(at, false);
         }
         {
             let state = &mut *self.state.borrow_mut();
             let Some(stream) = state.streams.get_mut(id) else { return };
             state.keeping.keep(stream);
-            stream.destroyed = true;
+            stream.destroy();
         }
-        for place in places {
-            self.call_last(place, Id::Done);
-            self.call_last(place, Id::Delete);
+        for at in plugins {
+            self.call_last(at, Id::Done);
+            self.call_last(at, Id::Delete);
         }
         self.state.borrow_mut().streams.remove(id);
     }
 
-    fn set_logging(&self, place: Place, logging: bool) {
-        if let Some(stream) = self.state.borrow_mut().streams.get_mut(place.stream) {
-            stream.filters[place.plugin].logging = logging;
+    fn set_logging(&self, at: PluginInStream, logging: bool) {
+        if let Some(stream) = self.state.borrow_mut().streams.get_mut(at.stream) {
+            stream.context_mut(at.plugin).set_logging(logging);
         }
     }
 
     /// Calls one of the last callbacks. What it asks for its own stream comes too late, as the response has ended; what
     /// it asks for another one is done.
-    fn call_last(&self, place: Place, callback: Id) {
-        if let Some(returned) = self.call_stream(place, callback, &[]) {
+    fn call_last(&self, at: PluginInStream, callback: Id) {
+        if let Some(returned) = self.call_stream(at, callback, &[]) {
             self.act(returned.actions);
         }
     }
@@ -389,16 +387,16 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn act(&self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Continue(place, direction) => self.resume(place, direction),
-                Action::Close(place) => {
-                    if let Some(stream) = self.state.borrow_mut().streams.get_mut(place.stream)
-                        && !stream.response_ended
+                Action::Continue(at, direction) => self.resume(at, direction),
+                Action::Close(at) => {
+                    if let Some(stream) = self.state.borrow_mut().streams.get_mut(at.stream)
+                        && !stream.response_ended()
                     {
                         stream.facts.response_code_details.get_or_insert_with(|| "wasm_close_stream".into());
                         stream.reset(ResetReason::ClosedByFilter);
                     }
                 }
-                Action::LocalReply(place, reply) => self.local_reply(place.stream, reply),
+                Action::LocalReply(at, reply) => self.local_reply(at.stream, reply),
                 Action::GrpcRefused(call, reply) => self.grpc_refused(call, reply),
             }
         }

@@ -113,7 +113,6 @@ pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (Heade
         start_monotonic: now,
         upstream_start: None,
         backend_latency: None,
-        over: false,
         duration: Cell::new(None),
         response_code: None,
         response_code_details: None,

@@ -11,7 +11,6 @@
 //! - Nothing blocks and nothing waits.
 
 mod body;
-mod body_flow;
 mod callouts;
 mod calls;
 mod chain;
@@ -27,7 +26,6 @@ mod headers;
 mod inline_headers;
 mod local_reply;
 mod metrics;
-mod passing;
 mod properties;
 mod remains;
 mod router;

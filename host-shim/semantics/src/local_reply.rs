@@ -3,11 +3,8 @@
 use proxy_wasm_abi::grpc;
 
 use crate::{
-    chain::Chain,
-    environment::Guest,
     headers::{HeaderMap, Kind},
-    router,
-    stream::{Direction, Effect, ResetReason},
+    stream::Direction,
 };
 
 /// A response of the proxy's own.
@@ -70,53 +67,6 @@ impl LocalReply {
 /// The head of the answer where there is no chain to ask: 503, or what stands for it in gRPC.
 pub fn unavailable(is_grpc: bool) -> HeaderMap {
     LocalReply { status: 503, ..LocalReply::default() }.head(is_grpc, false)
-}
-
-impl<G: Guest> Chain<G> {
-    /// Answers in the upstream's place: through the filter's response callbacks where the response has not begun, past
-    /// them where it has, and by breaking the exchange off where its head is already on the way.
-    pub(crate) fn local_reply(&self, id: u32, mut reply: LocalReply) {
-        let (headers, end) = {
-            let mut state = self.state.borrow_mut();
-            let Some(stream) = state.streams.get_mut(id) else { return };
-            if stream.response_ended || stream.destroyed {
-                return;
-            }
-            stream.local_reply = true;
-            stream.facts.response_flags |= reply.flags;
-            stream.facts.response_code_details = Some(reply.details.clone());
-            if stream.response_started {
-                stream.reset(ResetReason::LocalReplyTooLate);
-                return;
-            }
-            let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
-            if let Err(refusal) = router::check_size(&headers) {
-                // No host takes what the filter asked for.
-                reply = refusal;
-                headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
-            }
-            // What a gRPC client gets is 200: this is what it stands for.
-            stream.facts.response_code = u16::try_from(reply.status).ok();
-            let end = reply.body.is_empty() || stream.facts.is_head || stream.facts.is_grpc;
-            if stream.response.headers.is_some() {
-                stream.response.headers = Some(headers.clone());
-                stream.response_started = true;
-                stream.response_ended = true;
-                stream.effects.push_back(Effect::Headers { direction: Direction::Response, headers, end });
-                if !end {
-                    stream.response.body_bytes += reply.body.len() as u64;
-                    let (direction, bytes) = (Direction::Response, reply.body);
-                    stream.effects.push_back(Effect::Data { direction, bytes, end: true, changed: false });
-                }
-                return;
-            }
-            (headers, end)
-        };
-        self.receive_headers(id, Direction::Response, headers, end);
-        if !end {
-            self.receive_data(id, Direction::Response, reply.body, true);
-        }
-    }
 }
 
 /// Percent-encoding of a gRPC message: printable ASCII but `%` and `~` stays. Source: Envoy.

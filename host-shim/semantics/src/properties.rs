@@ -8,7 +8,7 @@ use proxy_wasm_abi::{enums::Status, grpc, pairs, settings::Route};
 use crate::{
     headers::HeaderMap,
     state::State,
-    stream::{Facts, Stream, StreamFilter},
+    stream::{Direction, Facts, MapKind, Stream, StreamContext},
 };
 
 /// Maps of attributes, which have no wire form as a whole.
@@ -44,13 +44,13 @@ impl State {
         if let Some(value) = self.plugin_property(&segments, stream) {
             return value;
         }
-        let Some((stream, filter)) = acting else { return NOT_FOUND };
+        let Some((stream, context)) = acting else { return NOT_FOUND };
         if segments.len() == 1 && WHOLE_MAPS.contains(&segments[0]) {
             return Err(Status::SerializationFailure);
         }
         match segments[0] {
-            "request" => self.request_property(stream, filter, &segments[1..], last),
-            "response" => response_property(stream, filter, self.is_permissive(), &segments[1..], last),
+            "request" => self.request_property(stream, context, &segments[1..], last),
+            "response" => response_property(stream, context, self.is_permissive(), &segments[1..], last),
             "connection" => connection_property(&segments[1..]),
             "upstream" => self.upstream_property(stream, &segments[1..]),
             "metadata" => match segments[1..] {
@@ -59,7 +59,7 @@ impl State {
                 _ => NOT_FOUND,
             },
             // It comes into being with the connection to the upstream.
-            "upstream_filter_state" if segments.len() == 1 && stream.upstream_timeout_ms.is_some() => {
+            "upstream_filter_state" if segments.len() == 1 && stream.upstream_timeout_ms().is_some() => {
                 Err(Status::SerializationFailure)
             }
             "filter_state" | "upstream_filter_state" => match segments[1..] {
@@ -98,7 +98,7 @@ impl State {
         let plugin = self.plugin();
         let in_stream = stream.is_some();
         let has_upstream = matches!(self.settings.route, Route::Upstream { .. });
-        let is_routed = stream.is_some_and(|stream| stream.upstream_timeout_ms.is_some());
+        let is_routed = stream.is_some_and(|stream| stream.upstream_timeout_ms().is_some());
         let text = |text: &str| Some(Ok(text.as_bytes().to_vec()));
         match *segments {
             ["plugin_name"] => text(&plugin.name),
@@ -118,14 +118,11 @@ impl State {
         }
     }
 
-    fn request_property(&self, stream: &Stream, filter: &StreamFilter, segments: &[&str], last: &[u8]) -> Value {
+    fn request_property(&self, stream: &Stream, context: &StreamContext, segments: &[&str], last: &[u8]) -> Value {
         let facts = &stream.facts;
-        let message = &stream.request;
-        let live = if filter.request.headers_live || filter.logging || self.is_permissive() {
-            message.headers.as_ref()
-        } else {
-            None
-        };
+        let message = stream.message(Direction::Request);
+        let live =
+            message.headers().filter(|_| self.is_permissive() || context.shows(Direction::Request, MapKind::Headers));
         let header = |name: &[u8]| live.and_then(|headers| headers.get(name)).map_or(NOT_FOUND, |v| Ok(v.to_vec()));
         let header_bytes = live.map_or(0, HeaderMap::byte_size) as u64;
         match *segments {
@@ -142,13 +139,13 @@ impl State {
             ["headers", _] => live.and_then(|headers| headers.get_joined(last)).map_or(NOT_FOUND, Ok),
             ["headers_bytes"] => Ok(int(header_bytes)),
             ["time"] => Ok(int(self.request_time(facts))),
-            ["duration"] if facts.over => Ok(int(self.duration(facts))),
+            ["duration"] if stream.is_over() => Ok(int(self.duration(facts))),
             ["protocol"] => Ok(if facts.http2 { b"HTTP/2" as &[u8] } else { b"HTTP/1.1" }.to_vec()),
             ["size"] => {
                 let declared = header(b"content-length").ok().and_then(|v| std::str::from_utf8(&v).ok()?.parse().ok());
-                Ok(int(declared.unwrap_or(message.body_bytes)))
+                Ok(int(declared.unwrap_or(message.body_bytes())))
             }
-            ["total_size"] => Ok(int(header_bytes + message.body_bytes)),
+            ["total_size"] => Ok(int(header_bytes + message.body_bytes())),
             _ => NOT_FOUND,
         }
     }
@@ -179,8 +176,8 @@ impl State {
         match *segments {
             ["num_endpoints"] if matches!(self.settings.route, Route::Upstream { .. }) => Ok(int(1)),
             // There is no TLS, and no locality is configured.
-            ["transport_failure_reason" | "locality"] if stream.upstream_timeout_ms.is_some() => Ok(Vec::new()),
-            ["request_attempt_count"] => Ok(int(stream.upstream_timeout_ms.is_some().into())),
+            ["transport_failure_reason" | "locality"] if stream.upstream_timeout_ms().is_some() => Ok(Vec::new()),
+            ["request_attempt_count"] => Ok(int(stream.upstream_timeout_ms().is_some().into())),
             _ => NOT_FOUND,
         }
     }
@@ -188,17 +185,16 @@ impl State {
 
 fn response_property(
     stream: &Stream,
-    filter: &StreamFilter,
+    context: &StreamContext,
     permissive: bool,
     segments: &[&str],
     last: &[u8],
 ) -> Value {
     let facts = &stream.facts;
-    let message = &stream.response;
-    let live =
-        if filter.response.headers_live || filter.logging || permissive { message.headers.as_ref() } else { None };
-    let trailers =
-        if filter.response.trailers_live || filter.logging || permissive { message.trailers.as_ref() } else { None };
+    let message = stream.message(Direction::Response);
+    let shows = |kind| permissive || context.shows(Direction::Response, kind);
+    let live = message.headers().filter(|_| shows(MapKind::Headers));
+    let trailers = message.trailers().filter(|_| shows(MapKind::Trailers));
     let code = facts.response_code.ok_or(Status::NotFound);
     match *segments {
         ["code"] => Ok(int(code?.into())),
@@ -223,10 +219,10 @@ fn response_property(
         ["backend_latency"] => facts.backend_latency.map_or(NOT_FOUND, |latency| Ok(int(latency))),
         ["trailers"] => Ok(map(trailers)),
         ["trailers", _] => trailers.and_then(|trailers| trailers.get_joined(last)).map_or(NOT_FOUND, Ok),
-        ["size"] => Ok(int(message.body_bytes)),
+        ["size"] => Ok(int(message.body_bytes())),
         ["total_size"] => {
             let heads = live.map_or(0, HeaderMap::byte_size) + trailers.map_or(0, HeaderMap::byte_size);
-            Ok(int(heads as u64 + message.body_bytes))
+            Ok(int(heads as u64 + message.body_bytes()))
         }
         _ => NOT_FOUND,
     }

@@ -1,6 +1,10 @@
 //! What an exchange leaves behind, for a host that logs it.
 
-use crate::{headers::HeaderMap, state::State, stream::Stream};
+use crate::{
+    headers::HeaderMap,
+    state::State,
+    stream::{Direction, Stream},
+};
 
 /// What an exchange left behind.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Keeping {
     pub(crate) fn keep(&mut self, stream: &Stream) {
         if let Self::Last(last) = self {
             *last = Some(Remains {
-                request: stream.request.headers.clone(),
+                request: stream.message(Direction::Request).headers().cloned(),
                 details: stream.facts.response_code_details.clone(),
                 flags: stream.facts.response_flags,
                 properties: stream.filter_state.clone(),

@@ -198,7 +198,7 @@ impl<G: Guest> Chain<G> {
             };
             let now = state.fact_time();
             let Some(stream) = state.streams.get_mut(id) else { return };
-            let Some(mut headers) = stream.request.headers.clone() else { return };
+            let Some(mut headers) = stream.message(Direction::Request).headers().cloned() else { return };
             if !has_route(&headers, forwarded_proto) {
                 let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
                 LocalReply { status: 404, details, flags, ..LocalReply::default() }
@@ -213,9 +213,8 @@ impl<G: Guest> Chain<G> {
                 for name in crate::connection::ROUTER_HEADERS {
                     headers.remove(name.as_bytes());
                 }
-                stream.upstream_timeout_ms = Some(timeout_ms);
-                stream.facts.upstream_start = Some(now);
-                stream.effects.push_back(Effect::Headers { direction: Direction::Request, headers, end });
+                let head = Effect::Headers { direction: Direction::Request, headers, end };
+                stream.send_upstream(head, timeout_ms, now);
                 return;
             }
         };
@@ -225,7 +224,7 @@ impl<G: Guest> Chain<G> {
     /// Milliseconds that the upstream has from the end of the request to the end of its response, once the request is
     /// on its way; 0 is no limit.
     pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {
-        self.state.borrow().streams.get(id)?.upstream_timeout_ms
+        self.state.borrow().streams.get(id)?.upstream_timeout_ms()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     metrics::Metrics,
     remains::Keeping,
     shared::Shared,
-    stream::{Direction, Stream, StreamFilter},
+    stream::{Direction, Stream, StreamContext},
     streams::Streams,
     timers::Tick,
     vm::{VM_CONTEXT, Vm},
@@ -32,9 +32,9 @@ pub(crate) enum Phase {
     Running,
 }
 
-/// A plugin's place in a stream.
+/// A plugin in a stream: which stream context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct PluginInStream {
     /// The stream's id.
     pub(crate) stream: u32,
     /// The plugin, by its place in the chain.
@@ -53,9 +53,9 @@ pub struct CallId {
 /// What a host call asked for, done when the callback has returned.
 #[derive(Debug)]
 pub(crate) enum Action {
-    Continue(Place, Direction),
-    Close(Place),
-    LocalReply(Place, LocalReply),
+    Continue(PluginInStream, Direction),
+    Close(PluginInStream),
+    LocalReply(PluginInStream, LocalReply),
     /// A gRPC callout came to nothing before it was made.
     GrpcRefused(CallId, Option<LocalReply>),
 }
@@ -213,7 +213,7 @@ impl State {
     }
 
     fn exists(&self, vm: usize, context: u32) -> bool {
-        context == VM_CONTEXT || self.root_of(vm, context).is_some() || self.streams.place(vm, context).is_some()
+        context == VM_CONTEXT || self.root_of(vm, context).is_some() || self.streams.find(vm, context).is_some()
     }
 
     /// The plugin whose root context this is.
@@ -237,15 +237,15 @@ impl State {
         }
     }
 
-    /// Where a host call acts, unless it acts on a root context or the virtual machine.
-    pub(crate) fn place(&self) -> Option<Place> {
-        self.streams.place(self.vm_index(), self.context())
+    /// The plugin's stream context that a host call acts on, unless it acts on a root context or the virtual machine.
+    pub(crate) fn acting(&self) -> Option<PluginInStream> {
+        self.streams.find(self.vm_index(), self.context())
     }
 
     /// The plugin for which a host call acts.
     pub(crate) fn plugin_index(&self) -> usize {
-        match self.place() {
-            Some(place) => place.plugin,
+        match self.acting() {
+            Some(at) => at.plugin,
             None => self.root_of(self.vm_index(), self.context()).unwrap_or(self.plugin),
         }
     }
@@ -256,16 +256,16 @@ impl State {
     }
 
     /// The stream that a host call acts on, and what the plugin has of it.
-    pub(crate) fn stream(&self) -> Option<(&Stream, &StreamFilter)> {
-        let place = self.place()?;
-        let stream = self.streams.get(place.stream)?;
-        Some((stream, stream.filters.get(place.plugin)?))
+    pub(crate) fn stream(&self) -> Option<(&Stream, &StreamContext)> {
+        let at = self.acting()?;
+        let stream = self.streams.get(at.stream)?;
+        Some((stream, stream.contexts().get(at.plugin)?))
     }
 
     /// The stream that a host call acts on, and the plugin.
     pub(crate) fn stream_mut(&mut self) -> Option<(&mut Stream, usize)> {
-        let place = self.place()?;
-        Some((self.streams.get_mut(place.stream)?, place.plugin))
+        let at = self.acting()?;
+        Some((self.streams.get_mut(at.stream)?, at.plugin))
     }
 
     /// Maps stay readable, once they are there, as other hosts leave them.
@@ -276,9 +276,9 @@ impl State {
     /// The property names that the context declared.
     pub(crate) fn declared_properties(&mut self) -> &mut Vec<Vec<u8>> {
         let plugin = self.plugin_index();
-        let place = self.place();
-        match place.and_then(|place| self.streams.get_mut(place.stream)) {
-            Some(stream) => &mut stream.filters[plugin].declared_properties,
+        let at = self.acting();
+        match at.and_then(|at| self.streams.get_mut(at.stream)) {
+            Some(stream) => &mut stream.context_mut(plugin).declared_properties,
             None => &mut self.plugins[plugin].declared_properties,
         }
     }

@@ -1,8 +1,8 @@
 //! The streams that are alive.
 
 use crate::{
-    state::Place,
-    stream::{Stream, StreamFilter},
+    state::PluginInStream,
+    stream::{Stream, StreamContext},
 };
 
 /// Few at a time, most often one: a list is smaller and faster than a tree.
@@ -28,11 +28,11 @@ impl Streams {
         self.list.iter_mut().find(|(key, _)| *key == id).map(|(_, stream)| &mut **stream)
     }
 
-    /// Where this context of a virtual machine is.
-    pub(crate) fn place(&self, vm: usize, context: u32) -> Option<Place> {
+    /// The stream and the plugin that this context of a virtual machine belongs to.
+    pub(crate) fn find(&self, vm: usize, context: u32) -> Option<PluginInStream> {
         self.list.iter().find_map(|(id, stream)| {
-            let is_it = |filter: &StreamFilter| filter.vm == vm && filter.context == context;
-            Some(Place { stream: *id, plugin: stream.filters.iter().position(is_it)? })
+            let is_it = |its: &StreamContext| its.id() == (vm, context);
+            Some(PluginInStream { stream: *id, plugin: stream.contexts().iter().position(is_it)? })
         })
     }
 

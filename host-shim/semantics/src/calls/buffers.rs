@@ -51,8 +51,8 @@ impl State {
             _ => return Err(Status::BadArgument),
         };
         let (stream, plugin) = self.stream_mut().ok_or(Status::BadArgument)?;
-        stream.body(direction, plugin).ok_or(Status::BadArgument)?.replace(start, len, data)?;
-        stream.message(direction).changed = true;
+        stream.body_mut(direction, plugin).ok_or(Status::BadArgument)?.replace(start, len, data)?;
+        stream.message_mut(direction).change();
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl State {
     }
 
     fn body(&mut self, direction: Direction) -> &[u8] {
-        let body = self.stream_mut().and_then(|(stream, plugin)| stream.body(direction, plugin));
+        let body = self.stream_mut().and_then(|(stream, plugin)| stream.body_mut(direction, plugin));
         body.map_or(&[], |body| body.as_slice())
     }
 }

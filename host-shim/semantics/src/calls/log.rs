@@ -28,7 +28,7 @@ impl State {
                 push_escaped(&mut line, part.as_bytes());
             }
         }
-        if self.place().is_some() {
+        if self.acting().is_some() {
             // Writing to a string does not fail.
             let _ = write!(line, " #{}", self.context());
         }

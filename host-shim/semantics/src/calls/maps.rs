@@ -8,9 +8,9 @@ use proxy_wasm_abi::{
 
 use super::CallResult;
 use crate::{
-    headers::{HeaderMap, Kind},
+    headers::HeaderMap,
     state::State,
-    stream::{BodyView, Direction},
+    stream::{Direction, MapKind},
 };
 
 impl State {
@@ -73,14 +73,11 @@ impl State {
     /// Says, once, what helps a filter that comes back to a head which it let go before the body.
     #[cold]
     fn hint_too_late(&self, map: MapType) {
-        let Some((_, filter)) = self.stream() else { return };
-        let side = match map {
-            MapType::RequestHeaders => &filter.request,
-            MapType::ResponseHeaders => &filter.response,
-            _ => return,
-        };
-        let let_go = side.headers_continued && (side.view != BodyView::Absent || side.trailers_live);
-        let helps = !filter.logging && !self.plugin().allow_on_headers_stop_iteration;
+        let Some((_, context)) = self.stream() else { return };
+        let Some((direction, MapKind::Headers)) = of_message(map) else { return };
+        let side = context.side(direction);
+        let let_go = side.head_went_on() && (side.open_body().is_some() || side.is_open(MapKind::Trailers));
+        let helps = !context.is_logging() && !self.plugin().allow_on_headers_stop_iteration;
         if let_go && helps && !self.hinted.replace(true) {
             self.host.log(
                 "[warn] headers went on before their body, and a filter comes too late to them: it can hold them, by \
@@ -90,7 +87,7 @@ impl State {
     }
 
     fn is_logging(&self) -> bool {
-        self.stream().is_some_and(|(_, filter)| filter.logging)
+        self.stream().is_some_and(|(_, context)| context.is_logging())
     }
 
     /// The map, if it can be read now.
@@ -103,54 +100,47 @@ impl State {
             MapType::GrpcTrailingMetadata => return self.vm().grpc.trailing.as_ref(),
             _ => {}
         }
-        let (stream, filter) = self.stream()?;
-        let (request, response) = (&filter.request, &filter.response);
-        if self.is_permissive() {
-            return match map {
-                MapType::RequestHeaders => stream.request.headers.as_ref(),
-                MapType::RequestTrailers => stream.request.trailers.as_ref(),
-                MapType::ResponseHeaders => stream.response.headers.as_ref(),
-                MapType::ResponseTrailers => stream.response.trailers.as_ref(),
-                _ => None,
+        let (stream, context) = self.stream()?;
+        let (direction, kind) = of_message(map)?;
+        let shows = self.is_permissive()
+            || match (direction, kind) {
+                // `proxy_on_log` does not get these: Envoy's `Context::getMap` has nothing for them.
+                (Direction::Request, MapKind::Trailers) if context.is_logging() => false,
+                _ => context.shows(direction, kind),
             };
-        }
-        let (map, live) = match map {
-            MapType::RequestHeaders => (&stream.request.headers, request.headers_live || filter.logging),
-            MapType::RequestTrailers => (&stream.request.trailers, request.trailers_live && !filter.logging),
-            MapType::ResponseHeaders => (&stream.response.headers, response.headers_live || filter.logging),
-            MapType::ResponseTrailers => (&stream.response.trailers, response.trailers_live || filter.logging),
-            _ => return None,
-        };
-        map.as_ref().filter(|_| live)
+        stream.message(direction).map(kind).filter(|_| shows)
     }
 
     /// The map, if it can be changed now. The trailers of a body whose end the filter is looking at come into being.
     fn map_mut(&mut self, map: u32) -> CallResult<&mut HeaderMap> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
         let (stream, plugin) = self.stream_mut().ok_or(Status::BadArgument)?;
-        let (end_of_stream, logging) = (stream.filters[plugin].end_of_stream, stream.filters[plugin].logging);
-        let (direction, trailers) = match map {
-            MapType::RequestHeaders => (Direction::Request, false),
-            MapType::RequestTrailers => (Direction::Request, true),
-            MapType::ResponseHeaders => (Direction::Response, false),
-            MapType::ResponseTrailers => (Direction::Response, true),
-            _ => return Err(Status::BadArgument),
-        };
+        let (direction, kind) = of_message(map).ok_or(Status::BadArgument)?;
+        let context = stream.context_mut(plugin);
+        let (end_of_stream, logging) = (context.was_told_end_of_stream(), context.is_logging());
         let (message, side) = stream.parts(direction, plugin);
-        if trailers && message.trailers.is_none() && side.view != BodyView::Absent && end_of_stream {
-            message.trailers = Some(HeaderMap::new(Kind::Trailers));
-            side.trailers_reached = true;
-            side.trailers_live = true;
+        let can_add = kind == MapKind::Trailers && message.trailers().is_none() && side.open_body().is_some();
+        if can_add && end_of_stream {
+            message.add_trailers();
+            side.make_trailers();
         }
-        let live = if trailers { side.trailers_live } else { side.headers_live };
-        if !live || logging {
+        if !side.is_open(kind) || logging {
             self.hint_too_late(map);
             return Err(Status::BadArgument);
         }
         let (stream, _) = self.stream_mut().ok_or(Status::BadArgument)?;
-        let message = stream.message(direction);
-        let map = if trailers { &mut message.trailers } else { &mut message.headers };
-        map.as_mut().ok_or(Status::BadArgument)
+        stream.message_mut(direction).map_mut(kind).ok_or(Status::BadArgument)
+    }
+}
+
+/// Which map of the exchange's messages it is, if it is one.
+fn of_message(map: MapType) -> Option<(Direction, MapKind)> {
+    match map {
+        MapType::RequestHeaders => Some((Direction::Request, MapKind::Headers)),
+        MapType::RequestTrailers => Some((Direction::Request, MapKind::Trailers)),
+        MapType::ResponseHeaders => Some((Direction::Response, MapKind::Headers)),
+        MapType::ResponseTrailers => Some((Direction::Response, MapKind::Trailers)),
+        _ => None,
     }
 }
 

@@ -8,8 +8,8 @@ use proxy_wasm_abi::{
 use super::CallResult;
 use crate::{
     local_reply::LocalReply,
-    state::{Action, Place, State},
-    stream::{BodyView, Direction},
+    state::{Action, PluginInStream, State},
+    stream::Direction,
 };
 
 impl State {
@@ -21,16 +21,13 @@ impl State {
             StreamType::Downstream => return Ok(()),
             StreamType::Upstream => return Err(Status::Unimplemented),
         };
-        let Some(place) = self.place() else { return Ok(()) };
+        let Some(at) = self.acting() else { return Ok(()) };
         if let Some((stream, plugin)) = self.stream_mut() {
             // Envoy forgets the request's maps whichever direction it continues.
-            let side = stream.filters[plugin].side(Direction::Request);
-            side.headers_live = false;
-            side.trailers_live = false;
-            side.view = BodyView::Absent;
+            stream.side_mut(Direction::Request, plugin).close();
         }
-        if !self.replies_to(place) {
-            self.actions.push(Action::Continue(place, direction));
+        if !self.replies_to(at) {
+            self.actions.push(Action::Continue(at, direction));
         }
         Ok(())
     }
@@ -38,9 +35,9 @@ impl State {
     /// `proxy_close_stream`
     pub fn close_stream(&mut self, stream: u32) -> CallResult {
         if StreamType::from_u32(stream).ok_or(Status::BadArgument)? as u32 <= StreamType::Response as u32
-            && let Some(place) = self.place()
+            && let Some(at) = self.acting()
         {
-            self.actions.push(Action::Close(place));
+            self.actions.push(Action::Close(at));
         }
         Ok(())
     }
@@ -56,12 +53,12 @@ impl State {
     ) -> CallResult {
         self.stop = true;
         // The first of several in one callback wins.
-        if let Some(place) = self.place().filter(|place| !self.replies_to(*place)) {
+        if let Some(at) = self.acting().filter(|at| !self.replies_to(*at)) {
             // It also wins over continuing the stream, whichever was asked for first.
-            self.actions.retain(|action| !matches!(action, Action::Continue(other, _) if *other == place));
+            self.actions.retain(|action| !matches!(action, Action::Continue(other, _) if *other == at));
             let headers = pairs::decode(headers).unwrap_or_default();
             self.actions.push(Action::LocalReply(
-                place,
+                at,
                 LocalReply {
                     status,
                     body: body.to_vec(),
@@ -79,7 +76,7 @@ impl State {
     }
 
     /// Whether this callback asked for a local response on this stream.
-    fn replies_to(&self, place: Place) -> bool {
-        self.actions.iter().any(|action| matches!(action, Action::LocalReply(other, _) if *other == place))
+    fn replies_to(&self, at: PluginInStream) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::LocalReply(other, _) if *other == at))
     }
 }

@@ -1,0 +1,277 @@
+//! The body's way from filter to filter, in pieces.
+//!
+//! A step is three things: what the filter is *offered*, the call, and what follows, which is *settled* by a table.
+//! A filter that holds bytes holds them for all filters together: one that continues passes on what is there, and the
+//! next one may hold it again.
+
+use proxy_wasm_abi::callbacks::Id;
+
+use crate::{
+    chain::{Chain, Returned},
+    environment::Guest,
+    local_reply::LocalReply,
+    state::PluginInStream,
+    stream::{Direction, Message, PastLimit, Side, Source},
+};
+
+/// The meaning of a body callback's return value: Envoy's `FilterDataStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DataStatus {
+    Continue,
+    StopAndBuffer,
+    StopAndWatermark,
+    StopNoBuffer,
+}
+
+impl DataStatus {
+    fn of(returned: Option<&Returned>) -> Self {
+        match returned {
+            None => Self::Continue,
+            Some(returned) if returned.stop => Self::StopNoBuffer,
+            Some(returned) => match returned.value {
+                0 => Self::Continue,
+                1 => Self::StopAndBuffer,
+                2 => Self::StopAndWatermark,
+                _ => Self::StopNoBuffer,
+            },
+        }
+    }
+}
+
+/// What a filter is offered of a body.
+#[derive(Debug)]
+struct Offered {
+    /// The bytes that it sees.
+    size: u32,
+    /// Which bytes this step is about.
+    source: Source,
+    /// The message has had trailers before the filter could add them.
+    had_trailers: bool,
+    /// The filter asked to buffer in its call before, so it sees all that is held.
+    was_buffering: bool,
+    /// More is held than may be. The filter sees even so what there is of it.
+    too_large: bool,
+}
+
+/// What follows a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The bytes go to the next filter.
+    Pass,
+    /// They go no further from here.
+    Hold,
+    /// The filter continues: what is held goes on from it.
+    Resume,
+    /// More is held than may be: the exchange is answered.
+    TooLarge,
+}
+
+impl Direction {
+    fn body_callback(self) -> Id {
+        match self {
+            Self::Request => Id::RequestBody,
+            Self::Response => Id::ResponseBody,
+        }
+    }
+}
+
+impl<G: Guest> Chain<G> {
+    /// Body bytes arrived, or the end of a body without trailers (then there may be none).
+    pub fn data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
+        if !self.answered(id, direction) {
+            self.receive_data(id, direction, bytes, end);
+        }
+    }
+
+    /// Body bytes arrived, or those of a local response.
+    pub(super) fn receive_data(&self, id: u32, direction: Direction, bytes: Vec<u8>, end: bool) {
+        {
+            let mut state = self.state.borrow_mut();
+            let now = if end { state.fact_time() } else { 0 };
+            let Some(stream) = state.streams.get_mut(id) else { return };
+            if stream.stopped(direction) {
+                return;
+            }
+            stream.arrived(direction, end, now);
+            let message = stream.message_mut(direction);
+            if direction == Direction::Request {
+                message.count(bytes.len());
+            }
+            message.receive(bytes);
+        }
+        self.data_from(id, direction, 0, Source::Chunk, end);
+    }
+
+    /// Shows body bytes to the filters from this step on.
+    ///
+    /// The first filter that adds trailers in its call makes this no longer the end, for the filters behind it; they get
+    /// the trailers when the bytes have come as far as they go.
+    ///
+    /// Source: Envoy's `FilterManager::decodeData`
+    pub(super) fn data_from(&self, id: u32, direction: Direction, step: usize, source: Source, mut end: bool) {
+        let has_trailers = || {
+            let state = self.state.borrow();
+            state.streams.get(id).is_some_and(|stream| stream.message(direction).trailers().is_some())
+        };
+        let had_trailers = has_trailers();
+        let mut adder = None;
+        let mut passes = true;
+        for at in self.plugins_from(id, direction, step) {
+            let next = self.data_step(at, direction, source, end);
+            match next {
+                Next::Pass | Next::Hold => {}
+                Next::Resume => self.resume(at, direction),
+                Next::TooLarge => self.refuse_body(id, direction),
+            }
+            if next != Next::Pass {
+                passes = false;
+                break;
+            }
+            if adder.is_none() && !had_trailers && has_trailers() {
+                adder = Some(at);
+                end = false;
+            }
+        }
+        if passes {
+            self.pass_data(id, direction, source, end);
+        }
+        if let Some(at) = adder {
+            self.trailers_from(id, direction, self.step(at, direction) + 1);
+        }
+    }
+
+    /// Shows body bytes to a filter and does what its host calls asked for.
+    fn data_step(&self, at: PluginInStream, direction: Direction, source: Source, end: bool) -> Next {
+        let offered = match self.offer(at, direction, source, end) {
+            Ok(offered) => offered,
+            Err(next) => return next,
+        };
+        let mut returned = self.call_stream(at, direction.body_callback(), &[offered.size, end.into()]);
+        let status = DataStatus::of(returned.as_ref());
+        // Continuing before the last bytes are held would leave them behind: that comes after.
+        let continued = end && returned.as_mut().is_some_and(|returned| returned.take_continue(at, direction));
+        if let Some(stream) = self.state.borrow_mut().streams.get_mut(at.stream) {
+            stream.side_mut(direction, at.plugin).close_body(status == DataStatus::StopAndBuffer);
+        }
+        if let Some(returned) = returned {
+            self.act(returned.actions);
+        }
+        let mut state = self.state.borrow_mut();
+        let set = state.settings.connection.buffer_limit;
+        let Some(stream) = state.streams.get_mut(at.stream).filter(|stream| !stream.stopped(direction)) else {
+            return Next::Hold;
+        };
+        let limit = stream.buffer_limit(set);
+        let (message, side) = stream.parts(direction, at.plugin);
+        settle(message, side, limit, &offered, status, continued)
+    }
+
+    /// What the filter sees of these bytes, or what follows where it sees nothing.
+    fn offer(&self, at: PluginInStream, direction: Direction, source: Source, end: bool) -> Result<Offered, Next> {
+        let mut state = self.state.borrow_mut();
+        state.progressed = true;
+        let set = state.settings.connection.buffer_limit;
+        let Some(stream) = state.streams.get_mut(at.stream).filter(|stream| !stream.stopped(direction)) else {
+            return Err(Next::Hold);
+        };
+        let limit = stream.buffer_limit(set);
+        let is_created = stream.context_mut(at.plugin).is_created();
+        let (message, side) = stream.parts(direction, at.plugin);
+        // Envoy's `handleDataIfStopAll`.
+        if let Some(past_limit) = side.holds_all() {
+            message.choose(past_limit);
+            message.hold(Source::Chunk);
+            return Err(if message.is_too_large(limit) { Next::TooLarge } else { Next::Hold });
+        }
+        if side.has_seen_end() {
+            return Err(Next::Hold);
+        }
+        if !is_created {
+            return Err(Next::Pass);
+        }
+        let had_trailers = message.trailers().is_some();
+        let was_buffering = side.buffers();
+        let mut shown = source;
+        let mut too_large = false;
+        // Envoy's `Context::decodeData` adds what arrived to what is held before the call, not after it.
+        if was_buffering {
+            message.choose(PastLimit::Refuse);
+            message.hold(Source::Chunk);
+            too_large = message.held_len() > limit;
+            shown = Source::Held;
+        }
+        side.show_body(shown, end && !had_trailers);
+        let size = message.body_mut(shown).len() as u32;
+        stream.context_mut(at.plugin).say_end_of_stream(end);
+        Ok(Offered { size, source, had_trailers, was_buffering, too_large })
+    }
+
+    /// Answers 413 or 500, as more is held of a body than may be.
+    #[cold]
+    fn refuse_body(&self, id: u32, direction: Direction) {
+        let text = "[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2)";
+        self.state.borrow().host.log(text);
+        self.local_reply(id, LocalReply::too_large(direction));
+    }
+}
+
+/// What follows a body callback. "Held" is what the filter held before it, head or body:
+///
+/// | return value | not held | held |
+/// |---|---|---|
+/// | `Continue` | pass | hold the bytes behind what is held, resume |
+/// | `StopIterationAndBuffer`, `…AndWatermark` | hold the bytes | hold the bytes |
+/// | `StopIterationNoBuffer` | drop the bytes; of the last ones an empty body stays | drop the bytes |
+///
+/// Source: Envoy's `ActiveStreamFilterBase::commonHandleAfterDataCallback`
+///
+/// Four things are not in that function, though they are Envoy's all the same: the limit, whose watermark fires while
+/// bytes are added; `continued`, where the callback asked to continue the message and the call was its last; trailers
+/// that the filter added, with which nothing is held; and bytes that were added to the buffer before the call.
+fn settle(
+    message: &mut Message,
+    side: &mut Side,
+    limit: usize,
+    offered: &Offered,
+    status: DataStatus,
+    continued: bool,
+) -> Next {
+    if offered.too_large {
+        return Next::TooLarge;
+    }
+    let mut resumes = continued || (!offered.had_trailers && message.trailers().is_some());
+    match status {
+        DataStatus::Continue if !side.holds() => {
+            // The filter asked to buffer, and was continued meanwhile: what came now is among what is held.
+            if offered.was_buffering && offered.source == Source::Chunk {
+                message.unhold();
+            }
+            return Next::Pass;
+        }
+        DataStatus::Continue => {
+            message.hold(offered.source);
+            // What was passed on piece by piece is not measured, but the filter may have made larger what it buffered.
+            if !offered.was_buffering {
+                return Next::Resume;
+            }
+            resumes = true;
+        }
+        DataStatus::StopAndBuffer | DataStatus::StopAndWatermark => {
+            side.hold();
+            let watermark = status == DataStatus::StopAndWatermark;
+            message.choose(if watermark { PastLimit::StopReading } else { PastLimit::Refuse });
+            message.hold(offered.source);
+        }
+        DataStatus::StopNoBuffer => {
+            side.hold();
+            message.drop_chunk();
+        }
+    }
+    if message.is_too_large(limit) {
+        Next::TooLarge
+    } else if resumes {
+        Next::Resume
+    } else {
+        Next::Hold
+    }
+}
