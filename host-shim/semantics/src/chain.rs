@@ -12,7 +12,8 @@ use crate::{
     connection::{self, Request},
     environment::{Guest, Host},
     router::{self, UpstreamFailure},
-    state::{Action, Phase, PluginInStream, State},
+    running::{Action, Phase},
+    state::{PluginInStream, State},
     stream::{Direction, Effect, ResetReason, Stream, StreamContext},
     vm::VM_CONTEXT,
 };
@@ -81,14 +82,14 @@ impl<G: Guest> Chain<G> {
     /// Whether any filter that is in use exports this callback.
     pub fn exports(&self, callback: Id) -> bool {
         let state = self.state.borrow();
-        self.guests.iter().zip(&state.vms).any(|(guest, vm)| !vm.bypassed && guest.exports(callback))
+        self.guests.iter().zip(&state.vms).any(|(guest, vm)| !vm.is_bypassed() && guest.exports(callback))
     }
 
     /// Whether the filter of a plugin exports this callback, and is in use.
     pub(crate) fn plugin_exports(&self, plugin: usize, callback: Id) -> bool {
         let state = self.state.borrow();
-        let vm = state.plugins[plugin].vm;
-        !state.vms[vm].bypassed && self.guests[vm].exports(callback)
+        let vm = state.plugins[plugin].vm();
+        !state.vms[vm].is_bypassed() && self.guests[vm].exports(callback)
     }
 
     /// Starts the plugins, once; later calls return what the first did.
@@ -107,7 +108,9 @@ impl<G: Guest> Chain<G> {
     /// were.
     pub fn bypass(&self, vm: u32) {
         if let Some(vm) = self.state.borrow_mut().vms.get_mut(vm as usize) {
-            vm.bypassed |= !self.is_started();
+            if !self.is_started() {
+                vm.bypass();
+            }
         }
     }
 
@@ -130,8 +133,8 @@ impl<G: Guest> Chain<G> {
     fn start_plugin(&self, plugin: usize) -> Result<(), String> {
         let (vm, bypassed, started) = {
             let state = self.state.borrow();
-            let vm = state.plugins[plugin].vm;
-            (vm, state.vms[vm].bypassed, state.vms[vm].started)
+            let vm = state.plugins[plugin].vm();
+            (vm, state.vms[vm].is_bypassed(), state.vms[vm].is_started())
         };
         if bypassed {
             return Ok(());
@@ -142,13 +145,13 @@ impl<G: Guest> Chain<G> {
         let (root, vm_size, plugin_size) = {
             let mut state = self.state.borrow_mut();
             if let Some(root) = state.twin_root(plugin) {
-                state.plugins[plugin].root = root;
+                state.plugins[plugin].create(root);
                 return Ok(());
             }
             let root = state.next_context_id(vm);
-            state.plugins[plugin].root = root;
-            let told = &state.settings.plugins[plugin];
-            (root, told.vm_configuration.len() as u32, told.configuration.len() as u32)
+            state.plugins[plugin].create(root);
+            let settings = &state.settings.plugins[plugin];
+            (root, settings.vm_configuration.len() as u32, settings.configuration.len() as u32)
         };
         self.call(plugin, root, Id::ContextCreate, &[VM_CONTEXT]);
         self.must_accept(plugin, Id::VmStart, "proxy_on_vm_start", vm_size)?;
@@ -161,22 +164,22 @@ impl<G: Guest> Chain<G> {
     fn start_vm(&self, plugin: usize, vm: usize) -> Result<(), String> {
         {
             let mut state = self.state.borrow_mut();
-            state.phase = Phase::Starting;
-            state.vms[vm].started = true;
-            state.enter(plugin, VM_CONTEXT);
+            state.running.set_phase(Phase::Starting);
+            state.vms[vm].start();
+            state.running.enter(plugin, VM_CONTEXT);
         }
         self.running.set(vm);
         self.called.set(true);
         self.guests[vm].start();
         self.called.set(false);
         let mut state = self.state.borrow_mut();
-        state.leave();
-        state.phase = Phase::Running;
-        state.start_failure.take().map_or(Ok(()), Err)
+        state.running.leave();
+        state.running.set_phase(Phase::Running);
+        state.running.take_start_failure().map_or(Ok(()), Err)
     }
 
     fn must_accept(&self, plugin: usize, callback: Id, name: &str, size: u32) -> Result<(), String> {
-        let root = self.state.borrow().plugins[plugin].root;
+        let root = self.state.borrow().plugins[plugin].id();
         match self.call(plugin, root, callback, &[size]) {
             Some(Returned { value: 0, .. }) => Err(format!("`{name}` returned false")),
             _ => Ok(()),
@@ -184,7 +187,7 @@ impl<G: Guest> Chain<G> {
     }
 
     fn enter_phase(&self, phase: Phase) {
-        self.state.borrow_mut().phase = phase;
+        self.state.borrow_mut().running.set_phase(phase);
     }
 
     /// Calls the filter of a plugin, unless it lacks this callback: with the context, and these arguments behind it.
@@ -194,7 +197,7 @@ impl<G: Guest> Chain<G> {
         }
         {
             let mut state = self.state.borrow_mut();
-            state.enter(plugin, context);
+            state.running.enter(plugin, context);
             self.running.set(state.vm_index());
         }
         let mut arguments = [context; CALLBACK_PARAMS_MAX];
@@ -203,13 +206,13 @@ impl<G: Guest> Chain<G> {
         self.called.set(true);
         let value = self.guest().call(callback, &arguments[..count]);
         self.called.set(false);
-        let (stop, actions) = self.state.borrow_mut().leave();
+        let (stop, actions) = self.state.borrow_mut().running.leave();
         Some(Returned { value, stop, actions })
     }
 
     /// Calls the filter of a plugin for its root context; what it asks for.
     pub(crate) fn call_root(&self, plugin: usize, callback: Id, arguments: &[u32]) -> Vec<Action> {
-        let root = self.state.borrow().plugins[plugin].root;
+        let root = self.state.borrow().plugins[plugin].id();
         self.call(plugin, root, callback, arguments).map(|returned| returned.actions).unwrap_or_default()
     }
 
@@ -217,7 +220,7 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn create(&self, at: PluginInStream) {
         let root = {
             let mut state = self.state.borrow_mut();
-            let root = state.plugins[at.plugin].root;
+            let root = state.plugins[at.plugin].id();
             let Some(stream) = state.streams.get_mut(at.stream) else { return };
             if !stream.context_mut(at.plugin).create() {
                 return;
@@ -244,7 +247,7 @@ impl<G: Guest> Chain<G> {
             let (headers, facts) = connection::receive(request, &state.settings, now);
             let mut contexts = Vec::with_capacity(state.plugins.len());
             for plugin in 0..state.plugins.len() {
-                let vm = state.plugins[plugin].vm;
+                let vm = state.plugins[plugin].vm();
                 contexts.push(StreamContext::new(vm, state.next_context_id(vm)));
             }
             (state.streams.insert(Stream::new(facts, contexts)), headers)

@@ -11,26 +11,15 @@ use proxy_wasm_abi::{
 use crate::{
     calls::foreign::Foreign,
     environment::Host,
-    local_reply::LocalReply,
     metrics::Metrics,
     remains::Keeping,
+    root::RootContext,
+    running::{Phase, Running},
     shared::Shared,
-    stream::{Direction, Stream, StreamContext},
+    stream::{Stream, StreamContext},
     streams::Streams,
-    timers::Tick,
     vm::{VM_CONTEXT, Vm},
 };
-
-/// What the filter is doing, where that decides what it may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// The module's start functions run: only a few host calls work.
-    Starting,
-    /// `proxy_on_configure` runs: the plugin configuration can be read.
-    Configuring,
-    /// Anything else.
-    Running,
-}
 
 /// A plugin in a stream: which stream context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,37 +39,13 @@ pub struct CallId {
     pub token: u32,
 }
 
-/// What a host call asked for, done when the callback has returned.
-#[derive(Debug)]
-pub(crate) enum Action {
-    Continue(PluginInStream, Direction),
-    Close(PluginInStream),
-    LocalReply(PluginInStream, LocalReply),
-    /// A gRPC callout came to nothing before it was made.
-    GrpcRefused(CallId, Option<LocalReply>),
-}
-
-/// A plugin of the chain.
-#[derive(Debug)]
-pub(crate) struct Plugin {
-    /// Its virtual machine.
-    pub(crate) vm: usize,
-    /// Its root context; that of the virtual machine until it has one.
-    pub(crate) root: u32,
-    pub(crate) tick: Option<Tick>,
-    /// The property names that the root context declared.
-    declared_properties: Vec<Vec<u8>>,
-    /// The expressions that the root context and its streams made.
-    #[cfg(feature = "extra")]
-    pub(crate) expressions: proxy_wasm_foreign::cel::Expressions,
-}
-
 /// The state behind the host calls, which are its methods.
 pub struct State {
     pub(crate) settings: Settings,
     pub(crate) host: Box<dyn Host>,
     pub(crate) vms: Vec<Vm>,
-    pub(crate) plugins: Vec<Plugin>,
+    /// Of the plugins, in their order.
+    pub(crate) plugins: Vec<RootContext>,
     pub(crate) streams: Streams,
     pub(crate) shared: Shared,
     /// The queues that something was put into, item by item.
@@ -90,16 +55,7 @@ pub struct State {
     pub(crate) metrics: Metrics,
     pub(crate) keeping: Keeping,
     pub(crate) foreign: Foreign,
-    pub(crate) phase: Phase,
-    /// The plugin whose callback runs.
-    plugin: usize,
-    /// The context whose callback runs.
-    current: u32,
-    /// What `proxy_set_effective_context` chose; 0 is nothing.
-    effective: u32,
-    pub(crate) actions: Vec<Action>,
-    /// A local response was asked for, so the callback's return value counts as a stop.
-    pub(crate) stop: bool,
+    pub(crate) running: Running,
     /// See [`is_timed`](Self::is_timed).
     timed: bool,
     /// The monotonic clock, until something is waited for.
@@ -107,25 +63,15 @@ pub struct State {
     /// A piece of a message came to a filter, since the edge asked last.
     pub(crate) progressed: bool,
     /// A filter was told how it could reach a head for longer.
-    pub(crate) hinted: Cell<bool>,
-    /// Why the plugin can't start, where a host call found out.
-    pub(crate) start_failure: Option<String>,
+    hinted: Cell<bool>,
 }
 
 impl State {
     pub(crate) fn new(settings: Settings, host: Box<dyn Host>, versions: &[AbiVersion], timed: bool) -> Self {
-        let plugin = |plugin: &settings::Plugin| Plugin {
-            vm: plugin.vm as usize,
-            root: VM_CONTEXT,
-            tick: None,
-            declared_properties: Vec::new(),
-            #[cfg(feature = "extra")]
-            expressions: proxy_wasm_foreign::cel::Expressions::default(),
-        };
         Self {
             timed,
             time: None,
-            plugins: settings.plugins.iter().map(plugin).collect(),
+            plugins: settings.plugins.iter().map(|plugin| RootContext::new(plugin.vm as usize)).collect(),
             vms: versions.iter().map(|version| Vm::new(*version)).collect(),
             settings,
             host,
@@ -136,15 +82,9 @@ impl State {
             metrics: Metrics::default(),
             keeping: Keeping::default(),
             foreign: Foreign::default(),
-            phase: Phase::Running,
-            plugin: 0,
-            current: VM_CONTEXT,
-            effective: VM_CONTEXT,
-            actions: Vec::new(),
-            stop: false,
+            running: Running::default(),
             progressed: false,
             hinted: Cell::new(false),
-            start_failure: None,
         }
     }
 
@@ -169,22 +109,14 @@ impl State {
         &self.settings
     }
 
-    pub(crate) fn enter(&mut self, plugin: usize, context: u32) {
-        self.plugin = plugin;
-        self.current = context;
-        self.effective = VM_CONTEXT;
-        self.stop = false;
-    }
-
-    pub(crate) fn leave(&mut self) -> (bool, Vec<Action>) {
-        self.current = VM_CONTEXT;
-        self.effective = VM_CONTEXT;
-        (std::mem::take(&mut self.stop), std::mem::take(&mut self.actions))
+    /// Whether the operator has not had this hint yet: it is given once.
+    pub(crate) fn is_first_hint(&self) -> bool {
+        !self.hinted.replace(true)
     }
 
     /// The virtual machine whose filter runs.
     pub(crate) fn vm_index(&self) -> usize {
-        self.plugins[self.plugin].vm
+        self.plugins[self.running.plugin()].vm()
     }
 
     pub(crate) fn vm(&self) -> &Vm {
@@ -198,7 +130,7 @@ impl State {
 
     /// The virtual machine that made this callout.
     pub(crate) fn vm_of(&mut self, call: CallId) -> &mut Vm {
-        let vm = self.plugins[call.plugin].vm;
+        let vm = self.plugins[call.plugin].vm();
         &mut self.vms[vm]
     }
 
@@ -218,23 +150,21 @@ impl State {
 
     /// The plugin whose root context this is.
     fn root_of(&self, vm: usize, context: u32) -> Option<usize> {
-        self.plugins.iter().position(|plugin| plugin.vm == vm && plugin.root == context)
+        self.plugins.iter().position(|plugin| plugin.vm() == vm && plugin.id() == context)
     }
 
-    /// The root context of an earlier plugin of the same virtual machine that is told the very same: they share it.
+    /// The root context of an earlier plugin with the same settings, virtual machine included: they share it.
     pub(crate) fn twin_root(&self, plugin: usize) -> Option<u32> {
-        let told = &self.settings.plugins[plugin];
-        let twin = self.settings.plugins[..plugin].iter().position(|other| other == told)?;
-        Some(self.plugins[twin].root)
+        let settings = &self.settings.plugins[plugin];
+        let twin = self.settings.plugins[..plugin].iter().position(|other| other == settings)?;
+        Some(self.plugins[twin].id())
     }
 
     /// The context that a host call acts on.
     pub(crate) fn context(&self) -> u32 {
-        if self.effective != VM_CONTEXT && self.exists(self.vm_index(), self.effective) {
-            self.effective
-        } else {
-            self.current
-        }
+        let vm = self.vm_index();
+        let chosen = self.running.effective().filter(|context| self.exists(vm, *context));
+        chosen.unwrap_or(self.running.context())
     }
 
     /// The plugin's stream context that a host call acts on, unless it acts on a root context or the virtual machine.
@@ -246,11 +176,11 @@ impl State {
     pub(crate) fn plugin_index(&self) -> usize {
         match self.acting() {
             Some(at) => at.plugin,
-            None => self.root_of(self.vm_index(), self.context()).unwrap_or(self.plugin),
+            None => self.root_of(self.vm_index(), self.context()).unwrap_or(self.running.plugin()),
         }
     }
 
-    /// What the plugin was told for which a host call acts.
+    /// The settings of the plugin for which a host call acts.
     pub(crate) fn plugin(&self) -> &settings::Plugin {
         &self.settings.plugins[self.plugin_index()]
     }
@@ -288,7 +218,7 @@ impl State {
         if !self.exists(self.vm_index(), context) {
             return Err(Status::BadArgument);
         }
-        self.effective = context;
+        self.running.choose(context);
         Ok(())
     }
 
@@ -299,9 +229,9 @@ impl State {
 
     /// Tells whether `call` may be made now, and fails the plugin's start where Envoy would trap.
     pub fn allows(&mut self, call: &str) -> bool {
-        let allowed = self.phase != Phase::Starting || allowed_at_start(call);
+        let allowed = self.running.phase() != Phase::Starting || allowed_at_start(call);
         if !allowed {
-            self.start_failure.get_or_insert_with(|| format!("the module's start function called `{call}`"));
+            self.running.fail_start(|| format!("the module's start function called `{call}`"));
         }
         allowed
     }

@@ -1,4 +1,10 @@
 //! A virtual machine: one filter with its memory, and what Envoy keeps for it. Several plugins may share one.
+//!
+//! ```text
+//!   Fresh ── the module's start functions run ──► Started
+//!     │
+//!     └──── the host asks for it ───────────────► Bypassed    requests pass by its plugins
+//! ```
 
 use proxy_wasm_abi::bridge::AbiVersion;
 
@@ -7,33 +13,62 @@ use crate::{callouts::Callouts, dns::Dns, grpc::GrpcCallouts, metrics::MetricIds
 /// The context id of the virtual machine itself.
 pub(crate) const VM_CONTEXT: u32 = 0;
 
-/// What is known of a virtual machine besides its contexts.
+/// How far a virtual machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    Started,
+    Bypassed,
+}
+
+/// A virtual machine, besides its contexts.
 #[derive(Debug)]
 pub(crate) struct Vm {
-    pub(crate) version: AbiVersion,
+    version: AbiVersion,
+    stage: Stage,
+    next_context: u32,
     pub(crate) callouts: Callouts,
     pub(crate) grpc: GrpcCallouts,
     pub(crate) dns: Dns,
     pub(crate) metrics: MetricIds,
-    /// Its module's start functions ran.
-    pub(crate) started: bool,
-    /// Requests pass by its plugins.
-    pub(crate) bypassed: bool,
-    next_context: u32,
 }
 
 impl Vm {
     pub(crate) fn new(version: AbiVersion) -> Self {
         Self {
             version,
+            stage: Stage::Fresh,
+            next_context: VM_CONTEXT + 1,
             callouts: Callouts::default(),
             grpc: GrpcCallouts::default(),
             dns: Dns::default(),
             metrics: MetricIds::default(),
-            started: false,
-            bypassed: false,
-            next_context: VM_CONTEXT + 1,
         }
+    }
+
+    /// The version of the ABI that the filter speaks.
+    pub(crate) fn version(&self) -> AbiVersion {
+        self.version
+    }
+
+    /// Its module's start functions are about to run.
+    pub(crate) fn start(&mut self) {
+        self.stage = Stage::Started;
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        self.stage == Stage::Started
+    }
+
+    /// Requests pass by its plugins from now on. Too late once it was started.
+    pub(crate) fn bypass(&mut self) {
+        if self.stage == Stage::Fresh {
+            self.stage = Stage::Bypassed;
+        }
+    }
+
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.stage == Stage::Bypassed
     }
 
     /// Whether something that the filter asked for has not come back.

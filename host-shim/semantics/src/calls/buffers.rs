@@ -3,11 +3,7 @@
 use proxy_wasm_abi::enums::{BufferType, Status};
 
 use super::CallResult;
-use crate::{
-    body::Body,
-    state::{Phase, State},
-    stream::Direction,
-};
+use crate::{body::Body, running::Phase, state::State, stream::Direction};
 
 /// Bytes on their way to the filter: its memory is allocated before they are copied, without holding the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +56,9 @@ impl State {
     fn buffer(&mut self, buffer: BufferType) -> CallResult<&[u8]> {
         match buffer {
             BufferType::VmConfiguration => Ok(&self.plugin().vm_configuration),
-            BufferType::PluginConfiguration if self.phase == Phase::Configuring => Ok(&self.plugin().configuration),
+            BufferType::PluginConfiguration if self.running.phase() == Phase::Configuring => {
+                Ok(&self.plugin().configuration)
+            }
             BufferType::RequestBody => Ok(self.body(Direction::Request)),
             BufferType::ResponseBody => Ok(self.body(Direction::Response)),
             BufferType::HttpCallResponseBody => match &self.vm().callouts.response {

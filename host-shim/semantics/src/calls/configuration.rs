@@ -1,11 +1,11 @@
 //! Configuration and status.
 
-use crate::state::{Phase, State};
+use crate::{running::Phase, state::State};
 
 impl State {
     /// `proxy_get_configuration` (ABI 0.1.0): the plugin's while it is configured, else the VM's.
     pub fn get_configuration(&self) -> &[u8] {
-        match self.phase {
+        match self.running.phase() {
             Phase::Configuring => &self.plugin().configuration,
             _ => &self.plugin().vm_configuration,
         }

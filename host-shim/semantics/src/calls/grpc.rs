@@ -14,7 +14,8 @@ use crate::{
     headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router::{UpstreamFailure, check_request, is_field_value},
-    state::{Action, CallId, State},
+    running::Action,
+    state::{CallId, State},
 };
 
 /// Where a call goes, and what its filter says to it.
@@ -110,7 +111,7 @@ impl State {
         let id = CallId { plugin: self.plugin_index(), token };
         let Some(origin) = self.cluster(&to.cluster) else {
             self.unknown_cluster(&to.cluster);
-            self.actions.push(Action::GrpcRefused(id, None));
+            self.running.ask(Action::GrpcRefused(id, None));
             return Err(Status::InternalFailure);
         };
         let mut headers = head(&to, &metadata, target, call_timeout_ms);
@@ -125,7 +126,7 @@ impl State {
         };
         self.vm_mut().grpc.add(id);
         match refusal {
-            Some(reply) => self.actions.push(Action::GrpcRefused(id, Some(reply))),
+            Some(reply) => self.running.ask(Action::GrpcRefused(id, Some(reply))),
             None => {
                 let timeout_ms = call_timeout_ms.unwrap_or(0);
                 self.vm_mut().grpc.actions.push_back(GrpcAction::Start(GrpcRequest {

@@ -17,7 +17,7 @@ impl State {
     /// `proxy_get_header_map_value`: the first value.
     pub fn get_header_map_value(&self, map: u32, key: &[u8]) -> CallResult<Vec<u8>> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
-        let missing = || if self.vm().version == AbiVersion::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NotFound) };
+        let missing = || if self.vm().version() == AbiVersion::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NotFound) };
         match self.map(map) {
             Some(map) => map.get(key).map_or_else(missing, |value| Ok(value.to_vec())),
             None if self.is_logging() => missing(),
@@ -78,7 +78,7 @@ impl State {
         let side = context.side(direction);
         let let_go = side.head_went_on() && (side.open_body().is_some() || side.is_open(MapKind::Trailers));
         let helps = !context.is_logging() && !self.plugin().allow_on_headers_stop_iteration;
-        if let_go && helps && !self.hinted.replace(true) {
+        if let_go && helps && self.is_first_hint() {
             self.host.log(
                 "[warn] headers went on before their body, and a filter comes too late to them: it can hold them, by \
                  StopIteration and `--allow-on-headers-stop-iteration`",

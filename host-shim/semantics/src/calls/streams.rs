@@ -6,11 +6,7 @@ use proxy_wasm_abi::{
 };
 
 use super::CallResult;
-use crate::{
-    local_reply::LocalReply,
-    state::{Action, PluginInStream, State},
-    stream::Direction,
-};
+use crate::{local_reply::LocalReply, running::Action, state::State, stream::Direction};
 
 impl State {
     /// `proxy_continue_stream`
@@ -26,8 +22,8 @@ impl State {
             // Envoy forgets the request's maps whichever direction it continues.
             stream.side_mut(Direction::Request, plugin).close();
         }
-        if !self.replies_to(at) {
-            self.actions.push(Action::Continue(at, direction));
+        if !self.running.replies_to(at) {
+            self.running.ask(Action::Continue(at, direction));
         }
         Ok(())
     }
@@ -37,7 +33,7 @@ impl State {
         if StreamType::from_u32(stream).ok_or(Status::BadArgument)? as u32 <= StreamType::Response as u32
             && let Some(at) = self.acting()
         {
-            self.actions.push(Action::Close(at));
+            self.running.ask(Action::Close(at));
         }
         Ok(())
     }
@@ -51,13 +47,11 @@ impl State {
         headers: &[u8],
         grpc_status: u32,
     ) -> CallResult {
-        self.stop = true;
+        self.running.stop();
         // The first of several in one callback wins.
-        if let Some(at) = self.acting().filter(|at| !self.replies_to(*at)) {
-            // It also wins over continuing the stream, whichever was asked for first.
-            self.actions.retain(|action| !matches!(action, Action::Continue(other, _) if *other == at));
+        if let Some(at) = self.acting().filter(|at| !self.running.replies_to(*at)) {
             let headers = pairs::decode(headers).unwrap_or_default();
-            self.actions.push(Action::LocalReply(
+            self.running.reply(
                 at,
                 LocalReply {
                     status,
@@ -70,13 +64,8 @@ impl State {
                     details: String::from_utf8_lossy(details).replace(|c: char| c.is_ascii_whitespace(), "_"),
                     flags: 0,
                 },
-            ));
+            );
         }
         Ok(())
-    }
-
-    /// Whether this callback asked for a local response on this stream.
-    fn replies_to(&self, at: PluginInStream) -> bool {
-        self.actions.iter().any(|action| matches!(action, Action::LocalReply(other, _) if *other == at))
     }
 }
