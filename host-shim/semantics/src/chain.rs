@@ -107,10 +107,8 @@ impl<G: Guest> Chain<G> {
     /// Lets everything pass by the plugins of a virtual machine, whose filter is never started. Too late once the plugins
     /// were.
     pub fn bypass(&self, vm: u32) {
-        if let Some(vm) = self.state.borrow_mut().vms.get_mut(vm as usize) {
-            if !self.is_started() {
-                vm.bypass();
-            }
+        if let Some(vm) = self.state.borrow_mut().vms.get_mut(vm as usize).filter(|_| !self.is_started()) {
+            vm.bypass();
         }
     }
 

@@ -275,3 +275,82 @@ fn settle(
         Next::Hold
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DataStatus::*, *};
+
+    const CHUNK: Offered =
+        Offered { size: 3, source: Source::Chunk, had_trailers: false, was_buffering: false, too_large: false };
+
+    /// Settles a step about the chunk `new`, while `old` is held. Returns what follows, what is held then and what goes on.
+    fn settled(holds: bool, status: DataStatus, change: impl FnOnce(&mut Offered)) -> (Next, String, String) {
+        let (mut message, mut side) = (Message::default(), Side::default());
+        side.decide_head(crate::stream::Iteration::Passes);
+        message.receive(b"old".to_vec());
+        message.hold(Source::Chunk);
+        if holds {
+            side.hold();
+        }
+        message.receive(b"new".to_vec());
+        let mut offered = CHUNK;
+        change(&mut offered);
+        let next = settle(&mut message, &mut side, 6, &offered, status, false);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (next, text(message.take(Source::Held)), text(message.take(Source::Chunk)))
+    }
+
+    fn row(holds: bool, status: DataStatus) -> (Next, String, String) {
+        settled(holds, status, |_| {})
+    }
+
+    #[test]
+    fn the_table_is_envoys() {
+        assert_eq!(row(false, Continue), (Next::Pass, "old".into(), "new".into()));
+        assert_eq!(row(true, Continue), (Next::Resume, "oldnew".into(), "".into()));
+        for holds in [false, true] {
+            assert_eq!(row(holds, StopAndBuffer), (Next::Hold, "oldnew".into(), "".into()));
+            assert_eq!(row(holds, StopAndWatermark), (Next::Hold, "oldnew".into(), "".into()));
+            assert_eq!(row(holds, StopNoBuffer), (Next::Hold, "old".into(), "".into()));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_held_already_are_not_held_again() {
+        let held = |offered: &mut Offered| offered.source = Source::Held;
+        assert_eq!(settled(true, StopAndBuffer, held).1, "old");
+        assert_eq!(settled(true, Continue, held).1, "old");
+    }
+
+    #[test]
+    fn bytes_added_before_the_call_pass_with_what_was_held() {
+        let buffering = |offered: &mut Offered| offered.was_buffering = true;
+        assert_eq!(settled(false, Continue, buffering), (Next::Pass, "".into(), "old".into()));
+    }
+
+    #[test]
+    fn a_filter_that_continued_or_added_trailers_holds_nothing() {
+        let (mut message, mut side) = (Message::default(), Side::default());
+        assert_eq!(settle(&mut message, &mut side, 0, &CHUNK, StopAndBuffer, true), Next::Resume);
+        message.add_trailers();
+        assert_eq!(settle(&mut message, &mut side, 0, &CHUNK, StopNoBuffer, false), Next::Resume);
+    }
+
+    #[test]
+    fn only_a_watermark_lets_more_be_held_than_the_limit() {
+        for (status, next) in [(StopAndBuffer, Next::TooLarge), (StopAndWatermark, Next::Hold)] {
+            let (mut message, mut side) = (Message::default(), Side::default());
+            message.receive(vec![0; 7]);
+            assert_eq!(settle(&mut message, &mut side, 6, &CHUNK, status, false), next);
+        }
+    }
+
+    #[test]
+    fn dropped_last_bytes_leave_an_empty_body_to_end_with() {
+        let (mut message, mut side) = (Message::default(), Side::default());
+        message.complete();
+        message.receive(b"new".to_vec());
+        assert_eq!(settle(&mut message, &mut side, 6, &CHUNK, StopNoBuffer, false), Next::Hold);
+        assert!(message.has_held() && message.is_changed());
+    }
+}
