@@ -4,12 +4,12 @@
 pub const CONTENT_TYPE: &str = "application/grpc";
 
 /// Whether a request of this `content-type` is answered in gRPC: `application/grpc`, or that with a `+` and more behind it.
-/// Source: Envoy.
+/// Source: Envoy's `Grpc::Common::hasGrpcContentType`.
 pub fn is_grpc(content_type: &[u8]) -> bool {
     content_type.strip_prefix(CONTENT_TYPE.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
 }
 
-/// The gRPC status that stands for an HTTP status. Source: Envoy.
+/// The gRPC status that stands for an HTTP status. Source: Envoy's `Grpc::Utility::httpToGrpcStatus`.
 pub fn status_of_http(status: u32) -> u32 {
     match status {
         400 => 13,

@@ -1,6 +1,6 @@
 //! The host calls: what a filter can import, and what the shim does with it.
 //!
-//! This table is the source of the adapter's checks, of `inspect`, of the README's support table and of the test that
+//! This table is the source of the adapter's checks, of `inspect`, of SUPPORT.md and of the test that
 //! compares it with the exports of the built shim.
 
 use crate::bridge::AbiVersion;

@@ -1,20 +1,22 @@
 //! Every limit, with its unit, reason and source.
 
-/// Bytes of a serialized map that a filter hands over; a larger one counts as empty. Source: Envoy.
+/// Bytes of a serialized map that a filter hands over; a larger one counts as empty. Source: Envoy's
+/// `PROXY_WASM_HOST_PAIRS_MAX_BYTES`.
 pub const PAIRS_MAX_BYTES: usize = 1024 * 1024;
 
-/// Pairs in a serialized map that a filter hands over; more count as an empty map. Source: Envoy.
+/// Pairs in a serialized map that a filter hands over; more count as an empty map. Source: Envoy's
+/// `PROXY_WASM_HOST_PAIRS_MAX_COUNT`.
 pub const PAIRS_MAX_COUNT: usize = 1024;
 
-/// Bytes of one `random_get`; more is `EINVAL`. Source: Envoy.
+/// Bytes of one `random_get`; more is `EINVAL`. Source: Envoy's `PROXY_WASM_HOST_WASI_RANDOM_GET_MAX_SIZE_BYTES`.
 pub const RANDOM_MAX_BYTES: u32 = 64 * 1024;
 
 /// Bytes of one body that are held for a filter that asked to buffer, unless the settings say otherwise; past it the
 /// answer is 413 (request) or 500 (response). Source: Envoy's `per_connection_buffer_limit_bytes`.
 pub const BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
 
-/// Bytes of one body of an exchange by HTTP/2 that are held, whatever the settings say of bodies. Source: measured; it is the
-/// window of Envoy's streams. Only a host that says by what a request came makes the difference.
+/// Bytes of one body of an exchange by HTTP/2 that are held, whatever the settings say of bodies. Source: Envoy's
+/// `initial_stream_window_size`, by default; measured. Only a host that says by what a request came makes the difference.
 pub const HTTP2_BUFFER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Milliseconds without any progress on a stream until it is answered 408 or 504. Source: Envoy's
@@ -47,7 +49,7 @@ pub const CALLOUT_ROUNDS_MAX: u32 = 100_000;
 /// no limit, and a server could end the host.
 pub const GRPC_MESSAGE_MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// Digits of a `grpc-timeout`. Source: gRPC over HTTP/2.
+/// Digits of a `grpc-timeout`. Source: `TimeoutValue` of gRPC over HTTP/2.
 pub const GRPC_TIMEOUT_DIGITS_MAX: usize = 8;
 
 /// Milliseconds that an instance stays for callouts which outlive the request that it was started for. What is not back
@@ -87,7 +89,8 @@ pub const IOVECS_MAX_COUNT: u32 = 1024;
 /// it is long. Envoy takes 100,000 code points.
 pub const EXPRESSION_MAX_BYTES: usize = 8 * 1024;
 
-/// Levels of an expression; a deeper one is none. Source: Envoy's parser, which counts a few of them otherwise.
+/// Levels of an expression; a deeper one is none. Source: Envoy's parser, whose `max_recursion_depth`
+/// counts a few of them otherwise.
 pub const EXPRESSION_DEPTH_MAX: usize = 32;
 
 /// Bytes of all expressions that a plugin keeps; past it the answer is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and

@@ -11,7 +11,8 @@ pub enum Kind {
     Bool,
 }
 
-/// Paths, segments joined by `.`, whose values are no strings. Source: Envoy's attributes.
+/// Paths, segments joined by `.`, whose values are no strings. Source: Envoy's attributes, which
+/// `Context::findValue` brings.
 const TYPED: &[(&str, Kind)] = &[
     ("connection.id", Kind::Int),
     ("connection.mtls", Kind::Bool),

@@ -43,7 +43,8 @@ impl FilterState {
         let (path, value, span) = read(arguments).ok_or(Status::BadArgument)?;
         let object = object(path, value)?;
         match self.objects.iter_mut().find(|(name, ..)| name == path) {
-            // With another life span than before: nothing changes. Source: measured.
+            // With another life span than before: nothing changes. Source:
+            // `proxy_call_foreign_function/set-envoy-filter-state-for-a-life-span`.
             Some((_, present, _)) if *present != span => {}
             Some((_, _, present)) => *present = object,
             None => self.objects.push((path.to_owned(), span, object)),
@@ -85,7 +86,8 @@ fn read(arguments: &[u8]) -> Option<(&str, &str, LifeSpan)> {
     Some((path, value, span))
 }
 
-/// The object that Envoy makes of this text. Source: measured, name by name.
+/// The object that Envoy makes of this text. Source: `proxy_call_foreign_function/set-envoy-filter-state`,
+/// `proxy_call_foreign_function/set-envoy-filter-state-of-unknown-objects`.
 fn object(name: &str, value: &str) -> Result<Object, Status> {
     let whole = |text: String| Ok(Object { whole: Some(text.into_bytes()), address: None });
     match name {

@@ -11,7 +11,7 @@ use crate::{
     wasi::{Done, on_log_only},
 };
 
-/// The host calls that the filter's allocator may make. Source: Envoy.
+/// The host calls that the filter's allocator may make. Source: Envoy's `WasmBase::allocMemory`.
 const ALLOWED_IN_ALLOCATOR: &[&str] = &["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
 
 /// The module that filters import WASI from; those that know its older name are traced as if they used this one.

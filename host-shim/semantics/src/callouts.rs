@@ -93,7 +93,7 @@ impl Callouts {
     /// Takes a call on; returns its token.
     pub(crate) fn accept(&mut self, plugin: usize, call: impl FnOnce(CallId) -> Result<Callout, LocalReply>) -> u32 {
         self.accepted = self.accepted.wrapping_add(1);
-        // The two low bits tell kinds of calls apart. Source: Envoy.
+        // The two low bits tell kinds of calls apart. Source: Envoy's `WasmBase::nextHttpCallId`.
         let token = self.accepted.wrapping_mul(4);
         let id = CallId { plugin, token };
         let made = if self.outstanding < CALLOUTS_MAX { call(id) } else { Err(UpstreamFailure::Overflow.reply()) };
@@ -106,7 +106,7 @@ impl Callouts {
     }
 }
 
-/// The status code of a callout that came back as nothing. Source: Envoy.
+/// The status code of a callout that came back as nothing. Source: Envoy's `Context::onHttpCallFailure`.
 const RESET: u32 = 11;
 
 impl<G: Guest> Chain<G> {

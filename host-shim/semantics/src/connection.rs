@@ -30,7 +30,8 @@ pub struct Request {
     pub http2: bool,
 }
 
-/// Headers that steer Envoy's router: a client's don't count, and none goes upstream. Source: measured.
+/// Headers that steer Envoy's router: a client's don't count, and none goes upstream. Source:
+/// `proxy_on_request_headers/envoys-own-control-headers-are-removed`.
 pub(crate) const ROUTER_HEADERS: &[&str] = &[
     "x-envoy-expected-rq-timeout-ms",
     "x-envoy-hedge-on-per-try-timeout",
@@ -48,7 +49,8 @@ pub(crate) const ROUTER_HEADERS: &[&str] = &[
     "x-envoy-upstream-stream-duration-ms",
 ];
 
-/// Hop-by-hop headers, which go no further. Source: measured; `te` is treated by itself.
+/// Hop-by-hop headers, which go no further; `te` is treated by itself. Source:
+/// `proxy_on_request_headers/connection-headers-are-not-shown`.
 const HOP_BY_HOP: &[&str] =
     &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 

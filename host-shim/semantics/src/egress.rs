@@ -159,7 +159,8 @@ impl Egress {
     }
 }
 
-/// Whether this is a request that says nothing of its length where it has no body. Source: measured on Envoy.
+/// Whether this is a request that says nothing of its length where it has no body. Source: `request-framing/methods`,
+/// `request-framing/methods-with-a-body`.
 fn is_bodiless_request(headers: &HeaderMap) -> bool {
     const BODILESS: &[&[u8]] = &[b"CONNECT", b"DELETE", b"GET", b"HEAD", b"TRACE"];
     headers.get(b":method").is_some_and(|method| BODILESS.contains(&method))

@@ -71,7 +71,7 @@ pub(crate) mod code {
     pub(crate) const UNKNOWN: u32 = 2;
     pub(crate) const INTERNAL: u32 = 13;
     pub(crate) const UNAVAILABLE: u32 = 14;
-    /// A status that is none. Source: Envoy.
+    /// A status that is none. Source: Envoy's `Grpc::Common::getGrpcStatus`, whose `InvalidCode` is -1.
     pub(crate) const INVALID: u32 = u32::MAX;
     /// The last one that is defined.
     pub(crate) const LAST: u32 = 16;
@@ -111,12 +111,12 @@ pub(crate) struct Open {
     pub(crate) remote_closed: bool,
 }
 
-/// Whether a token is a call's. Source: Envoy.
+/// Whether a token is a call's. Source: Envoy's `WasmBase::isGrpcCallId`.
 pub(crate) fn is_call(token: u32) -> bool {
     token & 3 == 1
 }
 
-/// Whether a token is a stream's. Source: Envoy.
+/// Whether a token is a stream's. Source: Envoy's `WasmBase::isGrpcStreamId`.
 pub(crate) fn is_stream(token: u32) -> bool {
     token & 3 == 2
 }

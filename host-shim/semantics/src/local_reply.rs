@@ -69,7 +69,8 @@ pub fn unavailable(is_grpc: bool) -> HeaderMap {
     LocalReply { status: 503, ..LocalReply::default() }.head(is_grpc, false)
 }
 
-/// Percent-encoding of a gRPC message: printable ASCII but `%` and `~` stays. Source: Envoy.
+/// Percent-encoding of a gRPC message: printable ASCII but `%` and `~` stays. Source: Envoy's
+/// `Http::Utility::PercentEncoding::encode`.
 fn percent_encode(bytes: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(bytes.len());
     for &byte in bytes {

@@ -75,7 +75,8 @@ pub enum ChangeKind {
     },
 }
 
-/// The two low bits of an id are its type, the rest counts the ids of that type. Source: Envoy.
+/// The two low bits of an id are its type, the rest counts the ids of that type. Source: Envoy's
+/// `WasmBase::nextCounterMetricId`.
 const ID_STEP: u32 = 4;
 
 impl Metrics {

@@ -157,7 +157,8 @@ pub(crate) fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
     Ok(())
 }
 
-/// A name as Envoy shows it: escaped as in JSON, with bytes that are no ASCII as they are. Source: measured.
+/// A name as Envoy shows it: escaped as in JSON, with bytes that are no ASCII as they are. Source:
+/// `changed-requests/a-name-with-a-newline-is-answered-503`, and its neighbours.
 fn escaped(name: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(name.len());
     for &byte in name {

@@ -11,7 +11,8 @@ use crate::calls::CallResult;
 pub(crate) struct Shared {
     /// By VM id; most often there is one.
     data: Vec<(Vec<u8>, Data)>,
-    /// The number of the last change, whatever the key: what compare-and-swap compares. Source: Envoy.
+    /// The number of the last change, whatever the key: what compare-and-swap compares. Source: Envoy's
+    /// `SharedData::nextCas`.
     changes: u32,
     /// By token, less 1.
     queues: Vec<Queue>,

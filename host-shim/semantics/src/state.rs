@@ -237,7 +237,7 @@ impl State {
     }
 }
 
-/// The host calls that work while the module's start functions run. Source: Envoy.
+/// The host calls that work while the module's start functions run. Source: Envoy's `WasmBase::startVm`.
 fn allowed_at_start(call: &str) -> bool {
     const REFUSED_WASI: &[&str] = &["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];
     match call.strip_prefix("proxy_") {

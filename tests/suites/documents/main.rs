@@ -8,6 +8,7 @@
 //! pasted.rs        those of README.md do so in their order, on a machine that has nothing of this yet
 //! help.rs          so do the examples of `--help`
 //! references.rs    links, file names, options and packages exist
+//! sources.rs       the sources that comments in the shim name exist
 //! markdown.rs      reads Markdown
 //! ```
 //!
@@ -21,6 +22,7 @@ mod limits;
 mod markdown;
 mod pasted;
 mod references;
+mod sources;
 mod support;
 
 use anyhow::{Context, Result, bail};
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
     trials.extend(pasted::trial(&documents));
     trials.extend(help::trials());
     trials.extend(references::trials(&documents));
+    trials.extend(sources::trials());
     libtest_mimic::run(&arguments, trials).exit()
 }
 

@@ -27,7 +27,7 @@ type Check = fn(&Document) -> Result<()>;
 static FILES: LazyLock<Vec<String>> = LazyLock::new(files);
 
 pub(crate) fn trials(documents: &[Document]) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = vec![trial("references::suites", suites)];
     for document in documents {
         let checks: [(&str, Check); 3] = [("links", links), ("files", named_files), ("options", options)];
         for (name, check) in checks {
@@ -36,6 +36,16 @@ pub(crate) fn trials(documents: &[Document]) -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// The list on top of the test package has all suites.
+fn suites() -> Result<()> {
+    let list = std::fs::read_to_string(fixtures::root().join("tests/src/lib.rs"))?;
+    for suite in FILES.iter().filter_map(|file| file.strip_prefix("tests/suites/")) {
+        let name = suite.split_once('/').map_or(suite.to_string(), |(folder, _)| format!("{folder}/"));
+        ensure!(list.contains(&format!("//! suites/{name} ")), "tests/src/lib.rs lists no `suites/{name}`");
+    }
+    Ok(())
 }
 
 /// Links within the repository lead somewhere.

@@ -38,7 +38,8 @@ impl Expressions {
         if compiled.as_ref().is_err_and(|refusal| *refusal == Refusal::Syntax) {
             return Err(Status::BadArgument);
         }
-        // What is an expression and can't be evaluated has taken its token. Source: measured.
+        // What is an expression and can't be evaluated has taken its token. Source:
+        // `proxy_call_foreign_function/expr-create-of-what-can-not-be-compiled`.
         let token = self.next;
         self.next = self.next.wrapping_add(1);
         let node = compiled.map_err(|_| Status::BadArgument)?;

@@ -65,7 +65,8 @@ impl State {
     }
 }
 
-/// The time that the head sets, which comes before the argument's. Source: Envoy's router.
+/// The time that the head sets, which comes before the argument's. Source: Envoy's
+/// `FilterUtility::finalTimeout`.
 fn take_timeout(headers: &mut HeaderMap) -> Option<u32> {
     const NAME: &[u8] = b"x-envoy-upstream-rq-timeout-ms";
     let said = headers.get(NAME).and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok());

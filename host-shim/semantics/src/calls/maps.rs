@@ -37,7 +37,8 @@ impl State {
     /// `proxy_get_header_map_size`: the bytes of all names and values.
     pub fn get_header_map_size(&self, map: u32) -> CallResult<u32> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
-        // Source: measured; that a callout's maps have no size too.
+        // Envoy asks for the map that can be changed, and there is none of these.
+        // Source: Envoy's `Context::getHeaderMapSize`; `proxy_get_header_map_size/of-every-map-in-each-phase`.
         let logging = self.is_logging() || is_of_callout(map);
         self.map(map).filter(|_| !logging).map(|map| map.byte_size() as u32).ok_or(Status::BadArgument)
     }
@@ -104,7 +105,7 @@ impl State {
         let (direction, kind) = of_message(map)?;
         let shows = self.is_permissive()
             || match (direction, kind) {
-                // `proxy_on_log` does not get these: Envoy's `Context::getMap` has nothing for them.
+                // `proxy_on_log` does not get these: Envoy's `Context::getConstMap` has nothing for them.
                 (Direction::Request, MapKind::Trailers) if context.is_logging() => false,
                 _ => context.shows(direction, kind),
             };
