@@ -1,7 +1,7 @@
 //! The bridge: the module generated for each component, between the shim and its filters.
 //!
 //! It has no memory of its own and imports them all: the shim's as `shim` `memory`, a filter's as `memory` of
-//! [`filter_module`]. The shim imports what stands here, from the module named [`MODULE`]. All callbacks are behind one
+//! [`filter_module`]. The shim imports these functions from the module named [`MODULE`]. All callbacks are behind one
 //! function, and all that is asked of a filter behind another: each import costs every new instance some time.
 //!
 //! A filter is named by the number of its virtual machine, `vm`: see [`Plugin::vm`](crate::settings::Plugin::vm).
@@ -31,7 +31,7 @@ pub fn filter_module(vm: usize) -> String {
     if vm == 0 { "filter".into() } else { format!("filter-{}", vm + 1) }
 }
 
-/// What the shim asks about a filter.
+/// A question of the shim about a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Fact {
@@ -67,7 +67,7 @@ impl Fact {
 /// The filter's functions that allocate in its memory; the first that it has is used.
 pub const ALLOCATORS: &[&str] = &["malloc", "proxy_on_memory_allocate"];
 
-/// What runs before the first callback: name, number of parameters, whether there is a result. All are `i32`.
+/// The exports that run before the first callback: name, number of parameters, whether there is a result. All are `i32`.
 pub const START_FUNCTIONS: &[(&str, usize, bool)] =
     &[("_initialize", 0, false), ("main", 2, true), ("__main_void", 0, true), ("_start", 0, false)];
 

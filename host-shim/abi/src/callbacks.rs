@@ -11,11 +11,11 @@ pub struct Callback {
     pub params_0_1_0: Option<usize>,
     /// Whether it returns a value.
     pub result: bool,
-    /// What brings it about.
+    /// The kind of event that it is for.
     pub family: Family,
 }
 
-/// What brings a callback about.
+/// The kind of event that a callback is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// The plugin's life and its contexts'.

@@ -1,6 +1,6 @@
 //! The ABI's numbers, in the order of the specification.
 
-/// What a `proxy_*` host call returns.
+/// The status that a `proxy_*` host call returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Status {
@@ -122,7 +122,7 @@ impl BufferType {
     }
 }
 
-/// What `proxy_continue_stream` and `proxy_close_stream` act on.
+/// The part of a connection that `proxy_continue_stream` and `proxy_close_stream` act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -141,7 +141,7 @@ impl StreamType {
     }
 }
 
-/// What `proxy_define_metric` defines.
+/// The type of a metric that `proxy_define_metric` defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[allow(missing_docs, reason = "the names say it")]

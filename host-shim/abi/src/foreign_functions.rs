@@ -9,7 +9,7 @@ pub struct ForeignFunction {
     pub name: &'static str,
     /// How much of it there is.
     pub support: Support,
-    /// What the shim exports for it.
+    /// The shim's export for it.
     pub export: &'static str,
     /// When a component has it.
     pub presence: Presence,
@@ -20,7 +20,7 @@ pub struct ForeignFunction {
 pub enum Presence {
     /// Always: it weighs next to nothing.
     Always,
-    /// Where its name stands in the filter, or it is asked for.
+    /// If its name is in the filter, or the user asks for it.
     Named,
     /// The same, and with the larger build of the shim, which alone has it.
     Extra,

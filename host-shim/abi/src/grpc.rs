@@ -1,4 +1,4 @@
-//! What stands for gRPC in HTTP.
+//! gRPC in terms of HTTP.
 
 /// The media type of gRPC.
 pub const CONTENT_TYPE: &str = "application/grpc";

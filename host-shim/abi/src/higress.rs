@@ -1,4 +1,4 @@
-//! What Higress, a gateway made of Envoy, adds to the ABI. Filters made for it are taken with [`Profile::Permissive`] only,
+//! Additions to the ABI by Higress, a gateway made of Envoy. Filters made for it are taken with [`Profile::Permissive`] only,
 //! and these host calls of theirs return `UNIMPLEMENTED` (12).
 //!
 //! [`Profile::Permissive`]: crate::settings::Profile::Permissive
@@ -13,7 +13,7 @@ pub struct HostCall {
     pub name: &'static str,
     /// How many parameters it has.
     pub params: usize,
-    /// What it is for.
+    /// Its purpose.
     pub about: &'static str,
 }
 

@@ -56,13 +56,13 @@ pub struct HostCall {
     pub result: bool,
     /// The ABI versions in which Envoy offers it.
     pub versions: &'static [AbiVersion],
-    /// What it is about.
+    /// Its subject.
     pub family: Family,
     /// How far it is supported.
     pub support: Support,
 }
 
-/// What a host call is about.
+/// The subject of a host call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Family {

@@ -1,8 +1,8 @@
-//! What the adapter (native) and the shim (WebAssembly) agree on.
+//! The agreement between the adapter (native) and the shim (WebAssembly).
 //!
-//! Each fact about the ABI stands here once: the host calls and callbacks as tables ([`host_calls`], [`callbacks`]),
+//! Each fact about the ABI is written here once: the host calls and callbacks as tables ([`host_calls`], [`callbacks`]),
 //! the numbers ([`enums`]), the limits ([`limits`]), the map format ([`pairs`]), the property paths with their types
-//! ([`properties`]), what stands for gRPC in HTTP ([`grpc`]) and the plugin's [`settings`]. The adapter's checks and generated code, the shim, the support table
+//! ([`properties`]), gRPC in terms of HTTP ([`grpc`]) and the plugin's [`settings`]. The adapter's checks and generated code, the shim, the support table
 //! and the tests are made from these.
 
 pub mod bridge;

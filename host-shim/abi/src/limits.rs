@@ -30,7 +30,7 @@ pub const UPSTREAM_TIMEOUT_MS: u64 = 15_000;
 /// pass 128 KiB by its count, which is that of [`HEADER_ENTRY_BYTES`].
 pub const HEADERS_MAX_BYTES: usize = 120 * 1024;
 
-/// What each header counts on top of its name and value.
+/// Bytes that each header counts on top of its name and value.
 pub const HEADER_ENTRY_BYTES: usize = 80;
 
 /// Bytes of a callout's response; a larger one comes back as none. Source: Envoy's `http.async_response_buffer_limit`.
@@ -101,6 +101,6 @@ pub const EXPRESSIONS_MAX_BYTES: usize = 1024 * 1024;
 /// `comprehension_max_iterations`.
 pub const EXPRESSION_ITERATIONS_MAX: usize = 10_000;
 
-/// What an evaluation may do: parts of the expression that are evaluated, elements that are compared or copied, and some
+/// Steps of an evaluation: parts of the expression that are evaluated, elements that are compared or copied, and some
 /// bytes each; past it the answer is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and strings can be doubled.
 pub const EXPRESSION_STEPS_MAX: usize = 1_000_000;

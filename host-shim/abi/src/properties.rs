@@ -42,7 +42,7 @@ pub fn kind(path: &[u8]) -> Kind {
 }
 
 impl Kind {
-    /// The bytes of a value given as text, or `None` where the text is no such value.
+    /// The bytes of a value given as text, or `None` where the text is not such a value.
     pub fn encode(self, text: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::String => Some(text.to_vec()),

@@ -1,4 +1,4 @@
-//! What the user set for the plugins of a component: written into it by the adapter, read by the shim.
+//! The user's settings for the plugins of a component: written into it by the adapter, read by the shim.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,17 +19,17 @@ pub struct Settings {
     pub property_headers: Vec<(Vec<u8>, String)>,
     /// Where the shim takes the connection manager's part.
     pub connection: Connection,
-    /// What makes up for what hosts don't do.
+    /// Settings that make up for gaps of hosts.
     pub upkeep: Upkeep,
 }
 
-/// What makes up for what hosts don't do, those that give an instance only while a request runs, and those that send
-/// HTTP/1.1 only; and what goes beyond Envoy.
+/// Settings that make up for gaps of hosts (some give an instance only while a request runs, some send HTTP/1.1 only),
+/// and those that go beyond Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upkeep {
     /// Ticks that run at once when the plugin starts, where it asked for ticks.
     pub startup_ticks: u32,
-    /// What gRPC callouts are sent as.
+    /// The wire form of gRPC callouts.
     pub grpc_transport: GrpcTransport,
     /// Leave shared data and shared queues to the host, which all instances share.
     pub host_state: bool,
@@ -65,7 +65,7 @@ impl Profile {
     }
 }
 
-/// What gRPC callouts are sent as.
+/// The wire form of gRPC callouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GrpcTransport {
@@ -101,11 +101,11 @@ pub struct Plugin {
     pub root_id: String,
     /// `plugin_vm_id`.
     pub vm_id: String,
-    /// What `proxy_on_configure` reads.
+    /// The bytes that `proxy_on_configure` reads.
     pub configuration: Vec<u8>,
-    /// What `proxy_on_vm_start` reads.
+    /// The bytes that `proxy_on_vm_start` reads.
     pub vm_configuration: Vec<u8>,
-    /// What WASI `environ_get` shows.
+    /// The variables that WASI's `environ_get` shows.
     pub environment: Vec<(String, String)>,
     /// Let `StopIteration` from a headers callback hold the headers and go on with the body.
     pub allow_on_headers_stop_iteration: bool,
@@ -120,7 +120,7 @@ pub enum Route {
     Upstream {
         /// The origin.
         origin: Origin,
-        /// Milliseconds from the end of the request to the end of the response; 0 is no limit.
+        /// Milliseconds from the end of the request to the end of the response; 0 means no limit.
         timeout_ms: u64,
     },
     /// Nowhere: this is the answer.
@@ -159,7 +159,7 @@ pub struct Connection {
     pub request_id: bool,
     /// Bytes of a body that are held for a filter that asked to buffer.
     pub buffer_limit: u32,
-    /// Milliseconds without progress until a stream is given up; 0 is no limit.
+    /// Milliseconds without progress until a stream is given up; 0 means no limit.
     pub stream_idle_timeout_ms: u64,
 }
 

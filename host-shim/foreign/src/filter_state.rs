@@ -9,7 +9,7 @@ use proxy_wasm_abi::enums::Status;
 
 use crate::protobuf::{Value, each_field, text};
 
-/// What a filter reads back of an object.
+/// An object, as a filter reads it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Object {
     /// The whole, where it has such a form.
@@ -37,7 +37,7 @@ impl FilterState {
     /// Takes a `SetEnvoyFilterStateArguments`.
     ///
     /// # Errors
-    /// `BAD_ARGUMENT` where the bytes are none, or the value is none of that object; `NOT_FOUND` where Envoy has no
+    /// `BAD_ARGUMENT` where the bytes are malformed, or the object can't have this value; `NOT_FOUND` where Envoy has no
     /// object of this name.
     pub fn set(&mut self, arguments: &[u8]) -> Result<(), Status> {
         let (path, value, span) = read(arguments).ok_or(Status::BadArgument)?;

@@ -47,7 +47,7 @@ pub fn each_field<'a>(mut bytes: &'a [u8], mut visit: impl FnMut((u64, Value<'a>
     groups.is_empty().then_some(())
 }
 
-/// A string of a message is UTF-8, or the message is none.
+/// A string of a message. If it is not UTF-8, the message is malformed.
 pub fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }

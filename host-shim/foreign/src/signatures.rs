@@ -1,7 +1,7 @@
 //! `verify_signature` and `sign`: PKCS #1 v1.5 with RSA and ECDSA with P-256 and P-384, as Envoy has them of BoringSSL.
 //!
-//! What a key or a signature is short of, the result tells: only arguments that are no message, or that name no key or
-//! two, are a status.
+//! The result says what is wrong with a key or a signature. Only arguments that are not a message, or that name no key
+//! or two, lead to a status.
 
 mod keys;
 mod pem;
@@ -46,7 +46,7 @@ impl Hash {
     }
 }
 
-/// What both messages say.
+/// The fields that both messages have.
 #[derive(Default)]
 struct Arguments<'a> {
     hash: &'a str,

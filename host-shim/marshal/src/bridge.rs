@@ -181,7 +181,7 @@ fn load(host: Box<dyn Host>) -> Chain<Filter> {
     Chain::new(settings, host, filters)
 }
 
-/// The plugins, once the component was entered; counts the calls that come earlier.
+/// The plugins, once the component was entered. Counts the calls that come earlier.
 pub(crate) fn current() -> Option<&'static Chain<Filter>> {
     let chain = CHAIN.with(|chain| chain.get().copied());
     if chain.is_none() {

@@ -34,7 +34,7 @@ pub(crate) fn host_call<R: Into<Option<u32>> + Copy>(
     result
 }
 
-/// Traces a call of the filter by the host. `returns` tells whether the signature has a result.
+/// Traces a call of the filter by the host. `returns` says whether the signature has a result.
 pub(crate) fn guest_call(
     write: Option<Write>,
     name: impl FnOnce() -> &'static str,
@@ -65,7 +65,7 @@ impl<N: Display> Display for List<'_, N> {
     }
 }
 
-/// What a call returned.
+/// A call's return value.
 struct Returned(Option<u32>);
 
 impl Display for Returned {

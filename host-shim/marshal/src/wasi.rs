@@ -33,7 +33,7 @@ fn log_level(fd: u32) -> Result<LogLevel, Errno> {
     }
 }
 
-/// What succeeds, doing nothing, on the log's descriptors, and on no other.
+/// Succeeds on the log's descriptors, doing nothing, and fails on any other.
 pub(crate) fn on_log_only(fd: u32) -> Done {
     log_level(fd).map(|_| ())
 }
@@ -71,7 +71,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         log_level(fd)?;
         let mut bytes = [0; 24];
         bytes[8..16].copy_from_slice(&RIGHTS_FD_WRITE.to_le_bytes());
-        // A bad pointer is no error in Envoy.
+        // Envoy does not report a bad pointer.
         let _ = self.put(stat, &bytes);
         Ok(())
     }
@@ -82,7 +82,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         fault(self.put_u64(offset, 0))
     }
 
-    /// What writes a zero count and fails with this number.
+    /// Writes a zero count and fails with this number.
     pub(crate) fn zero_and(&self, count: u32, error: Errno) -> Done {
         fault(self.put_u32(count, 0))?;
         Err(error)

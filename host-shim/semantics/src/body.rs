@@ -14,7 +14,7 @@ impl Body {
         self.bytes.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What Envoy's connection manager does to a request before the first filter sees it.
+//! Changes that Envoy's connection manager makes to a request before the first filter sees it.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! What the semantics need from outside: the host's clocks, randomness and log, and the filter.
+//! The semantics' needs from outside: the host's clocks, randomness and log, and the filter.
 
 use proxy_wasm_abi::callbacks::Id;
 
@@ -32,7 +32,7 @@ pub trait SharedState {
     /// Sets a key's value, if it is still of this change.
     fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult;
 
-    /// The token of a queue, of which this instance is told from now on.
+    /// The token of a queue. From now on, this instance hears of its items.
     fn register_queue(&self, vm_id: &[u8], name: &[u8]) -> u32;
 
     /// The token of a queue that was registered.

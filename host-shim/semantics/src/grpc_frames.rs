@@ -19,7 +19,7 @@ pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     Message(Vec<u8>),
@@ -36,7 +36,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// The frames that these bytes complete; nothing where one of them is none, or is too large.
+    /// The frames that these bytes complete; `None` where one of them is malformed, or too large.
     pub(crate) fn decode(&mut self, bytes: &[u8], web: bool) -> Option<Vec<Received>> {
         self.held.extend_from_slice(bytes);
         let mut frames = Vec::new();

@@ -5,7 +5,7 @@
 
 use proxy_wasm_foreign::protobuf::{self, Value, each_field};
 
-/// What a filter names with a serialized `envoy.config.core.v3.GrpcService`.
+/// The service that a filter names with a serialized `envoy.config.core.v3.GrpcService`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct GrpcService {
     pub(crate) target: Target,
@@ -29,7 +29,7 @@ pub(crate) enum Target {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct EnvoyGrpc {
     pub(crate) cluster: Vec<u8>,
-    /// Instead of the cluster's name; empty is none.
+    /// Used instead of the cluster's name, unless it is empty.
     pub(crate) authority: Vec<u8>,
     /// Without `x-envoy-internal`; `x-envoy-expected-rq-timeout-ms` stays.
     /// Source: `proxy_grpc_call/of-services-of-all-kinds`.
@@ -94,7 +94,7 @@ fn header(message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((key, value))
 }
 
-/// A string of a message is UTF-8, or the message is none.
+/// A string of a message. If it is not UTF-8, the message is malformed.
 fn text(bytes: &[u8]) -> Option<Vec<u8>> {
     protobuf::text(bytes).map(|text| text.as_bytes().to_vec())
 }

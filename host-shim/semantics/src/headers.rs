@@ -51,7 +51,7 @@ impl Lines {
         self.entries.iter().position(|entry| self.is(*entry, name))
     }
 
-    // In line: most entries are told apart by their length.
+    // Inlined: most entries differ in their length already.
     #[inline(always)]
     fn is(&self, entry: Entry, name: &[u8]) -> bool {
         entry.name_len == name.len() && self.name(entry).eq_ignore_ascii_case(name)
@@ -67,7 +67,7 @@ impl Lines {
         Entry { start, name_len: name.len(), len: name.len() + value.len() }
     }
 
-    /// Leaves so many bytes of an entry's value, and has these follow. Only the last one can grow where it is.
+    /// Keeps this many bytes of an entry's value, and appends these. Only the last one can grow where it is.
     fn change_value(&mut self, index: usize, kept: usize, more: &[&[u8]]) {
         self.tidy();
         let Entry { mut start, name_len, len } = self.entries[index];
@@ -119,7 +119,7 @@ fn canonical(kind: Kind, name: &[u8]) -> &[u8] {
     if kind == Kind::Request && name.eq_ignore_ascii_case(b"host") { b":authority" } else { name }
 }
 
-/// What a map belongs to: that decides which headers hold one value.
+/// The message that a map is part of: it decides which headers hold one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A request's head.
@@ -218,7 +218,7 @@ impl HeaderMap {
         self.add(name, value);
     }
 
-    /// Gives the first entry of this header this value, where it stands, or adds one.
+    /// Sets the value of this header's first entry, which keeps its position, or adds an entry.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
         self.set_bytes(name, value.as_ref());
     }
@@ -253,7 +253,7 @@ impl HeaderMap {
         self.lines.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no header.
     pub fn is_empty(&self) -> bool {
         self.lines.entries.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a proxy-wasm host does, the way Envoy does it.
+//! The behavior of a proxy-wasm host, the way Envoy does it.
 //!
 //! Nothing here knows of pointers into a filter's memory (that is the marshalling's part), of WASI or of any I/O (that
 //! is the edge's). The edge feeds a [`Chain`] with what arrives on both sides of an exchange and takes [`Effect`]s out
@@ -6,8 +6,8 @@
 //!
 //! Restrictions that hold everywhere:
 //! - The state is never borrowed while the filter runs: each callback may come back as any number of host calls.
-//! - What a host call asks for that acts on the stream (continue, close, local response) happens when the callback
-//!   returns, before its return value counts: Envoy's order.
+//! - A host call that acts on the stream (continue, close, local response) takes effect when the callback returns,
+//!   before its return value is applied: Envoy's order.
 //! - Nothing blocks and nothing waits.
 
 mod body;

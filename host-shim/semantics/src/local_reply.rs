@@ -35,7 +35,7 @@ impl LocalReply {
         let mut headers = HeaderMap::new(Kind::Response);
         headers.add(b":status", self.status.to_string());
         for (name, value) in &self.headers {
-            // Only the status above counts.
+            // The status above replaces it.
             if name.as_slice() != b":status" {
                 headers.add(name, value.clone());
             }
@@ -64,7 +64,7 @@ impl LocalReply {
     }
 }
 
-/// The head of the answer where there is no chain to ask: 503, or what stands for it in gRPC.
+/// The head of the answer where no chain runs: 503, or its equivalent in gRPC.
 pub fn unavailable(is_grpc: bool) -> HeaderMap {
     LocalReply { status: 503, ..LocalReply::default() }.head(is_grpc, false)
 }

@@ -18,7 +18,7 @@ pub(crate) struct Metrics {
 /// The ids by which a virtual machine knows metrics.
 #[derive(Debug, Default)]
 pub(crate) struct MetricIds {
-    /// For each type, which stats its ids stand for, in the order in which they were given out.
+    /// For each type, the stat behind each id, in the order in which ids were given out.
     of_type: [Vec<usize>; 3],
 }
 
@@ -37,9 +37,9 @@ struct Stat {
     value: u64,
     /// The sum of a histogram's values.
     sum: u64,
-    /// What the host was not told of.
+    /// Changes that the host has not read.
     untold: Untold,
-    /// Whether it stands in the list of each reader.
+    /// Whether it is in the list of each reader.
     changed: [bool; 2],
 }
 
@@ -50,16 +50,16 @@ struct Untold {
     buckets: Vec<u64>,
 }
 
-/// What became of a metric since the host asked last.
+/// A metric's change since the host asked last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Its name, as the filter defined it.
     pub name: Vec<u8>,
-    /// What changed.
+    /// Its type and the change.
     pub kind: ChangeKind,
 }
 
-/// What changed, by the metric's type.
+/// A change, by the metric's type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// A counter went up by so much.
@@ -146,7 +146,7 @@ impl Metrics {
         }
     }
 
-    /// What changed since the host asked last.
+    /// The metrics that changed since the host asked last.
     pub(crate) fn changes(&mut self) -> Vec<Change> {
         let stats = &mut self.stats;
         let changed = std::mem::take(&mut self.changed[Reader::Host as usize]);

@@ -1,7 +1,7 @@
-//! Properties: Envoy's attributes, as far as an HTTP host can know them.
+//! Properties: those of Envoy's attributes that an HTTP host can know.
 //!
 //! A path that the settings give a value, or a request header to read it from, has that value in every phase. Then come
-//! the attributes below, then what the filter itself stored with `proxy_set_property`.
+//! the attributes below, then those that the filter itself stored with `proxy_set_property`.
 
 use proxy_wasm_abi::{enums::Status, grpc, pairs, settings::Route};
 
@@ -21,7 +21,7 @@ const NOT_FOUND: Value = Err(Status::NotFound);
 /// The highest status of gRPC: `UNAUTHENTICATED`.
 const GRPC_STATUS_MAX: u64 = 16;
 
-/// What a map without entries looks like as a value.
+/// A map without entries, as a value.
 const EMPTY_MAP: [u8; 4] = [0; 4];
 
 impl State {
@@ -37,7 +37,7 @@ impl State {
         if let Some(value) = self.configured(stream, path) {
             return Ok(value);
         }
-        // What is no text names nothing. (Patterns of bytes would be compared byte by byte, in ten times the code.)
+        // Bytes that are not UTF-8 name nothing. (Patterns of bytes would be compared byte by byte, in ten times the code.)
         let raw: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
         let segments: Vec<&str> = raw.iter().map(|segment| std::str::from_utf8(segment).unwrap_or_default()).collect();
         let last = raw.last().copied().unwrap_or_default();
@@ -93,7 +93,7 @@ impl State {
         all.find(|(key, _)| key == path).map(|(_, value)| value.clone())
     }
 
-    /// What is known without an exchange, or of how it is configured.
+    /// Properties that need no exchange, and those of its configuration.
     fn plugin_property(&self, segments: &[&str], stream: Option<&Stream>) -> Option<Value> {
         let plugin = self.plugin();
         let in_stream = stream.is_some();
@@ -207,7 +207,7 @@ fn response_property(
             match given {
                 Some(value) => {
                     let number = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
-                    // What is no status is told as -1.
+                    // An invalid status is read as -1.
                     Ok(int(number.filter(|number| *number <= GRPC_STATUS_MAX).unwrap_or(u64::MAX)))
                 }
                 None => Ok(int(grpc::status_of_http(code?.into()).into())),
@@ -228,7 +228,7 @@ fn response_property(
     }
 }
 
-/// What `set_envoy_filter_state` stored, or a field of it. What has fields is an empty map as a whole.
+/// An object that `set_envoy_filter_state` stored, or a field of it. An object with fields is an empty map as a whole.
 fn object(stream: &Stream, name: &[u8], field: Option<&str>) -> Value {
     let Some(object) = stream.filter_objects.get(name) else { return NOT_FOUND };
     match (field, &object.address) {

@@ -1,4 +1,4 @@
-//! What an exchange leaves behind, for a host that logs it.
+//! The data that an exchange leaves behind, for a host that logs it.
 
 use crate::{
     headers::HeaderMap,
@@ -6,7 +6,7 @@ use crate::{
     stream::{Direction, Stream},
 };
 
-/// What an exchange left behind.
+/// The data of an exchange that is over.
 #[derive(Debug)]
 pub struct Remains {
     /// The request's head as the filters left it.
@@ -15,17 +15,17 @@ pub struct Remains {
     pub details: Option<String>,
     /// Envoy's response flags, a bit set.
     pub flags: u64,
-    /// What `proxy_set_property` stored, by path.
+    /// The values that `proxy_set_property` stored, by path.
     pub properties: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What is kept of exchanges that are over.
+/// Whether data of exchanges that are over is kept.
 #[derive(Debug, Default)]
 pub(crate) enum Keeping {
     /// Nothing: nobody asks.
     #[default]
     Nothing,
-    /// What the last one left, until it is asked for.
+    /// That of the last one, until it is asked for.
     Last(Option<Remains>),
 }
 
@@ -45,7 +45,7 @@ impl Keeping {
 }
 
 impl State {
-    /// What the exchange that ended last left behind, once. From the first call on it is kept.
+    /// The data of the exchange that ended last, once. It is kept from the first call on.
     pub fn take_remains(&mut self) -> Option<Remains> {
         match std::mem::replace(&mut self.keeping, Keeping::Last(None)) {
             Keeping::Last(last) => last,

@@ -1,11 +1,11 @@
-//! The callback that runs: whose it is, what may be called in it, and what its host calls ask for.
+//! The callback that runs: its plugin and context, its phase, and the actions that its host calls ask for.
 //!
 //! ```text
-//!   enter ──► host calls: choose a context, ask for actions ──► leave ──► the chain does what was asked for
+//!   enter ──► host calls: choose a context, ask for actions ──► leave ──► the chain carries the actions out
 //! ```
 //!
-//! Only one callback runs at a time, and none from within another. So what acts on a stream (continue, close, local
-//! response) is done when the callback has returned, before its return value counts. Envoy does the same, in
+//! Only one callback runs at a time, and none from within another. So an action on a stream (continue, close, local
+//! response) is done when the callback has returned, before its return value is applied. Envoy does the same, in
 //! `WasmBase::doAfterVmCallActions`.
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     vm::VM_CONTEXT,
 };
 
-/// What the filter is doing, where that decides what it may do.
+/// The filter's phase, which decides what it may call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The module's start functions run: only a few host calls work.
@@ -27,7 +27,7 @@ pub(crate) enum Phase {
     Running,
 }
 
-/// What a host call asked for, done when the callback has returned.
+/// Something that a host call asked for, done when the callback has returned.
 #[derive(Debug)]
 pub(crate) enum Action {
     Continue(PluginInStream, Direction),
@@ -41,13 +41,13 @@ pub(crate) enum Action {
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     phase: Phase,
-    /// Stays when the callback has returned: what is logged in between is this plugin's.
+    /// Stays when the callback has returned: lines logged until the next one are this plugin's.
     plugin: usize,
     context: u32,
-    /// What `proxy_set_effective_context` chose; 0 is nothing.
+    /// The context that `proxy_set_effective_context` chose; 0 is none.
     effective: u32,
     actions: Vec<Action>,
-    /// A local response was asked for, so the callback's return value counts as a stop.
+    /// A local response was asked for, so the message stops, whatever the callback returns.
     stop: bool,
     /// Why the plugin can't start, where a host call found out.
     start_failure: Option<String>,
@@ -62,7 +62,7 @@ impl Running {
         self.stop = false;
     }
 
-    /// It has returned. Returns whether its return value counts as a stop, and what it asked for.
+    /// It has returned. Returns whether the message stops whatever the return value, and the actions that were asked for.
     pub(crate) fn leave(&mut self) -> (bool, Vec<Action>) {
         self.context = VM_CONTEXT;
         self.effective = VM_CONTEXT;
@@ -102,7 +102,7 @@ impl Running {
         self.actions.push(action);
     }
 
-    /// A host call asks for a local response: whatever the callback returns counts as a stop.
+    /// A host call asks for a local response: the message stops, whatever the callback returns.
     pub(crate) fn stop(&mut self) {
         self.stop = true;
     }
@@ -118,7 +118,7 @@ impl Running {
         self.actions.iter().any(|action| matches!(action, Action::LocalReply(other, _) if *other == at))
     }
 
-    /// The plugin can't start, for this reason. The first one counts.
+    /// The plugin can't start, for this reason. The first reason is kept.
     pub(crate) fn fail_start(&mut self, reason: impl FnOnce() -> String) {
         self.start_failure.get_or_insert_with(reason);
     }

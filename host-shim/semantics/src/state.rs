@@ -1,4 +1,4 @@
-//! What host calls act on: the plugins, their virtual machines, and the streams that pass through them.
+//! The state that host calls act on: the plugins, their virtual machines, and the streams that pass through them.
 
 use std::{cell::Cell, collections::VecDeque};
 
@@ -50,7 +50,7 @@ pub struct State {
     pub(crate) shared: Shared,
     /// The queues that something was put into, item by item.
     pub(crate) ready_queues: VecDeque<u32>,
-    /// Which plugin is told of a queue.
+    /// The plugin that gets `proxy_on_queue_ready`, by queue.
     pub(crate) queue_owners: Vec<(u32, usize)>,
     pub(crate) metrics: Metrics,
     pub(crate) keeping: Keeping,
@@ -62,7 +62,7 @@ pub struct State {
     pub(crate) time: Option<u64>,
     /// A piece of a message came to a filter, since the edge asked last.
     pub(crate) progressed: bool,
-    /// A filter was told how it could reach a head for longer.
+    /// The log has the hint how a filter can reach a head for longer.
     hinted: Cell<bool>,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Attribute {
     headers: bool,
 }
 
-/// What a path leads to.
+/// The kind of value that a path leads to.
 enum Kind {
     Container,
     Headers,
@@ -72,7 +72,7 @@ fn kind(path: &[u8]) -> Kind {
         [b"filter_state" | b"upstream_filter_state", name] if OBJECTS_WITH_FIELDS.contains(&name) => Kind::Container,
         [b"filter_state" | b"upstream_filter_state", _] => Kind::Bytes,
         [b"plugin_name" | b"plugin_root_id" | b"plugin_vm_id"] => Kind::String,
-        // What a filter stored.
+        // A property that a filter stored.
         [_] => Kind::Bytes,
         _ => Kind::String,
     }
@@ -100,7 +100,7 @@ fn read(path: Vec<u8>, attributes: &impl Attributes) -> Option<Value> {
     })
 }
 
-/// What a name that stands alone is.
+/// The value of a name that is not part of a path.
 pub(super) fn named(name: &str, attributes: &impl Attributes) -> Option<Value> {
     if name.contains('\0') { None } else { read(name.as_bytes().to_vec(), attributes) }
 }
@@ -116,7 +116,7 @@ impl Attribute {
         read(path, attributes)
     }
 
-    /// The names in it, as far as they can be listed.
+    /// The names in it that can be listed.
     pub(super) fn keys(&self, attributes: &impl Attributes) -> Vec<Value> {
         let mut keys: Vec<Vec<u8>> = Vec::new();
         if self.headers {

@@ -30,7 +30,7 @@ pub(super) enum Node {
     Comprehension(Box<Comprehension>),
 }
 
-/// What a macro such as `all` stands for: a loop that accumulates a value.
+/// A loop that accumulates a value: macros such as `all` stand for one.
 #[derive(Debug)]
 pub(super) struct Comprehension {
     pub(super) range: Node,
@@ -42,10 +42,10 @@ pub(super) struct Comprehension {
     pub(super) result: Node,
 }
 
-/// Why there is no expression.
+/// The reason why an expression is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It is none, or is too large.
+    /// It is malformed, or too large.
     Syntax,
     /// It asks for what there is not.
     Meaning,
@@ -90,7 +90,7 @@ fn operators_in_a_row(source: &str) -> usize {
                 outside = outside.saturating_sub(here + 1);
                 here += 1;
             }
-            // Their operands stand beside one another; of logic the tree is made flat.
+            // Their operands are siblings; of logic the tree is made flat.
             TokenKind::TokComma | TokenKind::TokLogicalAnd | TokenKind::TokLogicalOr => here = 0,
             TokenKind::TokWhitespace
             | TokenKind::TokComment
@@ -156,7 +156,7 @@ fn dismantle(tree: Expression) {
             Expr::Call(call) => open.extend(call.target.into_iter().map(|target| *target).chain(call.args)),
             Expr::Select(select) => open.push(*select.operand),
             Expr::List(list) => open.extend(list.elements),
-            // What else there is, the parser counts.
+            // The parser counts the other kinds.
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use super::compile::{Comprehension, Node};
 use super::functions::Function;
 use super::value::{Value, find};
 
-/// Why there is no value.
+/// The reason why an evaluation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Something in it has none. Logic can do without.
@@ -18,10 +18,10 @@ pub(super) enum Fault {
     Limit,
 }
 
-/// What asking for an attribute counts.
+/// The steps that reading an attribute counts as.
 const ATTRIBUTE_STEPS: usize = 16;
 
-/// What listing attributes counts: headers are copied as a whole.
+/// The steps that listing attributes counts as: headers are copied as a whole.
 pub(super) const LISTING_STEPS: usize = 1000;
 
 pub(super) type Outcome = Result<Value, Fault>;

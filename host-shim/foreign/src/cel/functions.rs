@@ -104,7 +104,7 @@ const PATTERN_MAX_BYTES: usize = 64 * 1024;
 const PATTERN_STATES_MAX: usize = 2048;
 
 impl Function {
-    /// The function that takes so many arguments, whatever their types.
+    /// The function of this name with this number of arguments, whatever their types.
     pub(super) fn named(name: &str, member: bool, arguments: usize) -> Option<Self> {
         // One more than the table has room for in its type.
         if name == "getMilliseconds" {
@@ -218,7 +218,7 @@ impl Function {
 
     fn order(self, one: &Value, other: &Value) -> Outcome {
         let Some(order) = one.compare(other) else {
-            // What is not a number has no order among numbers.
+            // A value that is not a number has no order among numbers.
             return if one.is_number() && other.is_number() { Ok(Value::Bool(false)) } else { Err(Fault::Error) };
         };
         Ok(Value::Bool(match self {
@@ -302,7 +302,7 @@ fn to_int(value: &Value) -> Option<i64> {
     match value {
         Value::Int(value) => Some(*value),
         Value::Uint(value) => i64::try_from(*value).ok(),
-        // Neither end of the range is a number that a double tells from the next one.
+        // Both ends of the range are refused: a double can't tell them from their neighbours.
         Value::Double(value) => (value.abs() < 9_223_372_036_854_775_807.0).then_some(*value as i64),
         Value::Bool(value) => Some((*value).into()),
         Value::String(text) => text.trim_matches(is_space).parse().ok(),

@@ -29,7 +29,7 @@ impl Expressions {
     /// Keeps an expression; the token to call it by.
     ///
     /// # Errors
-    /// `BAD_ARGUMENT` for what is none; `INTERNAL_FAILURE` where there are too many.
+    /// `BAD_ARGUMENT` for a malformed expression; `INTERNAL_FAILURE` where there are too many.
     pub fn create(&mut self, source: &[u8]) -> Result<u32, Status> {
         if self.all.iter().map(|(_, bytes, _)| bytes).sum::<usize>() + source.len() > EXPRESSIONS_MAX_BYTES {
             return Err(Status::InternalFailure);
@@ -38,7 +38,7 @@ impl Expressions {
         if compiled.as_ref().is_err_and(|refusal| *refusal == Refusal::Syntax) {
             return Err(Status::BadArgument);
         }
-        // What is an expression and can't be evaluated has taken its token. Source:
+        // An expression that can't be evaluated has taken its token. Source:
         // `proxy_call_foreign_function/expr-create-of-what-can-not-be-compiled`.
         let token = self.next;
         self.next = self.next.wrapping_add(1);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A request, as far as the tests ask.
+/// A request with the attributes that the tests read.
 struct Request;
 
 impl Attributes for Request {
@@ -120,7 +120,7 @@ fn bombs_are_bounded() {
     }
     // Parentheses alone make nothing deeper.
     assert_eq!(evaluate(&("(".repeat(400) + "true" + &")".repeat(400))), Ok(vec![1]));
-    // What stands beside one another is as wide as can be.
+    // Width is not limited, only depth.
     assert_eq!(evaluate(&vec!["request.size + 1 > 2"; 300].join(" && ")), Ok(vec![1]));
     assert_eq!(evaluate(&format!("size([{}]) == 4000", vec!["1"; 4000].join(","))), Ok(vec![1]));
     // Broken, and deep before the parser sees that.

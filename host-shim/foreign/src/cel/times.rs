@@ -22,7 +22,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// At so many nanoseconds east of Greenwich.
+    /// With this offset, in nanoseconds east of Greenwich.
     pub(super) fn of_timestamp(self, time: i128, offset: i128) -> Option<i64> {
         let time = time.checked_add(offset)?;
         let days = i64::try_from(time.div_euclid(DAY)).ok()?;

@@ -69,7 +69,7 @@ impl Value {
         }
     }
 
-    /// What looking at the value itself costs, without those in it.
+    /// The cost of looking at the value itself, without those in it.
     pub(super) fn weight(&self) -> usize {
         1 + match self {
             Self::String(text) => text.len() / 16,

@@ -11,7 +11,7 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::{Hash, pem};
 
-/// Bytes of an integer that the curve counts with.
+/// Bytes of the curve's integers.
 const P256_BYTES: usize = 32;
 const P384_BYTES: usize = 48;
 
@@ -101,7 +101,7 @@ impl PrivateKey {
 
 /// Whether it is a key of RSA as such, and not of RSA with a padding of its own.
 fn of_rsa(der: &[u8]) -> bool {
-    /// `rsaEncryption`, which stands at the beginning.
+    /// `rsaEncryption`, which comes first.
     const OID: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
     der.windows(OID.len()).take(16).any(|window| window == OID)
 }
@@ -116,7 +116,7 @@ fn padding(hash: Hash) -> Pkcs1v15Sign {
     }
 }
 
-/// The digest as an integer of so many bytes at least: the libraries refuse one that is much shorter than the curve's.
+/// The digest as an integer of at least this many bytes: the libraries refuse one that is much shorter than the curve's.
 fn widened(digest: &[u8], bytes: usize) -> Vec<u8> {
     let mut wide = vec![0; bytes.saturating_sub(digest.len())];
     wide.extend_from_slice(digest);

@@ -1,6 +1,6 @@
 //! PEM: DER as text, between lines that say what it is.
 
-/// What stands between the first such lines, and what they say it is.
+/// The bytes between the first such lines, and the label that the lines give them.
 pub(super) fn read(text: &str) -> Option<(&str, Vec<u8>)> {
     let mut lines = text.lines().map(str::trim_end);
     let label = lines.find_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"))?;

@@ -71,7 +71,7 @@ fn message(fields: &[(u8, &[u8])]) -> Vec<u8> {
 
 fn verify_with(hash: &str, pem: &str, signature: &[u8], text: &[u8]) -> Result<Vec<u8>, Status> {
     let result = verify(&message(&[(1, hash.as_bytes()), (3, signature), (4, text), (5, pem.as_bytes())]))?;
-    // What is wrong; nothing where it is valid.
+    // The message of the result; none where it is valid.
     if result == TRUE { VALID } else { Ok(result[2..].to_vec()) }
 }
 

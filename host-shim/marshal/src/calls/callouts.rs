@@ -17,7 +17,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
         let [cluster, headers, body, trailers] =
             [cluster, headers, body, trailers].map(|[at, len]| self.bytes(at, len));
         let (cluster, headers, body, trailers) = (cluster?, headers?, body?, trailers?);
-        // Where the call is refused, the token is 0; where there is no place for it, nothing is called.
+        // If the call is refused, the token is 0; if the token can't be written, no call is made.
         self.put_u32(token, 0)?;
         let called = self.state().http_call(&cluster, &headers, body, &trailers, timeout_ms)?;
         self.put_u32(token, called)

@@ -8,7 +8,7 @@ use crate::caller::{Caller, Memory, Outcome};
 impl<G: Guest + Memory> Caller<'_, G> {
     pub(crate) fn resolve_dns(&self, name: u32, len: u32, token: u32) -> Outcome {
         let name = self.bytes(name, len)?;
-        // Where there is no place for the token, nothing is asked.
+        // If the token can't be written, the name is not resolved.
         self.put_u32(token, 0)?;
         let asked = self.state().resolve_dns(&name);
         self.put_u32(token, asked)

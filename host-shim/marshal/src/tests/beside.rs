@@ -1,4 +1,4 @@
-//! What belongs to no stream: callouts, shared data, queues, metrics, foreign functions.
+//! Things that belong to no stream: callouts, shared data, queues, metrics, foreign functions.
 
 use proxy_wasm_abi::callbacks::Id;
 

@@ -22,7 +22,7 @@ pub(super) const MEMORY: u32 = 64 * 1024;
 /// Where the allocator starts.
 const HEAP: u32 = 32 * 1024;
 
-/// What the filter's allocator does.
+/// The behavior of the filter's allocator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Allocator {
     Works,
@@ -114,7 +114,7 @@ impl Guest for Fake {
     fn start(&self) {}
 }
 
-/// A machine whose clocks stand and whose randomness counts; its log goes to the filter's memory of the test.
+/// A machine whose clocks don't move and whose random bytes count up; its log goes to the filter's memory of the test.
 struct Machine(Rc<RefCell<Vec<String>>>);
 
 impl Host for Machine {

@@ -26,7 +26,7 @@ fn log_checks_the_level_then_the_text() {
 #[test]
 fn a_long_record_is_cut() {
     let log = during(H, |f| {
-        // The whole memory is as long as a record may be; it stands twice in a larger one.
+        // The whole memory is as long as a record may be; a larger one has it twice.
         f.set_allocator(Allocator::Grows);
         let (key, len) = f.bytes(b"x");
         assert_eq!(f.proxy(|c| c.get_header_map_value(0, key, len, OUT, OUT2)), OK);

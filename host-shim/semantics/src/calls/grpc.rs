@@ -78,7 +78,7 @@ impl State {
         let grpc = &mut self.vm_mut().grpc;
         let id = grpc.get(token).ok_or(Status::NotFound)?.id;
         grpc.remove(token);
-        // What the edge has not begun, nobody is to see.
+        // The edge has not begun it, so nobody is to see it.
         let begun = !grpc.actions.iter().any(|action| matches!(action, GrpcAction::Start(new) if new.id == id));
         grpc.actions.retain(|action| action.id() != id);
         if begun {

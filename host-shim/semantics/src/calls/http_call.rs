@@ -54,7 +54,7 @@ impl State {
         known.map(|cluster| cluster.origin.clone())
     }
 
-    /// Tells the operator, whom the filter seldom tells.
+    /// Logs it for the operator, because filters seldom do.
     pub(crate) fn unknown_cluster(&self, name: &[u8]) {
         let mut line = String::from("[warn] callout to the cluster `");
         push_escaped(&mut line, name);

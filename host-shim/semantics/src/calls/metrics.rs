@@ -26,7 +26,7 @@ impl State {
         self.metrics.record(&self.vms[vm].metrics, id, value)
     }
 
-    /// What became of the metrics since this was called last, those included that were only defined.
+    /// The metrics that changed since this was called last, those included that were only defined.
     pub fn metric_changes(&mut self) -> Vec<Change> {
         self.metrics.changes()
     }

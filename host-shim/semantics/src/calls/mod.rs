@@ -15,7 +15,7 @@ mod streams;
 
 use proxy_wasm_abi::enums::Status;
 
-/// What a host call comes to.
+/// A host call's result, or the status that says why there is none.
 pub type CallResult<T = ()> = Result<T, Status>;
 
 pub use buffers::Blob;

@@ -35,7 +35,7 @@ impl State {
         self.shared.set(vm_id.as_bytes(), key, value, expected)
     }
 
-    /// `proxy_register_shared_queue`: the queue's token. From now on this plugin is told of the queue, and no other is.
+    /// `proxy_register_shared_queue`: the queue's token. From now on this plugin, and no other, hears of its items.
     pub fn register_shared_queue(&mut self, name: &[u8]) -> u32 {
         let plugin = self.plugin_index();
         let token = match self.host_state() {
@@ -59,7 +59,7 @@ impl State {
         self.shared.resolve_queue(vm_id, name)
     }
 
-    /// `proxy_enqueue_shared_queue`: whoever registered the queue is told, once for each item.
+    /// `proxy_enqueue_shared_queue`: the plugin that registered the queue hears of each item.
     pub fn enqueue_shared_queue(&mut self, token: u32, item: &[u8]) -> CallResult {
         if let Some((state, _)) = self.host_state() {
             return state.enqueue(token, item);

@@ -38,7 +38,7 @@ impl State {
         Ok(())
     }
 
-    /// `proxy_send_local_response`. A malformed map counts as none; `grpc_status` past 16 is none.
+    /// `proxy_send_local_response`. A malformed map is taken as empty; a `grpc_status` above 16 is ignored.
     pub fn send_local_response(
         &mut self,
         status: u32,

@@ -38,7 +38,7 @@ impl DataStatus {
     }
 }
 
-/// What a filter is offered of a body.
+/// The piece of a body that a filter is offered.
 #[derive(Debug)]
 struct Offered {
     /// The bytes that it sees.
@@ -53,7 +53,7 @@ struct Offered {
     too_large: bool,
 }
 
-/// What follows a step.
+/// The end of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// The bytes go to the next filter.
@@ -104,8 +104,8 @@ impl<G: Guest> Chain<G> {
 
     /// Shows body bytes to the filters from this step on.
     ///
-    /// The first filter that adds trailers in its call makes this no longer the end, for the filters behind it; they get
-    /// the trailers when the bytes have come as far as they go.
+    /// If a filter adds trailers in its call, the bytes are no longer the end of the message for the filters behind it.
+    /// Those get the trailers after the bytes.
     ///
     /// Source: Envoy's `FilterManager::decodeData`
     pub(super) fn data_from(&self, id: u32, direction: Direction, step: usize, source: Source, mut end: bool) {
@@ -166,7 +166,7 @@ impl<G: Guest> Chain<G> {
         settle(message, side, limit, &offered, status, continued)
     }
 
-    /// What the filter sees of these bytes, or what follows where it sees nothing.
+    /// Offers these bytes to the filter, or returns the end of the step where it sees nothing of them.
     fn offer(&self, at: PluginInStream, direction: Direction, source: Source, end: bool) -> Result<Offered, Next> {
         let mut state = self.state.borrow_mut();
         state.progressed = true;
@@ -215,7 +215,7 @@ impl<G: Guest> Chain<G> {
     }
 }
 
-/// What follows a body callback. "Held" is what the filter held before it, head or body:
+/// Decides how a step ends, after its body callback. "Held" says whether the filter held the head or the body before:
 ///
 /// | return value | not held | held |
 /// |---|---|---|
@@ -250,7 +250,7 @@ fn settle(
         }
         DataStatus::Continue => {
             message.hold(offered.source);
-            // What was passed on piece by piece is not measured, but the filter may have made larger what it buffered.
+            // Pieces that went through one by one are not measured. A buffer is, as the filter may have made it larger.
             if !offered.was_buffering {
                 return Next::Resume;
             }

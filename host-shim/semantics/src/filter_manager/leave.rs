@@ -1,4 +1,4 @@
-//! What the last filter let go leaves the chain: a request to the router, a response to the edge.
+//! Pieces that the last filter let go leave the chain: a request to the router, a response to the edge.
 
 use crate::{
     chain::Chain,
@@ -45,7 +45,7 @@ impl<G: Guest> Chain<G> {
             return;
         }
         let bytes = message.take(source);
-        // Bytes that a filter took away leave nothing to send.
+        // A filter took the bytes away, so there is nothing to send.
         if bytes.is_empty() && !end {
             return;
         }

@@ -34,7 +34,7 @@ impl<G: Guest> Chain<G> {
                 reply = refusal;
                 headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             }
-            // What a gRPC client gets is 200: this is what it stands for.
+            // A gRPC client gets 200; properties show the status that it stands for.
             stream.facts.response_code = u16::try_from(reply.status).ok();
             let end = reply.body.is_empty() || stream.facts.is_head || stream.facts.is_grpc;
             let message = stream.message_mut(DIRECTION);

@@ -50,7 +50,7 @@ impl<G: Guest> Chain<G> {
         if direction == Direction::Request { at.plugin } else { self.len() - 1 - at.plugin }
     }
 
-    /// Whether what the upstream sends counts no more.
+    /// Whether pieces that the upstream sends are ignored, as the response is the proxy's own.
     fn answered(&self, id: u32, direction: Direction) -> bool {
         self.state.borrow().streams.get(id).is_some_and(|stream| stream.answered(direction))
     }

@@ -1,4 +1,4 @@
-//! A filter continues: what it held goes on.
+//! A filter continues a message that it held.
 
 use crate::{
     chain::Chain,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl<G: Guest> Chain<G> {
-    /// Lets go what a filter held: the head, then the body, then the trailers, as far as they came.
+    /// Sends on the pieces that a filter held: the head, then the body, then the trailers.
     ///
     /// Source: Envoy's `ActiveStreamFilterBase::commonContinue`
     pub(crate) fn resume(&self, at: PluginInStream, direction: Direction) {

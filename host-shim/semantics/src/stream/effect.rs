@@ -1,4 +1,4 @@
-//! The two directions of an exchange, and what the edge does for it.
+//! The two directions of an exchange, and the effects that the edge carries out for it.
 
 use crate::headers::HeaderMap;
 
@@ -11,7 +11,7 @@ pub enum Direction {
     Response,
 }
 
-/// What the edge is to do, in order.
+/// Something for the edge to do, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send a head: to the upstream for a request, to the client for a response.

@@ -1,4 +1,4 @@
-//! What properties say of an exchange besides its messages.
+//! Facts of an exchange that properties show, besides its messages.
 
 use std::cell::Cell;
 

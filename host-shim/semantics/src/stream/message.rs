@@ -24,7 +24,7 @@ enum Arrival {
     Passed,
 }
 
-/// What happens where a filter holds more of a body than the buffer limit. The latest filter that held some of it
+/// The consequence of holding more of a body than the buffer limit. The latest filter that held some of it
 /// chooses: Envoy keeps one such choice for all filters (`decoder_filters_streaming_`, `encoder_filters_streaming_`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum PastLimit {

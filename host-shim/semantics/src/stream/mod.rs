@@ -1,4 +1,4 @@
-//! One HTTP exchange: two messages, each plugin's part in them, and what the edge is to do.
+//! One HTTP exchange: two messages, each plugin's part in them, and the effects for the edge.
 //!
 //! The response decides how far an exchange is:
 //!
@@ -17,8 +17,8 @@
 //! |---|---|
 //! | `message` | a message as all plugins see it: what arrived, what is held |
 //! | `side` | one filter's side of a message: how far it lets the message go, what it may touch |
-//! | `facts` | what properties say of the exchange besides |
-//! | `effect` | what the edge does |
+//! | `facts` | other facts that properties show |
+//! | `effect` | the effects that the edge carries out |
 
 mod effect;
 mod facts;
@@ -60,14 +60,14 @@ pub(crate) struct Stream {
     /// One for each plugin of the chain, in its order.
     contexts: Vec<StreamContext>,
     progress: Progress,
-    /// The response is the proxy's own, so the request goes no further, and the upstream's response counts no more.
+    /// The response is the proxy's own, so the request goes no further, and the upstream's response is ignored.
     local_reply: bool,
-    /// Milliseconds that the upstream has, once the request was handed to it; 0 is no limit.
+    /// Milliseconds that the upstream has, once the request was handed to it; 0 means no limit.
     upstream_timeout_ms: Option<u64>,
     effects: VecDeque<Effect>,
-    /// What `proxy_set_property` stored, for all plugins.
+    /// The properties that `proxy_set_property` stored, for all plugins.
     pub(crate) filter_state: Vec<(Vec<u8>, Vec<u8>)>,
-    /// What a filter stored of Envoy's own kinds.
+    /// The objects of Envoy's own kinds that a filter stored.
     pub(crate) filter_objects: FilterState,
     pub(crate) facts: Facts,
 }
@@ -146,7 +146,7 @@ impl Stream {
         self.progress = self.progress.max(Progress::Over);
     }
 
-    /// All that read the exchange as a whole have done so.
+    /// `proxy_on_log` of all plugins has returned.
     pub(crate) fn destroy(&mut self) {
         self.progress = Progress::Destroyed;
     }
@@ -173,12 +173,12 @@ impl Stream {
         self.local_reply
     }
 
-    /// Whether what arrives in this direction goes nowhere any more.
+    /// Whether pieces that arrive in this direction are dropped.
     pub(crate) fn stopped(&self, direction: Direction) -> bool {
         self.response_ended() || (direction == Direction::Request && self.local_reply)
     }
 
-    /// Whether what the upstream sends in this direction counts no more, as the response is the proxy's own.
+    /// Whether pieces that the upstream sends in this direction are ignored, as the response is the proxy's own.
     pub(crate) fn answered(&self, direction: Direction) -> bool {
         direction == Direction::Response && self.local_reply
     }
@@ -201,7 +201,7 @@ impl Stream {
         self.effects.push_back(head);
     }
 
-    /// Milliseconds that the upstream has, once the request was handed to it; 0 is no limit.
+    /// Milliseconds that the upstream has, once the request was handed to it; 0 means no limit.
     pub(crate) fn upstream_timeout_ms(&self) -> Option<u64> {
         self.upstream_timeout_ms
     }

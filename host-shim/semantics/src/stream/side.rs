@@ -1,4 +1,4 @@
-//! One filter's side of one message: how far the filter lets the message go, and what it may touch of it.
+//! One filter's side of one message: how far the filter lets the message go, and which parts of it the filter may touch.
 //!
 //! ```text
 //!                        AwaitsHead
@@ -49,7 +49,7 @@ impl Iteration {
     }
 }
 
-/// What a filter has seen of a message.
+/// How much of a message a filter has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Seen {
     /// Not its end.
@@ -69,7 +69,7 @@ enum Trailers {
     Here,
 }
 
-/// What a filter may touch of a message now.
+/// The parts of a message that a filter may touch now.
 ///
 /// This can be no enum. Envoy's context has a pointer for each (`request_headers_`, `request_body_buffer_`,
 /// `request_trailers_`) and any of them can be set together: a head held by `StopIteration` stays open while the body
@@ -264,7 +264,7 @@ impl StreamContext {
         (self.vm, self.context)
     }
 
-    /// The filter is told of the stream. Returns whether that is news.
+    /// The filter is about to hear of the stream. Returns whether it does so for the first time.
     pub(crate) fn create(&mut self) -> bool {
         let is_new = self.presence == Presence::Unknown;
         if is_new {

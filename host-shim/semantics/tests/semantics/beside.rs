@@ -1,4 +1,4 @@
-//! What belongs to no stream: ticks, shared data, queues and metrics.
+//! Things that belong to no stream: ticks, shared data, queues and metrics.
 
 use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, limits::SHARED_BYTES_MAX};
 use proxy_wasm_semantics::{Change, ChangeKind};

@@ -1,4 +1,4 @@
-//! What a body callback's return value does with the body: lengths shown, bytes sent. Both directions are alike.
+//! The effect of a body callback's return value on the body: lengths shown, bytes sent. Both directions are alike.
 
 use proxy_wasm_abi::limits::HTTP2_BUFFER_LIMIT_BYTES;
 use proxy_wasm_semantics::Direction;

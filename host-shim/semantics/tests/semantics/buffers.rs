@@ -14,7 +14,7 @@ fn set_all(f: &Call<'_>) {
     }
 }
 
-/// What [`touch_all`] notes outside every body and configuration callback.
+/// The notes of [`touch_all`] outside every body and configuration callback.
 fn outside() -> Vec<String> {
     let mut expected: Vec<String> = (0..4).map(|buffer| format!("buffer {buffer}: 0 \"\"")).collect();
     expected.extend(
@@ -25,7 +25,7 @@ fn outside() -> Vec<String> {
     expected
 }
 
-/// What [`set_all`] notes there.
+/// The notes of [`set_all`] there.
 fn set_outside() -> Vec<String> {
     let status = |buffer: u32| if matches!(buffer, 4 | 7) { 1 } else { 2 };
     let buffers = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, u32::MAX];
@@ -133,7 +133,7 @@ fn ranges_are_clamped() {
     assert_eq!(bed.notes(), ["ab", "bc", "", "", "", "", "c"]);
 }
 
-/// What `set_buffer_bytes(start, len, data)` makes of `abc`, and its note.
+/// The result of `set_buffer_bytes(start, len, data)` on `abc`, and its note.
 fn changed(start: u32, len: u32, data: &'static str) -> (String, String) {
     let mut seen = None;
     for direction in [REQUEST, RESPONSE] {

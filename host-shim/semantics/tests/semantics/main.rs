@@ -1,4 +1,4 @@
-//! What the semantics do, as a host and a filter see it: each test is a sentence about Envoy 1.40 that was measured.
+//! The semantics, as a host and a filter see them: each test is a sentence about Envoy 1.40 that was measured.
 
 mod beside;
 mod bodies;

@@ -15,7 +15,7 @@ fn touch(f: &Call<'_>, map: u32) {
     f.set_pairs(map, &[]);
 }
 
-/// What [`touch`] notes for a map that is not there.
+/// The notes of [`touch`] for a map that is not there.
 fn absent(map: u32) -> Vec<String> {
     [
         format!("get {map} nope: 2"),
@@ -44,7 +44,7 @@ fn noted_in(callback: Id, script: impl Fn(&Call<'_>) + 'static) -> Vec<String> {
     bed.notes()
 }
 
-/// What a script in `on_request_headers` notes, and the head that then goes upstream.
+/// The notes of a script in `on_request_headers`, and the head that then goes upstream.
 fn request_changed(headers: &[(&str, &str)], script: impl Fn(&Call<'_>) + 'static) -> (Vec<String>, String) {
     let bed = Bed::new();
     bed.on(Id::RequestHeaders, move |f| {

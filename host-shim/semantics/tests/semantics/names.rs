@@ -2,7 +2,7 @@
 
 use crate::common::{Bed, Id};
 
-/// What the callbacks of these names show.
+/// The tokens of these names, then the answers.
 fn answers(names: &'static [&'static str]) -> Vec<String> {
     let bed = Bed::new();
     bed.on(Id::RequestHeaders, move |f| {

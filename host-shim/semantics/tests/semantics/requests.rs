@@ -1,4 +1,4 @@
-//! What the connection manager makes of a request before the filter sees it.
+//! Changes that the connection manager makes to a request before the filter sees it.
 
 use crate::common::{Bed, Id};
 

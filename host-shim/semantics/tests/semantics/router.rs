@@ -297,7 +297,7 @@ fn a_failure_of_a_head_request_has_no_body() {
     assert_eq!(bed.effects(id)[1..], ["< headers [:status: 503] [content-length: 98] [content-type: text/plain] end"]);
 }
 
-// What the filter makes of the response's head.
+// Heads of responses that the filter changed.
 
 #[test]
 fn a_response_without_a_valid_status_is_answered_502_without_callbacks() {

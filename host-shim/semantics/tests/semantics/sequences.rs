@@ -9,7 +9,7 @@ use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
 
 const LIMIT: usize = 64;
 
-/// What the edge does next.
+/// An event for the chain.
 #[derive(Clone, Debug)]
 enum Step {
     Data(Direction, usize),

@@ -44,20 +44,20 @@ impl State {
         self.foreign.result = None;
     }
 
-    /// Runs a foreign function. (Not by a pointer: what stands in a table can't be pruned.)
+    /// Runs a foreign function. (Not by a pointer: functions in a table can't be pruned.)
     pub fn run_foreign(&mut self, function: impl FnOnce(&mut Self, &[u8]) -> CallResult<Vec<u8>>) {
         let arguments = std::mem::take(&mut self.foreign.arguments);
         self.foreign.result = Some(function(self, &arguments));
     }
 
-    /// What it came to; nothing, where the component does not have it.
+    /// Its result; `None` where the component does not have the function.
     pub fn end_foreign(&mut self) -> Option<CallResult<Vec<u8>>> {
         self.foreign.arguments = Vec::new();
         self.foreign.result.take()
     }
 
-    /// Tells the operator, once, that the component has no such foreign function: the filter puts its name together at
-    /// run time, so the adapter did not see it.
+    /// Logs, once, that the component has no such foreign function: the filter makes its name up at run time, so the
+    /// adapter did not see it.
     pub fn note_left_out(&mut self, name: &'static str) {
         if !self.foreign.left_out.contains(&name) {
             self.foreign.left_out.push(name);

@@ -12,7 +12,7 @@ use proxy_wasm_semantics::{Chain, Guest, State};
 
 use super::text;
 
-/// What filters were called for, and what they noted.
+/// The calls of filters, and their notes.
 pub(super) type Trace = Rc<RefCell<Vec<String>>>;
 
 type Script = Rc<dyn Fn(&Call<'_>) -> u32>;

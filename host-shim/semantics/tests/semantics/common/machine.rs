@@ -19,7 +19,7 @@ use super::{
 pub(crate) const REQUEST: Direction = Direction::Request;
 pub(crate) const RESPONSE: Direction = Direction::Response;
 
-/// What the test sets and sees of the machine.
+/// The machine's state that the test sets and sees.
 #[derive(Default)]
 struct Clocks {
     wall: Cell<u64>,
@@ -130,17 +130,17 @@ impl Bed {
 
     // The script.
 
-    /// What the filter does in this callback, and returns.
+    /// Sets the filter's script for this callback, and its return value.
     pub(crate) fn on(&self, callback: Id, script: impl Fn(&Call<'_>) -> u32 + 'static) {
         self.on_vm(0, callback, script);
     }
 
-    /// What the filter of this virtual machine does in this callback, and returns.
+    /// Sets the script of this virtual machine's filter for this callback, and its return value.
     pub(crate) fn on_vm(&self, vm: usize, callback: Id, script: impl Fn(&Call<'_>) -> u32 + 'static) {
         self.chain.guests()[vm].scripts.borrow_mut().insert(callback as usize, Rc::new(script));
     }
 
-    /// What this callback returns: each value once, the last one from then on.
+    /// Sets the return values of this callback: each value once, the last one from then on.
     pub(crate) fn returns<const N: usize>(&self, callback: Id, values: [u32; N]) {
         let next = Cell::new(0);
         self.on(callback, move |_| {
@@ -155,7 +155,7 @@ impl Bed {
         self.filter().missing.borrow_mut().push(callback);
     }
 
-    /// What the module's start function does.
+    /// Sets the script of the module's start function.
     pub(crate) fn at_start(&self, script: impl Fn(&mut State) + 'static) {
         *self.filter().start.borrow_mut() = Some(Box::new(script));
     }
@@ -179,7 +179,7 @@ impl Bed {
         *self.trace.borrow_mut() = before.into_iter().chain(after.into_iter().skip(1)).collect();
     }
 
-    // What arrives.
+    // Events.
 
     /// A request of these header lines.
     pub(crate) fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], end: bool) -> u32 {
@@ -245,7 +245,7 @@ impl Bed {
         self.chain.time_passed();
     }
 
-    // What comes of it.
+    // Effects.
 
     /// The callbacks and notes since the last look.
     pub(crate) fn trace(&self) -> Vec<String> {
@@ -262,7 +262,7 @@ impl Bed {
         self.trace().into_iter().filter(|line| !line.starts_with(' ')).collect()
     }
 
-    /// What the edge is to do, since the last look.
+    /// The effects for the edge, since the last look.
     pub(crate) fn effects(&self, id: u32) -> Vec<String> {
         std::iter::from_fn(|| self.chain.next_effect(id)).map(|effect| show::effect(&effect)).collect()
     }

@@ -1,4 +1,4 @@
-//! What comes back, and what becomes of it.
+//! Responses to gRPC callouts, and the callbacks that they lead to.
 
 use super::*;
 

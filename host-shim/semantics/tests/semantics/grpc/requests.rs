@@ -1,4 +1,4 @@
-//! What goes out: the head and the first frame, and to whom.
+//! Requests of gRPC callouts: the head, the first frame, the cluster.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a filter holds in its hands: tokens, maps and messages.
+//! Tokens, maps and messages of gRPC callouts, as filters use them.
 
 use super::*;
 

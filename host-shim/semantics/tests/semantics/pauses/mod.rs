@@ -1,4 +1,4 @@
-//! What a headers callback's return value holds, and what lets it go.
+//! The effect of a headers callback's return value: which pieces it holds, and which events let them go.
 
 use proxy_wasm_semantics::Direction;
 

@@ -36,7 +36,7 @@ fn exchange(bed: &Bed, script: impl Fn(&Call<'_>) + Clone + 'static) {
     bed.chain.close(id);
 }
 
-/// What a number property is in `rh rb rb rb sh sb sb log done`; `-` is NOT_FOUND.
+/// The values of a number property in `rh rb rb rb sh sb sb log done`; `-` is NOT_FOUND.
 fn numbers(path: &'static str) -> String {
     values(path, true)
 }
