@@ -4,6 +4,37 @@
 //! is the edge's). The edge feeds a [`Chain`] with what arrives on both sides of an exchange and takes [`Effect`]s out
 //! of it; in between, the filter is called through [`Guest`] and calls back into [`State`].
 //!
+//! ```text
+//!    edge ──► headers, data, trailers, end of waiting ──► Chain ──► effects, callouts ──► edge
+//!                                                        │   ▲
+//!                                             callbacks  ▼   │  return values, actions
+//!                                                        Guest
+//!                                                          │ host calls
+//!                                                          ▼
+//!                                                        State
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | `chain` | the plugins, and how the edge drives them: start, open, close |
+//! | `connection` | the hop before the first filter |
+//! | `filter_manager/` | the way of a message from filter to filter |
+//! | `router` | the hop behind the last filter |
+//! | `stream/` | an exchange: its progress, its two messages, each filter's side of them |
+//! | `streams` | the exchanges that are alive |
+//! | `state` | the parts that host calls act on, and the plugin for which they do |
+//! | `running` | the callback that runs, and the actions that its host calls ask for |
+//! | `root`, `vm` | root contexts and virtual machines |
+//! | `calls/` | the host calls, by family |
+//! | `callouts`, `grpc`, `dns`, `timers`, `shared`, `metrics` | things that belong to no stream |
+//! | `local_reply` | a response of the proxy's own |
+//! | `headers`, `inline_headers`, `body` | maps and buffers, with Envoy's rules |
+//! | `properties` | attributes |
+//! | `environment` | the host and the filter, as traits |
+//!
+//! The files whose types have states (`stream/`, `running`, `vm`) have a picture of them on top. Their fields are private:
+//! other files call methods, which are named after the transitions in the picture.
+//!
 //! Restrictions that hold everywhere:
 //! - The state is never borrowed while the filter runs: each callback may come back as any number of host calls.
 //! - A host call that acts on the stream (continue, close, local response) takes effect when the callback returns,
