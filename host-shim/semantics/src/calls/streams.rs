@@ -19,7 +19,8 @@ impl State {
         };
         let Some(at) = self.acting() else { return Ok(()) };
         if let Some((stream, plugin)) = self.stream_mut() {
-            // Envoy forgets the request's maps whichever direction it continues.
+            // Envoy forgets the request's maps and body, whichever direction it continues, and keeps the response's.
+            // Source: Envoy's `Context::continueStream`
             stream.side_mut(Direction::Request, plugin).close();
         }
         if !self.running.replies_to(at) {

@@ -45,7 +45,7 @@ struct Offered {
     size: u32,
     /// Which bytes this step is about.
     source: Source,
-    /// The message has had trailers before the filter could add them.
+    /// The message had trailers before the call, so the filter did not make them in it.
     had_trailers: bool,
     /// The filter asked to buffer in its call before, so it sees all that is held.
     was_buffering: bool,
@@ -148,7 +148,8 @@ impl<G: Guest> Chain<G> {
         };
         let mut returned = self.call_stream(at, direction.body_callback(), &[offered.size, end.into()]);
         let status = DataStatus::of(returned.as_ref());
-        // Continuing before the last bytes are held would leave them behind: that comes after.
+        // A filter that continues in its last call and holds the bytes means these bytes too. So it continues after they
+        // are held, not with the other actions: `proxy_continue_stream/in-a-request-body-call-that-pauses`.
         let continued = end && returned.as_mut().is_some_and(|returned| returned.take_continue(at, direction));
         if let Some(stream) = self.state.borrow_mut().streams.get_mut(at.stream) {
             stream.side_mut(direction, at.plugin).close_body(status == DataStatus::StopAndBuffer);
@@ -177,7 +178,8 @@ impl<G: Guest> Chain<G> {
         let limit = stream.buffer_limit(set);
         let is_created = stream.context_mut(at.plugin).is_created();
         let (message, side) = stream.parts(direction, at.plugin);
-        // Envoy's `handleDataIfStopAll`.
+        // Envoy's `FilterManager::handleDataIfStopAll`. The latest filter that holds decides what happens past the limit,
+        // for what all of them hold.
         if let Some(past_limit) = side.holds_all() {
             message.choose(past_limit);
             message.hold(Source::Chunk);
@@ -193,7 +195,8 @@ impl<G: Guest> Chain<G> {
         let was_buffering = side.buffers();
         let mut shown = source;
         let mut too_large = false;
-        // Envoy's `Context::decodeData` adds what arrived to what is held before the call, not after it.
+        // Envoy's `Context::decodeData` adds the new bytes to those that are held before the call, not after it: the
+        // filter sees all of them (`proxy_on_request_body/buffer-shows-all-that-came`), even if they are too many.
         if was_buffering {
             message.choose(PastLimit::Refuse);
             message.hold(Source::Chunk);
@@ -242,7 +245,8 @@ fn settle(
     let mut resumes = continued || (!offered.had_trailers && message.trailers().is_some());
     match status {
         DataStatus::Continue if !side.holds() => {
-            // The filter asked to buffer, and was continued meanwhile: what came now is among what is held.
+            // The filter asked to buffer, and was continued since. So it holds nothing, but the new bytes were moved to the
+            // buffer before the call.
             if offered.was_buffering && offered.source == Source::Chunk {
                 message.unhold();
             }

@@ -75,7 +75,8 @@ impl<G: Guest> Chain<G> {
             }
             let context = stream.context_mut(at.plugin);
             if direction == Direction::Response && !context.is_created() {
-                // The request never came to it.
+                // The request never came to it, because an earlier filter answered it. Envoy does not call it either:
+                // `chains/the-first-answers-the-request-headers`.
                 context.side_mut(direction).skip_head();
                 return ControlFlow::Continue(());
             }
@@ -104,16 +105,18 @@ impl<G: Guest> Chain<G> {
 
     /// How far a headers callback lets the message go.
     ///
-    /// `StopIteration` holds everything, as `StopAllIterationAndWatermark` does, unless the plugin's configuration allows
-    /// the former: `allow_on_headers_stop_iteration` of Envoy's `PluginConfig`, which
-    /// `Context::convertFilterHeadersStatus` asks.
+    /// `StopIteration` does not let the body pass, as its name says, but holds everything, as
+    /// `StopAllIterationAndWatermark` does, unless the plugin's settings allow the former.
+    ///
+    /// Source: Envoy's `ContextBase::convertVmCallResultToFilterHeadersStatus`
     fn headers_status(&self, plugin: usize, returned: Option<&Returned>) -> Iteration {
         let Some(returned) = returned else { return Iteration::Passes };
         if returned.stop {
             return Iteration::HoldsAll(PastLimit::StopReading);
         }
         match returned.value {
-            // 2 is the legacy ContinueAndEndStream, which Envoy takes as Continue.
+            // 2 is the legacy ContinueAndEndStream, which Envoy takes as Continue:
+            // `proxy_on_request_headers/continue-and-end`.
             0 | 2 => Iteration::Passes,
             1 if self.state.borrow().settings.plugins[plugin].allow_on_headers_stop_iteration => Iteration::HoldsHead,
             3 => Iteration::HoldsAll(PastLimit::Refuse),

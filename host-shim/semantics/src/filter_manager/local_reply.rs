@@ -38,6 +38,8 @@ impl<G: Guest> Chain<G> {
             stream.facts.response_code = u16::try_from(reply.status).ok();
             let end = reply.body.is_empty() || stream.facts.is_head || stream.facts.is_grpc;
             let message = stream.message_mut(DIRECTION);
+            // The response has a head that a filter holds: Envoy replaces it (`sendDirectLocalReply`), and no filter sees the
+            // new one (`chains/an-answer-to-response-headers`).
             if message.headers().is_some() {
                 message.set_headers(headers.clone());
                 if !end {

@@ -26,7 +26,7 @@ impl<G: Guest> Chain<G> {
             }
             let held_head = !side.head_went_on();
             let before = side.resume();
-            // The filter has not seen what came after a head with which it stopped everything.
+            // The filter has seen nothing since the head with which it stopped everything, so it is shown that first.
             let from = if matches!(before, Iteration::HoldsAll(_)) { step } else { step + 1 };
             (from, held_head.then(|| message.ends_without_trailers() && !message.has_held()))
         };
@@ -45,7 +45,7 @@ impl<G: Guest> Chain<G> {
         if has_held {
             self.data_from(id, direction, from, Source::Held, end);
         }
-        // Those that an earlier filter holds are not for this one to let go.
+        // Trailers that an earlier filter holds stay there: `chains/one-holds-request-trailers`.
         if reached_trailers {
             self.trailers_from(id, direction, from);
         }

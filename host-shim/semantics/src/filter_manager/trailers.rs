@@ -63,6 +63,7 @@ impl<G: Guest> Chain<G> {
             message.trailers().map_or(0, HeaderMap::len) as u32
         };
         let mut returned = self.call_stream(at, direction.trailers_callback(), &[count]);
+        // Unlike in headers, continuing within the call wins over a pause: `proxy_continue_stream/in-trailers`.
         let continued = returned.as_mut().is_some_and(|returned| returned.take_continue(at, direction));
         let passes = returned.as_ref().is_none_or(|returned| (returned.value == 0 || continued) && !returned.stop);
         {
@@ -86,7 +87,8 @@ impl<G: Guest> Chain<G> {
             }
             side.holds()
         };
-        // The body before them is held still: it goes first, and `resume` brings the trailers behind it.
+        // The filter still holds what came before. That goes first, and `resume` sends the trailers behind it:
+        // `proxy_on_request_trailers/after-a-buffered-body`.
         if holds {
             self.resume(at, direction);
             return STOP;

@@ -111,8 +111,8 @@ impl Side {
 
     /// The headers callback has returned, and what it asked for is done. Returns whether the head goes on now.
     pub(crate) fn decide_head(&mut self, iteration: Iteration) -> bool {
-        // The callback itself continued the stream. Envoy sends the head twice where it then returns Continue, and
-        // holds the body forever where it returns Pause: here the stream just goes on.
+        // The callback itself continued the stream. Envoy sends the head twice if it then returns Continue, and holds the
+        // body forever if it returns Pause: here the stream just goes on.
         if self.iteration.head_went_on() {
             return false;
         }
