@@ -34,7 +34,7 @@ pub(super) enum Allocator {
     Grows,
 }
 
-type Script = Rc<dyn Fn(&Filter<'_>)>;
+type Script = Rc<dyn Fn(&Running<'_>)>;
 
 /// The filter as the semantics and the marshalling know it.
 pub(super) struct Fake {
@@ -106,7 +106,7 @@ impl Guest for Fake {
     fn call(&self, callback: Id, _arguments: &[u32]) -> u32 {
         if callback == self.script.0 && !self.ran.replace(true) {
             let chain = self.chain.upgrade().expect("the chain calls");
-            (self.script.1)(&Filter { chain: &chain });
+            (self.script.1)(&Running { chain: &chain });
         }
         u32::from(matches!(callback, Id::VmStart | Id::Configure))
     }
@@ -136,11 +136,11 @@ impl Host for Machine {
 }
 
 /// The filter in a callback.
-pub(super) struct Filter<'a> {
+pub(super) struct Running<'a> {
     chain: &'a Chain<Fake>,
 }
 
-impl<'a> Filter<'a> {
+impl<'a> Running<'a> {
     fn fake(&self) -> &'a Fake {
         self.chain.guest()
     }
@@ -204,12 +204,12 @@ impl<'a> Filter<'a> {
 ///
 /// # Panics
 /// If there is no such callback.
-pub(super) fn during(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> Vec<String> {
+pub(super) fn during(callback: Id, script: impl Fn(&Running<'_>) + 'static) -> Vec<String> {
     exchange(callback, script).0
 }
 
 /// The same; gives also what the exchange comes to.
-pub(super) fn exchange(callback: Id, script: impl Fn(&Filter<'_>) + 'static) -> (Vec<String>, Vec<Effect>) {
+pub(super) fn exchange(callback: Id, script: impl Fn(&Running<'_>) + 'static) -> (Vec<String>, Vec<Effect>) {
     let settings = Settings {
         plugins: vec![PluginSettings {
             name: "p".into(),

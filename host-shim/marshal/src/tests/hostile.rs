@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 use proxy_wasm_abi::callbacks::Id;
 
-use super::{Allocator, Filter, MEMORY, during};
+use super::{Allocator, MEMORY, Running, during};
 
 /// One host call with these arguments.
-fn make(f: &Filter<'_>, which: u8, a: [u32; 7]) -> u32 {
+fn make(f: &Running<'_>, which: u8, a: [u32; 7]) -> u32 {
     match which % 45 {
         0 => f.proxy(|c| c.log(a[0] % 8, a[1], a[2])),
         1 => f.proxy(|c| c.get_log_level(a[0])),

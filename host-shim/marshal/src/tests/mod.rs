@@ -12,7 +12,7 @@ mod properties;
 mod streams;
 mod wasi;
 
-use filter::{Allocator, Filter, MEMORY, during, exchange};
+use filter::{Allocator, MEMORY, Running, during, exchange};
 
 /// Where results are written.
 const OUT: u32 = 64;

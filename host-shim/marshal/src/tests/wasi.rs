@@ -6,7 +6,7 @@ use proxy_wasm_abi::{
     limits::{IOVECS_MAX_COUNT, LOG_MAX_BYTES, RANDOM_MAX_BYTES},
 };
 
-use super::{BAD_OUT, BAD_RANGES, Filter, MEMORY, OUT, OUT2, during};
+use super::{BAD_OUT, BAD_RANGES, MEMORY, OUT, OUT2, Running, during};
 use crate::wasi::on_log_only;
 
 const H: Id = Id::RequestHeaders;
@@ -18,7 +18,7 @@ const NOTDIR: u32 = 20;
 const NOTSUP: u32 = 58;
 
 /// Writes vectors of these ranges; gives their pointer.
-fn vectors(f: &Filter<'_>, ranges: &[(u32, u32)]) -> u32 {
+fn vectors(f: &Running<'_>, ranges: &[(u32, u32)]) -> u32 {
     let words: Vec<u8> = ranges.iter().flat_map(|(at, len)| [at.to_le_bytes(), len.to_le_bytes()]).flatten().collect();
     f.bytes(&words).0
 }

@@ -19,7 +19,7 @@ type Script = Rc<dyn Fn(&Call<'_>) -> u32>;
 type StartScript = Box<dyn Fn(&mut State)>;
 
 /// A filter that records its callbacks and does what the test scripted.
-pub(crate) struct Filter {
+pub(crate) struct ScriptedFilter {
     chain: Weak<Chain<Self>>,
     /// Begins its lines in the trace.
     prefix: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct Filter {
     pub(super) missing: RefCell<Vec<Id>>,
 }
 
-impl Filter {
+impl ScriptedFilter {
     pub(super) fn new(chain: Weak<Chain<Self>>, prefix: &'static str, trace: Trace) -> Self {
         Self {
             chain,
@@ -43,7 +43,7 @@ impl Filter {
     }
 }
 
-impl Guest for Filter {
+impl Guest for ScriptedFilter {
     fn exports(&self, callback: Id) -> bool {
         !self.missing.borrow().contains(&callback)
     }
@@ -79,7 +79,7 @@ impl Guest for Filter {
 
 /// A callback in progress: makes host calls, and notes what they return in the trace.
 pub(crate) struct Call<'a> {
-    chain: &'a Chain<Filter>,
+    chain: &'a Chain<ScriptedFilter>,
     arguments: &'a [u32],
 }
 

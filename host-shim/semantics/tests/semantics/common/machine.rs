@@ -12,7 +12,7 @@ use proxy_wasm_abi::{
 use proxy_wasm_semantics::{Chain, Direction, Effect, HeaderMap, Host, Kind, Request, State};
 
 use super::{
-    filter::{Call, Filter, Id, Trace},
+    filter::{Call, Id, ScriptedFilter, Trace},
     show,
 };
 
@@ -55,7 +55,7 @@ impl Host for Machine {
 
 /// A chain of one plugin under test.
 pub(crate) struct Bed {
-    pub(crate) chain: Rc<Chain<Filter>>,
+    pub(crate) chain: Rc<Chain<ScriptedFilter>>,
     trace: Trace,
     clocks: Rc<Clocks>,
 }
@@ -122,7 +122,8 @@ impl Bed {
         let machine = Box::new(Machine(clocks.clone()));
         let trace = Trace::default();
         let chain = Rc::new_cyclic(|chain| {
-            let filter = |prefix: &&'static str| (version, Filter::new(Weak::clone(chain), prefix, trace.clone()));
+            let filter =
+                |prefix: &&'static str| (version, ScriptedFilter::new(Weak::clone(chain), prefix, trace.clone()));
             Chain::new(settings, machine, prefixes.iter().map(filter).collect())
         });
         Self { chain, trace, clocks }
@@ -277,7 +278,7 @@ impl Bed {
         self.clocks.log.take()
     }
 
-    fn filter(&self) -> &Filter {
+    fn filter(&self) -> &ScriptedFilter {
         &self.chain.guests()[0]
     }
 }
