@@ -314,3 +314,60 @@ impl StreamContext {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Iteration::*, *};
+
+    fn side(iteration: Iteration) -> Side {
+        Side { iteration, ..Side::default() }
+    }
+
+    /// The states that deciding about the head, holding and resuming lead to.
+    fn next(from: Iteration) -> [Iteration; 3] {
+        let (mut decided, mut held, mut resumed) = (side(from), side(from), side(from));
+        decided.decide_head(HoldsAll(PastLimit::Refuse));
+        held.hold();
+        resumed.resume();
+        [decided.iteration, held.iteration, resumed.iteration]
+    }
+
+    #[test]
+    fn the_picture_is_what_happens() {
+        const ALL: Iteration = HoldsAll(PastLimit::Refuse);
+        assert_eq!(next(AwaitsHead), [ALL, HoldsHead, Passes]);
+        // A head that went on is decided about no more.
+        assert_eq!(next(Passes), [Passes, HoldsRest, Passes]);
+        assert_eq!(next(HoldsRest), [HoldsRest, HoldsRest, Passes]);
+        assert_eq!(next(HoldsHead), [ALL, HoldsHead, Passes]);
+    }
+
+    #[test]
+    fn a_filter_that_buffers_keeps_touching_what_is_held() {
+        let mut side = side(Passes);
+        side.show_body(Source::Chunk, false);
+        side.close_body(true);
+        assert_eq!(side.open_body(), Some(Source::Held));
+        side.close_body(false);
+        assert_eq!(side.open_body(), None);
+    }
+
+    #[test]
+    fn a_callback_that_closed_everything_and_buffers_touches_nothing() {
+        let mut side = side(Passes);
+        side.show_body(Source::Chunk, false);
+        side.close();
+        side.close_body(true);
+        assert_eq!(side.open_body(), None);
+    }
+
+    #[test]
+    fn several_parts_are_open_together() {
+        let mut side = side(AwaitsHead);
+        side.show_head(false);
+        side.decide_head(HoldsHead);
+        side.show_body(Source::Chunk, true);
+        side.make_trailers();
+        assert!(side.is_open(MapKind::Headers) && side.is_open(MapKind::Trailers) && side.open_body().is_some());
+    }
+}
