@@ -71,9 +71,10 @@ enum Trailers {
 
 /// The parts of a message that a filter may touch now.
 ///
-/// This can be no enum. Envoy's context has a pointer for each (`request_headers_`, `request_body_buffer_`,
-/// `request_trailers_`) and any of them can be set together: a head held by `StopIteration` stays open while the body
-/// arrives, and trailers can be added in the last body callback.
+/// This is not an enum. Envoy's context has a pointer for each (`request_headers_`, `request_body_buffer_`,
+/// `request_trailers_`), and any of them can be set together: a head held by `StopIteration` stays open while the body
+/// arrives (`proxy_on_request_headers/a-held-map-can-be-changed`), and trailers can be added in the last body callback
+/// (`proxy_on_request_trailers/made-at-the-end-of-a-body`).
 #[derive(Debug, Default)]
 struct Access {
     headers: bool,
