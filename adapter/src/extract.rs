@@ -1,81 +1,39 @@
-//! Takes a filter out of an adapted component: the very bytes that went in, or an error.
+//! `proxy-wasm-adapter extract`
 
-use wasmparser::{Parser, Payload};
+use std::path::PathBuf;
 
-use crate::check::is_component;
-use crate::digest::sha256;
-use crate::error::{Error, NotExtractable};
-use crate::filter;
-use crate::provenance::{FilterRecord, PluginRecord, Provenance};
+use super::exit::Code;
+use super::failure::Failure;
+use super::report::Reporter;
+use super::{input, output};
 
-/// A filter in a component that this program made, byte for byte as it went in: the one that this plugin runs, by its number
-/// in the chain or its name. Where all plugins run the same, none needs to be named.
-///
-/// # Errors
-/// [`Error::Extract`] for every other file, for a component in which a filter is no longer the same, and where the plugin is
-/// not there or several may be meant.
-pub fn extract(component: &[u8], plugin: Option<&str>) -> Result<Vec<u8>, Error> {
-    let (provenance, mut filters) = open(component).map_err(Error::Extract)?;
-    let index = choose(&provenance.plugins, plugin).map_err(Error::Extract)?;
-    if index < filters.len() { Ok(filters.swap_remove(index)) } else { Err(Error::Extract(NotExtractable::NotAdapted)) }
+/// Take a filter out of a component, byte for byte as it went in
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proxy-wasm-adapter extract filter.component.wasm -o filter.wasm
+  proxy-wasm-adapter extract filter.component.wasm -o - | sha256sum
+  proxy-wasm-adapter extract chain.wasm --plugin auth -o auth.wasm")]
+pub(super) struct Args {
+    /// A component that `adapt` made; `-` is stdin
+    component: PathBuf,
+
+    /// The filter; `-` is stdout
+    #[arg(short, long, value_name = "FILTER")]
+    output: PathBuf,
+
+    /// Whose filter, where a component has several: the plugin's number in the chain, from 1, or its name
+    #[arg(long, value_name = "PLUGIN")]
+    plugin: Option<String>,
 }
 
-/// Which filter that plugin runs.
-fn choose(plugins: &[PluginRecord], wanted: Option<&str>) -> Result<usize, NotExtractable> {
-    let all = || plugins.iter().enumerate();
-    let chosen: Vec<_> = match wanted {
-        None => all().collect(),
-        Some(wanted) => match wanted.parse::<usize>().ok().and_then(|number| all().nth(number.checked_sub(1)?)) {
-            Some(numbered) => vec![numbered],
-            None => all().filter(|(_, plugin)| plugin.settings.name == wanted).collect(),
-        },
-    };
-    let titles = |of: &[(usize, &PluginRecord)]| of.iter().map(|(index, plugin)| plugin.title(*index)).collect();
-    match chosen.as_slice() {
-        [] => {
-            let wanted = wanted.unwrap_or_default().to_owned();
-            Err(NotExtractable::NoSuchPlugin { wanted, plugins: titles(&all().collect::<Vec<_>>()) })
-        }
-        [(_, first), others @ ..] if others.iter().all(|(_, other)| other.filter == first.filter) => Ok(first.filter),
-        several => Err(NotExtractable::Several { plugins: titles(several) }),
-    }
-}
-
-/// The provenance and the filters, in its order.
-pub(crate) fn open(component: &[u8]) -> Result<(Provenance, Vec<Vec<u8>>), NotExtractable> {
-    if !is_component(component) {
-        let is_module = component.starts_with(b"\0asm");
-        return Err(if is_module { NotExtractable::CoreModule } else { NotExtractable::NotAdapted });
-    }
-    let provenance = match Provenance::find(component) {
-        Ok(Some(provenance)) => provenance,
-        Ok(None) => return Err(NotExtractable::NotAdapted),
-        Err(unreadable) => {
-            return Err(unreadable
-                .version
-                .map_or(NotExtractable::NotAdapted, |version| NotExtractable::Newer { version }));
-        }
-    };
-    let filter = |record: &FilterRecord| {
-        let mut candidates = modules(component).filter(|module| module.len() == record.size).filter_map(|module| {
-            let mut module = module.to_vec();
-            filter::restore(&mut module, &record.changed)?;
-            Some(module)
-        });
-        let found = candidates.find(|module| sha256(module) == record.sha256);
-        found.ok_or_else(|| NotExtractable::Changed { sha256: record.sha256.clone() })
-    };
-    let filters = provenance.filters.iter().map(filter).collect::<Result<_, _>>()?;
-    Ok((provenance, filters))
-}
-
-/// The core modules in a component.
-fn modules(component: &[u8]) -> impl Iterator<Item = &[u8]> {
-    Parser::new(0).parse_all(component).map_while(Result::ok).filter_map(|payload| match payload {
-        Payload::ModuleSection { unchecked_range, .. } => {
-            let (start, end) = (unchecked_range.start.try_into().ok()?, unchecked_range.end.try_into().ok()?);
-            component.get::<std::ops::Range<usize>>(start..end)
-        }
-        _ => None,
-    })
+pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
+    output::check([args.component.as_path()], &args.output, "-o")?;
+    let component = input::read(&args.component)?;
+    let file = input::shown(&args.component);
+    let filter = proxy_wasm_adapter::extract(&component, args.plugin.as_deref())
+        .map_err(|error| Failure::Library { files: vec![file.clone()], error })?;
+    output::write(&args.output, &filter, "-o")?;
+    reporter.verbose(|| format!("took a filter of {} bytes out of `{file}`", filter.len()));
+    Ok(Code::Done)
 }

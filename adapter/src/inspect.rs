@@ -1,277 +1,191 @@
-//! What can be said of a file without running it.
+//! `proxy-wasm-adapter inspect`
 
-mod sdk;
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::path::PathBuf;
 
-pub use sdk::Toolchain;
-
-use proxy_wasm_abi::callbacks::{CALLBACKS, TCP_CALLBACKS};
-use proxy_wasm_abi::host_calls::{HostCall, Support};
 use proxy_wasm_abi::settings::Profile;
-use serde::Serialize;
+use proxy_wasm_adapter::error::Severity;
+use proxy_wasm_adapter::inspect::{AbiFacts, Filter, Inspection};
+use proxy_wasm_adapter::provenance::Provenance;
+use proxy_wasm_adapter::settings::ShownPlugin;
 
-use crate::abi::{Abi, Shape, Start};
-use crate::check;
-use crate::digest::sha256;
-use crate::error::{NotExtractable, Problem, Severity};
-use crate::extract;
-use crate::facts::{Facts, Item};
-use crate::profile;
-use crate::provenance::Provenance;
+use super::exit::Code;
+use super::failure::Failure;
+use super::plugin::profiles;
+use super::{input, output};
 
-/// What can be said of a filter, or of an adapted component and the filters in it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Inspection {
-    /// Bytes of the file.
-    pub size: usize,
-    /// The file's SHA-256, in hexadecimal.
-    pub sha256: String,
-    /// For an adapted component: how it was made. All that follows is about the filters in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adapted: Option<Provenance>,
-    /// The filter that the file is, or those that it holds, in the order of [`Provenance::filters`]; as far as they are
-    /// valid core modules.
-    pub filters: Vec<Filter>,
-    /// What would stop it from running, and what its user should know.
-    pub problems: Vec<Finding>,
+/// Say what a filter is and what would stop it from running; of a component, also how it was made
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proxy-wasm-adapter inspect filter.wasm
+  proxy-wasm-adapter inspect filter.component.wasm --json")]
+pub(super) struct Args {
+    /// A filter, or a component that `adapt` made; `-` is stdin
+    file: PathBuf,
+
+    /// Whose filters to take, as `adapt` has it; a component says so itself
+    #[arg(long, value_name = "PROFILE", value_parser = profiles(), default_value = "envoy")]
+    profile: Profile,
+
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
-impl Inspection {
-    /// How many problems stop it from running.
-    pub fn errors(&self) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
-    }
-}
-
-/// A problem, for people and for programs.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// Which filter of a component it is about, counted from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<usize>,
-    /// How much it weighs.
-    pub severity: Severity,
-    /// A name for programs.
-    pub code: &'static str,
-    /// What is wrong, as what stands after "the filter".
-    pub message: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl From<&Problem> for Finding {
-    fn from(problem: &Problem) -> Self {
-        Self {
-            filter: None,
-            severity: problem.severity(),
-            code: problem.code(),
-            message: problem.to_string(),
-            remedy: problem.remedy(),
-        }
-    }
-}
-
-impl From<&NotExtractable> for Finding {
-    fn from(problem: &NotExtractable) -> Self {
-        Self {
-            filter: None,
-            severity: Severity::Error,
-            code: "not-extractable",
-            message: problem.to_string(),
-            remedy: problem.remedy(),
-        }
-    }
-}
-
-/// What stands in a filter.
-#[derive(Clone, Debug, Serialize)]
-pub struct Filter {
-    /// Bytes of the module.
-    pub size: usize,
-    /// The module's SHA-256, in hexadecimal.
-    pub sha256: String,
-    /// The version of the ABI.
-    pub abi: AbiFacts,
-    /// What it was made with, as far as it shows.
-    pub toolchain: Toolchain,
-    /// The callbacks that it exports, in the specification's order.
-    pub callbacks: Vec<CallbackFacts>,
-    /// The functions that it imports, in its order, each once.
-    pub imports: Vec<ImportFacts>,
-    /// Whether it imports from WASI.
-    pub wasi: bool,
-    /// What runs before the first callback, in this order. `(start section)` runs at instantiation.
-    pub start: Vec<&'static str>,
-    /// The function that allocates in its memory.
-    pub allocator: Option<&'static str>,
-    /// Its memory.
-    pub memory: Option<MemoryFacts>,
-    /// The entries of its largest table.
-    pub table_elements: u64,
-}
-
-impl Filter {
-    /// The host calls that it imports and that return `UNIMPLEMENTED`.
-    pub fn unimplemented(&self) -> impl Iterator<Item = &ImportFacts> {
-        self.imports.iter().filter(|import| import.support == UNIMPLEMENTED)
-    }
-}
-
-/// How [`ImportFacts::support`] says that a host call links and returns `UNIMPLEMENTED`.
-const UNIMPLEMENTED: &str = "unimplemented";
-
-/// The version of the ABI that a filter speaks.
-#[derive(Clone, Debug, Serialize)]
-pub struct AbiFacts {
-    /// The exports that mark it.
-    pub markers: Vec<String>,
-    /// The version that the marker stands for; without one, what signatures and imports suggest.
-    pub version: Option<&'static str>,
-    /// Whether the version is a guess from signatures and imports.
-    pub inferred: bool,
-}
-
-/// A callback that a filter exports.
-#[derive(Clone, Debug, Serialize)]
-pub struct CallbackFacts {
-    /// Its name.
-    pub name: &'static str,
-    /// Set where it has the parameters of ABI 0.1.0.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub old_signature: bool,
-    /// Set where an HTTP host never calls it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub never_called: bool,
-}
-
-/// A function that a filter imports.
-#[derive(Clone, Debug, Serialize)]
-pub struct ImportFacts {
-    /// The module part of its name.
-    pub module: String,
-    /// The field part of its name.
-    pub name: String,
-    /// `full`, `partial`, `unimplemented`, or `unknown` where it is no host call.
-    pub support: &'static str,
-    /// What is partial.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<&'static str>,
-}
-
-/// A filter's memory.
-#[derive(Clone, Debug, Serialize)]
-pub struct MemoryFacts {
-    /// Pages of 64 KiB at the start.
-    pub initial_pages: u64,
-    /// The most pages that it may grow to.
-    pub maximum_pages: Option<u64>,
-}
-
-/// What can be said of a file without running it.
-pub fn inspect(file: &[u8]) -> Inspection {
-    inspect_as(file, Profile::default())
-}
-
-/// The same of a filter that is to be adapted with this profile; a component has its own.
-pub fn inspect_as(file: &[u8], profile: Profile) -> Inspection {
-    let mut inspection = Inspection {
-        size: file.len(),
-        sha256: sha256(file),
-        adapted: Provenance::read(file),
-        filters: Vec::new(),
-        problems: Vec::new(),
+pub(super) fn run(args: &Args) -> Result<Code, Failure> {
+    let bytes = input::read_module(&args.file)?;
+    let inspection = proxy_wasm_adapter::inspect_as(&bytes, args.profile);
+    let text = if args.json {
+        let mut text = serde_json::to_string_pretty(&inspection).expect("plain data serializes");
+        text.push('\n');
+        text
+    } else {
+        let mut text = String::new();
+        describe(&mut text, &input::shown(&args.file), &inspection).expect("a string takes all text");
+        text
     };
-    let extracted;
-    let modules: Vec<&[u8]> = match extract::open(file) {
-        Ok((_, filters)) => {
-            extracted = filters;
-            extracted.iter().map(Vec::as_slice).collect()
-        }
-        Err(problem @ (NotExtractable::Newer { .. } | NotExtractable::Changed { .. })) => {
-            inspection.problems.push(Finding::from(&problem));
-            return inspection;
-        }
-        Err(_) => vec![file],
-    };
-    let stubs = inspection.adapted.as_ref().is_some_and(|provenance| provenance.stub_unknown_imports);
-    let profile = inspection.adapted.as_ref().map_or(profile, |provenance| provenance.settings.profile);
-    for (index, module) in modules.iter().enumerate() {
-        let which = (modules.len() > 1).then_some(index);
-        let mut found =
-            |problem: &Problem| inspection.problems.push(Finding { filter: which, ..Finding::from(problem) });
-        match check::read(module) {
-            Err(problem) => found(&problem),
-            Ok(facts) => {
-                let abi = Abi::of(&facts, profile);
-                check::check(&facts, &abi, stubs, profile).iter().for_each(found);
-                inspection.filters.push(filter(module, &facts, &abi, profile));
-            }
-        }
+    output::stdout(text.as_bytes())?;
+    Ok(if inspection.errors() > 0 { Code::Unusable } else { Code::Done })
+}
+
+fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::Result {
+    writeln!(out, "{file}: {} bytes, sha256 {}", inspection.size, inspection.sha256)?;
+    if let Some(adapted) = &inspection.adapted {
+        provenance(out, adapted)?;
     }
-    inspection
-}
-
-fn filter(module: &[u8], facts: &Facts, abi: &Abi, profile: Profile) -> Filter {
-    let start_section = facts.has_start_section.then_some("(start section)");
-    let guess = if abi.version.is_none() { abi.inferred(facts) } else { None };
-    let main = match abi.start {
-        Start::None => &[],
-        start => start.functions(),
-    };
-    Filter {
-        size: module.len(),
-        sha256: sha256(module),
-        abi: AbiFacts {
-            markers: abi.markers.clone(),
-            version: abi.version.or(guess).map(|version| version.name()),
-            inferred: guess.is_some(),
-        },
-        toolchain: Toolchain::of(module, facts),
-        callbacks: callbacks(facts, abi),
-        imports: imports(facts, profile),
-        wasi: facts.imports.iter().any(|import| import.module.starts_with("wasi_")),
-        start: start_section.into_iter().chain(main.iter().copied()).collect(),
-        allocator: abi.allocator,
-        memory: facts
-            .memories
-            .first()
-            .map(|memory| MemoryFacts { initial_pages: memory.initial, maximum_pages: memory.maximum }),
-        table_elements: facts.tables.iter().copied().max().unwrap_or(0),
+    for (index, facts) in inspection.filters.iter().enumerate() {
+        let number = if inspection.filters.len() > 1 { format!(" {}", index + 1) } else { String::new() };
+        filter(out, &number, facts)?;
     }
-}
-
-fn callbacks(facts: &Facts, abi: &Abi) -> Vec<CallbackFacts> {
-    let known = CALLBACKS.iter().zip(&abi.callbacks).filter_map(|(callback, shape)| {
-        shape.map(|shape| CallbackFacts {
-            name: callback.name,
-            old_signature: shape == Shape::Old,
-            never_called: false,
-        })
-    });
-    let tcp = TCP_CALLBACKS.iter().filter(|name| facts.exported_function(name).is_some()).map(|name| CallbackFacts {
-        name,
-        old_signature: false,
-        never_called: true,
-    });
-    known.chain(tcp).collect()
-}
-
-fn imports(facts: &Facts, profile: Profile) -> Vec<ImportFacts> {
-    let mut all: Vec<ImportFacts> = Vec::new();
-    for import in &facts.imports {
-        let Item::Function(_) = import.item else { continue };
-        if all.iter().any(|earlier| earlier.module == import.module && earlier.name == import.name) {
-            continue;
-        }
-        let (support, note) = match HostCall::find(&import.module, &import.name).map(|call| call.support) {
-            Some(Support::Full) => ("full", None),
-            Some(Support::Partial(note)) => ("partial", Some(note)),
-            Some(Support::Unimplemented) => (UNIMPLEMENTED, None),
-            None if profile::host_call(&import.module, &import.name, profile).is_some() => {
-                (UNIMPLEMENTED, Some("it is Higress's"))
-            }
-            None => ("unknown", None),
+    for problem in &inspection.problems {
+        let it = problem.filter.map_or_else(|| "it".into(), |filter| format!("filter {}", filter + 1));
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
         };
-        all.push(ImportFacts { module: import.module.clone(), name: import.name.clone(), support, note });
+        writeln!(out, "\n{severity}: {it} {}\n  help: {}", problem.message, problem.remedy)?;
     }
-    all
+    verdict(out, inspection)
+}
+
+/// The last line: what it comes to.
+fn verdict(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
+    let verdict = match (inspection.errors(), &inspection.adapted) {
+        (0, None) => "it can be adapted".into(),
+        (0, Some(_)) => "it is adapted".into(),
+        (1, _) => "it cannot be adapted: 1 error".into(),
+        (errors, _) => format!("it cannot be adapted: {errors} errors"),
+    };
+    let calls = inspection.filters.iter().flat_map(Filter::unimplemented).map(|call| &call.name);
+    let unimplemented = match calls.collect::<HashSet<_>>().len() {
+        0 => String::new(),
+        1 => "; 1 of the host calls that it imports returns UNIMPLEMENTED".into(),
+        count => format!("; {count} of the host calls that it imports return UNIMPLEMENTED"),
+    };
+    writeln!(out, "\n{verdict}{unimplemented}")
+}
+
+/// The version of the ABI, and how it is known where no marker of proxy-wasm tells.
+fn abi(abi: &AbiFacts) -> String {
+    let marker = if abi.markers.is_empty() { "there is no marker" } else { "its marker is another ABI's" };
+    match abi.version {
+        Some(version) if abi.inferred => format!("probably {version}, by imports and exports: {marker}"),
+        Some(version) => version.to_owned(),
+        None => format!("unknown: {marker}"),
+    }
+}
+
+/// One line of the report; further values stand below the first.
+fn row(out: &mut String, name: &str, values: impl IntoIterator<Item = String>) -> std::fmt::Result {
+    let mut name = name;
+    for value in values {
+        writeln!(out, "  {name:<18}{value}")?;
+        name = "";
+    }
+    Ok(())
+}
+
+fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
+    let settings = &adapted.settings;
+    writeln!(out, "\ncomponent")?;
+    row(out, "adapted by", [format!("proxy-wasm-adapter {}", adapted.version)])?;
+    row(out, "shim", [format!("sha256 {}", adapted.shim_sha256)])?;
+    row(out, "traces calls", adapted.trace.then(|| "yes".to_owned()))?;
+    row(out, "bridge", [adapted.bridge.name().to_owned()])?;
+    let profile = settings.profile;
+    row(out, "profile", (profile != Profile::default()).then(|| profile.name().to_owned()))?;
+    if let [only] = adapted.plugins.as_slice() {
+        plugin(out, "plugin name", &only.settings)?;
+    }
+    row(out, "properties", settings.properties.iter().map(|(path, value)| format!("{path} = {value}")))?;
+    row(out, "from headers", settings.property_headers.iter().map(|(path, header)| format!("{path} = {header}")))?;
+    row(out, "upstream", settings.upstream.clone())?;
+    row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
+    row(out, "clusters", settings.clusters.iter().map(|(name, url)| format!("{name} = {url}")))?;
+    if adapted.plugins.len() > 1 {
+        for (index, record) in adapted.plugins.iter().enumerate() {
+            writeln!(out, "\nplugin {}", index + 1)?;
+            row(out, "filter", [(record.filter + 1).to_string()])?;
+            row(out, "VM", [(record.vm + 1).to_string()])?;
+            plugin(out, "name", &record.settings)?;
+        }
+    }
+    Ok(())
+}
+
+/// `name` is what its name is called.
+fn plugin(out: &mut String, name: &str, settings: &ShownPlugin) -> std::fmt::Result {
+    row(out, name, [format!("{:?}", settings.name)])?;
+    row(out, "root id", [format!("{:?}", settings.root_id)])?;
+    row(out, "vm id", [format!("{:?}", settings.vm_id)])?;
+    row(out, "configuration", [settings.configuration.to_string()])?;
+    row(out, "vm configuration", [settings.vm_configuration.to_string()])?;
+    row(out, "environment", settings.environment.iter().map(|(key, value)| format!("{key}={value}")))?;
+    row(out, "log level", [settings.log_level.clone()])
+}
+
+/// `number` tells it from others.
+fn filter(out: &mut String, number: &str, filter: &Filter) -> std::fmt::Result {
+    writeln!(out, "\nfilter{number}")?;
+    row(out, "size", [format!("{} bytes", filter.size)])?;
+    row(out, "sha256", [filter.sha256.clone()])?;
+    row(out, "ABI", [abi(&filter.abi)])?;
+    row(out, "language", [filter.toolchain.language.unwrap_or("unknown").to_owned()])?;
+    let version = filter.toolchain.sdk_version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    row(out, "SDK", [format!("{}{version}", filter.toolchain.sdk.unwrap_or("unknown"))])?;
+    row(out, "compilers", filter.toolchain.compilers.clone())?;
+    row(out, "start", [if filter.start.is_empty() { "none".into() } else { filter.start.join(", ") }])?;
+    row(out, "allocator", [filter.allocator.unwrap_or("none").to_owned()])?;
+    row(
+        out,
+        "memory",
+        filter.memory.iter().map(|memory| {
+            let most = memory.maximum_pages.map(|pages| format!(", at most {pages}")).unwrap_or_default();
+            format!("{} pages of 64 KiB{most}", memory.initial_pages)
+        }),
+    )?;
+    row(out, "table", [format!("{} entries", filter.table_elements)])?;
+    row(out, "WASI", [if filter.wasi { "imported" } else { "not imported" }.to_owned()])?;
+    row(
+        out,
+        "callbacks",
+        filter.callbacks.iter().map(|callback| {
+            let note = match (callback.old_signature, callback.never_called) {
+                (true, _) => "  (with the parameters of ABI 0.1.0)",
+                (_, true) => "  (never called: it is for TCP)",
+                _ => "",
+            };
+            format!("{}{note}", callback.name)
+        }),
+    )?;
+    row(
+        out,
+        "host calls",
+        filter.imports.iter().map(|import| {
+            let note = import.note.map(|note| format!(": {note}")).unwrap_or_default();
+            format!("{:<52}{}{note}", format!("{}.{}", import.module, import.name), import.support)
+        }),
+    )
 }

@@ -1,7 +1,116 @@
-//! The command line of `proxy-wasm-adapter`: see `proxy-wasm-adapter --help`.
+//! The command line: reads files, calls the library, writes files, says what went wrong.
+//!
+//! The contract: stdout is for the product only (a component, a filter, a report), everything else goes to stderr; no
+//! WebAssembly goes to a terminal; a file that was asked for is there whole or not at all; the exit code is one of
+//! [`exit::CODES`], but for `compare` and `test`, whose answer is in their code.
 
-mod cli;
+mod adapt;
+mod compare;
+mod completions;
+mod exit;
+mod extract;
+mod failure;
+mod input;
+mod inspect;
+mod man;
+mod output;
+mod plugin;
+mod report;
+mod serve;
+mod test;
+mod traffic;
 
-fn main() -> std::process::ExitCode {
-    cli::main()
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Code;
+use report::{Color, Reporter};
+
+/// Turns an unmodified proxy-wasm HTTP filter into a component for any wasi:http host
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = exit::help(), max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to color messages; NO_COLOR turns `auto` off
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    color: Color,
+
+    /// Say what is being done
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Adapt(Box<adapt::Args>),
+    Inspect(inspect::Args),
+    Extract(extract::Args),
+    Serve(Box<serve::Args>),
+    Test(Box<test::Args>),
+    Compare(Box<compare::Args>),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where this cannot be written there is no one to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Done }.into();
+        }
+    };
+    let reporter = Reporter::new(cli.color, cli.verbose);
+    let result = match cli.command {
+        Command::Adapt(args) => adapt::run(*args, &reporter),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Extract(args) => extract::run(&args, &reporter),
+        Command::Serve(args) => serve::run(*args, &reporter),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, &reporter),
+        // These have exit codes of their own.
+        Command::Test(args) => return test::run(*args, &reporter),
+        Command::Compare(args) => return compare::run(*args, &reporter),
+    };
+    match result {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            reporter.failure(&failure);
+            failure.code().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Each line of each `Examples:` is a command that parses.
+    #[test]
+    fn examples_parse() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().map(str::trim).filter(|line| line.starts_with("proxy-wasm-adapter")).collect();
+            assert!(!examples.is_empty(), "`{}` has no example", command.get_name());
+            for example in examples {
+                let words = shlex::split(example).unwrap_or_default();
+                let words = words.iter().take_while(|word| !matches!(word.as_str(), "|" | ">"));
+                if let Err(error) = Cli::try_parse_from(words) {
+                    panic!("{example}: {error}");
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,197 @@
+//! The same filters, settings and traffic on the real Envoy and on the adapted component, and where they differ.
+//!
+//! ```text
+//!                       ┌─► Envoy, the filters as they are ──┐
+//!  request file ─► client                                     ├─► upstream, callout clusters (the request file's answers)
+//!                       └─► a host, the filters adapted ─────┘
+//!                             │ log and trace of each
+//!                             ▼
+//!                 normalise ─► align ─► Report ─► terminal, JSON, page
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | `requests` | the request file |
+//! | `envoy`, `adapted` | the two sides' processes |
+//! | `running`, `process` | a side while it runs, and its output |
+//! | `client`, `origins`, `origin`, `http1`, `message` | the traffic |
+//! | `exchanges` | one request after another, on both |
+//! | `expectations` | what a request file expects, beside what was seen |
+//! | `alone` | one request after another, on the component alone: `test` |
+//! | `output`, `trace` | from output to log lines and calls |
+//! | `normalise`, `align`, `sections` | from both sides to rows |
+//! | `known` | what differs, and is known to |
+//! | `report` | what was found, and how a terminal shows it |
+//! | `page` | the same as an HTML page |
+//!
+//! Architecture invariant: nothing that a filter or a host does keeps a comparison from ending. Each wait is bounded,
+//! and children end with what holds them.
+
+mod adapted;
+mod align;
+pub mod alone;
+mod client;
+mod envoy;
+mod error;
+mod exchanges;
+mod expectations;
+mod http1;
+pub mod known;
+mod message;
+mod normalise;
+mod origin;
+mod origins;
+mod output;
+pub mod page;
+mod process;
+pub mod report;
+pub mod requests;
+mod running;
+mod sections;
+mod trace;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::settings::Route;
+use tempfile::TempDir;
+
+use crate::serve::shutdown;
+use crate::shim::{Flavour, Shim};
+use crate::{Options, adapt};
+
+pub use adapted::Host;
+pub use envoy::Envoy;
+pub use error::Error;
+
+use alone::Tested;
+use origins::Origins;
+use report::Report;
+use requests::Requests;
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The filters, in the order of the plugins that they are for.
+    pub filters: Vec<Filter>,
+    /// How to adapt them. The upstream and the clusters are servers of the comparison's own, whatever stands here.
+    pub options: Options,
+    /// What to send.
+    pub requests: Requests,
+    /// Envoy's program; the one on `PATH` unless it is given.
+    pub envoy: Option<PathBuf>,
+    /// The other side.
+    pub host: Host,
+    /// How long a response may take.
+    pub timeout: Duration,
+    /// How long a side may take to start.
+    pub start_timeout: Duration,
+    /// Where the upstream listens: an endpoint has to send its requests there for them to be compared.
+    pub upstream: Option<SocketAddr>,
+    /// Where the files stay that both sides were run with; they go away unless it is given.
+    pub keep: Option<PathBuf>,
+}
+
+/// A filter to compare.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// What reports call it.
+    pub file: String,
+    /// The core module.
+    pub bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Filter {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Runs a comparison, in a runtime of its own.
+///
+/// # Errors
+/// It could not be run. A side that refuses a filter, fails or hangs is a difference instead.
+pub fn run(comparison: &Comparison) -> Result<Report, Error> {
+    until_told_to_end(compare(comparison))
+}
+
+/// Runs the request file on the adapted component alone, in a runtime of its own: Envoy is not asked.
+///
+/// # Errors
+/// It could not be run. A filter that is refused, fails or hangs meets no expectation instead.
+pub fn test(comparison: &Comparison) -> Result<Tested, Error> {
+    until_told_to_end(alone::run(comparison))
+}
+
+fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let machine = |doing| move |source| Error::Machine { doing, source };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(machine("start the runtime"))?.block_on(async {
+        let mut signals = shutdown::Signals::new().map_err(machine("wait for signals"))?;
+        let end = signals.next();
+        tokio::select! {
+            result = work => result,
+            () = end => Err(Error::Interrupted),
+        }
+    })
+}
+
+/// The recipe.
+async fn compare(comparison: &Comparison) -> Result<Report, Error> {
+    let origins = Origins::new(comparison)?;
+    let options = options(comparison, &origins);
+    let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
+    let envoy = Envoy::find(comparison.envoy.as_deref()).await?;
+    origins.behave(None, &comparison.requests)?;
+
+    let directory = Arc::new(comparison.directory()?);
+    let (settings, patience) = (&options.settings, comparison.start_timeout);
+    let (envoy, here) = tokio::try_join!(
+        envoy.start(&comparison.filters, settings, &directory, patience),
+        comparison.host.start(&component, &settings.plugins, &directory, comparison.cpu_timeout(), patience),
+    )?;
+    let found = exchanges::run(comparison, &origins, [envoy, here]).await?;
+    Ok(found.report(comparison, &options.settings, &origins))
+}
+
+/// The options with what a comparison decides itself: where requests go, and that everything is told.
+fn options(comparison: &Comparison, origins: &Origins) -> Options {
+    let mut options = comparison.options.clone();
+    let settings = &mut options.settings;
+    for plugin in &mut settings.plugins {
+        plugin.log_level = LogLevel::Trace as u8;
+    }
+    if let Route::Upstream { origin, .. } = &mut settings.route {
+        *origin = Origins::target(&origins.upstream);
+    }
+    settings.clusters = origins.clusters();
+    if options.shim == Shim::default() {
+        options.shim = Shim::built_in(Flavour::Tracing);
+    }
+    options
+}
+
+impl Comparison {
+    /// A directory for what the sides are run with.
+    fn directory(&self) -> Result<TempDir, Error> {
+        let machine = |source| Error::Machine { doing: "make a directory", source };
+        let mut builder = tempfile::Builder::new();
+        match &self.keep {
+            None => builder.prefix("proxy-wasm-adapter-").tempdir(),
+            Some(keep) => std::fs::create_dir_all(keep)
+                .and_then(|()| std::path::absolute(keep))
+                .and_then(|keep| builder.prefix("comparison-").disable_cleanup(true).tempdir_in(keep)),
+        }
+        .map_err(machine)
+    }
+
+    /// What a filter may compute on our own host: longer than the client waits, so that on both sides it is the client
+    /// that gives up on one that hangs.
+    fn cpu_timeout(&self) -> Duration {
+        let longest = self.requests.requests.iter().filter_map(|request| request.timeout).max();
+        longest.unwrap_or_default().max(self.timeout) * 2 + Duration::from_secs(1)
+    }
+}
