@@ -4,7 +4,7 @@
 #   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm, wasi02-extra.wasm with the larger foreign
 #                                             functions, and -trace.wasm of both, which trace calls; each with its
 #                                             description beside it
-#   host-shim/build.sh [--install] --commit   and puts them into adapter/shim/, from where the adapter takes them
+#   host-shim/build.sh [--install] --commit   and puts them into adapter/library/shim/, from where the adapter takes them
 #   host-shim/build.sh --digest               prints the digest of the sources, and builds nothing
 #   host-shim/build.sh --digest --verbose     prints what the digest is made of
 #
@@ -121,8 +121,8 @@ build wasi02-trace --features trace
 build wasi02-extra-trace --features extra,trace
 [ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."
 if [ "$commit" ]; then
-    mkdir -p "$root/adapter/shim"
+    mkdir -p "$root/adapter/library/shim"
     for shim in wasi02 wasi02-extra wasi02-trace wasi02-extra-trace; do
-        cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/shim/"
+        cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/library/shim/"
     done
 fi

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use proxy_wasm_adapter::compare::known::{self, Known};
-use proxy_wasm_adapter::compare::page::page;
-use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
-use proxy_wasm_adapter::compare::{self, Host};
 use proxy_wasm_adapter::values::parse_address;
+use proxy_wasm_adapter_compare::known::{self, Known};
+use proxy_wasm_adapter_compare::page::page;
+use proxy_wasm_adapter_compare::report::{Report, Style, terminal};
+use proxy_wasm_adapter_compare::{self as compare, Host};
+use proxy_wasm_adapter_serve as serve;
 
 use super::failure::Failure;
 use super::input;
@@ -179,7 +180,8 @@ fn compare(args: Args) -> Result<Report, Failure> {
     if let Some(url) = args.endpoint {
         comparison.host = Host::Endpoint(url);
     }
-    let mut report = compare::run(&comparison).map_err(|error| traffic::failure(filters.names(), error))?;
+    let mut report =
+        compare::run(&comparison, serve::told_to_end()).map_err(|error| traffic::failure(filters.names(), error))?;
     report.command = Some(own_command());
     if let Some(known) = known {
         known::leave_out(&mut report, &known);
@@ -213,7 +215,7 @@ fn envoy_of_environment() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use proxy_wasm_adapter::compare::requests;
+    use proxy_wasm_adapter_compare::requests;
 
     use super::*;
 

@@ -3,7 +3,9 @@
 use std::io;
 
 use proxy_wasm_adapter::error::{NotExtractable, Problem, Severity};
-use proxy_wasm_adapter::{Error, FilterProblem, compare, serve, settings};
+use proxy_wasm_adapter::{Error, FilterProblem, settings};
+use proxy_wasm_adapter_compare as compare;
+use proxy_wasm_adapter_serve as serve;
 
 use super::exit::Code;
 

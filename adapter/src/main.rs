@@ -1,4 +1,4 @@
-//! The command line: reads files, calls the library, writes files, says what went wrong.
+//! The command line of `proxy-wasm-adapter`, see `proxy-wasm-adapter --help`: reads files, calls the library, writes files, says what went wrong.
 //!
 //! The contract: stdout is for the product only (a component, a filter, a report), everything else goes to stderr; no
 //! WebAssembly goes to a terminal; a file that was asked for is there whole or not at all; the exit code is one of
@@ -55,7 +55,7 @@ enum Command {
     Man(man::Args),
 }
 
-pub(crate) fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use proxy_wasm_abi::settings::{GrpcTransport, Profile};
 use proxy_wasm_adapter::bridge::Kind;
-use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Source, Value};
+use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Metrics, Source, State, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::values::{parse_buffer, parse_milliseconds};
 
@@ -155,13 +155,13 @@ pub(super) struct Plugin {
     startup_ticks: Option<u32>,
 
     /// What gRPC callouts are sent as: `grpc-web` is for hosts that only send HTTP/1.1 [default: http2]
-    #[arg(long, value_name = "KIND", value_parser = grpc_transports(), help_heading = "Routing")]
+    #[arg(long, value_name = "KIND", value_parser = named(GrpcTransport::ALL, GrpcTransport::name), help_heading = "Routing")]
     grpc_transport: Option<GrpcTransport>,
 
     /// Where shared data and queues are: `host` is for hosts that offer `proxy-wasm:adapter/shared`, as `serve` does
     /// [default: vm]
-    #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
-    state: Option<settings::State>,
+    #[arg(long, value_name = "WHERE", value_parser = named(State::ALL, State::name), help_heading = "Plugin")]
+    state: Option<State>,
 
     /// Whose filters to take: `permissive` also takes those made for Higress, and lets filters read header maps after they
     /// continued [default: envoy]
@@ -169,11 +169,11 @@ pub(super) struct Plugin {
     profile: Option<Profile>,
 
     /// Write metrics that changed as log records when a request ends: each is that of its instance alone
-    #[arg(long, value_name = "WHERE", help_heading = "Plugin")]
-    metrics: Option<settings::Metrics>,
+    #[arg(long, value_name = "WHERE", value_parser = named(Metrics::ALL, Metrics::name), help_heading = "Plugin")]
+    metrics: Option<Metrics>,
 
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
-    #[arg(long, value_name = "KIND", value_parser = bridge_kinds(), help_heading = "Component")]
+    #[arg(long, value_name = "KIND", value_parser = named(Kind::ALL, Kind::name), help_heading = "Component")]
     bridge: Option<Kind>,
 
     /// Let imports that are no host calls become functions that trap
@@ -193,19 +193,19 @@ pub(super) struct Plugin {
     shim: Option<PathBuf>,
 }
 
-fn grpc_transports() -> impl TypedValueParser<Value = GrpcTransport> {
-    PossibleValuesParser::new(GrpcTransport::ALL.map(GrpcTransport::name))
-        .map(|name| GrpcTransport::ALL.into_iter().find(|transport| transport.name() == name).unwrap_or_default())
+/// A value by its name, one of these.
+fn named<T: Copy + Send + Sync + 'static, const N: usize>(
+    all: [T; N],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.map(name)).map(move |given| {
+        all.into_iter().find(|value| name(*value) == given).expect("only names of these are possible")
+    })
 }
 
+/// The profiles by their names.
 pub(super) fn profiles() -> impl TypedValueParser<Value = Profile> {
-    PossibleValuesParser::new(Profile::ALL.map(Profile::name))
-        .map(|name| Profile::ALL.into_iter().find(|profile| profile.name() == name).unwrap_or_default())
-}
-
-fn bridge_kinds() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.map(Kind::name))
-        .map(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or_default())
+    named(Profile::ALL, Profile::name)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use proxy_wasm_adapter::settings::Input;
-use proxy_wasm_adapter::{adapt, is_component, serve};
+use proxy_wasm_adapter::{adapt, is_component};
+use proxy_wasm_adapter_serve as serve;
 
 use super::exit::Code;
 use super::failure::{Failure, Message};

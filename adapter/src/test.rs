@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use proxy_wasm_adapter::compare;
-use proxy_wasm_adapter::compare::alone::{Tested, junit, terminal};
+use proxy_wasm_adapter_compare as compare;
+use proxy_wasm_adapter_compare::alone::{Tested, junit, terminal};
+use proxy_wasm_adapter_serve as serve;
 
 use super::compare::REQUEST_FILE;
 use super::failure::Failure;
@@ -101,7 +102,8 @@ fn test(args: &Args) -> Result<Vec<(String, Tested)>, Failure> {
     let mut tested = Vec::new();
     for (file, requests) in read {
         let comparison = args.run.comparison(&filters, requests)?;
-        let result = compare::test(&comparison).map_err(|error| traffic::failure(filters.names(), error))?;
+        let result = compare::test(&comparison, serve::told_to_end())
+            .map_err(|error| traffic::failure(filters.names(), error))?;
         tested.push((file, result));
     }
     Ok(tested)

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
 use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::values::parse_time;
 use proxy_wasm_adapter::{Options, is_component};
+use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
 use super::failure::Failure;
 use super::input::{self, Given};

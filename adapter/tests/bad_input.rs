@@ -3,14 +3,12 @@
 //!
 //! `BLESS=1 cargo test -p proxy-wasm-adapter --test bad_input` writes them.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{filter, filter_text, wat};
 use libtest_mimic::{Arguments, Failed, Trial};
+use proxy_wasm_adapter_testing::{filter, filter_text, wat};
 
 struct Case {
     name: &'static str,
@@ -44,7 +42,7 @@ fn settings_file(name: &'static str, text: &str) -> Case {
 }
 
 fn adapted() -> Vec<u8> {
-    proxy_wasm_adapter::adapt(&[filter("")], &common::options()).unwrap().component
+    proxy_wasm_adapter::adapt(&[filter("")], &proxy_wasm_adapter_testing::options()).unwrap().component
 }
 
 /// A filter without some line of [`filter_text`].
@@ -342,7 +340,7 @@ fn chains() -> Vec<Case> {
 /// Different filters, with these plugin names.
 fn adapted_chain(names: &[&str]) -> Vec<u8> {
     let filters: Vec<_> = (0..names.len()).map(|number| filter(&"(func)".repeat(number))).collect();
-    let mut options = common::options();
+    let mut options = proxy_wasm_adapter_testing::options();
     let plugin = options.settings.plugins[0].clone();
     let named = |name: &&str| proxy_wasm_abi::settings::Plugin { name: (*name).into(), ..plugin.clone() };
     options.settings.plugins = names.iter().map(named).collect();

@@ -1,13 +1,11 @@
 //! The command line's contract: what goes where, and what is there afterwards.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{filter, filter_text, stand_in};
+use proxy_wasm_adapter_testing::{filter, filter_text, stand_in};
 use tempfile::TempDir;
 
 /// A directory with `filter.wasm` and the stand-in shim.

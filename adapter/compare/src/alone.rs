@@ -16,7 +16,7 @@ use super::requests::{Place, Requests};
 use super::running::{Running, Started};
 use super::sections::{Seen, Visible};
 use super::{Comparison, trace};
-use crate::adapt;
+use proxy_wasm_adapter::adapt;
 
 pub use junit::junit;
 pub use terminal::terminal;

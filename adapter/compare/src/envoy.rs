@@ -25,7 +25,7 @@ use super::output::{EnvoyLines, Line};
 use super::process::Process;
 use super::report::Side;
 use super::running::{GLANCE, Output, Running, Started};
-use crate::digest;
+use proxy_wasm_adapter::digest;
 
 /// How long `envoy --version` may take.
 const VERSION_PATIENCE: Duration = Duration::from_secs(20);

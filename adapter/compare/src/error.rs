@@ -20,7 +20,7 @@ pub enum Error {
         problems: Vec<requests::Problem>,
     },
     /// The filter can't be adapted, or its settings are wrong.
-    Adapt(crate::Error),
+    Adapt(proxy_wasm_adapter::Error),
     /// There is no Envoy.
     NoEnvoy {
         /// Where it was expected.

@@ -15,8 +15,8 @@ use super::requests::Request;
 use super::running::{Output, Running, Started};
 use super::sections::{self, Seen, Visible};
 use super::{Comparison, client, trace};
-use crate::digest::sha256;
-use crate::facts::Facts;
+use proxy_wasm_adapter::digest::sha256;
+use proxy_wasm_adapter::inspect;
 
 /// The version of the report's format.
 const VERSION: u32 = 1;
@@ -53,8 +53,9 @@ pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [St
 /// The callbacks by which streams end; none where a filter has none, so that it can't be told.
 pub(super) fn ends(filters: &[super::Filter]) -> Vec<&'static str> {
     let last = |filter: &super::Filter| {
-        let facts = Facts::read(&filter.bytes).unwrap_or_default();
-        LAST_CALLBACKS.into_iter().find(|name| facts.exported_function(name).is_some())
+        let found = inspect(&filter.bytes).filters;
+        let exports = |name: &&str| found.iter().flat_map(|filter| &filter.callbacks).any(|found| found.name == *name);
+        LAST_CALLBACKS.into_iter().find(exports)
     };
     filters.iter().map(last).collect::<Option<Vec<_>>>().unwrap_or_default()
 }

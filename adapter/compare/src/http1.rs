@@ -311,7 +311,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::compare::requests::Piece;
+    use crate::requests::Piece;
 
     async fn response(bytes: &[u8], method: &str) -> Message {
         let mut message = Message::default();

@@ -50,6 +50,7 @@ mod running;
 mod sections;
 mod trace;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,9 +60,8 @@ use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::settings::Route;
 use tempfile::TempDir;
 
-use crate::serve::shutdown;
-use crate::shim::{Flavour, Shim};
-use crate::{Options, adapt};
+use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::{Options, adapt};
 
 pub use adapted::Host;
 pub use envoy::Envoy;
@@ -110,31 +110,35 @@ impl AsRef<[u8]> for Filter {
     }
 }
 
-/// Runs a comparison, in a runtime of its own.
+/// Runs a comparison, in a runtime of its own, until `end` is ready: it waits for what tells the process to end.
 ///
 /// # Errors
-/// It could not be run. A side that refuses a filter, fails or hangs is a difference instead.
-pub fn run(comparison: &Comparison) -> Result<Report, Error> {
-    until_told_to_end(compare(comparison))
+/// It could not be run, or not to its end. A side that refuses a filter, fails or hangs is a difference instead.
+pub fn run(comparison: &Comparison, end: impl Future<Output = io::Result<()>>) -> Result<Report, Error> {
+    run_until(end, compare(comparison))
 }
 
-/// Runs the request file on the adapted component alone, in a runtime of its own: Envoy is not asked.
+/// Runs the request file on the adapted component alone, in a runtime of its own, until `end` is ready: Envoy is not
+/// asked.
 ///
 /// # Errors
-/// It could not be run. A filter that is refused, fails or hangs meets no expectation instead.
-pub fn test(comparison: &Comparison) -> Result<Tested, Error> {
-    until_told_to_end(alone::run(comparison))
+/// It could not be run, or not to its end. A filter that is refused, fails or hangs meets no expectation instead.
+pub fn test(comparison: &Comparison, end: impl Future<Output = io::Result<()>>) -> Result<Tested, Error> {
+    run_until(end, alone::run(comparison))
 }
 
-fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+fn run_until<T>(
+    end: impl Future<Output = io::Result<()>>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let machine = |doing| move |source| Error::Machine { doing, source };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(machine("start the runtime"))?.block_on(async {
-        let mut signals = shutdown::Signals::new().map_err(machine("wait for signals"))?;
-        let end = signals.next();
         tokio::select! {
+            // First, as what it waits for counts from then on.
+            biased;
+            end = end => Err(end.map_or_else(machine("wait for signals"), |()| Error::Interrupted)),
             result = work => result,
-            () = end => Err(Error::Interrupted),
         }
     })
 }

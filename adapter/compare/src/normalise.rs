@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::message::Message;
 use super::requests::Headers;
-use crate::digest::sha256;
+use proxy_wasm_adapter::digest::sha256;
 
 pub(super) use calls::traces;
 
@@ -196,7 +196,7 @@ fn uuids(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::message::End;
+    use crate::message::End;
 
     #[test]
     fn makes_runs_alike() {

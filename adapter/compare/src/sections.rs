@@ -11,7 +11,7 @@ use super::output::Line;
 use super::report::{Kind, Part, Row, Section};
 use super::requests::Request;
 use super::trace;
-use crate::digest::sha256;
+use proxy_wasm_adapter::digest::sha256;
 
 /// What one side did with one request.
 #[derive(Clone, Debug, Default)]

@@ -22,7 +22,7 @@
 mod calls;
 pub(crate) mod kind;
 mod memory_copy;
-pub(crate) mod names;
+pub mod names;
 mod portable;
 mod select;
 
@@ -35,7 +35,7 @@ use crate::part::{Part, Source};
 pub use kind::Kind;
 
 /// What backtraces call the module with the callbacks.
-pub(crate) const NAME: &str = "proxy-wasm bridge";
+pub const NAME: &str = "proxy-wasm bridge";
 
 /// A filter's instance, as a bridge sees it.
 pub(crate) struct Vm<'a> {

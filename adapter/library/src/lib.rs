@@ -19,7 +19,7 @@
 //! - *host*: what runs the component.
 //!
 //! Architecture invariant: the library does no I/O and prints nothing. Bytes and settings go in, bytes and a report come
-//! out. (`serve` is a host, and `compare` runs two: they do both.)
+//! out.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
 
@@ -28,8 +28,7 @@ pub mod bridge;
 mod builder;
 mod chain;
 mod check;
-pub mod compare;
-mod digest;
+pub mod digest;
 pub mod error;
 mod extract;
 mod facts;
@@ -48,7 +47,6 @@ pub mod provenance;
 mod prune;
 mod reachable;
 mod relatives;
-pub mod serve;
 pub mod settings;
 pub mod shim;
 mod state;

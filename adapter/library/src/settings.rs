@@ -93,7 +93,7 @@ pub enum Value {
 }
 
 /// Where the shim itself writes metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metrics {
     /// Nowhere: a host that wants them asks.
@@ -102,14 +102,40 @@ pub enum Metrics {
     Log,
 }
 
+impl Metrics {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::None, Self::Log];
+
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Log => "log",
+        }
+    }
+}
+
 /// Where shared data and shared queues are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// In the instance: each has its own.
     Vm,
     /// In the host, for all instances: the component imports `proxy-wasm:adapter/shared`.
     Host,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Vm, Self::Host];
+
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vm => "vm",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// An answer that no upstream gave.

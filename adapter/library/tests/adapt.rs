@@ -1,11 +1,9 @@
 //! The library: what goes in, what comes out.
 
-mod common;
-
-use common::{filter, logging, options, run, wat};
 use proxy_wasm_abi::settings::{Connection, Route};
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::{Error, FilterProblem, Options, Problem, adapt, extract, inspect};
+use proxy_wasm_adapter_testing::{filter, logging, options, run, wat};
 use wasmparser::{Parser, Payload};
 
 #[test]
@@ -108,7 +106,8 @@ fn imports_are_those_of_the_proxy_world() {
         "wasi:io/streams@0.2.0",
         "wasi:random/random@0.2.0",
     ];
-    let component = adapt(&[wat(&logging("start"))], &Options::new(common::settings())).unwrap().component;
+    let component =
+        adapt(&[wat(&logging("start"))], &Options::new(proxy_wasm_adapter_testing::settings())).unwrap().component;
     let (mut depth, mut exports) = (0, Vec::new());
     for payload in Parser::new(0).parse_all(&component) {
         match payload.unwrap() {

@@ -1,12 +1,10 @@
 //! The library, with several filters: which share what, and what is said of them.
 
-mod common;
-
-use common::{filter, logging, run, settings, stand_in, wat};
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::{Adapted, Error, Options, adapt, extract, inspect};
+use proxy_wasm_adapter_testing::{filter, logging, run, settings, stand_in, wat};
 use wasmparser::{Parser, Payload};
 
 /// Options for these plugins in so many virtual machines.

@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
-mod common;
-
-use common::{filter_text, options, wat};
 use proxy_wasm_abi::settings::Profile;
 use proxy_wasm_adapter::{Error, Options, Problem, adapt, inspect, inspect_as};
+use proxy_wasm_adapter_testing::{filter_text, options, wat};
 
 /// A filter with Higress's marker that imports this.
 fn filter(imports: &str) -> Vec<u8> {
@@ -40,7 +38,7 @@ fn the_marker_counts_as_0_2_1() {
 
 #[test]
 fn filters_of_proxy_wasm_stay_what_they_are() {
-    let filter = common::filter(REDIS);
+    let filter = proxy_wasm_adapter_testing::filter(REDIS);
     let adapted = adapt(&[&filter], &permissive()).unwrap();
     assert!(!adapted.provenance.plugins[0].settings.allow_on_headers_stop_iteration);
 }

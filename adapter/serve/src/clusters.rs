@@ -15,7 +15,7 @@ use wasmtime_wasi_http::Error;
 use super::counters::{Classes, Counter, Held, Level, Times};
 use super::outgoing::Sender;
 use super::record::Upstream;
-use crate::provenance::Provenance;
+use proxy_wasm_adapter::provenance::Provenance;
 
 /// The cluster of the route, as `compare` has it for Envoy, and as filters see it in `xds.cluster_name`.
 const ROUTE: &str = "upstream";

@@ -7,7 +7,7 @@ use wasmparser::{ExternalKind, Parser, Payload};
 use wasmtime::Module;
 
 use super::trap;
-use crate::provenance::Provenance;
+use proxy_wasm_adapter::provenance::Provenance;
 
 /// What a plugin without a name is called, where there is no other.
 const NAMELESS: &str = "plugin";

@@ -104,7 +104,7 @@ mod reply;
 mod request;
 mod samples;
 mod shared;
-pub(crate) mod shutdown;
+mod shutdown;
 mod sink;
 mod state;
 mod stats;
@@ -126,6 +126,7 @@ pub use listen::Server;
 pub use logs::Output;
 pub use options::Options;
 pub use policy::FailurePolicy;
+pub use shutdown::told_to_end;
 pub use tags::StatsTag;
 
 /// Serves a component until the process is told to end by SIGTERM or SIGINT.

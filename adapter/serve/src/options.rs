@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::access_log::{AccessFormat, Place};
 use super::policy::FailurePolicy;
 use super::tags::StatsTag;
-use crate::values::{parse_address, parse_bytes, parse_time};
+use proxy_wasm_adapter::values::{parse_address, parse_bytes, parse_time};
 
 /// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
 /// upstream.

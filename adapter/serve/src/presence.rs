@@ -268,7 +268,7 @@ mod tests {
         Limits { head: Duration::from_secs(30), idle: Duration::from_secs(3600), send: Duration::from_secs(300) };
 
     /// How long the client has from now on.
-    pub(in crate::serve::presence) fn has(presence: &Presence) -> Option<u64> {
+    pub(in crate::presence) fn has(presence: &Presence) -> Option<u64> {
         let deadline = presence.state().deadline(&LIMITS)?;
         Some((deadline - Instant::now()).as_secs_f64().round() as u64)
     }

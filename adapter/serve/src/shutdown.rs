@@ -1,4 +1,4 @@
-//! The signals that end the host, and the one that opens its files anew.
+//! The signals that end the process, and the one that opens its files anew.
 
 use tokio::signal;
 
@@ -43,6 +43,15 @@ impl Signals {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Waits until the process is told to end by SIGTERM or SIGINT; they count from when this is first polled.
+///
+/// # Errors
+/// The system gives no signals.
+pub async fn told_to_end() -> std::io::Result<()> {
+    Signals::new()?.next().await;
+    Ok(())
 }
 
 /// Calls this at each SIGUSR1, as long as it is polled: the access log's file was moved away, and a new one is to be opened.

@@ -22,7 +22,7 @@ use proxy_wasm_abi::host_calls::HOST_CALLS;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::filters::Filters;
-use crate::bridge::{NAME as BRIDGE, names};
+use proxy_wasm_adapter::bridge::{NAME as BRIDGE, names};
 
 /// How many frames are shown.
 const SHOWN_FRAMES: usize = 8;

@@ -1,6 +1,8 @@
-//! What the tests share.
+//! What the tests of the adapter's packages share: filters, a stand-in for the shim, processes, clients.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
+mod bodies;
+mod client;
+mod process;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,18 +15,30 @@ use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 
+pub use bodies::{Fed, Repeated, Watch, Watched, collect};
+pub use client::{Answer, AnyClient, client, exchange, get, h2_client, raw, request};
+pub use process::Process;
+
+/// The top of the repository.
+///
+/// # Panics
+/// Never: this package stands in it.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the package stands in the repository")
+}
+
 /// A filter in the text format, as a module.
-pub(crate) fn wat(text: &str) -> Vec<u8> {
+pub fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A small filter with every part that the adapter asks for, and more of the test's own.
-pub(crate) fn filter(more: &str) -> Vec<u8> {
+pub fn filter(more: &str) -> Vec<u8> {
     wat(&filter_text(more))
 }
 
 /// The text of [`filter`].
-pub(crate) fn filter_text(more: &str) -> String {
+pub fn filter_text(more: &str) -> String {
     format!(
         r#"(module {more}
              (memory (export "memory") 1)
@@ -35,7 +49,7 @@ pub(crate) fn filter_text(more: &str) -> String {
 }
 
 /// The text of a filter that logs a word of five letters when it starts, its settings, and `headers` when it has some.
-pub(crate) fn logging(word: &str) -> String {
+pub fn logging(word: &str) -> String {
     let text = r#"(module
         (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
         (memory (export "memory") 1)
@@ -51,7 +65,7 @@ pub(crate) fn logging(word: &str) -> String {
 }
 
 /// Runs `start` of a component with the [stand-in](stand_in), and returns what the filters logged.
-pub(crate) fn run(component: &[u8]) -> String {
+pub fn run(component: &[u8]) -> String {
     use wasmtime::component::{Component, Linker};
     let engine = wasmtime::Engine::default();
     let component = Component::new(&engine, component).unwrap();
@@ -66,7 +80,7 @@ pub(crate) fn run(component: &[u8]) -> String {
 }
 
 /// Settings that answer every request with 200.
-pub(crate) fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         plugins: vec![Plugin { name: "test".into(), log_level: 2, ..Plugin::default() }],
         route: Route::DirectResponse { status: 200, body: Vec::new() },
@@ -79,7 +93,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 /// Options with the [stand-in](stand_in).
-pub(crate) fn options() -> Options {
+pub fn options() -> Options {
     Options { shim: Shim::from_bytes(Flavour::Plain, stand_in(1)), ..Options::new(settings()) }
 }
 
@@ -88,7 +102,7 @@ pub(crate) fn options() -> Options {
 /// `start` goes through the virtual machines. It starts the filter, gives it the settings through its
 /// allocator and its memory, and calls `proxy_on_configure` and `proxy_on_request_headers`. Then it fails with all that the
 /// filters logged.
-pub(crate) fn stand_in(vms: usize) -> Vec<u8> {
+pub fn stand_in(vms: usize) -> Vec<u8> {
     let mut text = String::from("(module\n");
     let list = |keyword: &str, types: &mut dyn Iterator<Item = Type>| {
         let types: String = types.map(|ty| if ty == Type::I64 { " i64" } else { " i32" }).collect();
@@ -155,8 +169,7 @@ pub(crate) fn stand_in(vms: usize) -> Vec<u8> {
     );
     let mut module = wat(&text);
     let mut resolve = wit_parser::Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
-    let (package, _) = resolve.push_dir(wit).unwrap_or_else(|error| panic!("{error:#}"));
+    let (package, _) = resolve.push_dir(root().join("wit")).unwrap_or_else(|error| panic!("{error:#}"));
     let world = resolve.select_world(&[package], Some("adapted")).unwrap();
     let plugin = resolve.packages[package].interfaces["plugin"];
     resolve.interfaces[plugin].functions.retain(|name, _| name == "start");

@@ -7,8 +7,7 @@ use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::process::Process;
-use crate::support::get;
+use proxy_wasm_adapter_testing::{Process, get};
 
 /// What the host's memory may grow by, whatever a filter or a peer does: most is what the limits let a filter keep.
 const GROWTH: u64 = 160 << 20;

@@ -3,9 +3,7 @@
 use std::process::Command;
 
 use http::StatusCode;
-
-use crate::process::Process;
-use crate::support::get;
+use proxy_wasm_adapter_testing::{Process, get};
 
 /// Serves a filter in the text format with the command, sends one request, and gives the status and what was said.
 async fn serve(filter: &str) -> (StatusCode, String) {
@@ -72,17 +70,4 @@ async fn a_filter_without_names_that_traps() {
          at filter!proxy_on_request_headers\n    \
          and 2 without a name",
     );
-}
-
-#[tokio::test]
-async fn a_component_that_fails() {
-    for (path, expected) in [
-        ("/silent", "503: `plugin` returned without a response"),
-        ("/internal", "503: the component answered with an error: ErrorCode::InternalError(None)"),
-        ("/claim", "503: the response declares a content-length but has no body"),
-    ] {
-        let process = Process::start();
-        assert_eq!(get(process.address, path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        assert_said(&process.end(), expected);
-    }
 }

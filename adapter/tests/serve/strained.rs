@@ -9,8 +9,7 @@ use http::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::process::Process;
-use crate::support::get;
+use proxy_wasm_adapter_testing::{Process, get};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

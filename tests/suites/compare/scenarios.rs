@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use proxy_wasm_adapter::compare::known::{self, Known};
-use proxy_wasm_adapter::compare::report::{Report, Style, terminal};
-use proxy_wasm_adapter::compare::{self, Comparison, Host, requests};
 use proxy_wasm_adapter::settings::{self, Input};
 use proxy_wasm_adapter::shim::Flavour;
+use proxy_wasm_adapter_compare::known::{self, Known};
+use proxy_wasm_adapter_compare::report::{Report, Style, terminal};
+use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::fresh_shim;
@@ -143,7 +143,7 @@ impl Scenario {
             upstream: None,
             keep: None,
         };
-        Ok(compare::run(&comparison)?)
+        Ok(compare::run(&comparison, std::future::pending())?)
     }
 
     fn plugins(&self) -> Result<(Vec<compare::Filter>, proxy_wasm_adapter::Options)> {

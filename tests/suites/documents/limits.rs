@@ -1,12 +1,12 @@
 //! The limits, as SUPPORT.md lists them: read from their source, `host-shim/abi/src/limits.rs`, and for `serve` from its
-//! options and from the constants in `adapter/src/serve/`.
+//! options and from the constants in `adapter/serve/src/`.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Command};
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 use proxy_wasm_adapter_tests::fixtures;
 
 const SOURCE: &str = include_str!("../../../host-shim/abi/src/limits.rs");
@@ -57,7 +57,7 @@ pub(crate) fn sections() -> Result<String> {
         writeln!(text, "| `--{long}` | {default} | {help} |")?;
     }
     text.push_str(FIXED);
-    let mut rows = fixed(&fixtures::root().join("adapter/src/serve"))?;
+    let mut rows = fixed(&fixtures::root().join("adapter/serve/src"))?;
     rows.sort();
     ensure!(rows.len() > 5, "{} limits: the sources of `serve` are read no more", rows.len());
     rows.iter().for_each(|(of, limit)| text.push_str(&format!("| {limit} | {of} |\n")));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
-use proxy_wasm_adapter::compare::page::page;
+use proxy_wasm_adapter_compare::page::page;
 use proxy_wasm_adapter_tests::trial::trial;
 use serde_json::{Value, json};
 

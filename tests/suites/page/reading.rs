@@ -1,7 +1,7 @@
 //! What the reader does: folding, stepping, searching, copying; with keys alone, too.
 
 use anyhow::Result;
-use proxy_wasm_adapter::compare::page::page;
+use proxy_wasm_adapter_compare::page::page;
 use serde_json::json;
 
 use crate::browser::{Browser, WIDE};

@@ -1,6 +1,6 @@
 //! Reports made by hand.
 
-use proxy_wasm_adapter::compare::report::{Filter, Kind, Part, Report, Row, Section, Side};
+use proxy_wasm_adapter_compare::report::{Filter, Kind, Part, Report, Row, Section, Side};
 
 /// What would harm if it were not text.
 pub(crate) const HOSTILE: &str = "</script><script>window.harmed = 1</script><!-- <script> <img src=x onerror=harmed=1> \

@@ -83,7 +83,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::super::Failing;
     use super::*;
-    use crate::compare::requests::Place;
+    use crate::requests::Place;
 
     #[test]
     fn a_file_is_a_suite() {

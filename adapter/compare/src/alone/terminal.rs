@@ -96,7 +96,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::compare::requests::Place;
+    use crate::requests::Place;
 
     fn tested() -> Tested {
         let case = |name: &str, verdict| Case {

@@ -13,8 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 
 use super::connect;
-use crate::compare::message::{End, Message};
-use crate::compare::requests::{Headers, LARGEST, Request};
+use crate::message::{End, Message};
+use crate::requests::{Headers, LARGEST, Request};
 
 /// A body that is sent as its frames come. Without frames it has none.
 struct Frames(Option<mpsc::Receiver<Frame<Bytes>>>);

@@ -13,7 +13,7 @@ const BODY_CALLBACKS: [&str; 2] = ["proxy_on_request_body", "proxy_on_response_b
 type Apply = fn([Vec<Call>; 2]) -> [Vec<Call>; 2];
 
 /// The calls of both sides, in rows.
-pub(in crate::compare) fn traces(mut calls: [Vec<Call>; 2], normaliser: &mut Normaliser) -> Vec<Row> {
+pub(crate) fn traces(mut calls: [Vec<Call>; 2], normaliser: &mut Normaliser) -> Vec<Row> {
     let mut rows = aligned(&calls);
     let rules: [(Rule, Apply); 3] = [
         (Rule::Contexts, number_contexts),

@@ -11,7 +11,7 @@ use super::{Line, Trace, escaped, prefixes, split, strip};
 ///
 /// It starts a plugin three times: to check the configuration, for the main thread, and for its worker. The two on the
 /// main thread are left out where the worker's comes, which is the one that serves.
-pub(in crate::compare) struct EnvoyLines {
+pub(crate) struct EnvoyLines {
     mark: String,
     prefixes: Vec<String>,
     rest: Vec<u8>,
@@ -21,17 +21,17 @@ pub(in crate::compare) struct EnvoyLines {
 }
 
 impl EnvoyLines {
-    pub(in crate::compare) fn new(plugins: &[Plugin], mark: String) -> Self {
+    pub(crate) fn new(plugins: &[Plugin], mark: String) -> Self {
         Self { mark, prefixes: prefixes(plugins), rest: Vec::new(), inside: false, main: None }
     }
 
     /// The value of `--log-format`.
-    pub(in crate::compare) fn format(mark: &str) -> String {
+    pub(crate) fn format(mark: &str) -> String {
         format!("{mark}[%l][%n][%t]%v{mark}")
     }
 
     /// The lines that these bytes complete: those of the main thread, and those of workers.
-    pub(in crate::compare) fn read(&mut self, bytes: &[u8]) -> (Vec<Line>, Vec<Line>) {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> (Vec<Line>, Vec<Line>) {
         self.rest.extend_from_slice(bytes);
         let (mut main, mut workers) = (Vec::new(), Vec::new());
         let mark = self.mark.clone();
@@ -48,7 +48,7 @@ impl EnvoyLines {
     }
 
     /// What stands behind the last mark: an error that is not logged.
-    pub(in crate::compare) fn rest(&self) -> Option<Line> {
+    pub(crate) fn rest(&self) -> Option<Line> {
         outside(&String::from_utf8_lossy(&self.rest)).filter(|_| !self.inside)
     }
 
@@ -87,7 +87,7 @@ fn line(level: &str, component: &str, text: &str, prefixes: &[String]) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::output::Step;
+    use crate::output::Step;
 
     #[test]
     fn reads_records_whatever_they_hold() {

@@ -6,13 +6,13 @@ use proxy_wasm_abi::settings::Plugin;
 use super::{Line, Trace, escaped, prefixes, split, strip};
 
 /// Makes lines of what a host of an adapted component writes.
-pub(in crate::compare) struct ShimLines {
+pub(crate) struct ShimLines {
     prefixes: Vec<String>,
     rest: Vec<u8>,
 }
 
 impl ShimLines {
-    pub(in crate::compare) fn new(plugins: &[Plugin]) -> Self {
+    pub(crate) fn new(plugins: &[Plugin]) -> Self {
         let mut prefixes: Vec<String> = prefixes(plugins).iter().map(|prefix| escaped(prefix)).collect();
         // The shim's name for a plugin without one, in records of no stream.
         prefixes.push(" plugin".into());
@@ -20,7 +20,7 @@ impl ShimLines {
     }
 
     /// The lines that these bytes complete.
-    pub(in crate::compare) fn read(&mut self, bytes: &[u8]) -> Vec<Line> {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Vec<Line> {
         self.rest.extend_from_slice(bytes);
         let mut lines = Vec::new();
         split(&mut self.rest, b"\n", |text| lines.push(line(text, &self.prefixes)));
@@ -62,7 +62,7 @@ fn without_host_prefix(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::output::Step;
+    use crate::output::Step;
 
     #[test]
     fn reads_lines_of_the_shim() {

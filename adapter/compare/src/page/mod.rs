@@ -13,7 +13,7 @@
 //! resource but its own, told by the report's digest, which no report can hold.
 
 use super::report::{Report, Totals, count, grouped};
-use crate::digest::sha256;
+use proxy_wasm_adapter::digest::sha256;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -118,7 +118,7 @@ fn replace(text: &str, with: impl Fn(char) -> Option<&'static str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::report::{Filter, Kind, KnownDifference, Part, Row, Section, Side};
+    use crate::report::{Filter, Kind, KnownDifference, Part, Row, Section, Side};
 
     const HOSTILE: &str = "</script><!--<script>&'\"{{nonce}}\u{2028}\u{2029}\0\u{202e}]]>";
 

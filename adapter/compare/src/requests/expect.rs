@@ -59,7 +59,7 @@ pub struct Expected<T> {
     /// What is expected.
     pub value: T,
     /// By which its place is found: [`super::Requests::place`].
-    pub(in crate::compare) number: usize,
+    pub(crate) number: usize,
 }
 
 /// A header, or a trailer.
@@ -117,7 +117,7 @@ pub struct ExpectedRequest {
 
 impl Expect {
     /// Whether nothing is expected.
-    pub(in crate::compare) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let Self { status, headers, no_headers, body, trailers, log, no_log, upstream, callouts } = self;
         let (response, text) = (status.is_none() && body.is_none(), log.is_empty() && no_log.is_empty());
         let fields = headers.is_empty() && no_headers.is_empty() && trailers.is_empty();
@@ -132,14 +132,14 @@ impl Expect {
 
 impl ExpectStart {
     /// Whether the plugin should refuse.
-    pub(in crate::compare) fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.refused.as_ref().is_some_and(|refused| refused.value)
     }
 }
 
 impl Pattern {
     /// Whether this is it, or holds it.
-    pub(in crate::compare) fn is(&self, found: &[u8]) -> bool {
+    pub(crate) fn is(&self, found: &[u8]) -> bool {
         match self {
             Self::Text(text) => text.as_bytes() == found,
             other => other.is_in(&String::from_utf8_lossy(found)),
@@ -147,7 +147,7 @@ impl Pattern {
     }
 
     /// Whether this holds it.
-    pub(in crate::compare) fn is_in(&self, found: &str) -> bool {
+    pub(crate) fn is_in(&self, found: &str) -> bool {
         match self {
             Self::Text(text) | Self::Contains(text) => found.contains(text.as_str()),
             Self::Matches(regex) => regex.is_match(found),

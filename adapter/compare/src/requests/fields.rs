@@ -12,7 +12,7 @@ use serde::{Deserialize, de::Error as _};
 
 use super::parse::refuse;
 use super::{Body, Fail, Headers, LARGEST, LONGEST, Piece, Request, Version};
-use crate::values::{parse_bytes, parse_time_with_unit};
+use proxy_wasm_adapter::values::{parse_bytes, parse_time_with_unit};
 
 pub(super) const TOKEN: &str = "it takes letters, digits and ``!#$%&'*+-.^_`|~``";
 

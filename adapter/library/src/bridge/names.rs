@@ -6,7 +6,7 @@ pub(super) fn name(function: &str, label: Option<&str>) -> String {
 }
 
 /// What names call a virtual machine, the number counted from 0, with the plugins that it runs.
-pub(crate) fn label<'a>(vm: usize, plugins: impl IntoIterator<Item = &'a str>) -> String {
+pub fn label<'a>(vm: usize, plugins: impl IntoIterator<Item = &'a str>) -> String {
     /// Characters of the plugins' names: each callback of the filter has them once.
     const LONGEST: usize = 64;
     let names: Vec<&str> = plugins.into_iter().filter(|name| !name.is_empty()).collect();
@@ -16,7 +16,7 @@ pub(crate) fn label<'a>(vm: usize, plugins: impl IntoIterator<Item = &'a str>) -
 }
 
 /// The function and the number of the virtual machine, counted from 0, that such a name says.
-pub(crate) fn parse(name: &str) -> (&str, Option<u32>) {
+pub fn parse(name: &str) -> (&str, Option<u32>) {
     let Some((function, label)) = name.split_once(OF) else { return (name, None) };
     let number = label.split(' ').next().and_then(|number| number.parse::<u32>().ok()?.checked_sub(1));
     (function, number)

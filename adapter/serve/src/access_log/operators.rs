@@ -11,7 +11,7 @@ use http::Version;
 
 use super::times::TimeFormat;
 use super::values;
-use crate::serve::record::Exchange;
+use crate::record::Exchange;
 
 /// An operator that was read.
 #[derive(Clone, Debug, PartialEq)]

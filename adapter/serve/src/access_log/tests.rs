@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::format::Format;
 use super::operators::Known;
-use crate::serve::plugin::Remains;
-use crate::serve::record::{Exchange, Head, Upstream};
+use crate::plugin::Remains;
+use crate::record::{Exchange, Head, Upstream};
 
 fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
     let fields = fields.iter();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, StatusCode};
 
 use super::operators::GrpcForm;
-use crate::serve::record::Exchange;
+use crate::record::Exchange;
 
 type Bytes<'a> = Option<Cow<'a, [u8]>>;
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Place;
-use crate::serve::counters::Counters;
+use crate::counters::Counters;
 
 /// How many bytes wait to be written at the most.
 const WAITING_BYTES: usize = 1 << 20;
@@ -164,7 +164,7 @@ fn append(path: &Path) -> std::io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::clusters::Clusters;
+    use crate::clusters::Clusters;
 
     #[test]
     fn lines_are_written_and_the_file_is_opened_again() {

@@ -43,7 +43,7 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
 }
 
 /// Whether these are trailers that a request can have.
-pub(in crate::serve) fn are_trailers(fields: &HeaderMap) -> bool {
+pub(crate) fn are_trailers(fields: &HeaderMap) -> bool {
     !FORBIDDEN_TRAILERS.iter().any(|name| fields.contains_key(name))
 }
 

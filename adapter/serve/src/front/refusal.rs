@@ -9,7 +9,7 @@ use super::super::wire::Fault;
 
 /// An answer in place of the component's, as Envoy gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Refusal {
+pub(crate) enum Refusal {
     /// What came is no request that HTTP knows: the status' own words, and the connection ends.
     Codec(StatusCode),
     /// It is one, but this host does not take it: an empty answer, and the connection ends.
@@ -42,7 +42,7 @@ impl Refusal {
     }
 
     /// What an access log has for it: Envoy's words and response flag, as far as they are known.
-    pub(in crate::serve) fn in_the_log(self) -> (Option<&'static str>, u64) {
+    pub(crate) fn in_the_log(self) -> (Option<&'static str>, u64) {
         const NO_ROUTE: (Option<&str>, u64) = (Some("route_not_found"), 1 << 8);
         const PROTOCOL_ERROR: u64 = 1 << 18;
         match self {
@@ -56,7 +56,7 @@ impl Refusal {
     }
 
     /// The answer, if there is one. Over HTTP/2 a stream ends by itself, and has no `connection` header.
-    pub(in crate::serve) fn response(self, multiplexed: bool) -> Option<Response<Full<Bytes>>> {
+    pub(crate) fn response(self, multiplexed: bool) -> Option<Response<Full<Bytes>>> {
         let (status, body) = match self {
             Self::Codec(status) => (status, status.canonical_reason().unwrap_or_default()),
             Self::Manager(status) => (status, ""),

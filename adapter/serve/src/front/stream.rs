@@ -25,7 +25,7 @@ const LINGER_BYTES: usize = 16 << 20;
 
 /// A connection whose client is judged before hyper reads it.
 #[derive(Debug)]
-pub(in crate::serve) struct Front<S> {
+pub(crate) struct Front<S> {
     inner: S,
     walk: Walk,
     input: BytesMut,
@@ -51,7 +51,7 @@ enum End {
 
 impl<S> Front<S> {
     /// A connection whose heads may have so many bytes, and what is known of its requests.
-    pub(in crate::serve) fn new(inner: S, most_head: usize) -> (Self, Arrivals) {
+    pub(crate) fn new(inner: S, most_head: usize) -> (Self, Arrivals) {
         let arrivals = Arrivals::default();
         let front = Self {
             inner,

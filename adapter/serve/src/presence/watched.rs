@@ -20,7 +20,7 @@ const HEAD_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\
     connection: close\r\n\r\nrequest header timeout";
 
 /// A connection's bytes, looked at as they come.
-pub(in crate::serve) struct Watched<S: AsyncWrite + Unpin> {
+pub(crate) struct Watched<S: AsyncWrite + Unpin> {
     stream: S,
     presence: Arc<Presence>,
     reading: Reading,
@@ -36,7 +36,7 @@ enum Reading {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    pub(in crate::serve) fn new(stream: S, presence: Arc<Presence>) -> Self {
+    pub(crate) fn new(stream: S, presence: Arc<Presence>) -> Self {
         Self { stream, presence, reading: Reading::Preface(0) }
     }
 

@@ -6,14 +6,14 @@ use super::{FIELDS_MAX, Fault};
 
 /// Looks for the empty line that ends a block, without looking twice.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct End {
+pub(crate) struct End {
     looked: usize,
     line: usize,
 }
 
 impl End {
     /// The length of the block in these bytes, which are those of the last time and more.
-    pub(in crate::serve) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(at) = memchr::memchr(b'\n', bytes.get(self.looked..)?) {
             let end = self.looked + at;
             let is_empty = stripped(&bytes[self.line..end]).is_empty();
@@ -27,26 +27,26 @@ impl End {
     }
 
     /// Where the first line begins that has not ended yet.
-    pub(in crate::serve) fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         self.line
     }
 }
 
 /// A header field.
 #[derive(Debug)]
-pub(in crate::serve) struct Field<'a> {
+pub(crate) struct Field<'a> {
     name: &'a str,
     value: Cow<'a, [u8]>,
 }
 
 impl Field<'_> {
     /// Whether it has this name, in whatever case.
-    pub(in crate::serve) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
     /// Writes it as one line, its name in lower case, its value without blanks around it.
-    pub(in crate::serve) fn write(&self, into: &mut impl Extend<u8>) {
+    pub(crate) fn write(&self, into: &mut impl Extend<u8>) {
         let name = self.name.bytes().map(|byte| byte.to_ascii_lowercase());
         into.extend(name.chain(*b": ").chain(self.value.iter().copied()).chain(*b"\r\n"));
     }
@@ -54,7 +54,7 @@ impl Field<'_> {
 
 /// The lines of a head or of trailers.
 #[derive(Debug)]
-pub(in crate::serve) struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// Empty in trailers.
     start: &'a [u8],
     fields: Vec<Field<'a>>,
@@ -62,7 +62,7 @@ pub(in crate::serve) struct Block<'a> {
 
 impl<'a> Block<'a> {
     /// Reads a head, its empty line included.
-    pub(in crate::serve) fn head(bytes: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn head(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut lines = lines(bytes);
         let start = lines.next().unwrap_or_default();
         if start.contains(&b'\r') {
@@ -72,34 +72,34 @@ impl<'a> Block<'a> {
     }
 
     /// Reads trailers, their empty line included.
-    pub(in crate::serve) fn trailers(bytes: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn trailers(bytes: &'a [u8]) -> Result<Self, Fault> {
         Ok(Self { start: b"", fields: fields(lines(bytes))? })
     }
 
     /// The first line, without its end.
-    pub(in crate::serve) fn start(&self) -> &'a [u8] {
+    pub(crate) fn start(&self) -> &'a [u8] {
         self.start
     }
 
     /// The fields, in their order.
-    pub(in crate::serve) fn fields(&self) -> &[Field<'a>] {
+    pub(crate) fn fields(&self) -> &[Field<'a>] {
         &self.fields
     }
 
     /// The values of a field.
-    pub(in crate::serve) fn values<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
+    pub(crate) fn values<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
         self.fields.iter().filter(move |field| field.is(name)).map(|field| field.value.as_ref())
     }
 
     /// The items of a field that is a list.
-    pub(in crate::serve) fn items<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
+    pub(crate) fn items<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
         let items = self.values(name).flat_map(|value| value.split(|byte| *byte == b','));
         items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
     }
 }
 
 /// The lines of a block, without their ends. A line ends with a newline; returns before it belong to that end.
-pub(in crate::serve) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     block.split(|byte| *byte == b'\n').map(stripped).take_while(|line| !line.is_empty())
 }
 

@@ -10,7 +10,7 @@ const NO_TRAILERS: [&str; 3] = ["content-length", "host", "transfer-encoding"];
 
 /// Where in a body it is.
 #[derive(Debug)]
-pub(in crate::serve) struct Chunks {
+pub(crate) struct Chunks {
     at: At,
     /// Bytes of this line so far.
     line: usize,
@@ -42,12 +42,12 @@ const START: At = At::Size { size: 0, digits: false };
 
 impl Chunks {
     /// At the first chunk.
-    pub(in crate::serve) fn new(trailers_limit: usize) -> Self {
+    pub(crate) fn new(trailers_limit: usize) -> Self {
         Self { at: START, line: 0, trailers_limit }
     }
 
     /// Takes what it can from the input, and gives what it is to be read as. Whether that was the end of the body.
-    pub(in crate::serve) fn take(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<bool, Fault> {
+    pub(crate) fn take(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<bool, Fault> {
         while !input.is_empty() {
             match &mut self.at {
                 At::Data(left) => {

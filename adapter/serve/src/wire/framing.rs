@@ -4,7 +4,7 @@ use super::{Block, Fault};
 
 /// What a message's fields say of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Length {
+pub(crate) enum Length {
     /// So many bytes.
     Sized(u64),
     /// In chunks.
@@ -17,7 +17,7 @@ pub(in crate::serve) enum Length {
 const LENGTH_MAX: u64 = u64::MAX - 2;
 
 /// Reads the one length that a message may have.
-pub(in crate::serve) fn length(head: &Block<'_>) -> Result<Length, Fault> {
+pub(crate) fn length(head: &Block<'_>) -> Result<Length, Fault> {
     let (mut lengths, mut codings) = (head.values("content-length"), head.values("transfer-encoding"));
     match (lengths.next(), codings.next()) {
         (Some(_), Some(_)) => Err(Fault::TwoLengths),

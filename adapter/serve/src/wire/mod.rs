@@ -17,19 +17,19 @@ mod block;
 mod chunks;
 mod framing;
 
-pub(in crate::serve) use self::block::{Block, End, lines};
-pub(in crate::serve) use self::chunks::Chunks;
-pub(in crate::serve) use self::framing::{Length, length};
+pub(crate) use self::block::{Block, End, lines};
+pub(crate) use self::chunks::Chunks;
+pub(crate) use self::framing::{Length, length};
 
 /// The most fields in a head or in trailers, of requests and answers: Envoy's default.
-pub(in crate::serve) const FIELDS_MAX: usize = 100;
+pub(crate) const FIELDS_MAX: usize = 100;
 
 /// The longest line, in bytes, that says how long a chunk is. Envoy has no limit; nobody sees what stands in such a line.
 const CHUNK_LINE_LIMIT: usize = 128 * 1024;
 
 /// What is wrong with a message. To a client that is a status; to an operator the texts go on from "its message is refused: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::serve) enum Fault {
+pub(crate) enum Fault {
     /// Not the start of a message of HTTP/1.
     #[error("it does not begin with a line of HTTP/1")]
     StartLine,

@@ -5,7 +5,7 @@ use std::path::Path;
 use http::{Method, Response};
 use http_body_util::Full;
 use proxy_wasm_abi::settings::{Origin, Route};
-use proxy_wasm_adapter::serve::{AccessFormat, Options, Place};
+use proxy_wasm_adapter_serve::{AccessFormat, Options, Place};
 
 use crate::support::{Running, Upstream, adapted_with, client, exchange, get, raw, request};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
-use proxy_wasm_adapter::serve::{Error, Options};
+use proxy_wasm_adapter_serve::{Error, Options};
 
 use crate::support::{Running, StartMode, get, guest};
 

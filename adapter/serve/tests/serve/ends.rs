@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use proxy_wasm_abi::settings::{Origin, Route, Settings};
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

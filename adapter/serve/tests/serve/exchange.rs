@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{Empty, Full};
 use hyper::body::Frame;
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 
 use crate::support::{Fed, Running, client, collect, exchange, get, h2_client, raw, request};
 
@@ -25,7 +25,7 @@ async fn answers_over_http2() {
 
 #[tokio::test]
 async fn the_do_nothing_fixture_answers() {
-    let text = include_str!("../../../tests/fixtures/do-nothing.wat");
+    let text = include_str!("../../../../tests/fixtures/do-nothing.wat");
     let server = Running::start_component(&wat::parse_str(text).unwrap(), Options::default()).await.unwrap();
     for _ in 0..3 {
         let answer = get(server.address, "/anything").await;

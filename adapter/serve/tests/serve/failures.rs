@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use http_body_util::Empty;
 use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
-use proxy_wasm_adapter::serve::{Error, Options};
+use proxy_wasm_adapter_serve::{Error, Options};
 
 use crate::support::{Running, StartMode, adapted_chain, client, collect, get, guest, h2_client, raw, request};
 

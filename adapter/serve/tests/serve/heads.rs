@@ -1,6 +1,6 @@
 //! The heads of requests and responses, byte by byte.
 
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

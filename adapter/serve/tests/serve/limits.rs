@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 
 use crate::support::{Fed, Running, client, collect, get, options, request};
 

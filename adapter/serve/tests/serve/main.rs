@@ -10,10 +10,7 @@ mod ends;
 mod exchange;
 mod failures;
 mod heads;
-#[cfg(target_os = "linux")]
-mod hostile;
 mod limits;
-mod messages;
 mod metrics;
 mod nesting;
 mod outgoing;
@@ -21,7 +18,6 @@ mod policy;
 mod process;
 mod profile;
 mod shared;
-mod strained;
 mod support;
 mod tls;
 mod upkeep;

@@ -2,7 +2,7 @@
 
 use http::Method;
 use http_body_util::Empty;
-use proxy_wasm_adapter::serve::{Options, StatsTag};
+use proxy_wasm_adapter_serve::{Options, StatsTag};
 
 use crate::support::{Answer, Running, adapted, client, exchange, get, request};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use proxy_wasm_abi::settings::{Origin, Route};
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 

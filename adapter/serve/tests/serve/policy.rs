@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::Empty;
 use proxy_wasm_abi::settings::Settings;
-use proxy_wasm_adapter::serve::{Error, FailurePolicy, Options};
+use proxy_wasm_adapter_serve::{Error, FailurePolicy, Options};
 
 use crate::support::{Running, StartMode, adapted, adapted_chain, client, exchange, guest, logged, request};
 

@@ -1,18 +1,18 @@
 //! `serve` as a process of its own: signals, and how much memory it takes.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Frame, Incoming};
-use proxy_wasm_adapter::serve::{Options, run};
+use proxy_wasm_adapter_serve::{Options, run};
 
-use crate::support::{Fed, Repeated, StartMode, Upstream, client, collect, guest, request};
+use proxy_wasm_adapter_testing::Process;
+
+use crate::support::{Fed, Repeated, StartMode, Upstream, client, collect, get, guest, request};
 
 /// Tells the test below that it is the child.
 const CHILD: &str = "SERVE_TEST_CHILD";
@@ -27,82 +27,23 @@ fn child() {
     }
 }
 
-/// A server that is a process of its own.
-pub(crate) struct Process {
-    child: Child,
-    pub(crate) address: SocketAddr,
-    stderr: Option<JoinHandle<String>>,
+/// With the guest.
+fn start() -> Process {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    Process::spawn(command.args(["--exact", "process::child", "--nocapture"]).env(CHILD, "1"))
 }
 
-impl Process {
-    /// With the guest.
-    pub(crate) fn start() -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        Self::spawn(command.args(["--exact", "process::child", "--nocapture"]).env(CHILD, "1"))
-    }
-
-    /// With this command, which says where it listens.
-    pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines
-            .find_map(|line| line.strip_prefix("listening on http://").map(|address| address.parse().unwrap()))
-            .expect("the child says where it listens");
-        // A pipe that nobody reads would stop the child.
-        let stderr = std::thread::spawn(move || lines.fold(String::new(), |text, line| text + &line + "\n"));
-        Self { child, address, stderr: Some(stderr) }
-    }
-
-    /// Ends it. Gives what it wrote to stderr since it listens.
-    pub(crate) fn end(mut self) -> String {
-        self.child.kill().unwrap();
-        self.stderr.take().unwrap().join().unwrap()
-    }
-
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits until it has ended by itself, in good order. Gives what it wrote to stderr since it listens.
-    pub(crate) fn ended(mut self, patience: Duration) -> String {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(status.success(), "{status}");
-                return self.stderr.take().unwrap().join().unwrap();
-            }
-            assert!(begun.elapsed() < patience, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// The most memory that it ever had, in bytes.
-    pub(crate) fn peak_memory(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    /// The memory that it has, in bytes.
-    pub(crate) fn memory(&self) -> u64 {
-        self.status("VmRSS:")
-    }
-
-    fn status(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+#[tokio::test]
+async fn a_component_that_fails() {
+    for (path, expected) in [
+        ("/silent", "503: `plugin` returned without a response"),
+        ("/internal", "503: the component answered with an error: ErrorCode::InternalError(None)"),
+        ("/claim", "503: the response declares a content-length but has no body"),
+    ] {
+        let process = start();
+        assert_eq!(get(process.address, path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        let stderr = process.end();
+        assert!(stderr.ends_with(&format!("Z ERROR {expected}\n")), "{stderr}");
     }
 }
 
@@ -110,7 +51,7 @@ impl Drop for Process {
 #[tokio::test]
 async fn a_signal_ends_it_when_all_is_done() {
     for name in ["TERM", "INT"] {
-        let mut process = Process::start();
+        let mut process = start();
         let (sender, body) = Fed::new();
         sender.send(Frame::data(Bytes::from_static(b"begun, "))).await.unwrap();
         let post = request(Method::POST, process.address, "/echo").body(body.boxed()).unwrap();
@@ -119,12 +60,11 @@ async fn a_signal_ends_it_when_all_is_done() {
         while tokio::net::TcpStream::connect(process.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
-        assert!(process.child.try_wait().unwrap().is_none(), "it waits for the request");
+        assert!(process.is_running(), "it waits for the request");
         sender.send(Frame::data(Bytes::from_static(b"done"))).await.unwrap();
         drop(sender);
         assert_eq!(collect(response.into_body()).await.0, b"begun, done");
-        let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
-        assert!(status.success(), "{status}");
+        tokio::task::spawn_blocking(|| process.ended(Duration::from_secs(60))).await.unwrap();
     }
 }
 
@@ -144,7 +84,7 @@ async fn a_gibibyte_streams_in_constant_memory() {
         Response::builder().header("x-received", received).body(Repeated { remaining: down }).unwrap()
     })
     .await;
-    let process = Process::start();
+    let process = start();
     let to = upstream.address.to_string();
     let forward = |method| request(method, process.address, "/forward").header("x-to", &to);
 

@@ -1,7 +1,7 @@
 //! Filters of Higress's.
 
 use proxy_wasm_abi::settings::Profile;
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 
 use crate::support::{Running, adapted_with, get};
 

@@ -1,6 +1,6 @@
 //! Shared data and queues over all instances, of components that leave them to the host.
 
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 use tokio::task::JoinSet;
 
 use crate::support::{Running, adapted_with, client, exchange, get, logged, request};

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Versio
 use http_body_util::{Empty, Full};
 use hyper::body::{Frame, Incoming};
 use proxy_wasm_abi::settings::Origin;
-use proxy_wasm_adapter::serve::{Error, Options};
+use proxy_wasm_adapter_serve::{Error, Options};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;

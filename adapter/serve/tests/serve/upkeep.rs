@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::Full;
-use proxy_wasm_adapter::serve::Options;
+use proxy_wasm_adapter_serve::Options;
 
 use crate::support::{Running, Upstream, adapted, get, logged};
 

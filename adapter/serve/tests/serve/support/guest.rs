@@ -1,6 +1,5 @@
 //! The guest component.
 
-use std::path::Path;
 use std::sync::OnceLock;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -27,7 +26,7 @@ pub(crate) fn guest(mode: StartMode) -> Vec<u8> {
 }
 
 fn encode(mode: u32) -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = proxy_wasm_adapter_testing::root();
     let text = std::fs::read_to_string(root.join("tests/fixtures/guest.wat")).unwrap();
     assert!(text.contains(MODE));
     let text = text.replace(MODE, &format!("(global $start-mode i32 (i32.const {mode}))"));

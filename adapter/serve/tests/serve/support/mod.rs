@@ -1,21 +1,20 @@
 //! What the cases share.
 
-mod bodies;
-mod client;
 mod filter;
 mod guest;
 mod upstream;
 
-pub(crate) use bodies::{Fed, Repeated, Watched, collect};
-pub(crate) use client::{Answer, client, exchange, get, h2_client, raw, request};
 pub(crate) use filter::{adapted, adapted_chain, adapted_with, logged};
 pub(crate) use guest::{StartMode, guest};
+pub(crate) use proxy_wasm_adapter_testing::{
+    Answer, Fed, Repeated, Watched, client, collect, exchange, get, h2_client, raw, request,
+};
 pub(crate) use upstream::Upstream;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use proxy_wasm_adapter::serve::{Error, Options, Output, Server};
+use proxy_wasm_adapter_serve::{Error, Options, Output, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 

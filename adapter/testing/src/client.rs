@@ -15,36 +15,41 @@ use tokio::net::TcpStream;
 use super::collect;
 
 type AnyBody = BoxBody<Bytes, std::convert::Infallible>;
-pub(crate) type AnyClient = Client<HttpConnector, AnyBody>;
+/// A client, of either version.
+pub type AnyClient = Client<HttpConnector, AnyBody>;
 
 /// A response, read to its end.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Option<HeaderMap>,
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, as far as it came.
+    pub body: Vec<u8>,
+    /// Its trailers.
+    pub trailers: Option<HeaderMap>,
     /// The body broke off.
-    pub(crate) broken: bool,
+    pub broken: bool,
 }
 
 /// An HTTP/1.1 client.
-pub(crate) fn client() -> AnyClient {
+pub fn client() -> AnyClient {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
 /// An HTTP/2 client by prior knowledge.
-pub(crate) fn h2_client() -> AnyClient {
+pub fn h2_client() -> AnyClient {
     Client::builder(TokioExecutor::new()).http2_only(true).http2_max_header_list_size(1 << 20).build_http()
 }
 
 /// The beginning of a request.
-pub(crate) fn request(method: Method, address: SocketAddr, path: &str) -> http::request::Builder {
+pub fn request(method: Method, address: SocketAddr, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(format!("http://{address}{path}"))
 }
 
 /// Sends a request and reads the response to its end.
-pub(crate) async fn exchange<B>(client: &AnyClient, request: Request<B>) -> Answer
+pub async fn exchange<B>(client: &AnyClient, request: Request<B>) -> Answer
 where
     B: hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + Sync + 'static,
 {
@@ -55,12 +60,12 @@ where
 }
 
 /// Gets a path.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
     exchange(&client(), request(Method::GET, address, path).body(Empty::new()).unwrap()).await
 }
 
 /// Sends bytes and reads all that comes, until the server closes.
-pub(crate) async fn raw(address: SocketAddr, bytes: &str) -> String {
+pub async fn raw(address: SocketAddr, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

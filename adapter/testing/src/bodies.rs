@@ -14,11 +14,11 @@ use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A body that the test feeds frame by frame.
-pub(crate) struct Fed(mpsc::Receiver<Frame<Bytes>>);
+pub struct Fed(mpsc::Receiver<Frame<Bytes>>);
 
 impl Fed {
     /// The body, and what feeds it. Holds one frame.
-    pub(crate) fn new() -> (mpsc::Sender<Frame<Bytes>>, Self) {
+    pub fn new() -> (mpsc::Sender<Frame<Bytes>>, Self) {
         let (sender, receiver) = mpsc::channel(1);
         (sender, Self(receiver))
     }
@@ -34,8 +34,9 @@ impl Body for Fed {
 }
 
 /// A long body of equal bytes, made as it is read.
-pub(crate) struct Repeated {
-    pub(crate) remaining: u64,
+pub struct Repeated {
+    /// Bytes that are to come.
+    pub remaining: u64,
 }
 
 impl Body for Repeated {
@@ -52,7 +53,7 @@ impl Body for Repeated {
 }
 
 /// A body that counts what is taken of it, and tells when it is dropped.
-pub(crate) struct Watched {
+pub struct Watched {
     body: Repeated,
     taken: Arc<AtomicU64>,
     moved: Arc<Notify>,
@@ -60,14 +61,16 @@ pub(crate) struct Watched {
 }
 
 /// The other side of a [`Watched`] body.
-pub(crate) struct Watch {
+pub struct Watch {
     taken: Arc<AtomicU64>,
     moved: Arc<Notify>,
-    pub(crate) dropped: oneshot::Receiver<()>,
+    /// Ends when the body is dropped.
+    pub dropped: oneshot::Receiver<()>,
 }
 
 impl Watched {
-    pub(crate) fn new(size: u64) -> (Self, Watch) {
+    /// A body of so many bytes, and what watches it.
+    pub fn new(size: u64) -> (Self, Watch) {
         let (taken, moved) = (Arc::<AtomicU64>::default(), Arc::<Notify>::default());
         let (sender, dropped) = oneshot::channel();
         let watch = Watch { taken: taken.clone(), moved: moved.clone(), dropped };
@@ -77,7 +80,7 @@ impl Watched {
 
 impl Watch {
     /// Waits until nothing is taken any more, and says how many bytes were.
-    pub(crate) async fn stalls(&self) -> u64 {
+    pub async fn stalls(&self) -> u64 {
         while tokio::time::timeout(Duration::from_millis(500), self.moved.notified()).await.is_ok() {}
         self.taken.load(Ordering::SeqCst)
     }
@@ -105,7 +108,7 @@ impl Drop for Watched {
 }
 
 /// Reads a body to its end: what came, the trailers, and the error if it broke off.
-pub(crate) async fn collect<B>(mut body: B) -> (Vec<u8>, Option<HeaderMap>, Option<B::Error>)
+pub async fn collect<B>(mut body: B) -> (Vec<u8>, Option<HeaderMap>, Option<B::Error>)
 where
     B: Body<Data = Bytes> + Unpin,
 {
