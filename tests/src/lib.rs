@@ -8,6 +8,7 @@
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium
 //! suites/documents/     what the documents say: commands, options, limits, files, generated lists
+//! suites/packages.rs    what the packages need, and that they can be published
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
 //! suites/upkeep.rs      ticks, callouts and shared state between requests
 //! suites/http2.rs       what is no HTTP/2, frame by frame, to Envoy and to `serve`
