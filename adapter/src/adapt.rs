@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use proxy_wasm_abi::settings::Profile;
-use proxy_wasm_adapter::inspect::Filter;
+use proxy_wasm_adapter::inspect::InspectedFilter;
 use proxy_wasm_adapter::provenance::Provenance;
 use proxy_wasm_adapter::settings::Input;
 
@@ -74,7 +74,7 @@ fn unimplemented(modules: &[Module], profile: Profile) -> String {
     let mut names = Vec::new();
     for module in modules {
         let facts = proxy_wasm_adapter::inspect_as(&module.bytes, profile).filters;
-        let calls = facts.iter().flat_map(Filter::unimplemented).map(|call| format!("`{}`", call.name));
+        let calls = facts.iter().flat_map(InspectedFilter::unimplemented).map(|call| format!("`{}`", call.name));
         names.extend(calls);
     }
     let mut seen = HashSet::new();

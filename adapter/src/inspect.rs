@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use proxy_wasm_abi::settings::Profile;
 use proxy_wasm_adapter::error::Severity;
-use proxy_wasm_adapter::inspect::{AbiFacts, Filter, Inspection};
+use proxy_wasm_adapter::inspect::{AbiFacts, InspectedFilter, Inspection};
 use proxy_wasm_adapter::provenance::Provenance;
 use proxy_wasm_adapter::settings::ShownPlugin;
 
@@ -78,7 +78,7 @@ fn verdict(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
         (1, _) => "it cannot be adapted: 1 error".into(),
         (errors, _) => format!("it cannot be adapted: {errors} errors"),
     };
-    let calls = inspection.filters.iter().flat_map(Filter::unimplemented).map(|call| &call.name);
+    let calls = inspection.filters.iter().flat_map(InspectedFilter::unimplemented).map(|call| &call.name);
     let unimplemented = match calls.collect::<HashSet<_>>().len() {
         0 => String::new(),
         1 => "; 1 of the host calls that it imports returns UNIMPLEMENTED".into(),
@@ -147,7 +147,7 @@ fn plugin(out: &mut String, name: &str, settings: &ShownPlugin) -> std::fmt::Res
 }
 
 /// `number` tells it from others.
-fn filter(out: &mut String, number: &str, filter: &Filter) -> std::fmt::Result {
+fn filter(out: &mut String, number: &str, filter: &InspectedFilter) -> std::fmt::Result {
     writeln!(out, "\nfilter{number}")?;
     row(out, "size", [format!("{} bytes", filter.size)])?;
     row(out, "sha256", [filter.sha256.clone()])?;

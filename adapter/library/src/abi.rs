@@ -6,7 +6,6 @@ use proxy_wasm_abi::higress;
 use proxy_wasm_abi::settings::Profile;
 
 use crate::facts::{Facts, Signature};
-use crate::profile;
 
 /// How a filter speaks the ABI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +75,7 @@ impl Abi {
         let exports = |name: &str| facts.exported_function(name).is_some();
         let markers: Vec<String> =
             facts.exports.iter().map(|export| &export.name).filter(|name| is_marker(name)).cloned().collect();
-        let version = markers.iter().find_map(|name| profile::version(name, profile));
+        let version = markers.iter().find_map(|name| higress::version(name, profile));
         Self {
             version,
             markers,
@@ -96,7 +95,7 @@ impl Abi {
 
     /// Whether it is Higress's, and of no proxy-wasm.
     pub(crate) fn is_higress(&self) -> bool {
-        let is_released = |name: &String| profile::version(name, Profile::Envoy).is_some();
+        let is_released = |name: &String| higress::version(name, Profile::Envoy).is_some();
         !self.markers.iter().any(is_released) && self.markers.iter().any(|name| name == higress::MARKER)
     }
 

@@ -38,14 +38,14 @@ pub use kind::Kind;
 pub const NAME: &str = "proxy-wasm bridge";
 
 /// A filter's instance, as a bridge sees it.
-pub(crate) struct Vm<'a> {
+pub(crate) struct BridgedVm<'a> {
     pub(crate) abi: &'a Abi,
     /// What backtraces call it, unless it is the only one: see [`names::label`].
     pub(crate) label: Option<String>,
 }
 
 /// The modules of the bridge, in the order of their instantiation. The last is the one that the shim imports.
-pub(crate) fn generate(kind: Kind, vms: &[Vm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
+pub(crate) fn generate(kind: Kind, vms: &[BridgedVm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
     match kind {
         Kind::MemoryCopy => memory_copy::generate(vms, settings),
         Kind::Portable => portable::generate(vms, settings),
@@ -97,7 +97,7 @@ mod tests {
     fn parts(kind: Kind, filters: usize) -> Vec<Part<'static>> {
         let abi = filter();
         let label = |vm| (filters > 1).then(|| names::label(vm, ["a"]));
-        let vms: Vec<_> = (0..filters).map(|vm| Vm { abi: &abi, label: label(vm) }).collect();
+        let vms: Vec<_> = (0..filters).map(|vm| BridgedVm { abi: &abi, label: label(vm) }).collect();
         generate(kind, &vms, b"settings")
     }
 

@@ -11,15 +11,15 @@ use crate::settings::Problem;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chain<'a> {
     /// Each filter once, in the order of the plugins that come first with one.
-    pub(crate) filters: Vec<Filter<'a>>,
+    pub(crate) filters: Vec<DistinctFilter<'a>>,
     /// By their numbers.
-    pub(crate) vms: Vec<Vm>,
+    pub(crate) vms: Vec<VmPlan>,
     plugins: usize,
 }
 
 /// A filter that some of the plugins run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Filter<'a> {
+pub(crate) struct DistinctFilter<'a> {
     pub(crate) bytes: &'a [u8],
     /// The first plugin that runs it.
     pub(crate) plugin: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Filter<'a> {
 
 /// An instance of a filter, for one plugin or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Vm {
+pub(crate) struct VmPlan {
     /// Which filter it is of.
     pub(crate) filter: usize,
     /// The plugins that it runs.
@@ -44,12 +44,12 @@ impl<'a> Chain<'a> {
         for (index, filter) in filters.iter().enumerate() {
             let filter = chain.filter(filter.as_ref(), index);
             let Some((plugin, before)) = plugins.get_mut(..=index).and_then(<[Plugin]>::split_last_mut) else { break };
-            let shares = |vm: &Vm| {
+            let shares = |vm: &VmPlan| {
                 let first = vm.plugins.first().and_then(|first| before.get(*first));
                 vm.filter == filter && first.is_some_and(|first| key(first) == key(plugin))
             };
             let number = chain.vms.iter().position(shares).unwrap_or_else(|| {
-                chain.vms.push(Vm { filter, plugins: Vec::new() });
+                chain.vms.push(VmPlan { filter, plugins: Vec::new() });
                 chain.vms.len() - 1
             });
             chain.vms[number].plugins.push(index);
@@ -60,13 +60,13 @@ impl<'a> Chain<'a> {
 
     fn filter(&mut self, bytes: &'a [u8], plugin: usize) -> usize {
         self.filters.iter().position(|known| known.bytes == bytes).unwrap_or_else(|| {
-            self.filters.push(Filter { bytes, plugin });
+            self.filters.push(DistinctFilter { bytes, plugin });
             self.filters.len() - 1
         })
     }
 
     /// A problem with a filter of this chain.
-    pub(crate) fn problem(&self, filter: &Filter<'_>, problem: crate::Problem) -> FilterProblem {
+    pub(crate) fn problem(&self, filter: &DistinctFilter<'_>, problem: crate::error::Problem) -> FilterProblem {
         FilterProblem { plugin: (self.plugins > 1).then_some(filter.plugin), problem }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) fn same_names(plugins: &[Plugin]) -> Vec<FilterProblem> {
     let same =
         plugins.iter().enumerate().filter(|(_, plugin)| !plugin.name.is_empty()).filter_map(|(index, plugin)| {
             let first = plugins.iter().take(index).position(|before| before.name == plugin.name)?;
-            let problem = crate::Problem::SameName { name: plugin.name.clone(), first: first + 1 };
+            let problem = crate::error::Problem::SameName { name: plugin.name.clone(), first: first + 1 };
             Some(FilterProblem { plugin: Some(index), problem })
         });
     same.collect()
@@ -135,6 +135,6 @@ mod tests {
         let named = |name: &str| Plugin { name: name.into(), ..Plugin::default() };
         let told = same_names(&["", "a", "b", "", "a", "a"].map(named));
         assert_eq!(told.iter().map(|told| told.plugin).collect::<Vec<_>>(), [Some(4), Some(5)]);
-        assert_eq!(told[1].problem, crate::Problem::SameName { name: "a".into(), first: 2 });
+        assert_eq!(told[1].problem, crate::error::Problem::SameName { name: "a".into(), first: 2 });
     }
 }

@@ -3,6 +3,7 @@
 //! A module that does not validate has one problem; in one that does, all of them are found.
 
 use proxy_wasm_abi::callbacks::{CALLBACKS, Family, TCP_CALLBACKS};
+use proxy_wasm_abi::higress;
 use proxy_wasm_abi::host_calls::HostCall;
 use proxy_wasm_abi::limits::POOLED_TABLE_ELEMENTS;
 use proxy_wasm_abi::settings::Profile;
@@ -13,7 +14,6 @@ use crate::error::{ImportedFunction, Problem};
 use crate::facts::{Facts, Item, Signature};
 use crate::lookalike::{self, Lookalike};
 use crate::other_world;
-use crate::profile;
 use crate::provenance::{Provenance, Unreadable};
 
 /// What stands in a module that validates, or the one reason why it does not.
@@ -108,7 +108,8 @@ fn imports(facts: &Facts, stub_unknown_imports: bool, profile: Profile, problems
             Item::Other(kind) => problems.push(Problem::NotAFunction { kind, module, name }),
             Item::Function(signature) => {
                 let function = ImportedFunction { module, name, signature: signature.clone() };
-                let of_higress = || profile::host_call(&import.module, &import.name, profile).map(profile::signature);
+                let of_higress =
+                    || higress::HostCall::find(&import.module, &import.name, profile).map(Signature::of_higress_call);
                 let known = HostCall::find(&import.module, &import.name).map(Signature::of_host_call);
                 match known.or_else(of_higress) {
                     Some(expected) if expected == *signature => {}

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use proxy_wasm_abi::foreign_functions::{FOREIGN_FUNCTIONS, ForeignFunction, Presence};
+use proxy_wasm_abi::higress;
 use proxy_wasm_abi::host_calls::{HostCall, Type};
 use wasmparser::{ExternalKind, MemoryType, Parser, Payload, TypeRef, ValType};
 
@@ -40,6 +41,11 @@ impl Signature {
     /// The host call's type.
     pub(crate) fn of_host_call(call: &HostCall) -> Self {
         Self::of(call.params(), call.result.then_some(Type::I32))
+    }
+
+    /// The type of a host call of Higress's.
+    pub(crate) fn of_higress_call(call: &higress::HostCall) -> Self {
+        Self::i32s(call.params, 1)
     }
 }
 

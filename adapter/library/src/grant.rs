@@ -1,6 +1,6 @@
 //! Grants plugins what the ABI of their filters promises, under `--profile permissive`.
 
-use proxy_wasm_abi::settings::{Plugin, Profile};
+use proxy_wasm_abi::settings::{Profile, Settings};
 
 use crate::abi::Abi;
 use crate::chain::Chain;
@@ -8,7 +8,8 @@ use crate::check;
 
 /// Grants the plugins what their filters' ABI promises. Source: Higress, whose Envoy widens `StopIteration` for the markers
 /// of proxy-wasm only.
-pub(crate) fn grant(chain: &Chain<'_>, profile: Profile, plugins: &mut [Plugin]) {
+pub(crate) fn grant(chain: &Chain<'_>, settings: &mut Settings) {
+    let profile = settings.upkeep.profile;
     if profile != Profile::Permissive {
         return;
     }
@@ -16,7 +17,7 @@ pub(crate) fn grant(chain: &Chain<'_>, profile: Profile, plugins: &mut [Plugin])
         let facts = chain.filters.get(vm.filter).and_then(|filter| check::open(filter.bytes).ok());
         if facts.is_some_and(|facts| Abi::of(&facts, profile).is_higress()) {
             for index in &vm.plugins {
-                if let Some(plugin) = plugins.get_mut(*index) {
+                if let Some(plugin) = settings.plugins.get_mut(*index) {
                     plugin.allow_on_headers_stop_iteration = true;
                 }
             }

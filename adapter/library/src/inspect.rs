@@ -5,6 +5,7 @@ mod sdk;
 pub use sdk::Toolchain;
 
 use proxy_wasm_abi::callbacks::{CALLBACKS, TCP_CALLBACKS};
+use proxy_wasm_abi::higress;
 use proxy_wasm_abi::host_calls::{HostCall, Support};
 use proxy_wasm_abi::settings::Profile;
 use serde::Serialize;
@@ -15,7 +16,6 @@ use crate::digest::sha256;
 use crate::error::{NotExtractable, Problem, Severity};
 use crate::extract;
 use crate::facts::{Facts, Item};
-use crate::profile;
 use crate::provenance::Provenance;
 
 /// What can be said of a filter, or of an adapted component and the filters in it.
@@ -30,7 +30,7 @@ pub struct Inspection {
     pub adapted: Option<Provenance>,
     /// The filter that the file is, or those that it holds, in the order of [`Provenance::filters`]; as far as they are
     /// valid core modules.
-    pub filters: Vec<Filter>,
+    pub filters: Vec<InspectedFilter>,
     /// What would stop it from running, and what its user should know.
     pub problems: Vec<Finding>,
 }
@@ -84,7 +84,7 @@ impl From<&NotExtractable> for Finding {
 
 /// What stands in a filter.
 #[derive(Clone, Debug, Serialize)]
-pub struct Filter {
+pub struct InspectedFilter {
     /// Bytes of the module.
     pub size: usize,
     /// The module's SHA-256, in hexadecimal.
@@ -109,7 +109,7 @@ pub struct Filter {
     pub table_elements: u64,
 }
 
-impl Filter {
+impl InspectedFilter {
     /// The host calls that it imports and that return `UNIMPLEMENTED`.
     pub fn unimplemented(&self) -> impl Iterator<Item = &ImportFacts> {
         self.imports.iter().filter(|import| import.support == UNIMPLEMENTED)
@@ -210,14 +210,14 @@ pub fn inspect_as(file: &[u8], profile: Profile) -> Inspection {
     inspection
 }
 
-fn filter(module: &[u8], facts: &Facts, abi: &Abi, profile: Profile) -> Filter {
+fn filter(module: &[u8], facts: &Facts, abi: &Abi, profile: Profile) -> InspectedFilter {
     let start_section = facts.has_start_section.then_some("(start section)");
     let guess = if abi.version.is_none() { abi.inferred(facts) } else { None };
     let main = match abi.start {
         Start::None => &[],
         start => start.functions(),
     };
-    Filter {
+    InspectedFilter {
         size: module.len(),
         sha256: sha256(module),
         abi: AbiFacts {
@@ -266,7 +266,7 @@ fn imports(facts: &Facts, profile: Profile) -> Vec<ImportFacts> {
             Some(Support::Full) => ("full", None),
             Some(Support::Partial(note)) => ("partial", Some(note)),
             Some(Support::Unimplemented) => (UNIMPLEMENTED, None),
-            None if profile::host_call(&import.module, &import.name, profile).is_some() => {
+            None if higress::HostCall::find(&import.module, &import.name, profile).is_some() => {
                 (UNIMPLEMENTED, Some("it is Higress's"))
             }
             None => ("unknown", None),

@@ -1,13 +1,7 @@
 //! Turns unmodified proxy-wasm HTTP filters into a component of the `wasi:http` proxy world.
 //!
-//! [`adapt`] is the recipe; each stage is a file named after it.
-//!
-//! ```text
-//! filters ─► chain ─► prepare ─► bridge ─► shim ─► prune ─► state ─► link ─► provenance ─► component
-//!            which    checks     the glue  which   what is  imports  into    sha256 and
-//!            share    every      between   build   called   that are one     settings, as
-//!            a VM     filter     memories          only     wanted           custom sections
-//! ```
+//! [`adapt`] is the recipe; each stage is a file named after it. ARCHITECTURE.md, at the top of the repository, has the
+//! picture.
 //!
 //! # Lexicon
 //!
@@ -22,6 +16,11 @@
 //! out.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
+
+/// Its example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod abi;
 pub mod bridge;
@@ -42,19 +41,17 @@ mod options;
 mod other_world;
 mod part;
 mod prepare;
-mod profile;
 pub mod provenance;
 mod prune;
 mod reachable;
 mod relatives;
 pub mod settings;
 pub mod shim;
-mod state;
 mod stubs;
 mod text;
+mod unused_imports;
 pub mod values;
 
-use proxy_wasm_abi::bridge::filter_module;
 use proxy_wasm_abi::settings::Profile;
 
 pub use check::is_component;
@@ -67,8 +64,6 @@ pub use text::assemble;
 
 use chain::Chain;
 use error::{Internal, Severity};
-use part::Part;
-use prepare::Prepared;
 use provenance::Provenance;
 use reachable::Reachable;
 
@@ -100,14 +95,13 @@ pub fn check(filter: &[u8], stub_unknown_imports: bool, profile: Profile) -> Vec
 pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted, Error> {
     let mut options = options.clone();
     let chain = Chain::of(filters, &mut options.settings.plugins).map_err(|problem| Error::Settings(vec![problem]))?;
-    let profile = options.settings.upkeep.profile;
-    grant::grant(&chain, profile, &mut options.settings.plugins);
+    grant::grant(&chain, &mut options.settings);
     options.settings.upkeep.opens_bodies = options.bridge == bridge::Kind::Portable;
     // Validating takes longest. Filters that pass are validated once, within their component; others here, so that
     // nothing else is said of a filter that is invalid.
     build(&chain, &options).map_err(|error| {
         let problems = chain.filters.iter().flat_map(|filter| {
-            let errors = check(filter.bytes, options.stub_unknown_imports, profile).into_iter();
+            let errors = check(filter.bytes, options.stub_unknown_imports, options.settings.upkeep.profile).into_iter();
             errors.filter(|problem| problem.severity() == Severity::Error).map(|problem| chain.problem(filter, problem))
         });
         let problems: Vec<_> = problems.collect();
@@ -117,36 +111,15 @@ pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted,
 
 /// The recipe. Of what is wrong with filters, its error may tell a part.
 fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
-    let Prepared { filters, stubs, warnings } = prepare::prepare(chain, options)?;
-    let bridge = bridge::generate(options.bridge, &vms(chain, &filters, options), &options.settings.encode());
-    let whole = options.shim.with(filters.iter().flat_map(|filter| filter.foreign.iter().copied()));
-    let reachable = Reachable::by(&filters);
-    let shim = prune::prune(whole, |export| reachable.contains(export))?;
-    let shim = if options.settings.upkeep.host_state { shim } else { state::without_host(&shim)? };
-    let linked = link::link(&shim, &[stubs, modules(chain, &filters), bridge].concat())?;
-    let changed = filters.into_iter().map(|filter| filter.embeddable.changed);
-    let provenance = Provenance::new(chain, changed, whole, options);
+    let Options { settings, .. } = options;
+    let prepared = prepare::prepare(chain, options)?;
+    let bridge = bridge::generate(options.bridge, &prepared.vms(chain, &settings.plugins), &settings.encode());
+    let shim = options.shim.with(prepared.foreign_functions());
+    let pruned = prune::prune(shim, &Reachable::by(&prepared.filters))?;
+    let pruned = unused_imports::remove(pruned, settings.upkeep.host_state)?;
+    let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;
+    let provenance = Provenance::new(chain, &prepared.filters, shim, options);
     let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
-    Ok(Adapted { component, provenance, warnings })
-}
-
-/// The virtual machines, as the bridge sees them.
-fn vms<'a>(chain: &Chain<'_>, filters: &'a [prepare::Filter<'_>], options: &Options) -> Vec<bridge::Vm<'a>> {
-    let several = chain.vms.len() > 1;
-    let vm = |(number, vm): (usize, &chain::Vm)| {
-        let names = vm.plugins.iter().map(|plugin| options.settings.plugins[*plugin].name.as_str());
-        bridge::Vm { abi: &filters[vm.filter].abi, label: several.then(|| bridge::names::label(number, names)) }
-    };
-    chain.vms.iter().enumerate().map(vm).collect()
-}
-
-/// The filters' modules, one for each virtual machine.
-fn modules<'a>(chain: &Chain<'_>, filters: &'a [prepare::Filter<'_>]) -> Vec<Part<'a>> {
-    let module = |(number, vm): (usize, &chain::Vm)| {
-        let filter = &filters[vm.filter];
-        let bytes = filter.embeddable.bytes.as_ref().into();
-        Part { name: filter_module(number), bytes, imports: filter.imports.clone() }
-    };
-    chain.vms.iter().enumerate().map(module).collect()
+    Ok(Adapted { component, provenance, warnings: prepared.warnings })
 }

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use proxy_wasm_abi::bridge::filter_module;
 use proxy_wasm_abi::foreign_functions::ForeignFunction;
+use proxy_wasm_abi::settings::Plugin;
 
 use crate::abi::Abi;
-use crate::chain::{self, Chain};
+use crate::bridge::{BridgedVm, names};
+use crate::chain::{self, Chain, DistinctFilter, VmPlan};
 use crate::error::{Error, FilterProblem, Severity};
 use crate::filter::{self, Embeddable};
 use crate::options::Options;
@@ -14,14 +17,14 @@ use crate::{check, stubs};
 
 /// The filters of a chain, all of which passed the checks.
 pub(crate) struct Prepared<'a> {
-    pub(crate) filters: Vec<Filter<'a>>,
+    pub(crate) filters: Vec<PreparedFilter<'a>>,
     /// Modules that stand in for imports of theirs.
     pub(crate) stubs: Vec<Part<'a>>,
     pub(crate) warnings: Vec<FilterProblem>,
 }
 
 /// A filter that passed the checks.
-pub(crate) struct Filter<'a> {
+pub(crate) struct PreparedFilter<'a> {
     pub(crate) abi: Abi,
     /// The names of its imports.
     pub(crate) imported: HashSet<String>,
@@ -42,7 +45,7 @@ pub(crate) fn prepare<'a>(chain: &Chain<'a>, options: &Options) -> Result<Prepar
 }
 
 impl<'a> Prepared<'a> {
-    fn add(&mut self, chain: &Chain<'a>, filter: &chain::Filter<'a>, options: &Options) -> Result<(), Error> {
+    fn add(&mut self, chain: &Chain<'a>, filter: &DistinctFilter<'a>, options: &Options) -> Result<(), Error> {
         let profile = options.settings.upkeep.profile;
         let named = |problem| chain.problem(filter, problem);
         let facts = check::open(filter.bytes).map_err(|problem| Error::Filter(vec![named(problem)]))?;
@@ -59,7 +62,33 @@ impl<'a> Prepared<'a> {
         let imported = facts.imports.iter().map(|import| import.name.clone()).collect();
         let embeddable = filter::embeddable(filter.bytes)?;
         let imports = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases, profile, &mut self.stubs);
-        self.filters.push(Filter { abi, imported, foreign, embeddable, imports });
+        self.filters.push(PreparedFilter { abi, imported, foreign, embeddable, imports });
         Ok(())
+    }
+
+    /// The foreign functions that the filters name.
+    pub(crate) fn foreign_functions(&self) -> impl Iterator<Item = &'static ForeignFunction> {
+        self.filters.iter().flat_map(|filter| filter.foreign.iter().copied())
+    }
+
+    /// The virtual machines, as the bridge sees them.
+    pub(crate) fn vms(&self, chain: &Chain<'_>, plugins: &[Plugin]) -> Vec<BridgedVm<'_>> {
+        let several = chain.vms.len() > 1;
+        let vm = |(number, vm): (usize, &VmPlan)| {
+            let names = vm.plugins.iter().map(|plugin| plugins[*plugin].name.as_str());
+            BridgedVm { abi: &self.filters[vm.filter].abi, label: several.then(|| names::label(number, names)) }
+        };
+        chain.vms.iter().enumerate().map(vm).collect()
+    }
+
+    /// The core modules besides the shim, in the order of their instantiation: stubs, the filters, one for each virtual
+    /// machine, and the bridge.
+    pub(crate) fn parts<'b>(&'b self, chain: &Chain<'_>, bridge: Vec<Part<'b>>) -> Vec<Part<'b>> {
+        let module = |(number, vm): (usize, &VmPlan)| {
+            let filter = &self.filters[vm.filter];
+            let bytes = filter.embeddable.bytes.as_ref().into();
+            Part { name: filter_module(number), bytes, imports: filter.imports.clone() }
+        };
+        self.stubs.iter().cloned().chain(chain.vms.iter().enumerate().map(module)).chain(bridge).collect()
     }
 }

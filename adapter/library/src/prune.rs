@@ -13,9 +13,14 @@ use wasmparser::{
 };
 
 use crate::error::Internal;
+use crate::reachable::Reachable;
 
-/// Removes from the shim every export that `is_wanted` rejects, and all code that only they reach.
-pub(crate) fn prune(shim: &[u8], is_wanted: impl Fn(&str) -> bool) -> Result<Vec<u8>, Internal> {
+/// Removes from the shim every export that no filter can reach, and all code that only they reach.
+pub(crate) fn prune(shim: &[u8], reachable: &Reachable<'_>) -> Result<Vec<u8>, Internal> {
+    keep(shim, |export| reachable.contains(export))
+}
+
+fn keep(shim: &[u8], is_wanted: impl Fn(&str) -> bool) -> Result<Vec<u8>, Internal> {
     let failed = |error: &dyn std::fmt::Display| Internal::new("prunes the shim", error.to_string());
     let graph = Graph::read(shim, &is_wanted).map_err(|error| failed(&error))?;
     let mut pruner = Pruner { live: graph.reachable(), imported: graph.imported, is_wanted };
@@ -218,7 +223,7 @@ mod tests {
                  (func (export "other") (call $alone)))"#,
         )
         .unwrap();
-        let pruned = prune(&module, |name| name != "other").unwrap();
+        let pruned = keep(&module, |name| name != "other").unwrap();
         wasmparser::validate(&pruned).unwrap();
         let text = wasmprinter::print_bytes(&pruned).unwrap();
         assert!(!text.contains("\"other\"") && !text.contains("$alone"), "{text}");

@@ -4,16 +4,16 @@
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::host_calls::HOST_CALLS;
 
-use crate::prepare::Filter;
+use crate::prepare::PreparedFilter;
 
 /// The exports that some filter of a component can reach.
 pub(crate) struct Reachable<'a> {
-    filters: &'a [Filter<'a>],
+    filters: &'a [PreparedFilter<'a>],
 }
 
 impl<'a> Reachable<'a> {
     /// Those that these filters can reach.
-    pub(crate) fn by(filters: &'a [Filter<'a>]) -> Self {
+    pub(crate) fn by(filters: &'a [PreparedFilter<'a>]) -> Self {
         Self { filters }
     }
 
@@ -21,7 +21,7 @@ impl<'a> Reachable<'a> {
     pub(crate) fn contains(&self, export: &str) -> bool {
         let is_host_call = HOST_CALLS.iter().any(|call| call.name == export);
         let is_foreign_function = FOREIGN_FUNCTIONS.iter().any(|function| function.export == export);
-        let is_asked_for = |filter: &Filter<'_>| {
+        let is_asked_for = |filter: &PreparedFilter<'_>| {
             filter.imported.contains(export) || filter.foreign.iter().any(|function| function.export == export)
         };
         !(is_host_call || is_foreign_function) || self.filters.iter().any(is_asked_for)

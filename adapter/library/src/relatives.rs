@@ -1,6 +1,7 @@
 //! Names of the ABI's relatives: host calls and markers that proxy-wasm does not have, and whose they are.
 
 use proxy_wasm_abi::higress;
+use proxy_wasm_abi::settings::Profile;
 
 /// Host calls that proxy-wasm has not, with whose they are.
 const HOST_CALLS: &[(&str, &str)] = &[
@@ -30,7 +31,7 @@ const DRAFT: &str = "of a draft of the ABI, as in Kong";
 
 /// Whose a host call is that proxy-wasm has not.
 pub(crate) fn owner_of_host_call(module: &str, name: &str) -> Option<&'static str> {
-    if higress::HostCall::find(module, name).is_some() {
+    if higress::HostCall::find(module, name, Profile::Permissive).is_some() {
         return Some(HIGRESS);
     }
     let (_, owner) = HOST_CALLS.iter().find(|(known, _)| module == "env" && *known == name)?;

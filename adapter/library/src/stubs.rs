@@ -10,13 +10,13 @@
 
 use proxy_wasm_abi::bridge::SHIM;
 use proxy_wasm_abi::enums::Status;
+use proxy_wasm_abi::higress;
 use proxy_wasm_abi::host_calls::HostCall;
 use proxy_wasm_abi::settings::Profile;
 
 use crate::builder::Builder;
 use crate::facts::{Facts, Item};
 use crate::part::{Part, Source};
-use crate::profile;
 
 /// Says for each module name that a filter imports from what it gets: the shim, or a module of stubs before it, which is
 /// added to the parts.
@@ -68,7 +68,7 @@ fn stubs(facts: &Facts, module: &str, meaning: &str, profile: Profile) -> Option
         builder.export(name, function);
     }
     for (name, signature) in unknown {
-        if profile::host_call(meaning, name, profile).is_some() {
+        if higress::HostCall::find(meaning, name, profile).is_some() {
             builder.named_function(name, &format!("{meaning}.{name} (Higress's, unimplemented)"), signature, |code| {
                 code.i32_const(Status::Unimplemented as i32);
             });

@@ -3,6 +3,9 @@
 //!
 //! [`Profile::Permissive`]: crate::settings::Profile::Permissive
 
+use crate::bridge::AbiVersion;
+use crate::settings::Profile;
+
 /// The export that marks a filter of Higress's: ABI 0.2.1, but `StopIteration` holds the headers alone.
 pub const MARKER: &str = "proxy_abi_version_0_2_100";
 
@@ -18,10 +21,17 @@ pub struct HostCall {
 }
 
 impl HostCall {
-    /// The host call that an import of this module and name means.
-    pub fn find(module: &str, name: &str) -> Option<&'static Self> {
-        HOST_CALLS.iter().find(|call| module == "env" && call.name == name)
+    /// The host call that an import of this module and name means, where such are taken.
+    pub fn find(module: &str, name: &str, profile: Profile) -> Option<&'static Self> {
+        let known = HOST_CALLS.iter().find(|call| module == "env" && call.name == name);
+        known.filter(|_| profile == Profile::Permissive)
     }
+}
+
+/// The version of the ABI that a filter's marker stands for, where filters of this profile are taken.
+pub fn version(marker: &str, profile: Profile) -> Option<AbiVersion> {
+    let known = AbiVersion::ALL.into_iter().find(|known| known.marker() == marker);
+    known.or((profile == Profile::Permissive && marker == MARKER).then_some(AbiVersion::V0_2_1))
 }
 
 /// All of them.

@@ -10,7 +10,7 @@ use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use wasm_encoder::InstructionSink;
 
 use super::select::{per_vm, select};
-use super::{Vm, names, signature};
+use super::{BridgedVm, names, signature};
 use crate::abi::{Abi, Shape, signatures};
 use crate::builder::Builder;
 use crate::facts::Signature;
@@ -32,7 +32,7 @@ struct OfFilter {
 }
 
 /// Imports what is called of the filters.
-pub(super) fn import(builder: &mut Builder, vms: &[Vm<'_>]) -> Imports {
+pub(super) fn import(builder: &mut Builder, vms: &[BridgedVm<'_>]) -> Imports {
     let of_filters =
         vms.iter().enumerate().map(|(vm, of)| import_filter(builder, &filter_module(vm), of.abi)).collect();
     let foreign = FOREIGN_FUNCTIONS
@@ -71,7 +71,7 @@ fn import_filter(builder: &mut Builder, module: &str, abi: &Abi) -> OfFilter {
 }
 
 /// Exports what the shim calls of the filters, and what it asks about them.
-pub(super) fn export(builder: &mut Builder, vms: &[Vm<'_>], imports: &Imports, settings: &[u8]) {
+pub(super) fn export(builder: &mut Builder, vms: &[BridgedVm<'_>], imports: &Imports, settings: &[u8]) {
     let facts: Vec<_> = vms.iter().zip(&imports.vms).map(|(vm, of)| facts(vm.abi, of, settings)).collect();
     builder.function("fact", &signature("fact"), |code| {
         per_vm(code, &facts, |code, facts| {
@@ -132,7 +132,7 @@ fn facts(abi: &Abi, imports: &OfFilter, settings: &[u8]) -> Vec<Option<i64>> {
 }
 
 /// Exports what calls the start functions. Of several filters, each has a function of its own, for backtraces.
-fn start(builder: &mut Builder, vms: &[Vm<'_>], imports: &Imports) {
+fn start(builder: &mut Builder, vms: &[BridgedVm<'_>], imports: &Imports) {
     let body = |code: &mut InstructionSink<'_>, which: u32, of: &OfFilter| {
         let functions = START_FUNCTIONS.iter().zip(&of.start);
         let functions: Vec<_> = functions.map(|(row, function)| Some((*row, (*function)?))).collect();
@@ -167,7 +167,7 @@ fn start(builder: &mut Builder, vms: &[Vm<'_>], imports: &Imports) {
 type Called = (&'static proxy_wasm_abi::callbacks::Callback, u32);
 
 /// The functions for the callbacks that a filter exports.
-fn callbacks(builder: &mut Builder, vm: &Vm<'_>, imports: &OfFilter) -> Vec<Option<Called>> {
+fn callbacks(builder: &mut Builder, vm: &BridgedVm<'_>, imports: &OfFilter) -> Vec<Option<Called>> {
     CALLBACKS
         .iter()
         .zip(&vm.abi.callbacks)

@@ -15,11 +15,11 @@
 use proxy_wasm_abi::bridge::{MODULE, SHIM, filter_module};
 
 use super::select::per_vm;
-use super::{NAME, Vm, calls, signature, sources};
+use super::{BridgedVm, NAME, calls, signature, sources};
 use crate::builder::Builder;
 use crate::part::Part;
 
-pub(super) fn generate(vms: &[Vm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
+pub(super) fn generate(vms: &[BridgedVm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
     let mut builder = Builder::new(NAME);
     let shim = builder.import_memory(SHIM);
     let modules: Vec<String> = (0..vms.len()).map(filter_module).collect();

@@ -21,7 +21,7 @@ use proxy_wasm_abi::bridge::{MODULE, SHIM, filter_module};
 use wasm_encoder::{BlockType, InstructionSink, MemArg, MemArgTarget};
 
 use super::select::per_vm;
-use super::{NAME, Vm, calls, signature, sources};
+use super::{BridgedVm, NAME, calls, signature, sources};
 use crate::builder::Builder;
 use crate::part::{Part, Source};
 
@@ -29,7 +29,7 @@ const COPY: &str = "bridge-copy";
 const SETTINGS: &str = "bridge-settings";
 const SIZE: &str = "bridge-size";
 
-pub(super) fn generate(vms: &[Vm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
+pub(super) fn generate(vms: &[BridgedVm<'_>], settings: &[u8]) -> Vec<Part<'static>> {
     let (copy, size) = (copy(), size());
     let mut parts = Vec::new();
     let mut names = vec![String::from(SHIM), String::from(SETTINGS)];
@@ -103,7 +103,7 @@ fn size() -> Vec<u8> {
     builder.finish()
 }
 
-fn main(vms: &[Vm<'_>], settings: &[u8]) -> Vec<u8> {
+fn main(vms: &[BridgedVm<'_>], settings: &[u8]) -> Vec<u8> {
     let mut builder = Builder::new(NAME);
     let imports = calls::import(&mut builder, vms);
     let others = [(COPY, "memory_read"), (COPY, "memory_write"), (SIZE, "memory_pages")].map(|(module, name)| {

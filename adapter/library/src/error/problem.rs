@@ -3,10 +3,10 @@
 use std::fmt;
 
 use proxy_wasm_abi::higress;
+use proxy_wasm_abi::settings::Profile;
 use serde::Serialize;
 
 use crate::facts::Signature;
-use crate::profile;
 use crate::relatives::{owner_of_host_call, owner_of_marker};
 
 /// Something about a filter that stops it from running, or that its user should know.
@@ -362,8 +362,8 @@ impl fmt::Display for Problem {
 
 /// Whether Higress has it, as it is.
 fn is_of_higress(import: &ImportedFunction) -> bool {
-    let call = higress::HostCall::find(&import.module, &import.name);
-    call.is_some_and(|call| profile::signature(call) == import.signature)
+    let call = higress::HostCall::find(&import.module, &import.name, Profile::Permissive);
+    call.is_some_and(|call| Signature::of_higress_call(call) == import.signature)
 }
 
 /// Whose functions those are that somebody else has.

@@ -19,8 +19,12 @@ use crate::error::Internal;
 /// What the shim imports for it.
 const INTERFACE: &str = "proxy-wasm:adapter/shared@0.1.0";
 
-/// The shim without these imports.
-pub(crate) fn without_host(shim: &[u8]) -> Result<Vec<u8>, Internal> {
+/// The shim without these imports, unless the host keeps its state.
+pub(crate) fn remove(shim: Vec<u8>, host_state: bool) -> Result<Vec<u8>, Internal> {
+    if host_state { Ok(shim) } else { without_host(&shim) }
+}
+
+fn without_host(shim: &[u8]) -> Result<Vec<u8>, Internal> {
     let failed = |error: &dyn std::fmt::Display| Internal::new("takes imports out of the shim", error.to_string());
     let mut remover = Remover::read(shim).map_err(|error| failed(&error))?;
     let mut module = Module::new();
