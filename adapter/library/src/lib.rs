@@ -118,7 +118,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let pruned = prune::prune(shim, &Reachable::by(&prepared.filters))?;
     let pruned = unused_imports::remove(pruned, settings.upkeep.host_state)?;
     let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;
-    let provenance = Provenance::new(chain, &prepared.filters, shim, options);
+    let provenance = Provenance::new(chain, prepared.changed(), shim, options);
     let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
     Ok(Adapted { component, provenance, warnings: prepared.warnings })

@@ -10,7 +10,7 @@ use crate::abi::Abi;
 use crate::bridge::{BridgedVm, names};
 use crate::chain::{self, Chain, DistinctFilter, VmPlan};
 use crate::error::{Error, FilterProblem, Severity};
-use crate::filter::{self, Embeddable};
+use crate::filter::{self, ChangedByte, Embeddable};
 use crate::options::Options;
 use crate::part::{Part, Source};
 use crate::{check, stubs};
@@ -64,6 +64,11 @@ impl<'a> Prepared<'a> {
         let imports = stubs::wire(&embeddable.facts(facts)?, &embeddable.aliases, profile, &mut self.stubs);
         self.filters.push(PreparedFilter { abi, imported, foreign, embeddable, imports });
         Ok(())
+    }
+
+    /// For each filter, the bytes of it that had to change.
+    pub(crate) fn changed(&self) -> Vec<Vec<ChangedByte>> {
+        self.filters.iter().map(|filter| filter.embeddable.changed.clone()).collect()
     }
 
     /// The foreign functions that the filters name.

@@ -16,7 +16,6 @@ use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
 use crate::options::Options;
-use crate::prepare::PreparedFilter;
 use crate::settings::{Shown, ShownPlugin, title};
 use crate::shim::Flavour;
 
@@ -92,9 +91,9 @@ pub(crate) struct Unreadable {
 }
 
 impl Provenance {
-    /// `shim`: which of its builds it was.
-    pub(crate) fn new(chain: &Chain<'_>, prepared: &[PreparedFilter<'_>], shim: &[u8], options: &Options) -> Self {
-        let filters = chain.filters.iter().zip(prepared);
+    /// `changed`: for each filter, the bytes that had to change; `shim`: which of its builds it was.
+    pub(crate) fn new(chain: &Chain<'_>, changed: Vec<Vec<ChangedByte>>, shim: &[u8], options: &Options) -> Self {
+        let filters = chain.filters.iter().zip(changed);
         let plugins = &options.settings.plugins;
         let record = |vm: u32, settings| {
             let filter = chain.vms.get(vm as usize).map_or(0, |vm| vm.filter);
@@ -104,8 +103,8 @@ impl Provenance {
             form: FORM,
             version: VERSION.into(),
             filters: filters
-                .map(|(filter, prepared)| {
-                    let (bytes, changed) = (filter.bytes, prepared.embeddable.changed.clone());
+                .map(|(filter, changed)| {
+                    let bytes = filter.bytes;
                     FilterRecord { sha256: sha256(bytes), size: bytes.len(), changed }
                 })
                 .collect(),
