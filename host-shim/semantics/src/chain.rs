@@ -28,6 +28,8 @@ pub struct Chain<G> {
     running: Cell<usize>,
     /// The filter is being called: what finds it so at the next entry is what a trap left behind.
     called: Cell<bool>,
+    /// The streams in which something went on, since the driver asked last.
+    moved: RefCell<Vec<u32>>,
 }
 
 /// What a callback came to.
@@ -58,6 +60,7 @@ impl<G: Guest> Chain<G> {
             started: OnceCell::new(),
             running: Cell::new(0),
             called: Cell::new(false),
+            moved: RefCell::default(),
         }
     }
 
@@ -264,6 +267,11 @@ impl<G: Guest> Chain<G> {
         self.state.borrow_mut().now()
     }
 
+    /// Writes one line to the host's log.
+    pub fn log(&self, line: &str) {
+        self.state.borrow().host.log(line);
+    }
+
     /// Something was waited for: the time is another.
     pub fn time_passed(&self) {
         self.state.borrow_mut().time = None;
@@ -291,9 +299,24 @@ impl<G: Guest> Chain<G> {
         self.state.borrow().streams.get(id).is_some_and(Stream::has_effects)
     }
 
-    /// Whether a piece of a message came to a filter since this was asked last, which is what an idle timeout waits for.
-    pub fn take_progress(&self) -> bool {
-        std::mem::take(&mut self.state.borrow_mut().progressed)
+    /// The streams in which something went on since this was asked last: a piece of a message came to a filter, or what a
+    /// callback asked for left something to do. It resets idle timeouts, and tells which streams the callback of another
+    /// one moved.
+    pub fn take_moved(&self) -> Vec<u32> {
+        self.moved.take()
+    }
+
+    pub(crate) fn note_move(&self, stream: u32) {
+        let mut moved = self.moved.borrow_mut();
+        if moved.last() != Some(&stream) {
+            moved.push(stream);
+        }
+    }
+
+    fn note_effects(&self, stream: u32) {
+        if self.has_effects(stream) {
+            self.note_move(stream);
+        }
     }
 
     /// Whether the response has left the filter, or the exchange was broken off.
@@ -388,7 +411,10 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn act(&self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Continue(at, direction) => self.resume(at, direction),
+                Action::Continue(at, direction) => {
+                    self.resume(at, direction);
+                    self.note_effects(at.stream);
+                }
                 Action::Close(at) => {
                     if let Some(stream) = self.state.borrow_mut().streams.get_mut(at.stream)
                         && !stream.response_ended()
@@ -396,8 +422,12 @@ impl<G: Guest> Chain<G> {
                         stream.facts.response_code_details.get_or_insert_with(|| "wasm_close_stream".into());
                         stream.reset(ResetReason::ClosedByFilter);
                     }
+                    self.note_effects(at.stream);
                 }
-                Action::LocalReply(at, reply) => self.local_reply(at.stream, reply),
+                Action::LocalReply(at, reply) => {
+                    self.local_reply(at.stream, reply);
+                    self.note_effects(at.stream);
+                }
                 Action::GrpcRefused(call, reply) => self.grpc_refused(call, reply),
             }
         }

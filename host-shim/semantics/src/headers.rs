@@ -219,7 +219,7 @@ impl HeaderMap {
     }
 
     /// Sets the value of this header's first entry, which keeps its position, or adds an entry.
-    pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
+    pub fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>) {
         self.set_bytes(name, value.as_ref());
     }
 

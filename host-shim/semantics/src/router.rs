@@ -2,7 +2,7 @@
 
 use proxy_wasm_abi::{
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
-    settings::Route,
+    settings::{Origin, Route},
 };
 
 use crate::{
@@ -12,6 +12,24 @@ use crate::{
     local_reply::LocalReply,
     stream::{Direction, Effect},
 };
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The upstream of the route that was chosen for an exchange.
+    Upstream(Origin),
+    /// The cluster that a callout named.
+    Cluster(Origin),
+}
+
+impl Destination {
+    /// Its address.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::Upstream(origin) | Self::Cluster(origin) => origin,
+        }
+    }
+}
 
 /// Why the upstream's response can't be had. The texts are Envoy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +109,7 @@ pub(crate) fn idle_timeout_reply(request_complete: bool) -> LocalReply {
 
 /// The response's status, where it has one that a final response can have. Envoy also sends numbers below 200 and
 /// above 999, which no `wasi:http` host takes.
-pub(crate) fn status(headers: &HeaderMap) -> Option<u16> {
+pub fn status(headers: &HeaderMap) -> Option<u16> {
     let text = std::str::from_utf8(headers.get(b":status")?).ok()?;
     text.trim().parse().ok().filter(|status| (200..1000).contains(status))
 }
@@ -190,11 +208,11 @@ impl<G: Guest> Chain<G> {
         let reply = {
             let mut state = self.state.borrow_mut();
             let forwarded_proto = state.settings.connection.forwarded_proto;
-            let (direct, mut timeout_ms) = match &state.settings.route {
-                Route::Upstream { timeout_ms, .. } => (None, *timeout_ms),
+            let route = match &state.settings.route {
+                Route::Upstream { origin, timeout_ms } => Ok((Destination::Upstream(origin.clone()), *timeout_ms)),
                 Route::DirectResponse { status, body } => {
                     let (status, body) = (u32::from(*status), body.clone());
-                    (Some(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() }), 0)
+                    Err(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() })
                 }
             };
             let now = state.fact_time();
@@ -203,20 +221,20 @@ impl<G: Guest> Chain<G> {
             if !has_route(&headers, forwarded_proto) {
                 let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
                 LocalReply { status: 404, details, flags, ..LocalReply::default() }
-            } else if let Some(reply) = direct {
-                reply
-            } else if let Err(reply) = check_request(&headers) {
-                reply
             } else {
-                let chosen =
-                    headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-                timeout_ms = chosen.unwrap_or(timeout_ms);
-                for name in crate::connection::ROUTER_HEADERS {
-                    headers.remove(name.as_bytes());
+                match route.and_then(|route| check_request(&headers).map(|()| route)) {
+                    Err(reply) => reply,
+                    Ok((to, timeout_ms)) => {
+                        let chosen =
+                            headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                        for name in crate::connection::ROUTER_HEADERS {
+                            headers.remove(name.as_bytes());
+                        }
+                        let head = Effect::Request { to, headers, end };
+                        stream.send_upstream(head, chosen.unwrap_or(timeout_ms), now);
+                        return;
+                    }
                 }
-                let head = Effect::Headers { direction: Direction::Request, headers, end };
-                stream.send_upstream(head, timeout_ms, now);
-                return;
             }
         };
         self.local_reply(id, reply);

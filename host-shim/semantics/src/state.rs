@@ -60,8 +60,6 @@ pub struct State {
     timed: bool,
     /// The monotonic clock, until something is waited for.
     pub(crate) time: Option<u64>,
-    /// A piece of a message came to a filter, since the edge asked last.
-    pub(crate) progressed: bool,
     /// The log has the hint how a filter can reach a head for longer.
     hinted: Cell<bool>,
 }
@@ -83,7 +81,6 @@ impl State {
             keeping: Keeping::default(),
             foreign: Foreign::default(),
             running: Running::default(),
-            progressed: false,
             hinted: Cell::new(false),
         }
     }

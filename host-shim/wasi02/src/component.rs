@@ -1,8 +1,9 @@
 //! What the component exports.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use dlmalloc::GlobalDlmalloc;
+use proxy_wasm_driver::Driver;
 use proxy_wasm_marshal::{Filter, chain};
 use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
 
@@ -13,12 +14,15 @@ use crate::{
             proxy_wasm::adapter::plugin::{Guest as PluginGuest, HistogramChange, Pending, Remains, Stat, StatChange},
             wasi::http::incoming_handler::Guest as HandlerGuest,
         },
-        wasi::http::types::{IncomingRequest, ResponseOutparam},
+        wasi::{
+            clocks::monotonic_clock,
+            http::types::{IncomingRequest, ResponseOutparam},
+        },
     },
-    callouts::Callouts,
-    exchange::{Exchange, Told},
-    host::WasiHost,
-    response,
+    client::{self, Opens},
+    edge::Edge,
+    host::{WasiHost, id_bytes},
+    request,
 };
 
 struct Component;
@@ -27,9 +31,16 @@ struct Component;
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
+/// What an instance has.
+struct Shim {
+    driver: Driver<'static, Filter>,
+    edge: Edge,
+    /// What the host told of the next request: it came by HTTP/2.
+    http2: bool,
+}
+
 thread_local! {
-    static CALLOUTS: RefCell<Callouts> = RefCell::default();
-    static TOLD: Cell<Told> = Cell::default();
+    static SHIM: RefCell<Option<Shim>> = const { RefCell::new(None) };
 }
 
 #[allow(unsafe_code, reason = "generated: exported names")]
@@ -45,16 +56,63 @@ fn current() -> &'static Chain<Filter> {
     })
 }
 
-/// Starts the plugins, once, with their ticks. What they fetch when they are configured is waited for where ticks follow, or
-/// where nothing else waits for the plugins.
-fn start(chain: &Chain<Filter>, waits: bool) -> Result<(), &str> {
-    let first = !chain.is_started();
-    chain.start()?;
-    let ticks = chain.state().settings().upkeep.startup_ticks;
-    if first && (waits || ticks > 0) {
-        CALLOUTS.with_borrow_mut(|callouts| callouts.warm_up(chain, ticks));
+/// Lends what the instance has. After a trap it is lent for good: that is an error, on a host that goes on using the instance.
+fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
+    SHIM.with(|shim| {
+        let mut shim = shim.try_borrow_mut().map_err(|_| "the filter trapped earlier")?;
+        let new = || Shim { driver: Driver::new(current()), edge: Edge::default(), http2: false };
+        Ok(act(shim.get_or_insert_with(new)))
+    })
+}
+
+fn opens(exact: bool) -> Opens {
+    match current().state().settings().upkeep.opens_bodies {
+        true => Opens::Everything,
+        false if exact => Opens::Nothing,
+        false => Opens::Declared,
     }
-    Ok(())
+}
+
+/// Answers for plugins that did not start.
+#[cold]
+fn refuse(request: &IncomingRequest, out: ResponseOutparam, reason: &str, opens: Opens) {
+    let what = match current().state().settings().plugins.as_slice() {
+        [plugin] => format!("plugin `{}`", plugin.name),
+        _ => "a plugin".into(),
+    };
+    WasiHost.log(&format!("[critical] {what} did not start: {reason}"));
+    client::unavailable(out, request, opens);
+}
+
+impl Shim {
+    /// Starts the plugins, once, with what they wait for.
+    fn start(&mut self, waits: bool) -> Result<(), &'static str> {
+        self.driver.turn().start(waits)?;
+        self.edge.stay(&mut self.driver);
+        Ok(())
+    }
+
+    fn handle(&mut self, request: IncomingRequest, out: ResponseOutparam) {
+        let http2 = std::mem::take(&mut self.http2);
+        let opens = opens(self.edge.exact);
+        if let Err(reason) = self.start(false) {
+            refuse(&request, out, reason, opens);
+            return;
+        }
+        let (mut head, end, body) = request::receive(request, self.edge.exact);
+        head.http2 = http2;
+        let state = current().state();
+        // Told, so that the semantics need not ask through `Host`: that is an indirect call, and the first one costs a new
+        // instance a page of memory.
+        if state.is_timed() {
+            head.received = Some(monotonic_clock::now());
+        }
+        if state.settings().connection.request_id {
+            head.id = id_bytes();
+        }
+        drop(state);
+        self.edge.exchange(&mut self.driver, (head, end), body, out, opens);
+    }
 }
 
 fn stat(change: Change) -> Stat {
@@ -68,12 +126,16 @@ fn stat(change: Change) -> Stat {
 
 impl PluginGuest for Component {
     fn start() -> Result<(), String> {
-        TOLD.set(Told { exact: true, ..TOLD.get() });
-        start(current(), true).map_err(str::to_owned)
+        let started = with_shim(|shim| {
+            shim.edge.exact = true;
+            shim.start(true)
+        });
+        started.flatten().map_err(str::to_owned)
     }
 
     fn http2() {
-        TOLD.set(Told { http2: true, ..TOLD.get() });
+        // Where it fails, the request that follows is refused.
+        let _ = with_shim(|shim| shim.http2 = true);
     }
 
     fn idle() -> Pending {
@@ -82,7 +144,7 @@ impl PluginGuest for Component {
         if !chain.is_started() || chain.start().is_err() {
             return Pending { wake: None, unfinished: false };
         }
-        let wake = CALLOUTS.with_borrow_mut(|callouts| callouts.idle(chain));
+        let wake = with_shim(|shim| shim.edge.idle(&mut shim.driver)).ok().flatten();
         Pending { wake, unfinished: chain.has_work() }
     }
 
@@ -108,19 +170,14 @@ impl PluginGuest for Component {
 
 impl HandlerGuest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
-        let chain = current();
-        let told = TOLD.get();
-        TOLD.set(Told { http2: false, ..told });
-        match start(chain, false) {
-            Ok(()) => CALLOUTS.with_borrow_mut(|callouts| Exchange::run(chain, callouts, request, out, told)),
-            Err(reason) => {
-                let what = match chain.state().settings().plugins.as_slice() {
-                    [plugin] => format!("plugin `{}`", plugin.name),
-                    _ => "a plugin".into(),
-                };
-                WasiHost.log(&format!("[critical] {what} did not start: {reason}"));
-                response::unavailable(out, &request, told.opens(chain));
+        let mut exchange = Some((request, out));
+        let handled = with_shim(|shim| {
+            if let Some((request, out)) = exchange.take() {
+                shim.handle(request, out);
             }
+        });
+        if let (Err(reason), Some((request, out))) = (handled, exchange) {
+            refuse(&request, out, reason, opens(false));
         }
     }
 }

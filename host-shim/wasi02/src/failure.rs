@@ -1,12 +1,17 @@
 //! What a failed upstream means.
 
-use proxy_wasm_abi::settings::Origin;
-use proxy_wasm_semantics::{Host, UpstreamFailure};
+use proxy_wasm_driver::Input;
+use proxy_wasm_semantics::UpstreamFailure;
 
-use crate::{bindings::wasi::http::types::ErrorCode, host::WasiHost};
+use crate::bindings::wasi::http::types::ErrorCode;
+
+/// A response that can't be had.
+pub(crate) fn input(code: &ErrorCode) -> Input {
+    Input::Failed(upstream_failure(code), cause(code))
+}
 
 /// Envoy's name for the error of a host.
-pub(crate) fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
+fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
     use ErrorCode as E;
     match code {
         E::ConnectionTerminated | E::HttpResponseIncomplete | E::InternalError(_) => {
@@ -26,19 +31,8 @@ pub(crate) fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
     }
 }
 
-/// Tells the operator who failed, and why.
-pub(crate) fn warn(what: &str, origin: &Origin, failure: UpstreamFailure, cause: Option<&str>) {
-    let scheme = if origin.tls { "https" } else { "http" };
-    let mut line = format!("[warn] {what} {scheme}://{}: {}", origin.authority, failure.reason());
-    if let Some(cause) = cause {
-        line.push_str(": ");
-        line.push_str(cause);
-    }
-    WasiHost.log(&line);
-}
-
 /// What the operator is told besides Envoy's name for it.
-pub(crate) fn cause(code: &ErrorCode) -> Option<&'static str> {
+fn cause(code: &ErrorCode) -> Option<&'static str> {
     use ErrorCode as E;
     match code {
         E::HttpRequestDenied => Some("the host does not allow requests there"),

@@ -4,7 +4,7 @@ use proxy_wasm_semantics::{HeaderMap, Host, push_escaped};
 
 use crate::{bindings::wasi::http::types::Fields, host::WasiHost};
 
-/// By this `serve` is asked for HTTP/2 (see [`crate::upstream`]), which is not for filters.
+/// By this `serve` is asked for HTTP/2 (see [`crate::sent`]), which is not for filters.
 pub(crate) const ASKS_FOR_HTTP2: &str = "http2-settings";
 
 /// The fields of a message's head or trailers: everything but pseudo-headers. What the host refuses (`connection`, a

@@ -17,16 +17,14 @@ mod bindings {
     });
 }
 
-mod callouts;
-mod exchange;
+mod client;
+mod edge;
 mod failure;
 mod fields;
-mod grpc;
 mod host;
 mod reader;
 mod request;
-mod response;
-mod upstream;
+mod sent;
 mod writer;
 
 #[cfg(target_arch = "wasm32")]

@@ -1,5 +1,6 @@
 //! A body on its way in: bytes as they come, then trailers.
 
+use proxy_wasm_driver::Input;
 use proxy_wasm_semantics::{HeaderMap, Kind};
 
 use crate::bindings::wasi::{
@@ -14,25 +15,13 @@ use crate::bindings::wasi::{
 /// as Envoy does: a filter that looks at each piece by itself sees the same ones.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What a read came to.
-pub(crate) enum Arrival {
-    /// Body bytes.
-    Data(Vec<u8>),
-    /// The body is over.
-    End(Option<HeaderMap>),
-    /// Nothing yet.
-    Pending,
-    /// The peer broke it off.
-    Failed,
-}
-
 /// An incoming body.
 pub(crate) struct Reader {
     // Before what it waits for: a child resource goes first.
     pollable: Option<Pollable>,
     state: State,
     /// What a look found, which the next read gives.
-    ahead: Option<Arrival>,
+    ahead: Option<Input>,
 }
 
 /// Whether there is a body, as far as that can be told at once.
@@ -73,16 +62,15 @@ impl Reader {
     /// Looks whether there is a body: one that is over at once is none. It may still be nothing but trailers, where they
     /// were `announced`: waiting for them would cost every message without a body.
     pub(crate) fn look(&mut self, announced: bool) -> Look {
-        let arrival = if announced { self.read() } else { self.read_body() };
-        match arrival {
-            Arrival::Pending if matches!(self.state, State::Ended(_)) => {
+        match if announced { self.read() } else { self.read_body() } {
+            None if matches!(self.state, State::Ended(_)) => {
                 self.state = State::Done;
                 Look::Nothing
             }
-            Arrival::Pending => Look::Unknown,
-            Arrival::End(None) => Look::Nothing,
-            arrival => {
-                self.ahead = Some(arrival);
+            None => Look::Unknown,
+            Some(Input::End(None)) => Look::Nothing,
+            input => {
+                self.ahead = input;
                 Look::Something
             }
         }
@@ -93,44 +81,45 @@ impl Reader {
         self.ahead.is_some()
     }
 
-    /// What has arrived, without waiting.
-    pub(crate) fn read(&mut self) -> Arrival {
-        if let Some(arrival) = self.ahead.take() {
-            return arrival;
+    /// What has come, without waiting: bytes, the end, or that it breaks off.
+    pub(crate) fn read(&mut self) -> Option<Input> {
+        if self.ahead.is_some() {
+            return self.ahead.take();
         }
         loop {
             match &self.state {
-                State::Body(..) => match self.read_body() {
-                    Arrival::Pending if matches!(self.state, State::Ended(..)) => {}
-                    arrival => return arrival,
-                },
+                State::Body(..) => {
+                    let input = self.read_body();
+                    if input.is_some() || !matches!(self.state, State::Ended(..)) {
+                        return input;
+                    }
+                }
                 State::Ended(..) => self.finish(),
                 State::Trailers(future) => {
-                    let trailers = match future.get() {
-                        None => return Arrival::Pending,
-                        Some(Ok(Ok(Some(fields)))) => {
+                    let trailers = match future.get()? {
+                        Ok(Ok(Some(fields))) => {
                             let entries = fields.entries();
                             (!entries.is_empty()).then(|| HeaderMap::from_pairs(Kind::Trailers, entries))
                         }
-                        Some(Ok(Err(_))) => {
+                        Ok(Err(_)) => {
                             self.fail();
                             continue;
                         }
-                        Some(Ok(Ok(None)) | Err(())) => None,
+                        Ok(Ok(None)) | Err(()) => None,
                     };
                     self.pollable = None;
                     self.state = State::Done;
-                    return Arrival::End(trailers);
+                    return Some(Input::End(trailers));
                 }
-                State::Failed => return Arrival::Failed,
-                State::Done => return Arrival::End(None),
+                State::Failed => return Some(Input::Broken),
+                State::Done => return Some(Input::End(None)),
             }
         }
     }
 
     /// The body bytes that are there, up to a piece's size. Where the body is over, the state says so.
-    fn read_body(&mut self) -> Arrival {
-        let State::Body(stream, _) = &self.state else { return Arrival::Pending };
+    fn read_body(&mut self) -> Option<Input> {
+        let State::Body(stream, _) = &self.state else { return None };
         let mut piece = Vec::new();
         while piece.len() < READ_BYTES {
             match stream.read((READ_BYTES - piece.len()) as u64) {
@@ -144,9 +133,9 @@ impl Reader {
             }
         }
         match &self.state {
-            _ if !piece.is_empty() => Arrival::Data(piece),
-            State::Failed => Arrival::Failed,
-            _ => Arrival::Pending,
+            _ if !piece.is_empty() => Some(Input::Data(piece)),
+            State::Failed => Some(Input::Broken),
+            _ => None,
         }
     }
 
@@ -172,22 +161,15 @@ impl Reader {
         self.state = State::Failed;
     }
 
-    /// Whether there is something to wait for, rather than to read at once.
-    pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Body(..) | State::Trailers(_))
-    }
-
-    /// Ready when [`read`](Self::read) has news.
-    ///
-    /// # Panics
-    /// When the body is over: there is nothing to wait for.
-    pub(crate) fn pollable(&mut self) -> &Pollable {
-        self.pollable.get_or_insert_with(|| match &self.state {
-            State::Body(stream, _) => stream.subscribe(),
-            State::Trailers(future) => future.subscribe(),
-            State::Ended(_) | State::Failed | State::Done => {
-                panic!("nothing is pending on a body that is over")
-            }
-        })
+    /// Ready when [`read`](Self::read) has news, where that is to be waited for.
+    pub(crate) fn pollable(&mut self) -> Option<&Pollable> {
+        if self.pollable.is_none() {
+            self.pollable = match &self.state {
+                State::Body(stream, _) => Some(stream.subscribe()),
+                State::Trailers(future) => Some(future.subscribe()),
+                State::Ended(_) | State::Failed | State::Done => None,
+            };
+        }
+        self.pollable.as_ref()
     }
 }

@@ -1,6 +1,6 @@
 //! The incoming request.
 
-use proxy_wasm_semantics::Request;
+use proxy_wasm_semantics::{NANOS_PER_MS, Request};
 
 use crate::{
     bindings::wasi::{
@@ -11,23 +11,15 @@ use crate::{
     reader::{Look, Reader},
 };
 
-/// A request whose head has been read.
-pub(crate) struct Incoming {
-    pub(crate) head: Request,
-    /// Nothing follows the head.
-    pub(crate) end: bool,
-    pub(crate) body: Reader,
-}
-
 /// Methods whose requests have a body only by way of exception.
 const RARELY_WITH_BODY: &[&[u8]] = &[b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"TRACE"];
 
 /// Nanoseconds that a request which most likely has no body waits for the host to say so.
-const MOMENT: u64 = 20_000_000;
+const MOMENT: u64 = 20 * NANOS_PER_MS;
 
-/// Reads the head, and looks far enough ahead to know whether there is a body. An `exact` host knows at once: there, a
+/// Reads the head, and looks far enough ahead to know whether there is a body: `true` says that nothing follows. An `exact` host knows at once: there, a
 /// body that is not over yet is one.
-pub(crate) fn receive(request: IncomingRequest, exact: bool) -> Incoming {
+pub(crate) fn receive(request: IncomingRequest, exact: bool) -> (Request, bool, Reader) {
     let method = method_name(request.method());
     let head = Request {
         path: request.path_with_query().unwrap_or_else(|| "/".into()).into_bytes(),
@@ -57,14 +49,16 @@ pub(crate) fn receive(request: IncomingRequest, exact: bool) -> Incoming {
             look == Look::Nothing
         }
     };
-    Incoming { head, end, body }
+    (head, end, body)
 }
 
 /// Looks again when there is news, or after a moment: what is not known then has a body.
 #[cold]
 fn look_again(body: &mut Reader, announced: bool) -> Look {
     let timer = monotonic_clock::subscribe_instant(monotonic_clock::now().saturating_add(MOMENT));
-    poll(&[body.pollable(), &timer]);
+    let mut pollables = vec![&timer];
+    pollables.extend(body.pollable());
+    poll(&pollables);
     body.look(announced)
 }
 

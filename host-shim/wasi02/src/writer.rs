@@ -45,7 +45,12 @@ impl Writer {
         self.end = Some(trailers);
     }
 
-    /// Whether nothing is queued.
+    /// Whether bytes, or the end, wait to be written.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.is_idle() || self.end.is_some()
+    }
+
+    /// Whether no bytes are queued.
     pub(crate) fn is_idle(&self) -> bool {
         self.written == self.pending.len()
     }
@@ -80,9 +85,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Ready when more can be written.
+    /// Ready when more can be written, where bytes are queued.
     pub(crate) fn pollable(&mut self) -> Option<&Pollable> {
-        let stream = self.stream.as_ref()?;
+        let is_idle = self.is_idle();
+        let stream = self.stream.as_ref().filter(|_| !is_idle)?;
         Some(self.pollable.get_or_insert_with(|| stream.subscribe()))
     }
 }

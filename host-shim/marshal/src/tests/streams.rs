@@ -34,7 +34,7 @@ fn a_local_response_carries_all_that_it_was_given() {
     assert_eq!(
         effects,
         [
-            Effect::Headers { direction, headers: HeaderMap::from_pairs(Kind::Response, headers), end: false },
+            Effect::Response { headers: HeaderMap::from_pairs(Kind::Response, headers), end: false },
             Effect::Data { direction, bytes: b"no".to_vec(), end: true, changed: false },
         ]
     );
@@ -51,5 +51,5 @@ fn a_local_response_with_a_bad_pointer_is_none() {
             assert_eq!(f.proxy(|c| c.send_local_response(403, good, good, bad, 0)), BAD_MEMORY);
         }
     });
-    assert!(matches!(effects[0], Effect::Headers { direction: Direction::Request, .. }));
+    assert!(matches!(effects[0], Effect::Request { .. }));
 }

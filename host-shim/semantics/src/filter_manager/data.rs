@@ -169,8 +169,8 @@ impl<G: Guest> Chain<G> {
 
     /// Offers these bytes to the filter, or returns the end of the step where it sees nothing of them.
     fn offer(&self, at: PluginInStream, direction: Direction, source: Source, end: bool) -> Result<Offered, Next> {
+        self.note_move(at.stream);
         let mut state = self.state.borrow_mut();
-        state.progressed = true;
         let set = state.settings.connection.buffer_limit;
         let Some(stream) = state.streams.get_mut(at.stream).filter(|stream| !stream.stopped(direction)) else {
             return Err(Next::Hold);

@@ -67,8 +67,8 @@ impl<G: Guest> Chain<G> {
             self.create(at);
         }
         let count = {
+            self.note_move(at.stream);
             let mut state = self.state.borrow_mut();
-            state.progressed = true;
             let Some(stream) = state.streams.get_mut(at.stream) else { return STOP };
             if stream.stopped(direction) {
                 return STOP;

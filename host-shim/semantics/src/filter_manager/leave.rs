@@ -28,7 +28,7 @@ impl<G: Guest> Chain<G> {
                 if end {
                     stream.end_response();
                 }
-                stream.push(Effect::Headers { direction, headers, end });
+                stream.push(Effect::Response { headers, end });
             }
         }
     }

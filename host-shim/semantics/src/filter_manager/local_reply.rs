@@ -46,7 +46,7 @@ impl<G: Guest> Chain<G> {
                     message.count(reply.body.len());
                 }
                 stream.end_response();
-                stream.push(Effect::Headers { direction: DIRECTION, headers, end });
+                stream.push(Effect::Response { headers, end });
                 if !end {
                     stream.push(Effect::Data { direction: DIRECTION, bytes: reply.body, end: true, changed: false });
                 }

@@ -47,8 +47,8 @@ impl<G: Guest> Chain<G> {
     fn trailers_step(&self, at: PluginInStream, direction: Direction) -> ControlFlow<()> {
         const STOP: ControlFlow<()> = ControlFlow::Break(());
         let count = {
+            self.note_move(at.stream);
             let mut state = self.state.borrow_mut();
-            state.progressed = true;
             let Some(stream) = state.streams.get_mut(at.stream) else { return STOP };
             let is_created = stream.context_mut(at.plugin).is_created();
             let (message, side) = stream.parts(direction, at.plugin);

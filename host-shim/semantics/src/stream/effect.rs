@@ -1,6 +1,6 @@
 //! The two directions of an exchange, and the effects that the edge carries out for it.
 
-use crate::headers::HeaderMap;
+use crate::{headers::HeaderMap, router::Destination};
 
 /// Which way a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +14,17 @@ pub enum Direction {
 /// Something for the edge to do, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Send a head: to the upstream for a request, to the client for a response.
-    Headers {
-        /// Which message.
-        direction: Direction,
+    /// Send the request's head.
+    Request {
+        /// Where to.
+        to: Destination,
+        /// Its head, pseudo-headers included.
+        headers: HeaderMap,
+        /// Whether nothing follows.
+        end: bool,
+    },
+    /// Send the response's head to the client.
+    Response {
         /// Its head, pseudo-headers included.
         headers: HeaderMap,
         /// Whether nothing follows.

@@ -15,7 +15,9 @@ fn a_tick_comes_a_period_after_the_last_one() {
     bed.chain.state().set_tick_period(200);
     assert_eq!(bed.chain.tick_deadline(), Some(200 * MS));
     bed.set_clocks(0, 250 * MS);
+    bed.clock_reads();
     assert!(bed.chain.tick_early());
+    assert_eq!((bed.chain.now(), bed.clock_reads()), (250 * MS, 1), "the clock is read once in a turn");
     assert_eq!(bed.trace(), ["tick(1)"]);
     assert_eq!(bed.chain.tick_deadline(), Some(450 * MS));
     bed.chain.state().set_tick_period(0);

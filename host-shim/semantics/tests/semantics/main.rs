@@ -8,7 +8,6 @@ mod callouts;
 mod chains;
 mod common;
 mod contexts;
-mod egress;
 mod endings;
 mod grpc;
 mod local_replies;

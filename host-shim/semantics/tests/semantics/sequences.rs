@@ -133,7 +133,8 @@ fn checked(effects: &[Effect]) {
         let mut ended = false;
         for effect in effects {
             let (direction, head, end) = match effect {
-                Effect::Headers { direction, end, .. } => (*direction, true, *end),
+                Effect::Request { end, .. } => (REQUEST, true, *end),
+                Effect::Response { end, .. } => (RESPONSE, true, *end),
                 Effect::Data { direction, end, .. } => (*direction, false, *end),
                 Effect::Trailers { direction, .. } => (*direction, false, true),
                 Effect::Reset(_) => continue,

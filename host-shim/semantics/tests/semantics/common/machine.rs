@@ -24,6 +24,8 @@ pub(crate) const RESPONSE: Direction = Direction::Response;
 struct Clocks {
     wall: Cell<u64>,
     monotonic: Cell<u64>,
+    /// How often the monotonic clock was read.
+    reads: Cell<u32>,
     seed: Cell<u8>,
     next_id_byte: Cell<u8>,
     log: RefCell<Vec<String>>,
@@ -37,6 +39,7 @@ impl Host for Machine {
     }
 
     fn monotonic_clock(&self) -> u64 {
+        self.0.reads.set(self.0.reads.get() + 1);
         self.0.monotonic.get()
     }
 
@@ -271,6 +274,11 @@ impl Bed {
     /// The same as values.
     pub(crate) fn raw_effects(&self, id: u32) -> Vec<Effect> {
         std::iter::from_fn(|| self.chain.next_effect(id)).collect()
+    }
+
+    /// How often the monotonic clock was read since the last look.
+    pub(crate) fn clock_reads(&self) -> u32 {
+        self.clocks.reads.take()
     }
 
     /// The filter's log.

@@ -1,6 +1,6 @@
 //! A scripted filter, on a machine whose clocks, randomness and log the test holds.
 
-mod filter;
+pub(crate) mod filter;
 mod machine;
 mod show;
 

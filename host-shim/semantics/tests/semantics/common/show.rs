@@ -22,9 +22,8 @@ fn way(direction: Direction) -> &'static str {
 pub(super) fn effect(effect: &Effect) -> String {
     let ended = |end: bool| if end { " end" } else { "" };
     match effect {
-        Effect::Headers { direction, headers, end } => {
-            format!("{} headers{}{}", way(*direction), map(headers), ended(*end))
-        }
+        Effect::Request { headers, end, .. } => format!("> headers{}{}", map(headers), ended(*end)),
+        Effect::Response { headers, end } => format!("< headers{}{}", map(headers), ended(*end)),
         Effect::Data { direction, bytes, end, .. } => {
             format!("{} data {:?}{}", way(*direction), text(bytes), ended(*end))
         }

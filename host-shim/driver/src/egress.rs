@@ -7,7 +7,7 @@
 //! - the filter changed them: `content-length` goes, and the body is sent in chunks;
 //! - they are unchanged: the head goes as it is, and a later change that alters the length breaks the exchange off.
 
-use crate::{Direction, Effect, HeaderMap};
+use proxy_wasm_semantics::{Direction, HeaderMap, status};
 
 /// A piece of a message, ready to be written.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,27 +70,9 @@ impl Egress {
         Self { says_empty, ..self }
     }
 
-    /// The frames for this effect. `may_change`: the filter sees the body, so its length may change.
-    pub fn frames(&mut self, effect: Effect, may_change: bool) -> Vec<Frame> {
-        if self.failed {
-            return Vec::new();
-        }
-        let mut frames = Vec::with_capacity(2);
-        match effect {
-            Effect::Headers { headers, end, .. } => self.headers(headers, end, may_change, &mut frames),
-            Effect::Data { bytes, end, changed, .. } => self.data(bytes, end, changed, &mut frames),
-            Effect::Trailers { trailers, .. } => {
-                // A head that still waits has a body of which the filter let nothing through.
-                self.release(Some(0), false, &mut frames);
-                self.end(Some(trailers), &mut frames);
-            }
-            Effect::Reset(_) => {}
-        }
-        frames
-    }
-
-    fn headers(&mut self, mut headers: HeaderMap, end: bool, may_change: bool, frames: &mut Vec<Frame>) {
-        let bodiless = self.length_is_free || matches!(crate::router::status(&headers), Some(204 | 304));
+    /// The head leaves the filters. `may_change`: a filter sees the body, so its length may change.
+    pub fn head(&mut self, mut headers: HeaderMap, end: bool, may_change: bool, frames: &mut Vec<Frame>) {
+        let bodiless = self.length_is_free || matches!(status(&headers), Some(204 | 304));
         let declared = content_length(&headers);
         if declared.is_none() {
             // What is no number is no length.
@@ -114,7 +96,11 @@ impl Egress {
         }
     }
 
-    fn data(&mut self, bytes: Vec<u8>, end: bool, changed: bool, frames: &mut Vec<Frame>) {
+    /// Body bytes leave the filters; `changed`: these or earlier ones are not those that came.
+    pub fn data(&mut self, bytes: Vec<u8>, end: bool, changed: bool, frames: &mut Vec<Frame>) {
+        if self.failed {
+            return;
+        }
         self.release(end.then_some(bytes.len()), changed, frames);
         self.sent += bytes.len() as u64;
         self.changed |= changed;
@@ -128,6 +114,16 @@ impl Egress {
         if end {
             self.end(None, frames);
         }
+    }
+
+    /// The trailers leave the filters.
+    pub fn trailers(&mut self, trailers: HeaderMap, frames: &mut Vec<Frame>) {
+        if self.failed {
+            return;
+        }
+        // A head that still waits has a body of which the filter let nothing through.
+        self.release(Some(0), false, frames);
+        self.end(Some(trailers), frames);
     }
 
     /// Lets a waiting head go: `all` is the whole body's length, where it is known.
@@ -176,13 +172,26 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proxy_wasm_semantics::Kind;
+
     use super::*;
-    use crate::Kind;
 
     const D: Direction = Direction::Response;
 
     fn head(length: &str) -> HeaderMap {
         HeaderMap::from_pairs(Kind::Response, [(":status", "200"), ("content-length", length)])
+    }
+
+    fn sent(egress: &mut Egress, headers: HeaderMap, end: bool, may_change: bool) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        egress.head(headers, end, may_change, &mut frames);
+        frames
+    }
+
+    fn data(egress: &mut Egress, bytes: &[u8], end: bool, changed: bool) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        egress.data(bytes.to_vec(), end, changed, &mut frames);
+        frames
     }
 
     fn lengths(frames: &[Frame]) -> Vec<Option<&[u8]>> {
@@ -198,9 +207,8 @@ mod tests {
     #[test]
     fn a_head_waits_and_gets_the_length_of_what_is_all_of_the_body() {
         let mut egress = Egress::new(D, false);
-        assert!(egress.frames(Effect::Headers { direction: D, headers: head("3"), end: false }, true).is_empty());
-        let frames =
-            egress.frames(Effect::Data { direction: D, bytes: b"hello".to_vec(), end: true, changed: true }, true);
+        assert!(sent(&mut egress, head("3"), false, true).is_empty());
+        let frames = data(&mut egress, b"hello", true, true);
         assert_eq!(lengths(&frames), [Some(b"5".as_slice())]);
         assert_eq!(frames[1..], [Frame::Data(b"hello".to_vec()), Frame::End(None)]);
     }
@@ -208,11 +216,10 @@ mod tests {
     #[test]
     fn a_changed_first_piece_makes_it_chunked() {
         let mut egress = Egress::new(D, false);
-        egress.frames(Effect::Headers { direction: D, headers: head("3"), end: false }, true);
-        let frames =
-            egress.frames(Effect::Data { direction: D, bytes: b"hello".to_vec(), end: false, changed: true }, true);
+        sent(&mut egress, head("3"), false, true);
+        let frames = data(&mut egress, b"hello", false, true);
         assert_eq!(lengths(&frames), [None]);
-        let frames = egress.frames(Effect::Data { direction: D, bytes: Vec::new(), end: true, changed: true }, true);
+        let frames = data(&mut egress, b"", true, true);
         assert_eq!(frames, [Frame::End(None)]);
     }
 
@@ -220,12 +227,10 @@ mod tests {
     fn a_late_change_is_a_mismatch() {
         for (second, ok) in [("lo", true), ("lo!", false), ("l", false)] {
             let mut egress = Egress::new(D, false);
-            egress.frames(Effect::Headers { direction: D, headers: head("5"), end: false }, true);
-            let first =
-                egress.frames(Effect::Data { direction: D, bytes: b"hel".to_vec(), end: false, changed: false }, true);
+            sent(&mut egress, head("5"), false, true);
+            let first = data(&mut egress, b"hel", false, false);
             assert_eq!(lengths(&first), [Some(b"5".as_slice())]);
-            let bytes = second.as_bytes().to_vec();
-            let frames = egress.frames(Effect::Data { direction: D, bytes, end: true, changed: true }, true);
+            let frames = data(&mut egress, second.as_bytes(), true, true);
             assert_eq!(matches!(frames.last(), Some(Frame::End(None))), ok, "{second}");
         }
     }
@@ -243,7 +248,7 @@ mod tests {
         ] {
             let mut egress = Egress::new(D, false).saying_empty(says_empty);
             let headers = HeaderMap::from_pairs(Kind::Response, headers);
-            let frames = egress.frames(Effect::Headers { direction: D, headers, end: true }, true);
+            let frames = sent(&mut egress, headers, true, true);
             assert_eq!(lengths(&frames), [length]);
         }
     }
@@ -251,14 +256,14 @@ mod tests {
     #[test]
     fn a_response_to_head_keeps_its_length() {
         let mut egress = Egress::new(D, true);
-        let frames = egress.frames(Effect::Headers { direction: D, headers: head("5"), end: true }, true);
+        let frames = sent(&mut egress, head("5"), true, true);
         assert_eq!(lengths(&frames), [Some(b"5".as_slice())]);
     }
 
     #[test]
     fn without_a_filter_that_looks_nothing_waits() {
         let mut egress = Egress::new(D, false);
-        let frames = egress.frames(Effect::Headers { direction: D, headers: head("5"), end: false }, false);
+        let frames = sent(&mut egress, head("5"), false, false);
         assert_eq!(frames.len(), 1);
     }
 }

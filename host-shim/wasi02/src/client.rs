@@ -1,38 +1,27 @@
-//! Responses: the upstream's as it comes in, the client's as it goes out.
+//! The client of an exchange: its request comes in, its response goes out.
 
 use proxy_wasm_abi::grpc;
-use proxy_wasm_semantics::{HeaderMap, Host, Kind};
+use proxy_wasm_semantics::{HeaderMap, Host};
 
 use crate::{
-    bindings::wasi::http::types::{
-        ErrorCode, IncomingRequest, IncomingResponse, OutgoingBody, OutgoingResponse, ResponseOutparam,
-    },
+    bindings::wasi::http::types::{ErrorCode, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
     fields::to_fields,
     host::WasiHost,
     reader::Reader,
     writer::Writer,
 };
 
-/// A response whose head has come in.
-pub(crate) struct Incoming {
-    pub(crate) headers: HeaderMap,
-    /// Nothing, where no body follows.
-    pub(crate) body: Option<Reader>,
-}
-
-/// Reads the head.
-pub(crate) fn receive(response: &IncomingResponse, to_head: bool) -> Incoming {
-    let status = response.status();
-    let mut headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
-    for (name, value) in response.headers().entries() {
-        headers.add(name.as_bytes(), value);
-    }
-    if status == 204 {
-        headers.remove(b"content-length");
-    }
-    let bodiless = to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
-    let body = if bodiless { None } else { response.consume().ok().map(Reader::new) };
-    Incoming { headers, body }
+/// A client that waits for its response.
+pub(crate) struct Client {
+    /// The exchange's.
+    pub(crate) id: u32,
+    /// The request's body.
+    pub(crate) body: Reader,
+    /// The response's body, once its head was sent.
+    pub(crate) writer: Option<Writer>,
+    /// Taken when the response's head is sent.
+    pub(crate) out: Option<ResponseOutparam>,
+    pub(crate) opens: Opens,
 }
 
 /// Which bodies are opened of responses that have none. Of one that was not opened the host knows that nothing follows the
@@ -47,8 +36,27 @@ pub(crate) enum Opens {
     Everything,
 }
 
+impl Client {
+    /// Sends the response's head; tells whether the host takes what follows.
+    pub(crate) fn respond(&mut self, headers: &HeaderMap, end: bool) -> bool {
+        self.writer = self.out.take().and_then(|out| send(out, headers, end, self.opens));
+        end || self.writer.is_some()
+    }
+
+    /// Ends the response without an end, or answers nothing where it has not begun. What was let through before still goes
+    /// out; whether the client takes it no longer matters.
+    pub(crate) fn abort(&mut self) {
+        if let Some(mut writer) = self.writer.take() {
+            let _ = writer.pump();
+        }
+        if let Some(out) = self.out.take() {
+            ResponseOutparam::set(out, Err(ErrorCode::ConnectionTerminated));
+        }
+    }
+}
+
 /// Sends the head. The writer is for the body, where one follows.
-pub(crate) fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool, opens: Opens) -> Option<Writer> {
+fn send(out: ResponseOutparam, headers: &HeaderMap, end: bool, opens: Opens) -> Option<Writer> {
     let status = headers.get(b":status").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
     let response = OutgoingResponse::new(to_fields(headers));
     // The semantics let no status through that is none; a host may still know fewer. 200 is what it is anyway.
@@ -82,9 +90,4 @@ pub(crate) fn unavailable(out: ResponseOutparam, request: &IncomingRequest, open
     let headers = request.headers().entries();
     let is_grpc = headers.iter().any(|(name, value)| name == "content-type" && grpc::is_grpc(value));
     send(out, &proxy_wasm_semantics::unavailable(is_grpc), true, opens);
-}
-
-/// Answers nothing: the exchange was broken off.
-pub(crate) fn abort(out: ResponseOutparam) {
-    ResponseOutparam::set(out, Err(ErrorCode::ConnectionTerminated));
 }

@@ -1,0 +1,64 @@
+//! What goes in and out, as plain data.
+
+use proxy_wasm_semantics::{CallId, Destination, HeaderMap, UpstreamFailure};
+
+/// Whom the edge has on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The client of an exchange: its request comes in, its response goes out.
+    Client(u32),
+    /// The upstream of an exchange: its request goes out, its response comes in.
+    Upstream(u32),
+    /// Whoever answers a callout.
+    Callout(CallId),
+}
+
+/// Something for the edge to do. What it is told for one peer, it does in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a request's head. What becomes of it is an input of this peer: a head, or a failure.
+    Request {
+        /// Whose it is.
+        peer: Peer,
+        /// Where to.
+        to: Destination,
+        /// The head, pseudo-headers included.
+        headers: HeaderMap,
+        /// Whether nothing follows.
+        end: bool,
+        /// Only HTTP/2 will do.
+        http2: bool,
+    },
+    /// Send a response's head to the client of this exchange.
+    Response {
+        /// The exchange.
+        id: u32,
+        /// The head, with `:status`.
+        headers: HeaderMap,
+        /// Whether nothing follows.
+        end: bool,
+    },
+    /// Write body bytes.
+    Write(Peer, Vec<u8>),
+    /// End the body.
+    Finish(Peer, Option<HeaderMap>),
+    /// Break the exchange off, without an end: its client sees that something is missing. What was written goes out.
+    Abort(u32),
+    /// Let go of a request, however far it is: nothing is wanted of this peer any more.
+    Release(Peer),
+}
+
+/// What came from a peer.
+#[derive(Debug)]
+pub enum Input {
+    /// The head of an upstream's or a callout's response; `true`: nothing follows.
+    Head(HeaderMap, bool),
+    /// Body bytes.
+    Data(Vec<u8>),
+    /// The body's end.
+    End(Option<HeaderMap>),
+    /// The body breaks off.
+    Broken,
+    /// The response can't be had; what the operator is told besides.
+    Failed(UpstreamFailure, Option<&'static str>),
+}

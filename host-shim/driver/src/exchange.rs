@@ -1,0 +1,345 @@
+//! One exchange: what leaves the filters is framed and handed to the edge; what comes is handed to the filters as they take
+//! it.
+//!
+//! A peer is read only when what was read before has been written to the other one: memory stays bounded, and a slow peer
+//! slows the other one.
+
+use std::collections::VecDeque;
+
+use proxy_wasm_abi::{callbacks::Id, settings::Origin};
+use proxy_wasm_semantics::{Chain, Destination, Direction, Effect, Guest, HeaderMap, NANOS_PER_MS, UpstreamFailure};
+
+use crate::{
+    action::{Action, Input, Peer},
+    egress::{Egress, Frame},
+    flow::{Incoming, Outgoing},
+    turn::Driver,
+};
+
+/// An exchange under way.
+pub(crate) struct Exchange {
+    /// The stream's.
+    pub(crate) id: u32,
+    /// Where its request went.
+    destination: Option<Destination>,
+    request: Egress,
+    response: Egress,
+    to_upstream: Outgoing,
+    to_client: Outgoing,
+    upstream: Incoming,
+    /// For the edge to do.
+    actions: VecDeque<Action>,
+    /// It was broken off: nothing more is written.
+    aborted: bool,
+    /// When nothing has moved for too long, by the monotonic clock; armed where the edge waits.
+    pub(crate) idle_deadline: Option<u64>,
+    pub(crate) upstream_deadline: Option<u64>,
+    /// How often callouts came back since something moved.
+    pub(crate) rounds: u32,
+    /// Waits to be told of, as one that a callback of another one moved.
+    pub(crate) announced: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(id: u32, to_head: bool, says_empty: bool) -> Self {
+        Self {
+            id,
+            destination: None,
+            request: Egress::new(Direction::Request, false),
+            response: Egress::new(Direction::Response, to_head).saying_empty(says_empty),
+            to_upstream: Outgoing::Unsent,
+            to_client: Outgoing::Unsent,
+            upstream: Incoming::Unasked,
+            actions: VecDeque::new(),
+            aborted: false,
+            idle_deadline: None,
+            upstream_deadline: None,
+            rounds: 0,
+            announced: false,
+        }
+    }
+
+    /// Something moved: the time without progress begins anew.
+    pub(crate) fn note_progress(&mut self) {
+        self.idle_deadline = None;
+        self.rounds = 0;
+    }
+
+    /// Whether its upstream was asked and has not answered in full.
+    pub(crate) fn awaits_upstream(&self) -> bool {
+        self.upstream.is_open()
+    }
+
+    /// What was told of the upstream and not yet done is done no more.
+    fn leave_upstream(&mut self) {
+        let peer = Peer::Upstream(self.id);
+        self.actions.retain(|action| !matches!(action, Action::Write(to, _) | Action::Finish(to, _) if *to == peer));
+        self.to_upstream = Outgoing::Over;
+        self.upstream = Incoming::Over;
+        self.upstream_deadline = None;
+    }
+
+    fn abort(&mut self) {
+        if !self.aborted {
+            self.aborted = true;
+            self.actions.push_back(Action::Abort(self.id));
+        }
+    }
+
+    fn write(&mut self, peer: Peer, bytes: Vec<u8>) {
+        if self.outgoing(peer).hand_over(false) {
+            self.actions.push_back(Action::Write(peer, bytes));
+        }
+    }
+
+    fn finish(&mut self, peer: Peer, trailers: Option<HeaderMap>) {
+        if self.outgoing(peer).hand_over(true) {
+            self.actions.push_back(Action::Finish(peer, trailers));
+        }
+    }
+
+    fn outgoing(&mut self, peer: Peer) -> &mut Outgoing {
+        if matches!(peer, Peer::Client(_)) { &mut self.to_client } else { &mut self.to_upstream }
+    }
+}
+
+impl<G: Guest> Driver<'_, G> {
+    pub(crate) fn exchange(&mut self, id: u32) -> Option<&mut Exchange> {
+        self.exchanges.iter_mut().find(|exchange| exchange.id == id)
+    }
+
+    /// The next thing to do for an exchange.
+    pub(crate) fn next_action(&mut self, id: u32) -> Option<Action> {
+        loop {
+            let exchange = self.exchange(id)?;
+            if let Some(action) = exchange.actions.pop_front() {
+                return Some(action);
+            }
+            if exchange.aborted {
+                return None;
+            }
+            let effect = self.chain.next_effect(id)?;
+            self.perform(id, effect);
+        }
+    }
+
+    fn perform(&mut self, id: u32, effect: Effect) {
+        let chain = self.chain;
+        let Some(exchange) = self.exchange(id) else { return };
+        exchange.note_progress();
+        let mut frames = Vec::with_capacity(2);
+        let direction = match effect {
+            Effect::Request { to, headers, end } => {
+                exchange.destination = Some(to);
+                exchange.request.head(headers, end, chain.exports(Id::RequestBody), &mut frames);
+                Direction::Request
+            }
+            Effect::Response { headers, end } => {
+                exchange.response.head(headers, end, chain.exports(Id::ResponseBody), &mut frames);
+                Direction::Response
+            }
+            Effect::Data { direction, bytes, end, changed } => {
+                exchange.egress(direction).data(bytes, end, changed, &mut frames);
+                direction
+            }
+            Effect::Trailers { direction, trailers } => {
+                exchange.egress(direction).trailers(trailers, &mut frames);
+                direction
+            }
+            Effect::Reset(_) => {
+                exchange.abort();
+                return;
+            }
+        };
+        for frame in frames {
+            match direction {
+                Direction::Request => self.send_request(id, frame),
+                Direction::Response => self.send_response(id, frame),
+            }
+        }
+    }
+
+    fn send_request(&mut self, id: u32, frame: Frame) {
+        let peer = Peer::Upstream(id);
+        let Some(exchange) = self.exchange(id) else { return };
+        match frame {
+            Frame::Headers { headers, end } => {
+                let Some(to) = exchange.destination.clone() else { return };
+                exchange.to_upstream = Outgoing::sent(end);
+                exchange.upstream = Incoming::Head;
+                exchange.actions.push_back(Action::Request { peer, to, headers, end, http2: false });
+                if end {
+                    self.start_upstream_timer(id);
+                }
+            }
+            Frame::Data(bytes) => exchange.write(peer, bytes),
+            Frame::End(trailers) => {
+                exchange.finish(peer, trailers);
+                if exchange.upstream.is_open() {
+                    self.start_upstream_timer(id);
+                }
+            }
+            Frame::LengthMismatch { declared, actual, .. } => {
+                exchange.actions.push_back(Action::Release(peer));
+                let reason = format!("the filter made a request body of {actual} bytes of one declared as {declared}");
+                self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(&reason));
+            }
+        }
+    }
+
+    fn send_response(&mut self, id: u32, frame: Frame) {
+        let Some(exchange) = self.exchange(id) else { return };
+        match frame {
+            Frame::Headers { headers, end } => {
+                exchange.to_client = Outgoing::sent(end);
+                exchange.actions.push_back(Action::Response { id, headers, end });
+            }
+            Frame::Data(bytes) => exchange.write(Peer::Client(id), bytes),
+            Frame::End(trailers) => exchange.finish(Peer::Client(id), trailers),
+            Frame::LengthMismatch { declared, actual, changed } => {
+                exchange.abort();
+                let whose = if changed { "the filter made it so" } else { "the upstream sent it so" };
+                self.chain.log(&format!(
+                    "[error] the response is broken off: its body has {actual} bytes and was declared as {declared}: {whose}"
+                ));
+            }
+        }
+    }
+
+    /// The upstream's time runs from the end of the request.
+    fn start_upstream_timer(&mut self, id: u32) {
+        if let Some(timeout @ 1..) = self.chain.upstream_timeout_ms(id) {
+            let deadline = self.chain.now().saturating_add(timeout.saturating_mul(NANOS_PER_MS));
+            if let Some(exchange) = self.exchange(id) {
+                exchange.upstream_deadline = Some(deadline);
+            }
+        }
+    }
+
+    /// Whether an exchange is over for the edge: its response is written, or it was broken off.
+    pub(crate) fn exchange_is_over(&self, id: u32) -> bool {
+        let Some(exchange) = self.exchanges.iter().find(|exchange| exchange.id == id) else { return true };
+        let is_written = || exchange.to_client == Outgoing::Over && self.chain.ended(id) && !self.chain.has_effects(id);
+        exchange.actions.is_empty() && (exchange.aborted || is_written())
+    }
+
+    /// Whether the client's request is wanted: the filters take it, and what came before is written.
+    pub(crate) fn wants_request(&mut self, id: u32) -> bool {
+        let is_ready = self.exchange(id).is_some_and(|exchange| !exchange.to_upstream.is_unwritten());
+        is_ready && self.chain.wants(id, Direction::Request)
+    }
+
+    pub(crate) fn wants_response(&mut self, id: u32) -> bool {
+        let Some(exchange) = self.exchange(id) else { return false };
+        match exchange.upstream {
+            Incoming::Head => true,
+            Incoming::Body => !exchange.to_client.is_unwritten() && self.chain.wants(id, Direction::Response),
+            Incoming::Unasked | Incoming::Over => false,
+        }
+    }
+
+    /// More of the request came.
+    pub(crate) fn request_input(&mut self, id: u32, input: Input) {
+        let Some(exchange) = self.exchange(id) else { return };
+        exchange.note_progress();
+        let direction = Direction::Request;
+        match input {
+            Input::Data(bytes) => self.chain.data(id, direction, bytes, false),
+            Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
+            Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
+            Input::Head(..) | Input::Broken | Input::Failed(..) => self.client_left(id),
+        }
+    }
+
+    /// More of the upstream's response came, or the news that it will not.
+    pub(crate) fn response_input(&mut self, id: u32, input: Input) {
+        let Some(exchange) = self.exchange(id).filter(|exchange| exchange.upstream.is_open()) else { return };
+        exchange.note_progress();
+        let direction = Direction::Response;
+        let mut end = matches!(input, Input::End(_));
+        if let Input::Head(_, ended) = &input {
+            end = *ended;
+            exchange.upstream = Incoming::after_head(end);
+        }
+        if end {
+            exchange.upstream = Incoming::Over;
+            exchange.upstream_deadline = None;
+        }
+        match input {
+            Input::Head(headers, _) => self.chain.headers(id, direction, headers, end),
+            Input::Data(bytes) => self.chain.data(id, direction, bytes, false),
+            Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
+            Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
+            Input::Broken => self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(BREAKS_OFF)),
+            Input::Failed(failure, cause) => self.upstream_failed(id, failure, cause),
+        }
+    }
+
+    fn upstream_failed(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&str>) {
+        let Some(exchange) = self.exchange(id) else { return };
+        exchange.leave_upstream();
+        if let Some(to) = exchange.destination.clone() {
+            warn(self.chain, "upstream", to.origin(), failure, cause);
+        }
+        self.chain.upstream_failed(id, failure);
+    }
+
+    /// The upstream took too long.
+    pub(crate) fn upstream_timed_out(&mut self, id: u32) {
+        let Some(exchange) = self.exchange(id) else { return };
+        exchange.leave_upstream();
+        exchange.actions.push_back(Action::Release(Peer::Upstream(id)));
+        self.chain.upstream_failed(id, UpstreamFailure::Timeout);
+    }
+
+    /// Everything that the edge was given for this peer is written.
+    pub(crate) fn exchange_written(&mut self, id: u32, peer: Peer) {
+        if let Some(exchange) = self.exchange(id) {
+            exchange.outgoing(peer).written();
+        }
+    }
+
+    /// The upstream takes no more. It may still answer: what it answers counts.
+    pub(crate) fn upstream_refuses(&mut self, id: u32) {
+        if let Some(exchange) = self.exchange(id) {
+            exchange.to_upstream = Outgoing::Over;
+        }
+    }
+
+    /// The client is gone.
+    pub(crate) fn client_left(&mut self, id: u32) {
+        self.chain.client_gone(id);
+        if let Some(exchange) = self.exchange(id) {
+            exchange.abort();
+        }
+    }
+}
+
+impl Exchange {
+    fn egress(&mut self, direction: Direction) -> &mut Egress {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+}
+
+/// What the operator is told of a body that breaks off.
+pub(crate) const BREAKS_OFF: &str = "its answer breaks off";
+
+/// Tells the operator who failed, and why.
+pub(crate) fn warn<G: Guest>(
+    chain: &Chain<G>,
+    what: &str,
+    origin: &Origin,
+    failure: UpstreamFailure,
+    cause: Option<&str>,
+) {
+    let scheme = if origin.tls { "https" } else { "http" };
+    let mut line = format!("[warn] {what} {scheme}://{}: {}", origin.authority, failure.reason());
+    if let Some(cause) = cause {
+        line.push_str(": ");
+        line.push_str(cause);
+    }
+    chain.log(&line);
+}

@@ -1,0 +1,208 @@
+//! Time limits: what they are for, what resets them, and what they cost.
+
+use proxy_wasm_driver::Peer;
+
+use crate::{
+    common::Id,
+    world::{World, call_out, callout, waits_for_callout},
+};
+
+const IDLE_MS: u64 = 300_000;
+const UPSTREAM_MS: u64 = 15_000;
+
+#[test]
+fn no_clock_is_read_that_nothing_needs() {
+    let mut world = World::with(|settings| settings.plugins[0].log_level = 5);
+    let id = world.get();
+    let opened = world.bed.clock_reads();
+    assert!(opened <= 1, "the start, which properties tell");
+    let mut turn = world.driver.turn();
+    while turn.poll(id).is_some() {}
+    assert!(!turn.work());
+    assert!(!turn.is_over(id));
+    turn.deadline();
+    turn.deadline();
+    assert_eq!(world.bed.clock_reads(), 1, "the upstream's time and the idle time, in one turn");
+}
+
+#[test]
+fn an_exchange_that_stands_still_is_given_up() {
+    let mut world = World::new();
+    world.bed.returns(Id::RequestHeaders, [1]);
+    let id = world.post();
+    assert_eq!(world.deadline(), Some(IDLE_MS));
+    world.pass(IDLE_MS - 1);
+    assert_eq!(world.actions(id), [""; 0]);
+    world.pass(1);
+    assert_eq!(world.actions(id)[0], "client 2 response 408", "its request has not ended");
+}
+
+#[test]
+fn what_moves_resets_the_idle_time() {
+    let mut world = World::with(|settings| settings.route = no_limit());
+    let id = world.post();
+    world.actions(id);
+    let moves: [fn(&mut World, u32); 4] = [
+        |world, id| world.data(Peer::Client(id), "a"),
+        |world, id| world.end(Peer::Client(id)),
+        |world, id| world.head(Peer::Upstream(id), &[], false),
+        |world, id| world.data(Peer::Upstream(id), "a"),
+    ];
+    for step in moves {
+        assert_eq!(world.deadline(), Some(IDLE_MS));
+        world.pass(IDLE_MS / 2);
+        assert_eq!(world.deadline(), Some(IDLE_MS / 2), "it has begun");
+        step(&mut world, id);
+        world.actions(id);
+        world.written(Peer::Client(id));
+        world.written(Peer::Upstream(id));
+    }
+    assert_eq!(world.deadline(), Some(IDLE_MS));
+}
+
+#[test]
+fn what_is_only_written_resets_nothing() {
+    let mut world = World::with(|settings| settings.route = no_limit());
+    let id = world.post();
+    world.data(Peer::Client(id), "a");
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(IDLE_MS));
+    world.pass(1000);
+    world.written(Peer::Upstream(id));
+    assert_eq!(world.deadline(), Some(IDLE_MS - 1000));
+}
+
+#[test]
+fn the_upstream_has_its_time_from_the_end_of_the_request() {
+    let mut world = World::new();
+    let id = world.post();
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(IDLE_MS));
+    world.end(Peer::Client(id));
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(UPSTREAM_MS));
+    world.pass(UPSTREAM_MS);
+    assert_eq!(world.actions(id)[..2], ["upstream 2 release", "client 2 response 504"]);
+    assert_eq!(world.bed.log(), [""; 0]);
+}
+
+#[test]
+fn the_upstreams_time_covers_its_whole_response() {
+    let mut world = World::new();
+    let id = world.get();
+    world.actions(id);
+    world.head(Peer::Upstream(id), &[], false);
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(UPSTREAM_MS), "the head is not the end");
+    world.end(Peer::Upstream(id));
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(IDLE_MS), "now its client has to take it");
+}
+
+#[test]
+fn an_upstream_that_has_answered_is_not_timed() {
+    let mut world = World::new();
+    world.bed.returns(Id::ResponseHeaders, [1]);
+    let id = world.post();
+    world.actions(id);
+    world.head(Peer::Upstream(id), &[], true);
+    world.end(Peer::Client(id));
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(IDLE_MS), "the filter holds the response, and the request ends after it");
+}
+
+#[test]
+fn a_filter_chooses_the_upstreams_time() {
+    for (chosen, deadline) in [("20", 20), ("0", IDLE_MS)] {
+        let mut world = World::new();
+        world.bed.on(Id::RequestHeaders, move |filter| {
+            filter.replace(0, "x-envoy-upstream-rq-timeout-ms", chosen);
+            0
+        });
+        let id = world.get();
+        world.actions(id);
+        assert_eq!(world.deadline(), Some(deadline));
+    }
+}
+
+#[test]
+fn without_limits_nothing_wakes_the_edge() {
+    let mut world = World::with(|settings| {
+        settings.route = no_limit();
+        settings.connection.stream_idle_timeout_ms = 0;
+    });
+    world.bed.returns(Id::RequestHeaders, [1]);
+    let id = world.get();
+    world.actions(id);
+    world.bed.clock_reads();
+    assert_eq!(world.deadline(), None);
+    assert_eq!(world.bed.clock_reads(), 0);
+    world.turn().starved(id);
+    assert_eq!(world.actions(id)[0], "client 2 response 504", "nothing could resume it");
+}
+
+#[test]
+fn callouts_that_come_back_for_nothing_reset_nothing() {
+    let mut world = World::new();
+    waits_for_callout(world.bed);
+    world.bed.on(Id::HttpCallResponse, |filter| {
+        call_out(filter, 0);
+        0
+    });
+    let id = world.get();
+    world.worked();
+    world.deadline();
+    for token in [4, 8, 12] {
+        world.pass(IDLE_MS / 4);
+        world.head(callout(token), &[], true);
+        world.worked();
+    }
+    assert_eq!(world.deadline(), Some(IDLE_MS / 4));
+    world.pass(IDLE_MS / 4);
+    assert_eq!(world.actions(id)[0], "client 2 response 504");
+}
+
+#[test]
+fn a_callout_that_lets_it_go_on_resets_the_idle_time() {
+    let mut world = World::new();
+    waits_for_callout(world.bed);
+    world.bed.on(Id::HttpCallResponse, |filter| {
+        filter.effective(2);
+        filter.resume(0);
+        0
+    });
+    let id = world.get();
+    world.worked();
+    world.deadline();
+    world.pass(100);
+    world.head(callout(4), &[], true);
+    assert_eq!(world.moved(), [id]);
+    assert_eq!(world.actions(id), ["upstream 2 request up GET /p end"]);
+    assert_eq!(world.deadline(), Some(UPSTREAM_MS));
+}
+
+#[test]
+fn ticks_come_while_an_exchange_is_under_way() {
+    let mut world = World::new();
+    world.bed.chain.state().set_tick_period(200);
+    assert_eq!(world.deadline(), None, "the host has no time for it");
+    world.bed.returns(Id::RequestHeaders, [1]);
+    let id = world.get();
+    world.bed.trace();
+    assert_eq!(world.deadline(), Some(200));
+    world.pass(200);
+    assert_eq!(world.bed.trace(), ["tick(1)"]);
+    assert_eq!(world.deadline(), Some(200));
+    assert_eq!(world.actions(id), [""; 0]);
+    world.turn().client_gone(id);
+    world.turn().close(id);
+    world.bed.set_clocks(0, 1000 * crate::world::MS);
+    world.bed.trace();
+    world.get();
+    assert_eq!(world.bed.trace()[0], "tick(1)", "one that came due meanwhile comes first");
+}
+
+fn no_limit() -> proxy_wasm_abi::settings::Route {
+    let origin = proxy_wasm_abi::settings::Origin { tls: false, authority: "up".into() };
+    proxy_wasm_abi::settings::Route::Upstream { origin, timeout_ms: 0 }
+}

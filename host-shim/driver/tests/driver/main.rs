@@ -1,0 +1,14 @@
+//! What the driver tells an edge, for exchanges and callouts under way at once.
+
+mod calls;
+#[allow(dead_code, unused_imports, reason = "the semantics' test bed, of which each suite uses a part")]
+#[path = "../../../semantics/tests/semantics/common/mod.rs"]
+mod common;
+mod deadlines;
+mod egress;
+mod exchanges;
+mod grpc;
+mod property;
+mod several;
+mod stays;
+mod world;
