@@ -189,6 +189,16 @@ find_envoy() {
     [ -x "$envoy" ] || chmod +x "$envoy"
 }
 
+# find_grpcio: sets `grpcio`, the directories of Python's gRPC, as PYTHONPATH has them.
+find_grpcio() {
+    local package
+    grpcio=
+    for package in grpcio typing-extensions; do
+        pip_install "$package" || fail "Python's gRPC is missing" "Run this script with \`--install\`: it puts it below target/tools, through pip."
+        grpcio=${grpcio:+$grpcio:}$tools/$package
+    done
+}
+
 # find_chromium: sets `chromium`, the path of the program. CHROMIUM overrides it.
 find_chromium() {
     if [ "${CHROMIUM:-}" ]; then

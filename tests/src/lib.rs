@@ -4,6 +4,7 @@
 //! suites/conformance.rs one case file, the same on Envoy and on hosts of components   conformance/, known-differences.toml
 //! suites/examples.rs    the examples on every host                                         ../examples/*/expected.toml
 //! suites/grpc.rs        gRPC callouts of an example, to a real gRPC server
+//! suites/grpc_peers/    real gRPC clients and servers, through Envoy and through `serve`
 //! suites/hostile.rs     filters that mean harm
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium

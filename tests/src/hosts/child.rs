@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How long anything that a test waits for may take. Nothing takes it that long unless it never comes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,6 +18,7 @@ pub struct Child {
     process: std::process::Child,
     /// It leads a process group, which ends with it.
     group: bool,
+    readers: Vec<thread::JoinHandle<()>>,
     /// What it wrote to stdout and stderr.
     pub lines: Lines,
 }
@@ -31,9 +32,11 @@ impl Child {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().with_context(|| format!("starts {command:?}"))?;
         let lines = Lines::default();
-        lines.follow(process.stdout.take().context("stdout is piped")?);
-        lines.follow(process.stderr.take().context("stderr is piped")?);
-        Ok(Self { process, group: false, lines })
+        let readers = vec![
+            lines.follow(process.stdout.take().context("stdout is piped")?),
+            lines.follow(process.stderr.take().context("stderr is piped")?),
+        ];
+        Ok(Self { process, group: false, readers, lines })
     }
 
     /// Starts a process that leads its own process group and starts others.
@@ -89,6 +92,20 @@ impl Child {
             self.lines.next(&mut usize::MAX.clone(), Duration::from_millis(50), &|_| None::<()>);
         }
     }
+
+    /// All that it writes until it ends by itself. It must not leave its output to another process.
+    ///
+    /// # Errors
+    /// It does not end within [`PATIENCE`], or not well; with what it wrote.
+    pub fn output(mut self) -> Result<String> {
+        let status = self.wait()?;
+        for reader in self.readers.drain(..) {
+            // What a reader has it has kept, even where it ended badly.
+            let _ = reader.join();
+        }
+        ensure!(status.success(), "it ended with {status}; it wrote:\n{}", self.lines);
+        Ok(self.lines.since(0).iter().fold(String::new(), |text, line| text + line + "\n"))
+    }
 }
 
 impl Drop for Child {
@@ -108,7 +125,7 @@ impl Drop for Child {
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 
 impl Lines {
-    fn follow(&self, output: impl Read + Send + 'static) {
+    fn follow(&self, output: impl Read + Send + 'static) -> thread::JoinHandle<()> {
         let lines = self.clone();
         thread::spawn(move || {
             let mut reader = BufReader::new(output);
@@ -120,7 +137,7 @@ impl Lines {
                 lines.lock().push(text);
                 lines.0.1.notify_all();
             }
-        });
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
