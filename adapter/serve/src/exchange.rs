@@ -73,7 +73,7 @@ impl Host {
                 answered = self.answer(request, depth, flight, &record) => answered,
             },
             Err(refusal) => {
-                record.refuse(refusal, true);
+                record.refuse(refusal, refusal.hides_the_head());
                 refused(refusal, multiplexed)
             }
         };

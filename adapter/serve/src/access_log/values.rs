@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::operators::GrpcForm;
 use crate::record::Exchange;
@@ -28,6 +28,8 @@ fn original_header<'a>(exchange: &'a Exchange, name: &str) -> Bytes<'a> {
     let text = |text: &str| Some(Cow::Owned(text.as_bytes().to_vec()));
     match name {
         ":method" => text(head.method.as_str()),
+        // It has none.
+        ":path" if head.method == Method::CONNECT => None,
         ":path" => text(&head.path),
         ":scheme" => text(head.uri.scheme_str().unwrap_or("http")),
         ":authority" => match head.uri.authority() {

@@ -1,7 +1,5 @@
 //! A request's head, as a whole.
 
-use http::StatusCode;
-
 use super::super::wire::{self, Block, Length};
 use super::is_host_field;
 use super::line::RequestLine;
@@ -20,6 +18,7 @@ pub(super) struct Head {
     /// It in the one way to write it. The target is told apart from it: hyper's type for targets has no place for all
     /// that may be in one.
     pub(super) bytes: Vec<u8>,
+    pub(super) method: &'static str,
     /// Path and query.
     pub(super) target: String,
     pub(super) length: Length,
@@ -37,27 +36,34 @@ impl Head {
         }
         let length = wire::length(&head)?;
         if line.method == "CONNECT" && !matches!(length, Length::Unsaid | Length::Sized(0)) {
-            return Err(if length == Length::Chunked { Refusal::NOT_IMPLEMENTED } else { Refusal::BAD_REQUEST });
+            return Err(if length == Length::Chunked { Refusal::NOT_IMPLEMENTED } else { Refusal::BODY_DISALLOWED });
         }
         let named = named(&head)?;
         if matches!(length, Length::Sized(_)) && named.iter().any(|name| name == "content-length") {
             return Err(Refusal::BAD_REQUEST);
         }
         let host = host(&head)?;
-        line.check()?;
         let host = line.authority.as_deref().or(host.filter(|_| !named.iter().any(|name| name == "host")));
-        let host = host.ok_or(Refusal::Manager(StatusCode::BAD_REQUEST))?;
-        if named.iter().any(|name| name == "upgrade") && is_upgrade(&head) {
-            return Err(Refusal::Manager(StatusCode::FORBIDDEN));
-        }
-        // Source: measured.
-        if line.method == "QUERY" && head.values("content-type").next().is_none() {
-            return Err(Refusal::Manager(StatusCode::BAD_REQUEST));
-        }
-        let verdict = (!line.target.starts_with('/')).then_some(Refusal::NoRoute);
-        let bytes = write(line.method, host, length, &head, &named);
-        Ok(Self { bytes, target: line.target, length, verdict })
+        let verdict = verdict(&line, host, &head, &named).err();
+        let bytes = write(line.method, host.unwrap_or_default(), length, &head, &named);
+        Ok(Self { bytes, method: line.method, target: line.target, length, verdict })
     }
+}
+
+/// What is answered to a request that is one.
+fn verdict(line: &RequestLine, host: Option<&str>, head: &Block<'_>, named: &[String]) -> Result<(), Refusal> {
+    line.check()?;
+    if host.is_none() {
+        return Err(Refusal::MISSING_HOST);
+    }
+    if named.iter().any(|name| name == "upgrade") && is_upgrade(head) {
+        return Err(Refusal::UPGRADE);
+    }
+    // Source: measured.
+    if line.method == "QUERY" && head.values("content-type").next().is_none() {
+        return Err(Refusal::QUERY);
+    }
+    if line.target.starts_with('/') { Ok(()) } else { Err(Refusal::NoPath) }
 }
 
 /// What `connection` names, in lower case. Headers that tell where a request came from, or where it goes, are none of
@@ -68,7 +74,11 @@ fn named(head: &Block<'_>) -> Result<Vec<String>, Refusal> {
     let is_forbidden = |name: &String| {
         name.starts_with(':') || ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"].contains(&name.as_str())
     };
-    if named.len() >= MANY_NAMED || named.iter().any(is_forbidden) { Err(Refusal::BAD_REQUEST) } else { Ok(named) }
+    if named.len() >= MANY_NAMED || named.iter().any(is_forbidden) {
+        Err(Refusal::CONNECTION_REJECTED)
+    } else {
+        Ok(named)
+    }
 }
 
 /// The one `host`.
@@ -77,9 +87,9 @@ fn host<'a>(head: &'a Block<'_>) -> Result<Option<&'a str>, Refusal> {
     let Some(host) = hosts.next() else { return Ok(None) };
     if hosts.next().is_some() || !is_host_field(host) {
         // Who takes the first of several, and who the last? Nobody knows.
-        return Err(Refusal::BAD_REQUEST);
+        return Err(Refusal::INVALID_AUTHORITY);
     }
-    str::from_utf8(host).map(Some).map_err(|_| Refusal::BAD_REQUEST)
+    str::from_utf8(host).map(Some).map_err(|_| Refusal::INVALID_AUTHORITY)
 }
 
 /// Whether it asks for another protocol. HTTP/2 is one that a client must be able to do without.
@@ -149,23 +159,22 @@ mod tests {
 
     #[test]
     fn each_refusal() {
-        let manager = |status| Err(Refusal::Manager(StatusCode::from_u16(status).unwrap()));
         let get = |more: &str| judge(&["GET / HTTP/1.1", "host: a", more]);
-        assert_eq!(judge(&["GET / HTTP/1.1"]), manager(400));
+        assert_eq!(judge(&["GET / HTTP/1.1"]), Err(Refusal::MISSING_HOST));
         assert_eq!(judge(&["GET / HTTP/1.0", "host: a"]), Err(Refusal::UPGRADE_REQUIRED));
-        assert_eq!(judge(&["GET /#a HTTP/1.1", "host: a"]), manager(400));
-        assert_eq!(judge(&["CONNECT a:1 HTTP/1.1", "host: a"]), manager(404));
-        assert_eq!(judge(&["CONNECT a:1 HTTP/1.1", "content-length: 1"]), Err(Refusal::BAD_REQUEST));
-        assert_eq!(judge(&["OPTIONS * HTTP/1.1", "host: a"]), Err(Refusal::NoRoute));
-        assert_eq!(judge(&["QUERY / HTTP/1.1", "host: a"]), manager(400));
-        assert_eq!(get("host: a"), Err(Refusal::BAD_REQUEST));
-        assert_eq!(get("connection: host"), manager(400));
-        assert_eq!(get("connection: X-Forwarded-For"), Err(Refusal::BAD_REQUEST));
-        assert_eq!(get("connection: a,b,c,d,e,f,g,h,i,j"), Err(Refusal::BAD_REQUEST));
-        assert_eq!(judge(&["GET / HTTP/1.1", "host: a", "connection: upgrade", "upgrade: x"]), manager(403));
+        assert_eq!(judge(&["GET /#a HTTP/1.1", "host: a"]), Err(Refusal::FRAGMENT));
+        assert_eq!(judge(&["CONNECT a:1 HTTP/1.1", "host: a"]), Err(Refusal::CONNECT));
+        assert_eq!(judge(&["CONNECT a:1 HTTP/1.1", "content-length: 1"]), Err(Refusal::BODY_DISALLOWED));
+        assert_eq!(judge(&["OPTIONS * HTTP/1.1", "host: a"]), Err(Refusal::NoPath));
+        assert_eq!(judge(&["QUERY / HTTP/1.1", "host: a"]), Err(Refusal::QUERY));
+        assert_eq!(get("host: a"), Err(Refusal::INVALID_AUTHORITY));
+        assert_eq!(get("connection: host"), Err(Refusal::MISSING_HOST));
+        assert_eq!(get("connection: X-Forwarded-For"), Err(Refusal::CONNECTION_REJECTED));
+        assert_eq!(get("connection: a,b,c,d,e,f,g,h,i,j"), Err(Refusal::CONNECTION_REJECTED));
+        assert_eq!(judge(&["GET / HTTP/1.1", "host: a", "connection: upgrade", "upgrade: x"]), Err(Refusal::UPGRADE));
         assert!(get("upgrade: x").is_ok());
         for host in ["a b", "a/b", "http://a", "a, b", "<a>", "\"a\"", "{a}", "a\\b"] {
-            assert_eq!(judge(&["GET / HTTP/1.1", &format!("host: {host}")]), Err(Refusal::BAD_REQUEST), "{host}");
+            assert_eq!(judge(&["GET / HTTP/1.1", &format!("host: {host}")]), Err(Refusal::INVALID_AUTHORITY), "{host}");
         }
         let many: Vec<String> = (0..100).map(|i| format!("x-{i}: 1")).collect();
         let head = |count: usize| {
@@ -174,6 +183,6 @@ mod tests {
             judge(&lines)
         };
         assert!(head(99).is_ok());
-        assert_eq!(head(100), Err(Refusal::TOO_LARGE));
+        assert_eq!(head(100), Err(Refusal::TOO_MANY));
     }
 }

@@ -1,7 +1,7 @@
 //! What is judged of a request of HTTP/2. Its bytes `h2` reads, strictly; this is what it leaves to others.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request};
 
 use super::super::wire::FIELDS_MAX;
 use super::is_host_field;
@@ -23,7 +23,7 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     let method = request.method();
     if method == Method::CONNECT {
-        return Err(Refusal::Manager(StatusCode::NOT_FOUND));
+        return Err(Refusal::CONNECT);
     }
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let host = authority.or_else(|| request.headers().get(HOST).map(HeaderValue::as_bytes));
@@ -36,7 +36,7 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     // Source: measured.
     if method.as_str() == "QUERY" && !request.headers().contains_key(CONTENT_TYPE) {
-        return Err(Refusal::Manager(StatusCode::BAD_REQUEST));
+        return Err(Refusal::QUERY);
     }
     join_cookies(request.headers_mut());
     Ok(())
@@ -91,8 +91,8 @@ mod tests {
         assert_eq!(judge("GET", "/", &[("host", "a")]), Ok(()));
         assert_eq!(judge("GET", "/", &[]), Err(Refusal::Stream));
         assert_eq!(judge("GET", "http://u@a/", &[]), Err(Refusal::Stream));
-        assert_eq!(judge("CONNECT", "a:80", &[]), Err(Refusal::Manager(StatusCode::NOT_FOUND)));
-        assert_eq!(judge("QUERY", "http://a/", &[]), Err(Refusal::Manager(StatusCode::BAD_REQUEST)));
+        assert_eq!(judge("CONNECT", "a:80", &[]), Err(Refusal::CONNECT));
+        assert_eq!(judge("QUERY", "http://a/", &[]), Err(Refusal::QUERY));
         assert_eq!(judge("POST", "http://a/", &[("content-length", "1"); 2]), Err(Refusal::Stream));
         assert_eq!(judge("GET", "http://a/", &[("cookie", "a"); 96]), Ok(()));
         assert_eq!(judge("GET", "http://a/", &[("cookie", "a"); 97]), Err(Refusal::Stream));

@@ -1,7 +1,5 @@
 //! The request line: a method, a target, a version.
 
-use http::StatusCode;
-
 use super::refusal::Refusal;
 
 /// The methods that Envoy's parser knows. Others are refused there. Source: measured.
@@ -80,11 +78,11 @@ impl RequestLine {
     /// What a line that was parsed is refused for after its header fields were looked at.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         if self.method == "CONNECT" {
-            return Err(Refusal::Manager(StatusCode::NOT_FOUND));
+            return Err(Refusal::CONNECT);
         }
         // What is behind it is the client's own affair, and some servers cut it off.
         if self.target.contains('#') {
-            return Err(Refusal::Manager(StatusCode::BAD_REQUEST));
+            return Err(Refusal::FRAGMENT);
         }
         Ok(())
     }
@@ -92,6 +90,9 @@ impl RequestLine {
 
 /// No target has other bytes than visible ASCII.
 fn text(target: &[u8]) -> Result<&str, Refusal> {
+    if target.iter().any(u8::is_ascii_control) {
+        return Err(Refusal::INVALID_CHARACTERS);
+    }
     let is_visible = target.iter().all(u8::is_ascii_graphic);
     str::from_utf8(target).ok().filter(|_| is_visible).ok_or(Refusal::BAD_REQUEST)
 }
@@ -111,7 +112,7 @@ fn is_current(version: Option<&[u8]>) -> Result<bool, Refusal> {
 fn connect_target(target: &str) -> Result<&str, Refusal> {
     match target.rsplit_once(':') {
         Some((host, port)) if is_host(host) && is_port(port) => Ok(target),
-        _ => Err(Refusal::BAD_REQUEST),
+        _ => Err(Refusal::INVALID_URL),
     }
 }
 
@@ -119,7 +120,7 @@ fn connect_target(target: &str) -> Result<&str, Refusal> {
 fn absolute(target: &str) -> Result<(&str, &str), Refusal> {
     let (scheme, rest) = target.split_once("://").ok_or(Refusal::BAD_REQUEST)?;
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err(Refusal::BAD_REQUEST);
+        return Err(Refusal::INVALID_SCHEME);
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let authority = authority.split_once('@').map_or(authority, |(_, authority)| authority);
@@ -129,7 +130,7 @@ fn absolute(target: &str) -> Result<(&str, &str), Refusal> {
         None => is_host(authority),
     };
     if !is_valid {
-        return Err(Refusal::BAD_REQUEST);
+        return Err(Refusal::INVALID_URL);
     }
     Ok((authority, if path.is_empty() { "/" } else { path }))
 }
@@ -172,39 +173,22 @@ mod tests {
 
     #[test]
     fn what_is_none() {
-        for line in [
-            "",
-            "GET",
-            " GET / HTTP/1.1",
-            "GET / b HTTP/1.1",
-            "get / HTTP/1.1",
-            "FOO / HTTP/1.1",
-            "GET a HTTP/1.1",
-            "GET a:80 HTTP/1.1",
-            "GET * HTTP/1.1",
-            "GET ?a HTTP/1.1",
-            "GET ftp://a/ HTTP/1.1",
-            "GET http:/a HTTP/1.1",
-            "GET http:/// HTTP/1.1",
-            "GET http://a_b/ HTTP/1.1",
-            "GET http://a:/ HTTP/1.1",
-            "GET http://a:x/ HTTP/1.1",
-            "GET http://a:65536/ HTTP/1.1",
-            "GET http://a,b/ HTTP/1.1",
-            "GET http://u@v@a/ HTTP/1.1",
-            "GET http://[::1/ HTTP/1.1",
-            "CONNECT a HTTP/1.1",
-            "CONNECT a: HTTP/1.1",
-            "CONNECT / HTTP/1.1",
-            "GET /\u{e4} HTTP/1.1",
-            "GET /\u{7f} HTTP/1.1",
-            "GET /\0 HTTP/1.1",
-            "GET / HTTP/1",
-            "GET / http/1.1",
-            "GET / HTTP/1.10",
-            "GET / ICY/1.1",
+        use Refusal as R;
+        for (refusal, lines) in [
+            (R::BAD_REQUEST, ["", "GET", " GET / HTTP/1.1", "GET / b HTTP/1.1", "get / HTTP/1.1"].as_slice()),
+            (R::BAD_REQUEST, &["FOO / HTTP/1.1", "GET a HTTP/1.1", "GET a:80 HTTP/1.1", "GET * HTTP/1.1"]),
+            (R::BAD_REQUEST, &["GET ?a HTTP/1.1", "GET http:/a HTTP/1.1", "GET /\u{e4} HTTP/1.1"]),
+            (R::BAD_REQUEST, &["GET / HTTP/1", "GET / http/1.1", "GET / HTTP/1.10", "GET / ICY/1.1"]),
+            (R::INVALID_SCHEME, &["GET ftp://a/ HTTP/1.1"]),
+            (R::INVALID_URL, &["GET http:/// HTTP/1.1", "GET http://a_b/ HTTP/1.1", "GET http://a:/ HTTP/1.1"]),
+            (R::INVALID_URL, &["GET http://a:x/ HTTP/1.1", "GET http://a:65536/ HTTP/1.1", "GET http://a,b/ HTTP/1.1"]),
+            (R::INVALID_URL, &["GET http://u@v@a/ HTTP/1.1", "GET http://[::1/ HTTP/1.1"]),
+            (R::INVALID_URL, &["CONNECT a HTTP/1.1", "CONNECT a: HTTP/1.1", "CONNECT / HTTP/1.1"]),
+            (R::INVALID_CHARACTERS, &["GET /\u{7f} HTTP/1.1", "GET /\0 HTTP/1.1"]),
         ] {
-            assert_eq!(parse(line), Err(Refusal::BAD_REQUEST), "{line}");
+            for line in lines {
+                assert_eq!(parse(line), Err(refusal), "{line}");
+            }
         }
     }
 

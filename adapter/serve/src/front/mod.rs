@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::uri::PathAndQuery;
-use http::{Request, Uri, Version};
+use http::{Method, Request, Uri, Version};
 use tokio::sync::oneshot;
 
 use super::target::RawTarget;
@@ -49,6 +49,8 @@ pub(super) struct Arrivals(Arc<Mutex<VecDeque<Arrival>>>);
 /// A request's head that was judged.
 #[derive(Debug)]
 struct Arrival {
+    /// Where its head was read.
+    method: Option<&'static str>,
     target: String,
     verdict: Option<Refusal>,
     body: Body,
@@ -82,12 +84,16 @@ impl Arrivals {
         }
         // hyper reads nothing that was not told of before.
         let arrival = self.lock().pop_front().ok_or(Refusal::BAD_REQUEST)?;
-        if let Some(refusal) = arrival.verdict {
-            return Err(refusal);
+        // What hyper read in the place of one that is refused is none of the client's.
+        if let Some(method) = arrival.method.and_then(|method| Method::from_bytes(method.as_bytes()).ok()) {
+            *request.method_mut() = method;
         }
         match PathAndQuery::try_from(arrival.target.as_str()) {
-            Ok(path) => *request.uri_mut() = Uri::from(path),
-            Err(_) => drop(request.extensions_mut().insert(RawTarget(arrival.target))),
+            Ok(path) if path.as_str() == arrival.target => *request.uri_mut() = Uri::from(path),
+            _ => drop(request.extensions_mut().insert(RawTarget(arrival.target))),
+        }
+        if let Some(refusal) = arrival.verdict {
+            return Err(refusal);
         }
         Ok(arrival.body)
     }

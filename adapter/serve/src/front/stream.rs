@@ -69,10 +69,10 @@ impl<S> Front<S> {
     fn advance(&mut self) {
         while let Some(event) = self.walk.advance(&mut self.input, &mut self.output) {
             match event {
-                Event::Request { target, verdict, breakable } => {
+                Event::Request { method, target, verdict, breakable } => {
                     let (breaks, broken) = breakable.then(oneshot::channel).unzip();
                     self.breaks = breaks;
-                    self.arrivals.lock().push_back(Arrival { target, verdict, body: Body(broken) });
+                    self.arrivals.lock().push_back(Arrival { method, target, verdict, body: Body(broken) });
                     if self.walk.is_over() {
                         self.end = End::Refused;
                     }

@@ -43,6 +43,8 @@ enum At {
 pub(super) enum Event {
     /// The head of a request.
     Request {
+        /// Where its head was read.
+        method: Option<&'static str>,
         /// Path and query.
         target: String,
         /// What it is answered without asking the component.
@@ -86,7 +88,7 @@ impl Walk {
                         self.at = At::Over;
                         output.extend_from_slice(STAND_IN);
                         let verdict = Some(refusal);
-                        return Some(Event::Request { target: "/".into(), verdict, breakable: false });
+                        return Some(Event::Request { method: None, target: "/".into(), verdict, breakable: false });
                     }
                 },
                 At::Sized(_) if input.is_empty() => return None,
@@ -142,6 +144,13 @@ impl Walk {
             return RequestLine::parse(line).err().map(Err);
         };
         Some(Head::judge(&input.split_to(length)).map(|head| {
+            let Head { method, target, verdict, .. } = head;
+            let method = Some(method);
+            if verdict.is_some_and(Refusal::ends_the_connection) {
+                self.at = At::Over;
+                output.extend_from_slice(STAND_IN);
+                return Event::Request { method, target, verdict, breakable: false };
+            }
             output.extend_from_slice(&head.bytes);
             let breakable = head.length == Length::Chunked;
             self.at = match head.length {
@@ -149,7 +158,7 @@ impl Walk {
                 Length::Sized(length) => At::Sized(length),
                 Length::Chunked => At::Chunks(Chunks::new(TRAILERS_LIMIT)),
             };
-            Event::Request { target: head.target, verdict: head.verdict, breakable }
+            Event::Request { method, target, verdict, breakable }
         }))
     }
 
@@ -201,12 +210,12 @@ mod tests {
         first
     }
 
-    fn request(target: &str, breakable: bool) -> Event {
-        Event::Request { target: target.into(), verdict: None, breakable }
+    fn request(method: &'static str, target: &str, breakable: bool) -> Event {
+        Event::Request { method: Some(method), target: target.into(), verdict: None, breakable }
     }
 
     fn refused(refusal: Refusal) -> Event {
-        Event::Request { target: "/".into(), verdict: Some(refusal), breakable: false }
+        Event::Request { method: None, target: "/".into(), verdict: Some(refusal), breakable: false }
     }
 
     #[test]
@@ -220,8 +229,8 @@ mod tests {
             "GET / HTTP/1.1\r\nhost: a\r\n\r\nPOST / HTTP/1.1\r\nhost: b\r\ncontent-length: 3\r\n\r\nxyz\
              POST / HTTP/1.1\r\nhost: c\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET / HTTP/1.1\r\nhost: d\r\n\r\n"
         );
-        let targets = [("/a", false), ("/b", false), ("/c", true), ("/d", false)];
-        assert_eq!(events, targets.map(|(target, breakable)| request(target, breakable)));
+        let requests = [("GET", "/a", false), ("POST", "/b", false), ("POST", "/c", true), ("GET", "/d", false)];
+        assert_eq!(events, requests.map(|(method, target, breakable)| request(method, target, breakable)));
     }
 
     #[test]
@@ -229,10 +238,14 @@ mod tests {
         let after = "GET /b HTTP/1.1\r\nhost: b\r\n\r\n";
         let (read, events) = walk(&format!("GET /a HTTP/1.1\r\nhost : a\r\n\r\n{after}"));
         assert_eq!((read.as_bytes(), events), (STAND_IN, vec![refused(Refusal::BAD_REQUEST)]));
+        let (read, events) = walk(&format!("GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n{after}"));
+        let (method, target, verdict) = (Some("GET"), "/a#b".into(), Some(Refusal::FRAGMENT));
+        let judged = Event::Request { method, target, verdict, breakable: false };
+        assert_eq!((read.as_bytes(), events), (STAND_IN, vec![judged]));
         let head = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
         let (read, events) = walk(&format!("{head}x\r\n{after}"));
         assert_eq!(read, head.replace("/a", "/"));
-        assert_eq!(events, [request("/a", true), Event::Broken(Refusal::BAD_REQUEST)]);
+        assert_eq!(events, [request("POST", "/a", true), Event::Broken(Refusal::BAD_REQUEST)]);
     }
 
     #[test]
@@ -250,7 +263,7 @@ mod tests {
     fn heads_have_a_limit() {
         let head = |size: usize| format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(size - 32));
         assert_eq!(head(1000).len(), 1000);
-        assert_eq!(walk(&head(1000)).1, [request("/", false)]);
+        assert_eq!(walk(&head(1000)).1, [request("GET", "/", false)]);
         assert_eq!(walk(&head(1001)).1, [refused(Refusal::TOO_LARGE)]);
         assert_eq!(walk(&head(2000)[..1001]).1, [refused(Refusal::TOO_LARGE)]);
     }
