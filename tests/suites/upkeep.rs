@@ -106,7 +106,7 @@ fn log_metrics(host: Host) -> Result<()> {
     let counts: &[&str] = if host == Host::WasmtimeServe { &["1", "1"] } else { &["1", "2"] };
     let mut from = 0;
     for count in counts {
-        let line = format!("[info] test: metric counter requests {count}");
+        let line = format!("test: metric counter requests {count}");
         let found = running.child.lines.next(&mut from, PATIENCE, &|found: &str| found.contains(&line).then_some(()));
         found.with_context(|| format!("`{line}` is not in the log:\n{}", running.child.lines))?;
     }

@@ -166,7 +166,9 @@ fn verdict(requests: &Requests, unmet: Vec<Unmet>, is_empty: bool) -> Verdict {
 
 fn case(name: &str, verdict: Verdict, lines: &[Line], begin: Instant) -> Case {
     let own = lines.iter().filter_map(|line| match line {
-        Line::Own { text, .. } if !text.trim().is_empty() => Some(text.clone()),
+        Line::Own { text, .. } if text.trim().is_empty() => None,
+        Line::Own { level, text } if level.is_empty() => Some(text.clone()),
+        Line::Own { level, text } => Some(format!("[{level}] {text}")),
         _ => None,
     });
     let log = expectations::log(lines).collect();

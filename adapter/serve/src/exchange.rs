@@ -18,6 +18,7 @@ use super::departure::Departure;
 use super::front::{Arrivals, Refusal};
 use super::gate::{Caller, Gate, Refusal as NoTurn, Turn};
 use super::instance::{Answer, Failure};
+use super::log_format;
 use super::nesting::Nesting;
 use super::pool::Pool;
 use super::presence::Flight;
@@ -63,20 +64,23 @@ impl Host {
         let judged = arrivals.judge(&mut request);
         let record = self.observer.begin(&request, ends);
         let attended = Attended(record.clone());
-        let result = match judged {
-            Ok(body) => tokio::select! {
-                biased;
-                refusal = body.broken() => {
-                    record.refuse(refusal, false);
+        let answered = async {
+            match judged {
+                Ok(body) => tokio::select! {
+                    biased;
+                    refusal = body.broken() => {
+                        record.refuse(refusal, false);
+                        refused(refusal, multiplexed)
+                    }
+                    answered = self.answer(request, depth, flight, &record) => answered,
+                },
+                Err(refusal) => {
+                    record.refuse(refusal, refusal.hides_the_head());
                     refused(refusal, multiplexed)
                 }
-                answered = self.answer(request, depth, flight, &record) => answered,
-            },
-            Err(refusal) => {
-                record.refuse(refusal, refusal.hides_the_head());
-                refused(refusal, multiplexed)
             }
         };
+        let result = log_format::of_request(record.number(), answered).await;
         let response = result.inspect_err(|_| record.reset())?;
         record.respond(&response);
         drop(attended);
@@ -126,13 +130,13 @@ impl Host {
         let interest = Interest::new(departure.clone(), pace);
         let work = self.clone().work(request, depth, record.clone(), departure.clone(), turn, outcome);
         let (is_told, overdue) = (self.pool.hears_of_departures(), departure.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(log_format::of_the_same(async move {
             tokio::select! {
                 () = work => {}
                 () = overdue.is_overdue(is_told) => {}
             }
             flight.is_worked_off();
-        });
+        }));
 
         // A component that ended may have answered just before, or keep the answer's place without ever using it.
         let answered = tokio::select! {
@@ -298,7 +302,7 @@ fn respond(
         if parts.status == StatusCode::NO_CONTENT {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        tokio::spawn(body.discard());
+        tokio::spawn(log_format::of_the_same(body.discard()));
         // hyper's HTTP/1 takes the length that a HEAD's response declares as it is, but compares that of a 304.
         let compared = parts.status == StatusCode::NOT_MODIFIED && version <= Version::HTTP_11;
         return Response::from_parts(parts, nothing(length.filter(|_| compared)));
@@ -310,7 +314,7 @@ fn respond(
     // Of what ends with its head hyper's HTTP/1 writes the length anew, behind all other fields: so that one which the
     // component declared keeps its place, the body ends behind it.
     if ended && length.is_some() && version <= Version::HTTP_11 {
-        tokio::spawn(body.discard());
+        tokio::spawn(log_format::of_the_same(body.discard()));
         return Response::from_parts(parts, nothing(length));
     }
     Response::from_parts(parts, Either::Left(body))

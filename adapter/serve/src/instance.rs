@@ -17,6 +17,7 @@ use super::apart::Apart;
 use super::counters::{Counters, Held};
 use super::departure::Departure;
 use super::fields;
+use super::log_format::Form;
 use super::logs::{Lines, Output, Stream};
 use super::memory::{Budget, MemoryLimit};
 use super::meter::Meter;
@@ -38,6 +39,8 @@ pub(super) struct Recipe {
     pub(super) program: Program,
     pub(super) client: Arc<Client>,
     pub(super) output: Output,
+    /// What the lines of its log look like.
+    pub(super) form: Form,
     pub(super) max_memory: usize,
     /// What all of them may take.
     pub(super) budget: Arc<Budget>,
@@ -133,7 +136,8 @@ impl Instance {
 
     async fn unstarted(recipe: &Recipe) -> Result<Self, Failure> {
         let program = &recipe.program;
-        let logs = [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), stream));
+        let logs =
+            [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), recipe.form, stream));
         let abandoned = Arc::new(AtomicBool::new(false));
         let shared = Member::new(&recipe.shared);
         let memory = MemoryLimit::new(recipe.budget.clone(), recipe.max_memory);

@@ -48,6 +48,7 @@
 //! | `filters` | the filters in a component, and what messages call their plugins |
 //! | `trap` | what a trap says about the filter |
 //! | `logs` | what a component writes to its stdout and stderr |
+//! | `log_format` | what log lines look like, and the request that each belongs to |
 //! | `sink` | the process's stdout and stderr, which nobody may read |
 //! | `connections` | how many are open, which one makes room for another, and how they end |
 //! | `presence` | what a client does between requests, and how long it may take |
@@ -85,6 +86,7 @@ mod http2;
 mod instance;
 mod listen;
 mod listing;
+mod log_format;
 mod logs;
 mod memory;
 mod meter;
@@ -114,15 +116,15 @@ mod tasks;
 mod trap;
 mod wire;
 
-use std::io::IsTerminal;
-
 use tokio::sync::oneshot;
 
+use self::log_format::Form;
 use self::sink::Sink;
 
 pub use access_log::{AccessFormat, Place};
 pub use error::Error;
 pub use listen::Server;
+pub use log_format::LogFormat;
 pub use logs::Output;
 pub use options::Options;
 pub use policy::FailurePolicy;
@@ -138,8 +140,10 @@ pub use tags::StatsTag;
 pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let subscriber = tracing_subscriber::fmt().with_writer(Sink::stderr()).with_ansi(color).with_target(false);
+    let form = Form::of_process(options.log_format);
+    Sink::stderr().set_form(form);
+    // What is in color, and what is not, the form says.
+    let subscriber = tracing_subscriber::fmt().with_writer(Sink::stderr()).with_ansi(false).event_format(form);
     // A caller's own subscriber stays.
     let _ = subscriber.with_env_filter(filter).try_init();
 
@@ -149,9 +153,10 @@ pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
         let mut signals = shutdown::Signals::new().map_err(Error::Runtime)?;
         connections::raise_descriptor_limit();
         let server = Server::bind(&component, &options, Output::Process).await?;
-        Sink::stderr().push(format!("listening on http://{}\n", server.local_addr()).as_bytes());
+        let address = server.local_addr();
+        Sink::stderr().push(form.announcement(&format!("listening on http://{address}")).as_bytes());
         if let Some(address) = server.admin_addr() {
-            Sink::stderr().push(format!("admin on http://{address}\n").as_bytes());
+            Sink::stderr().push(form.announcement(&format!("admin on http://{address}")).as_bytes());
         }
         let ((first, end), (second, cut)) = (oneshot::channel(), oneshot::channel());
         tokio::spawn(async move {

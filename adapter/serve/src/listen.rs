@@ -88,6 +88,7 @@ impl Server {
             client: Arc::new(client),
             output,
             max_memory: options.max_memory,
+            form: output.form(options.log_format),
             budget: Budget::new(options.max_total_memory.unwrap_or_else(memory::default_total)),
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),

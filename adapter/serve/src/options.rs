@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access_log::{AccessFormat, Place};
+use super::log_format::LogFormat;
 use super::policy::FailurePolicy;
 use super::tags::StatsTag;
 use proxy_wasm_adapter::values::{parse_address, parse_bytes, parse_time};
@@ -114,6 +115,11 @@ pub struct Options {
     pub access_log_json: Option<AccessFormat>,
 
     /// On SIGTERM or SIGINT, wait this long for the requests that are being served; a second one ends it at once
+    /// What log lines on stderr look like, the filter's and those of `serve` itself: text, `TIME [LEVEL] request NUMBER:
+    /// MESSAGE`, or JSON. The number is `%REQUEST_NUMBER%` of the access log; lines that belong to no request have none
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub shutdown_grace: Duration,
 
@@ -155,6 +161,7 @@ impl Default for Options {
             access_log_format: None,
             access_log_json: None,
             shutdown_grace: Duration::from_secs(30),
+            log_format: LogFormat::default(),
             upstream_h2c: Vec::new(),
             upstream_ca: None,
         }

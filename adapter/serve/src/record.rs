@@ -138,6 +138,11 @@ impl Record {
         self.logged.as_ref().map(|logged| logged.entry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Its number among all requests of this host.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Whether somebody wants to know what the component has to say of it.
     pub(super) fn is_logged(&self) -> bool {
         self.logged.is_some()

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::log_format;
 use super::record::Record;
 
 /// A response's body.
@@ -36,7 +37,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Recorded<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let poll = Pin::new(&mut self.body).poll_frame(context);
+        let number = self.record.number();
+        let poll = log_format::within(Some(number), || Pin::new(&mut self.body).poll_frame(context));
         match &poll {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::log_format::Form;
+
 /// Bytes that wait; as many again may be on their way.
 const QUEUE_BYTES: usize = 8 << 20;
 
@@ -73,6 +75,8 @@ struct Queue {
     lost: u64,
     lost_ever: u64,
     is_writing: bool,
+    /// Of what the sink itself has to say.
+    form: Form,
 }
 
 impl Sink {
@@ -100,6 +104,11 @@ impl Sink {
         // Without threads nothing else would work either.
         let _ = std::thread::Builder::new().name(String::from("log")).spawn(move || writer.write_to(&mut stream));
         sink
+    }
+
+    /// Says in this form from now on that lines were lost.
+    pub(super) fn set_form(&self, form: Form) {
+        self.queue().form = form;
     }
 
     /// Writes or queues whole lines, or loses them.
@@ -142,7 +151,7 @@ impl Sink {
     fn write_to(&self, file: &mut dyn Write) {
         let mut bytes = Vec::new();
         loop {
-            let lost = {
+            let (lost, form) = {
                 let mut queue = self.queue();
                 queue.is_writing = false;
                 while queue.bytes.is_empty() && queue.lost == 0 {
@@ -151,11 +160,11 @@ impl Sink {
                 }
                 queue.is_writing = true;
                 std::mem::swap(&mut bytes, &mut queue.bytes);
-                std::mem::take(&mut queue.lost)
+                (std::mem::take(&mut queue.lost), queue.form)
             };
             if lost > 0 {
-                let told = "lines of the log were lost here: whoever reads it took too long";
-                bytes.extend_from_slice(format!("[warn] {lost} {told}\n").as_bytes());
+                let told = format!("{lost} lines of the log were lost here: whoever reads it took too long");
+                bytes.extend_from_slice(form.own("warn", &told).as_bytes());
             }
             // A log that nobody can read is no reason to fail requests.
             let _ = file.write_all(&bytes).and_then(|()| file.flush());
@@ -234,7 +243,7 @@ mod tests {
         assert_eq!(kept + lost, (3 * QUEUE_BYTES / line.len()) as u64);
         let told: Vec<_> = written.lines().filter(|line| !line.starts_with('x')).collect();
         assert_eq!(told.last(), Some(&"after"));
-        let counted = told.iter().filter_map(|line| line.strip_prefix("[warn] ")?.split_once(' '));
+        let counted = told.iter().filter_map(|line| line.split_once("[warn] ")?.1.split_once(' '));
         assert_eq!(counted.map(|(lost, _)| lost.parse::<u64>().unwrap()).sum::<u64>(), lost);
     }
 }

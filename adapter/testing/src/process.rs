@@ -20,7 +20,10 @@ impl Process {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let address = lines
-            .find_map(|line| line.strip_prefix("listening on http://").map(|address| address.parse().unwrap()))
+            .find_map(|line| {
+                let (_, address) = line.split_once("listening on http://")?;
+                address.trim_end_matches(['"', '}']).parse().ok()
+            })
             .expect("the child says where it listens");
         // A pipe that nobody reads would stop the child.
         let stderr = std::thread::spawn(move || lines.fold(String::new(), |text, line| text + &line + "\n"));

@@ -4,20 +4,25 @@ use std::process::Command;
 
 use http::StatusCode;
 use proxy_wasm_adapter_testing::{Process, get};
+use serde_json::{Value, json};
 
 /// Serves a filter in the text format with the command, sends one request, and gives the status and what was said.
 async fn serve(filter: &str) -> (StatusCode, String) {
+    serve_with(filter, &[]).await
+}
+
+/// The same with further options.
+async fn serve_with(filter: &str, options: &[&str]) -> (StatusCode, String) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("filter.wat");
     std::fs::write(&file, filter).unwrap();
-    let process = Process::spawn(Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter")).arg("serve").arg(file).args([
-        "--listen",
-        "127.0.0.1:0",
-        "--plugin-name",
-        "auth",
-        "--direct-response",
-        "200",
-    ]));
+    let process = Process::spawn(
+        Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter"))
+            .arg("serve")
+            .arg(file)
+            .args(["--listen", "127.0.0.1:0", "--plugin-name", "auth", "--direct-response", "200"])
+            .args(options),
+    );
     let answer = get(process.address, "/").await;
     (answer.status, process.end())
 }
@@ -25,7 +30,7 @@ async fn serve(filter: &str) -> (StatusCode, String) {
 /// The last message, without the time and what follows in further lines indented.
 #[track_caller]
 fn assert_said(stderr: &str, expected: &str) {
-    assert!(stderr.ends_with(&format!("Z ERROR {expected}\n")), "{stderr}");
+    assert!(stderr.ends_with(&format!("Z [error] request 1: {expected}\n")), "{stderr}");
 }
 
 /// A filter whose callback for requests has this body.
@@ -70,4 +75,31 @@ async fn a_filter_without_names_that_traps() {
          at filter!proxy_on_request_headers\n    \
          and 2 without a name",
     );
+}
+
+/// Each instance counts its streams from 2 on, and the requests are told apart all the same.
+#[tokio::test]
+async fn lines_tell_the_request() {
+    let filter = r#"(module
+      (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "seen")
+      (func (export "proxy_abi_version_0_2_1"))
+      (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+      (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $log (i32.const 3) (i32.const 0) (i32.const 4)))
+        (i32.const 0))
+      (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) unreachable))"#;
+    let (_, text) = serve_with(filter, &[]).await;
+    let lines: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once("Z ")?.1)).collect();
+    assert_eq!(lines[0], "[warn] request 1: auth #2: seen");
+    assert!(lines[1].starts_with("[error] request 1: `auth` trapped in `proxy_on_response_headers`"), "{text}");
+
+    let (_, text) = serve_with(filter, &["--log-format", "json"]).await;
+    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut seen = objects[0].clone();
+    assert!(seen.as_object_mut().unwrap().remove("time").unwrap().as_str().unwrap().ends_with('Z'));
+    assert_eq!(seen, json!({"level": "warn", "request": 1, "source": "component", "message": "auth #2: seen"}));
+    assert_eq!((&objects[1]["source"], &objects[1]["request"]), (&json!("host"), &json!(1)));
 }

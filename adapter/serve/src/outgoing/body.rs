@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::failure;
 use super::target::Target;
+use crate::log_format;
 
 /// What a component writes to an upstream.
 pub(super) struct RequestBody {
@@ -77,18 +78,25 @@ pub(super) struct ResponseBody {
     deadline: Option<Pin<Box<Sleep>>>,
     /// Who sends it.
     target: Target,
+    /// The request that it is sent for.
+    request: Option<u64>,
 }
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, timeout: Duration, target: Target) -> Self {
-        Self { incoming, timeout, deadline: None, target }
+        Self { incoming, timeout, deadline: None, target, request: log_format::current() }
     }
 
     /// It broke off.
     fn failed(&self, error: &hyper::Error) -> Error {
         let (story, error) = failure::of_body(error);
-        tracing::warn!("upstream {}: {story}", self.target);
+        self.warn(&story);
         error
+    }
+
+    /// Whoever reads it may be in a task of its own.
+    fn warn(&self, what: &str) {
+        log_format::within(self.request, || tracing::warn!("upstream {}: {what}", self.target));
     }
 }
 
@@ -107,7 +115,7 @@ impl Body for ResponseBody {
         match deadline.as_mut().poll(context) {
             Poll::Ready(()) => {
                 deadline.as_mut().reset(Instant::now() + this.timeout);
-                tracing::warn!("upstream {}: nothing of its answer's body within {:?}", this.target, this.timeout);
+                this.warn(&format!("nothing of its answer's body within {:?}", this.timeout));
                 Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
             }
             Poll::Pending => Poll::Pending,

@@ -51,6 +51,7 @@ use super::counters::Counters;
 use super::error::Error as SetupError;
 use super::fields;
 use super::http2;
+use super::log_format;
 use super::nesting::Nesting;
 use super::record::Record;
 
@@ -109,7 +110,7 @@ impl Client {
     ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
         let way = self.way(&mut request, sender.depth);
         let counters = self.counters.clone();
-        async move {
+        log_format::of_the_same(async move {
             let Way { pool, target, ticket, hidden: _hidden } = way?;
             let mut sending = counters.clusters.get(&target.authority()).send(&sender, target.address());
             let answered = answer(&pool, &target, ticket, request, &options, sender.abandoned, &mut sending).await;
@@ -118,7 +119,7 @@ impl Client {
             *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
             let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
             Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target)).boxed_unsync()))
-        }
+        })
     }
 
     fn way(&self, request: &mut Request<WasiBody>, depth: u32) -> Result<Way, Error> {

@@ -43,7 +43,7 @@ async fn a_component_that_fails() {
         let process = start();
         assert_eq!(get(process.address, path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         let stderr = process.end();
-        assert!(stderr.ends_with(&format!("Z ERROR {expected}\n")), "{stderr}");
+        assert!(stderr.ends_with(&format!("Z [error] request 1: {expected}\n")), "{stderr}");
     }
 }
 
