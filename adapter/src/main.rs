@@ -22,7 +22,7 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::Code;
 use report::{Color, Reporter};
@@ -55,8 +55,16 @@ enum Command {
     Man(man::Args),
 }
 
+/// The command line. What looks like a negative number is a value, so that the option itself says what is wrong with it.
+fn command() -> clap::Command {
+    let takes_values = |arg: &Arg| arg.get_action().takes_values() && !arg.is_positional();
+    let change = |arg: Arg| if takes_values(&arg) { arg.allow_negative_numbers(true) } else { arg };
+    Cli::command().mut_subcommands(|command| command.mut_args(change))
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Where this cannot be written there is no one to tell.
@@ -87,13 +95,20 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn command_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn negative_numbers_are_values() {
+        for option in ["--buffer-limit", "--max-memory", "--max-queue", "--queue-timeout"] {
+            let words = ["proxy-wasm-adapter", "serve", "f.wasm", option, "-1"];
+            let error = command().try_get_matches_from(words).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("error: invalid value '-1' for '{option} <")), "{error}");
+        }
     }
 
     /// Each line of each `Examples:` is a command that parses.

@@ -94,8 +94,8 @@ requests:
       no_headers: [x-other]
       body: "ok\n"
       log: ["[info] seen", {matches: '^.info. s\w+$'}]
-      no_log: [refused]
-      upstream: {method: GET, path: /x, headers: {x-mark: seen, x-old: a}, no_headers: [x-new], body: ""}
+      no_log: refused
+      upstream: {method: GET, path: /x, headers: {x-mark: seen, x-old: a}, no_headers: x-new, body: ""}
       callouts: {auth: none}
   - path: /deny
     expect: {status: 403, body: {matches: '^den'}, upstream: none}
@@ -161,7 +161,7 @@ fn a_plugin_that_refuses() {
     ] {
         assert!(outcome.stdout.contains(part), "{part}\n{}", outcome.stdout);
     }
-    let refused = "start: {refused: true, log: [refused]}";
+    let refused = "start: {refused: true, log: refused}";
     assert_eq!(test(&[("a.yaml", refused)], &settings).code, Some(0));
     let outcome = test(&[("a.yaml", refused)], &[]);
     assert!(

@@ -28,7 +28,7 @@ use super::logs::Output;
 use super::memory::{self, Budget};
 use super::nesting::Nesting;
 use super::options::{HEAD_LIMIT_BYTES, Options};
-use super::outgoing::Client;
+use super::outgoing::{Client, Trust};
 use super::policy::{FailurePolicy, Policy};
 use super::pool::Pool;
 use super::presence::{Limits, Presence, Watched};
@@ -64,12 +64,14 @@ impl Server {
     /// # Errors
     /// When any of these fails: a plugin that refuses to start is never served.
     pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
+        // What takes no time comes before what does: compiling.
+        let trust = Trust::new(options.upstream_ca.as_deref())?;
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
         let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
         let plugins = program.filters.names(None).map(str::to_owned);
         let counters = Arc::new(Counters::new(Clusters::of(component), plugins));
-        let client = Client::new(&options.upstream_h2c, options.upstream_ca.as_deref(), &nesting, depths, &counters)?;
+        let client = Client::new(&options.upstream_h2c, &trust, &nesting, depths, &counters);
         let access_log = match &options.access_log {
             Some(place) => {
                 let format = options.access_log_json.clone().or_else(|| options.access_log_format.clone());
@@ -86,9 +88,9 @@ impl Server {
         let recipe = Recipe {
             program,
             client: Arc::new(client),
+            form: output.form(options.log_format),
             output,
             max_memory: options.max_memory,
-            form: output.form(options.log_format),
             budget: Budget::new(options.max_total_memory.unwrap_or_else(memory::default_total)),
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),

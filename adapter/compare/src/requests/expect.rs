@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use regex_lite::Regex;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::Error as _};
 
 use super::fields;
@@ -23,6 +23,7 @@ pub struct Expect {
     #[serde(deserialize_with = "headers")]
     pub headers: Vec<Expected<ExpectedHeader>>,
     /// Headers that the response has not.
+    #[serde(deserialize_with = "one_or_more")]
     pub no_headers: Vec<Expected<String>>,
     /// The response's whole body.
     pub body: Option<Expected<Pattern>>,
@@ -30,8 +31,10 @@ pub struct Expect {
     #[serde(deserialize_with = "headers")]
     pub trailers: Vec<Expected<ExpectedHeader>>,
     /// Parts of lines of the filter's log.
+    #[serde(deserialize_with = "one_or_more")]
     pub log: Vec<Expected<Pattern>>,
     /// What stands in no line of it.
+    #[serde(deserialize_with = "one_or_more")]
     pub no_log: Vec<Expected<Pattern>>,
     /// The requests that the upstream got.
     pub upstream: Option<ExpectedRequests>,
@@ -47,8 +50,10 @@ pub struct ExpectStart {
     /// The plugin refuses its configuration, or its VM's.
     pub refused: Option<Expected<bool>>,
     /// Parts of lines of the filter's log.
+    #[serde(deserialize_with = "one_or_more")]
     pub log: Vec<Expected<Pattern>>,
     /// What stands in no line of it.
+    #[serde(deserialize_with = "one_or_more")]
     pub no_log: Vec<Expected<Pattern>>,
 }
 
@@ -107,6 +112,7 @@ pub struct ExpectedRequest {
     #[serde(deserialize_with = "headers")]
     pub headers: Vec<Expected<ExpectedHeader>>,
     /// Headers that it has not.
+    #[serde(deserialize_with = "one_or_more")]
     pub no_headers: Vec<Expected<String>>,
     /// Its whole body.
     pub body: Option<Expected<Pattern>>,
@@ -298,6 +304,50 @@ impl<'de> Deserialize<'de> for Expected<Pattern> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PatternVisitor)
     }
+}
+
+/// A list, or the one that would stand in it.
+fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<Expected<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    Expected<T>: Deserialize<'de>,
+{
+    struct OneOrMore<T>(PhantomData<T>);
+    impl<'de, T> Visitor<'de> for OneOrMore<T>
+    where
+        Expected<T>: Deserialize<'de>,
+    {
+        type Value = Vec<Expected<T>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text, or a list of them")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![Expected::deserialize(text.into_deserializer())?])
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            Ok(vec![Expected::deserialize(MapAccessDeserializer::new(map))?])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = list.next_element()? {
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_any(OneOrMore(PhantomData))
 }
 
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Expected<ExpectedHeader>>, D::Error> {

@@ -37,6 +37,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio_rustls::rustls::ClientConfig;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use self::body::{RequestBody, ResponseBody};
@@ -71,6 +72,16 @@ pub(super) struct Client {
     counters: Arc<Counters>,
 }
 
+/// Whom to trust over TLS.
+pub(super) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// The public certificate authorities, and those in a file.
+    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, SetupError> {
+        tls::config(authorities).map(Self)
+    }
+}
+
 /// The instance that sends a request.
 #[derive(Clone)]
 pub(super) struct Sender {
@@ -83,21 +94,21 @@ pub(super) struct Sender {
 }
 
 impl Client {
-    /// A client that trusts the public certificate authorities and those in a file, for requests of these depths.
+    /// A client for requests of these depths.
     pub(super) fn new(
         h2c: &[String],
-        authorities: Option<&Path>,
+        trust: &Trust,
         nesting: &Arc<Nesting>,
         depths: RangeInclusive<u32>,
         counters: &Arc<Counters>,
-    ) -> Result<Self, SetupError> {
-        let tls = tls::config(authorities)?;
+    ) -> Self {
+        let tls = &trust.0;
         let targets = Arc::<Targets>::default();
         let connector =
             |depth| Connector::new(tls.clone(), nesting.clone(), targets.clone(), counters.clone(), depth + 1);
         let pools = depths.map(|depth| Pool::new(connector(depth))).collect();
         let h2c = h2c.iter().filter_map(|authority| Target::of_plain(authority)).collect();
-        Ok(Self { pools, h2c, targets, counters: counters.clone() })
+        Self { pools, h2c, targets, counters: counters.clone() }
     }
 
     /// Sends a request, and waits for the head of its response. Both are counted. It has its place among others from the
