@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
@@ -20,6 +21,7 @@ use super::gate::{Caller, Gate, Refusal as NoTurn, Turn};
 use super::instance::{Answer, Failure};
 use super::log_format;
 use super::nesting::Nesting;
+use super::pace::{Pace, Waited};
 use super::pool::Pool;
 use super::presence::Flight;
 use super::record::{Observer, Record};
@@ -111,7 +113,7 @@ impl Host {
             return Ok(reply.with(StatusCode::LOOP_DETECTED));
         }
         let (method, version) = (request.method().clone(), request.version());
-        let caller = Caller::default();
+        let caller = Caller { pace: record.pace.clone(), departure: Departure::default() };
         let request = request::lingering(request, caller.pace.clone(), record.clone());
         let turn = match self.turn(depth, &caller).await {
             Ok(turn) => turn,
@@ -143,9 +145,11 @@ impl Host {
             biased;
             answered = &mut answer => answered.ok(),
             () = ending.wait() => answer.try_recv().ok(),
-            () = departure.left() => return Ok(self.give_up(reply)),
+            () = departure.left() => return Ok(self.give_up(reply, &record.pace)),
         };
         match answered {
+            // Told to end, the component breaks off: the client is still there.
+            Some(Err(_)) if departure.has_left() => Ok(self.give_up(reply, &record.pace)),
             Some(Ok(response)) => Ok(respond(&method, version, reply, response, interest, ending)),
             Some(Err(code)) => failed(&code, reply, interest),
             None => {
@@ -159,15 +163,22 @@ impl Host {
         }
     }
 
-    /// What a client gets who is still there, but too slow for those that wait.
-    fn give_up(&self, reply: Reply) -> Response<AnswerBody> {
+    /// What a client gets who is still there, but whose request takes too long for those that wait.
+    fn give_up(&self, reply: Reply, pace: &Pace) -> Response<AnswerBody> {
+        let running = self.gate.count();
+        let (_, waited) = pace.debt(Instant::now());
+        let (status, why) = match waited {
+            Waited::Client => (StatusCode::REQUEST_TIMEOUT, "this client is slower than they may expect"),
+            Waited::Callouts => (StatusCode::GATEWAY_TIMEOUT, "the filter answers each callout with another one"),
+        };
         tracing::warn!(
-            "408: all {} turns are taken, others wait for one, and this client is slower than they may expect; raise \
-             --max-concurrency",
-            self.gate.count()
+            "{}: all {running} turns are taken, others wait for one, and {why}; raise --max-concurrency",
+            status.as_u16()
         );
-        let mut response = reply.with(StatusCode::REQUEST_TIMEOUT);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let mut response = reply.with(status);
+        if waited == Waited::Client {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 

@@ -1,8 +1,8 @@
 //! How many requests run, and how many wait.
 //!
-//! A request that runs has an instance of its own, also while it waits for its client. Where others wait for their turn,
-//! those go whose clients are furthest behind (see `pace`): so slow uploads, and clients that take no response, keep nobody
-//! else out.
+//! A request that runs has an instance of its own, also while it waits for its client or for callouts. Where others wait for
+//! their turn, those go that are furthest behind (see `pace`): so slow uploads, clients that take no response, and filters
+//! that answer each callout with another one keep nobody else out.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::departure::Departure;
 use super::pace::Pace;
 
-/// How far a client must be behind before its request makes room for another.
+/// How far a request must be behind before it makes room for another.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often clients are looked through while requests wait.
+/// How often requests are looked through while others wait.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Lets a bounded number of requests through, and a bounded number wait, for a bounded time.
@@ -109,7 +109,7 @@ impl Gate {
         Turn { _permit: permit, running: self.running.clone(), number }
     }
 
-    /// Has as many requests end as wait, as far as their clients are behind.
+    /// Has as many requests end as wait, as far as they are behind.
     fn make_room(&self, now: Instant) {
         let mut running = self.running();
         if running.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LOOK) {
@@ -118,7 +118,7 @@ impl Gate {
         running.looked = Some(now);
         let callers = running.callers.values();
         let (leaving, staying): (Vec<_>, Vec<_>) = callers.partition(|caller| caller.departure.has_left());
-        let behind = staying.into_iter().map(|caller| (caller.pace.debt(now), caller));
+        let behind = staying.into_iter().map(|caller| (caller.pace.debt(now).0, caller));
         let mut behind: Vec<_> = behind.filter(|(debt, _)| *debt >= PATIENCE).collect();
         behind.sort_unstable_by_key(|(debt, _)| std::cmp::Reverse(*debt));
         let wanted = self.waiting.load(Ordering::Relaxed).saturating_sub(leaving.len());

@@ -32,7 +32,7 @@
 //! | `prometheus`, `listing` | the same as text |
 //! | `admin`, `facts` | where they are shown, and what runs here |
 //! | `gate` | how many requests run and wait |
-//! | `pace` | how clients keep pace with their requests |
+//! | `pace` | how long requests keep others waiting for their clients and callouts |
 //! | `nesting` | which requests this host sent to itself, and how deep |
 //! | `front` | what is before hyper on the way in: it judges the bytes |
 //! | `target` | request targets that `http::Uri` has no place for |

@@ -31,7 +31,8 @@ pub struct Options {
     pub max_instance_reuse: u32,
 
     /// Requests that run at the same time, each in an instance of its own. Further ones wait; where one does, that request
-    /// ends whose client is furthest behind, with less than 1 KiB sent or taken for each second that it is waited for: 408, or
+    /// ends which is furthest behind: its client sent or took less than 1 KiB for each second that it is waited for, then the
+    /// answer is 408; or its filter has answered 16 callouts with another one, for a second or more, then it is 504; or it is
     /// broken off
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrency: u32,
@@ -114,12 +115,12 @@ pub struct Options {
         conflicts_with = "access_log_format")]
     pub access_log_json: Option<AccessFormat>,
 
-    /// On SIGTERM or SIGINT, wait this long for the requests that are being served; a second one ends it at once
     /// What log lines on stderr look like, the filter's and those of `serve` itself: text, `TIME [LEVEL] request NUMBER:
     /// MESSAGE`, or JSON. The number is `%REQUEST_NUMBER%` of the access log; lines that belong to no request have none
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 
+    /// On SIGTERM or SIGINT, wait this long for the requests that are being served; a second one ends it at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub shutdown_grace: Duration,
 
@@ -160,8 +161,8 @@ impl Default for Options {
             access_log: None,
             access_log_format: None,
             access_log_json: None,
-            shutdown_grace: Duration::from_secs(30),
             log_format: LogFormat::default(),
+            shutdown_grace: Duration::from_secs(30),
             upstream_h2c: Vec::new(),
             upstream_ca: None,
         }

@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use super::access_log::AccessLog;
 use super::counters::{Counters, Held};
 use super::front::Refusal;
+use super::pace::Pace;
 use super::plugin::Remains;
 use super::target::RawTarget;
 
@@ -55,6 +56,7 @@ impl Observer {
             is_reset: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            pace: Arc::default(),
             logged: entry,
         })
     }
@@ -78,6 +80,7 @@ pub(super) struct Record {
     /// Bytes of body that came, and that went.
     received: AtomicU64,
     sent: AtomicU64,
+    pub(super) pace: Arc<Pace>,
     /// `None` where nobody reads the access log.
     logged: Option<Logged>,
 }

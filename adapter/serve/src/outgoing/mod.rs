@@ -121,11 +121,18 @@ impl Client {
     ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
         let way = self.way(&mut request, sender.depth);
         let counters = self.counters.clone();
+        let pace = sender.record.as_ref().map(|record| record.pace.clone());
+        if let Some(pace) = &pace {
+            pace.asks();
+        }
         log_format::of_the_same(async move {
             let Way { pool, target, ticket, hidden: _hidden } = way?;
             let mut sending = counters.clusters.get(&target.authority()).send(&sender, target.address());
             let answered = answer(&pool, &target, ticket, request, &options, sender.abandoned, &mut sending).await;
             sending.end(answered.as_ref());
+            if let Some(pace) = pace {
+                pace.hears();
+            }
             let mut response = answered?;
             *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
             let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);

@@ -1,7 +1,7 @@
 //! Where a message ends: with its head, with an empty body, with trailers; and what ends those that do not.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -11,7 +11,9 @@ use proxy_wasm_adapter_serve::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Repeated, Running, Upstream, adapted_with, client, exchange, h2_client, logged, raw, request};
+use crate::support::{
+    Repeated, Running, Upstream, adapted, adapted_with, client, exchange, get, h2_client, logged, raw, request,
+};
 
 /// A filter that logs a letter in each callback, the next one where it is told of the end: `a` for the request's head, `c`
 /// its body, `e` its trailers, `f` the response's head, `h` its body, `j` its trailers. The arguments are what it does then
@@ -214,6 +216,28 @@ async fn callouts_are_no_progress() {
     let answer = raw(server.address, "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     let answer = tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 504 ") && answer.ends_with("stream timeout"), "{answer}");
+}
+
+/// Where others wait for their turn, a request goes whose filter asks without end.
+#[tokio::test]
+async fn endless_callouts_make_room() {
+    let cluster = Upstream::start(|_| async { Response::new(Empty::<Bytes>::new()) }).await;
+    let loops = filter("(if (i32.eqz (local.get 2)) (then (call $ask) (return (i32.const 1))))", "");
+    let mut options = Options::default();
+    options.max_concurrency = 2;
+    options.queue_timeout = Duration::from_secs(60);
+    let server = Running::start_component(&adapted(&loops, Some(cluster.address)), options).await.unwrap();
+    let mut looping = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let post = request(Method::POST, server.address, "/").body(Full::new(Bytes::from_static(b"x"))).unwrap();
+        looping.spawn(async move { exchange(&client(), post).await.status });
+    }
+    logged(&server, "a", 2).await;
+    let begun = Instant::now();
+    assert_eq!(get(server.address, "/").await.status, StatusCode::OK);
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(looping.join_next().await.unwrap().unwrap(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(looping.try_join_next().is_none(), "nobody waits for the other one's turn");
 }
 
 #[tokio::test]
