@@ -29,7 +29,7 @@ sources() {
     (
         cd "$root"
         export LC_ALL=C
-        find host-shim/abi host-shim/driver host-shim/foreign host-shim/semantics host-shim/marshal host-shim/wasi02 wit -type f \
+        find host-shim/abi host-shim/driver host-shim/foreign host-shim/semantics host-shim/shared host-shim/marshal host-shim/wasi02 wit -type f \
             \( -name '*.rs' -o -name Cargo.toml -o -name '*.wit' \) ! -path '*/tests/*' | sort | while read -r file; do
             printf '%s  %s\n' "$(sha256 <"$file" | cut -d ' ' -f 1)" "$file"
         done

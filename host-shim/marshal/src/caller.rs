@@ -1,9 +1,7 @@
 //! The filter's memory as a host call sees it.
 
-use std::cell::RefMut;
-
 use proxy_wasm_abi::enums::Status;
-use proxy_wasm_semantics::{Blob, Chain, Guest, State};
+use proxy_wasm_semantics::{Blob, Borrowed, Chain, Guest};
 
 /// The filter's memory and allocator.
 pub trait Memory {
@@ -37,8 +35,12 @@ impl<'a, G: Guest + Memory> Caller<'a, G> {
         Self { chain }
     }
 
-    pub(crate) fn state(&self) -> RefMut<'a, State> {
+    pub(crate) fn state(&self) -> Borrowed<'a> {
         self.chain.state()
+    }
+
+    pub(crate) fn chain(&self) -> &'a Chain<G> {
+        self.chain
     }
 
     pub(crate) fn memory(&self) -> &'a G {

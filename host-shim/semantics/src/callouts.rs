@@ -118,13 +118,13 @@ impl<G: Guest> Chain<G> {
     /// Whether callouts have not come back, or queues have items that no filter was told of.
     pub fn has_work(&self) -> bool {
         let state = self.state.borrow();
-        !state.ready_queues.is_empty() || state.vms.iter().any(Vm::has_work)
+        state.has_ready_queues() || state.vms.iter().any(Vm::has_work)
     }
 
     /// The same without the gRPC streams that the filter keeps open: nothing need ever come of them.
     pub fn awaits_work(&self) -> bool {
         let state = self.state.borrow();
-        !state.ready_queues.is_empty() || state.vms.iter().any(Vm::awaits_work)
+        state.has_ready_queues() || state.vms.iter().any(Vm::awaits_work)
     }
 
     /// Hands filters the answers to callouts that need not be made; tells whether there were any. What they ask for in

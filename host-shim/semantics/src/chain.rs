@@ -1,6 +1,10 @@
 //! The chain: the plugins of a component in the order in which a request passes them, and how the edge drives them.
 
-use std::cell::{Cell, OnceCell, RefCell, RefMut};
+use std::{
+    cell::{Cell, OnceCell, RefCell, RefMut},
+    ops::{Deref, DerefMut},
+    rc::Rc,
+};
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
@@ -21,6 +25,8 @@ use crate::{
 /// The plugins of a component, and the filters that implement them.
 pub struct Chain<G> {
     pub(crate) state: RefCell<State>,
+    /// That of the state, for what is called while the state is not borrowed.
+    pub(crate) host: Rc<dyn Host>,
     /// By virtual machine.
     guests: Vec<G>,
     started: OnceCell<Result<(), String>>,
@@ -30,6 +36,42 @@ pub struct Chain<G> {
     called: Cell<bool>,
     /// The streams in which something went on, since the driver asked last.
     moved: RefCell<Vec<u32>>,
+}
+
+/// The state, borrowed. What it has for the host's log is written when it is given back.
+pub struct Borrowed<'a> {
+    // Given back before the log is written: fields are dropped in their order.
+    state: RefMut<'a, State>,
+    _log: Log<'a>,
+}
+
+struct Log<'a> {
+    state: &'a RefCell<State>,
+    host: &'a dyn Host,
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Borrowed<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Log<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        let lines = self.state.borrow().take_lines();
+        for line in lines {
+            self.host.log(&line);
+        }
+    }
 }
 
 /// What a callback came to.
@@ -54,8 +96,10 @@ impl<G: Guest> Chain<G> {
     pub fn new(settings: Settings, host: Box<dyn Host>, filters: Vec<(AbiVersion, G)>) -> Self {
         let (versions, guests): (Vec<AbiVersion>, Vec<G>) = filters.into_iter().unzip();
         let timed = guests.iter().any(Guest::reads_properties);
+        let host: Rc<dyn Host> = host.into();
         Self {
-            state: RefCell::new(State::new(settings, host, &versions, timed)),
+            state: RefCell::new(State::new(settings, host.clone(), &versions, timed)),
+            host,
             guests,
             started: OnceCell::new(),
             running: Cell::new(0),
@@ -68,8 +112,8 @@ impl<G: Guest> Chain<G> {
     ///
     /// # Panics
     /// If it is borrowed already: the marshalling never calls into a filter while it holds it.
-    pub fn state(&self) -> RefMut<'_, State> {
-        self.state.borrow_mut()
+    pub fn state(&self) -> Borrowed<'_> {
+        Borrowed { state: self.state.borrow_mut(), _log: Log { state: &self.state, host: &*self.host } }
     }
 
     /// The filters, by virtual machine.
@@ -269,7 +313,7 @@ impl<G: Guest> Chain<G> {
 
     /// Writes one line to the host's log.
     pub fn log(&self, line: &str) {
-        self.state.borrow().host.log(line);
+        self.host.log(line);
     }
 
     /// Something was waited for: the time is another.

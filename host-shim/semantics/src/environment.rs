@@ -15,8 +15,13 @@ pub trait Host {
     /// Fills with random bytes that can't be guessed.
     fn random(&self, bytes: &mut [u8]);
 
-    /// Shared data and queues that this machine keeps for other instances, too.
-    fn shared(&self) -> Option<&dyn SharedState> {
+    /// Shared data that this machine keeps for other instances, too.
+    fn shared_data(&self) -> Option<&dyn SharedData> {
+        None
+    }
+
+    /// Shared queues that this machine keeps for other instances, too.
+    fn shared_queues(&self) -> Option<&dyn SharedQueues> {
         None
     }
 
@@ -24,19 +29,22 @@ pub trait Host {
     fn log(&self, line: &str);
 }
 
-/// Shared data and queues, by VM id: see `wit/`.
-pub trait SharedState {
+/// Shared data, by VM id: see `wit/`.
+pub trait SharedData {
     /// A key's value, and the number of the change that made it.
     fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(Vec<u8>, u32)>;
 
     /// Sets a key's value, if it is still of this change.
     fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult;
+}
 
-    /// The token of a queue. From now on, this instance hears of its items.
-    fn register_queue(&self, vm_id: &[u8], name: &[u8]) -> u32;
+/// Shared queues, by VM id: see `wit/`.
+pub trait SharedQueues {
+    /// The token of a queue, of which this instance is told from now on.
+    fn register(&self, vm_id: &[u8], name: &[u8]) -> u32;
 
     /// The token of a queue that was registered.
-    fn resolve_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32>;
+    fn resolve(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32>;
 
     /// Puts an item at a queue's end.
     fn enqueue(&self, token: u32, item: &[u8]) -> CallResult;
@@ -45,7 +53,7 @@ pub trait SharedState {
     fn dequeue(&self, token: u32) -> CallResult<Vec<u8>>;
 
     /// The tokens of the queues that got items, one for each.
-    fn ready_queues(&self) -> Vec<u32>;
+    fn take_ready(&self) -> Vec<u32>;
 }
 
 /// The filter.

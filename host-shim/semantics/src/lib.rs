@@ -26,7 +26,7 @@
 //! | `running` | the callback that runs, and the actions that its host calls ask for |
 //! | `root`, `vm` | root contexts and virtual machines |
 //! | `calls/` | the host calls, by family |
-//! | `callouts`, `grpc`, `dns`, `timers`, `shared`, `metrics` | things that belong to no stream |
+//! | `callouts`, `grpc`, `dns`, `timers`, `metrics` | things that belong to no stream |
 //! | `local_reply` | a response of the proxy's own |
 //! | `headers`, `inline_headers`, `body` | maps and buffers, with Envoy's rules |
 //! | `properties` | attributes |
@@ -39,6 +39,7 @@
 //! - The state is never borrowed while the filter runs: each callback may come back as any number of host calls.
 //! - A host call that acts on the stream (continue, close, local response) takes effect when the callback returns,
 //!   before its return value is applied: Envoy's order.
+//! - Nor while the host's log or its shared state is called: they may take their time.
 //! - Nothing blocks and nothing waits.
 
 mod body;
@@ -61,7 +62,6 @@ mod remains;
 mod root;
 mod router;
 mod running;
-mod shared;
 mod state;
 mod stream;
 mod streams;
@@ -71,9 +71,9 @@ mod vm;
 pub use body::Body;
 pub use callouts::{Callout, CalloutResponse};
 pub use calls::{Blob, CallResult, GrpcTarget, foreign, push_escaped};
-pub use chain::Chain;
+pub use chain::{Borrowed, Chain};
 pub use connection::Request;
-pub use environment::{Guest, Host, SharedState};
+pub use environment::{Guest, Host, SharedData, SharedQueues};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
 pub use local_reply::unavailable;

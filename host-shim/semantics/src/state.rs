@@ -1,12 +1,17 @@
 //! The state that host calls act on: the plugins, their virtual machines, and the streams that pass through them.
 
-use std::{cell::Cell, collections::VecDeque};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     enums::Status,
     settings::{self, Profile, Settings},
 };
+
+use proxy_wasm_shared::Store;
 
 use crate::{
     calls::foreign::Foreign,
@@ -15,7 +20,6 @@ use crate::{
     remains::Keeping,
     root::RootContext,
     running::{Phase, Running},
-    shared::Shared,
     stream::{Stream, StreamContext},
     streams::Streams,
     vm::{VM_CONTEXT, Vm},
@@ -42,14 +46,14 @@ pub struct CallId {
 /// The state behind the host calls, which are its methods.
 pub struct State {
     pub(crate) settings: Settings,
-    pub(crate) host: Box<dyn Host>,
+    pub(crate) host: Rc<dyn Host>,
+    /// Lines for the host's log, which are written when the state is not borrowed.
+    lines: RefCell<Vec<String>>,
     pub(crate) vms: Vec<Vm>,
     /// Of the plugins, in their order.
     pub(crate) plugins: Vec<RootContext>,
     pub(crate) streams: Streams,
-    pub(crate) shared: Shared,
-    /// The queues that something was put into, item by item.
-    pub(crate) ready_queues: VecDeque<u32>,
+    pub(crate) shared: Store,
     /// The plugin that gets `proxy_on_queue_ready`, by queue.
     pub(crate) queue_owners: Vec<(u32, usize)>,
     pub(crate) metrics: Metrics,
@@ -65,7 +69,7 @@ pub struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: Settings, host: Box<dyn Host>, versions: &[AbiVersion], timed: bool) -> Self {
+    pub(crate) fn new(settings: Settings, host: Rc<dyn Host>, versions: &[AbiVersion], timed: bool) -> Self {
         Self {
             timed,
             time: None,
@@ -73,9 +77,9 @@ impl State {
             vms: versions.iter().map(|version| Vm::new(*version)).collect(),
             settings,
             host,
+            lines: RefCell::default(),
             streams: Streams::default(),
-            shared: Shared::default(),
-            ready_queues: VecDeque::new(),
+            shared: Store::default(),
             queue_owners: Vec::new(),
             metrics: Metrics::default(),
             keeping: Keeping::default(),
@@ -85,10 +89,18 @@ impl State {
         }
     }
 
+    /// Writes a line to the host's log, as soon as the state is not borrowed.
+    pub(crate) fn write_line(&self, line: String) {
+        self.lines.borrow_mut().push(line);
+    }
+
+    pub(crate) fn take_lines(&self) -> Vec<String> {
+        self.lines.take()
+    }
+
     /// See [`Chain::now`](crate::Chain::now).
     pub(crate) fn now(&mut self) -> u64 {
-        let host = &self.host;
-        *self.time.get_or_insert_with(|| host.monotonic_clock())
+        *self.time.get_or_insert_with(|| self.host.monotonic_clock())
     }
 
     /// The time, for what only properties tell; no clock is asked where no filter can read them.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use proxy_wasm_abi::enums::Status;
-use proxy_wasm_semantics::{CallResult, Host, SharedState};
+use proxy_wasm_semantics::{CallResult, Host, SharedData, SharedQueues};
 
 use crate::bindings::{
     proxy_wasm::adapter::shared::{self, Error},
@@ -51,7 +51,11 @@ impl Host for WasiHost {
         bytes.copy_from_slice(&random::get_random_bytes(bytes.len() as u64));
     }
 
-    fn shared(&self) -> Option<&dyn SharedState> {
+    fn shared_data(&self) -> Option<&dyn SharedData> {
+        Some(self)
+    }
+
+    fn shared_queues(&self) -> Option<&dyn SharedQueues> {
         Some(self)
     }
 
@@ -78,7 +82,7 @@ fn status(error: Error) -> Status {
     }
 }
 
-impl SharedState for WasiHost {
+impl SharedData for WasiHost {
     fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(Vec<u8>, u32)> {
         shared::get(vm_id, key).ok_or(Status::NotFound)
     }
@@ -86,12 +90,14 @@ impl SharedState for WasiHost {
     fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult {
         shared::set(vm_id, key, value, expected).map_err(status)
     }
+}
 
-    fn register_queue(&self, vm_id: &[u8], name: &[u8]) -> u32 {
+impl SharedQueues for WasiHost {
+    fn register(&self, vm_id: &[u8], name: &[u8]) -> u32 {
         shared::register_queue(vm_id, name)
     }
 
-    fn resolve_queue(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
+    fn resolve(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
         shared::resolve_queue(vm_id, name).ok_or(Status::NotFound)
     }
 
@@ -103,7 +109,7 @@ impl SharedState for WasiHost {
         shared::dequeue(token).map_err(status)
     }
 
-    fn ready_queues(&self) -> Vec<u32> {
+    fn take_ready(&self) -> Vec<u32> {
         shared::ready_queues()
     }
 }

@@ -220,10 +220,10 @@ fn time_limits_count_while_callouts_keep_the_edge_from_waiting() {
 #[test]
 fn queues_and_names_are_told_of_in_rounds() {
     let mut world = World::new();
-    let token = world.bed.chain.state().register_shared_queue(b"q");
-    world.bed.chain.state().enqueue_shared_queue(token, b"a").unwrap();
+    let token = world.bed.chain.register_shared_queue(b"q");
+    world.bed.chain.enqueue_shared_queue(token, b"a").unwrap();
     world.bed.on(Id::QueueReady, move |filter| {
-        filter.state().enqueue_shared_queue(token, b"a").unwrap();
+        filter.chain().enqueue_shared_queue(token, b"a").unwrap();
         filter.state().resolve_dns(b"10.0.0.1");
         0
     });

@@ -61,7 +61,7 @@ impl State {
         line.push_str("`, which has no address: adapt with `--cluster '");
         push_escaped(&mut line, name);
         line.push_str("=http://HOST:PORT'`");
-        self.host.log(&line);
+        self.write_line(line);
     }
 }
 

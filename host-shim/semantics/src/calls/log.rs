@@ -37,7 +37,7 @@ impl State {
         }
         line.push_str(": ");
         push_escaped(&mut line, text);
-        self.host.log(&line);
+        self.write_line(line);
     }
 
     /// `proxy_get_log_level`

@@ -80,9 +80,10 @@ impl State {
         let let_go = side.head_went_on() && (side.open_body().is_some() || side.is_open(MapKind::Trailers));
         let helps = !context.is_logging() && !self.plugin().allow_on_headers_stop_iteration;
         if let_go && helps && self.is_first_hint() {
-            self.host.log(
+            self.write_line(
                 "[warn] headers went on before their body, and a filter comes too late to them: it can hold them, by \
-                 StopIteration and `--allow-on-headers-stop-iteration`",
+                 StopIteration and `--allow-on-headers-stop-iteration`"
+                    .into(),
             );
         }
     }

@@ -213,7 +213,7 @@ impl<G: Guest> Chain<G> {
     #[cold]
     fn refuse_body(&self, id: u32, direction: Direction) {
         let text = "[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2)";
-        self.state.borrow().host.log(text);
+        self.log(text);
         self.local_reply(id, LocalReply::too_large(direction));
     }
 }

@@ -39,7 +39,7 @@ fn a_tick_can_end_itself() {
 #[test]
 fn shared_data_compares_changes() {
     let bed = Bed::new();
-    let mut vm = bed.chain.state();
+    let vm = &bed.chain;
     assert_eq!(vm.get_shared_data(b"k"), Err(Status::NotFound));
     assert_eq!(vm.set_shared_data(b"k", b"1", 0), Ok(()));
     assert_eq!(vm.get_shared_data(b"k"), Ok((b"1".to_vec(), 1)));
@@ -53,7 +53,7 @@ fn shared_data_compares_changes() {
 #[test]
 fn shared_data_is_bounded() {
     let bed = Bed::new();
-    let mut vm = bed.chain.state();
+    let vm = &bed.chain;
     let half = vec![0; SHARED_BYTES_MAX / 2 - 1];
     assert_eq!(vm.set_shared_data(b"a", &half, 0), Ok(()));
     assert_eq!(vm.set_shared_data(b"b", &half, 0), Ok(()));
@@ -66,7 +66,7 @@ fn shared_data_is_bounded() {
 fn queues_keep_their_order_and_announce_each_item() {
     let bed = Bed::with(|settings| settings.plugins[0].vm_id = "vm".into());
     {
-        let mut vm = bed.chain.state();
+        let vm = &bed.chain;
         assert_eq!(vm.register_shared_queue(b"q"), 1);
         assert_eq!(vm.register_shared_queue(b"q"), 1, "it is the same one");
         assert_eq!(vm.register_shared_queue(b"r"), 2);
@@ -82,7 +82,7 @@ fn queues_keep_their_order_and_announce_each_item() {
         }
     }
     bed.on(Id::QueueReady, |filter| {
-        let item = filter.state().dequeue_shared_queue(1);
+        let item = filter.chain().dequeue_shared_queue(1);
         filter.note(format!("{item:?}"));
         0
     });
@@ -90,16 +90,16 @@ fn queues_keep_their_order_and_announce_each_item() {
     assert!(bed.chain.announce_queues());
     assert_eq!(bed.trace(), ["queue_ready(1,1)", "  Ok([97])", "queue_ready(1,1)", "  Ok([])"]);
     assert!(!bed.chain.announce_queues());
-    assert_eq!(bed.chain.state().dequeue_shared_queue(1), Err(Status::Empty));
+    assert_eq!(bed.chain.dequeue_shared_queue(1), Err(Status::Empty));
 }
 
 #[test]
 fn a_queue_that_refills_itself_does_not_keep_the_host() {
     let bed = Bed::new();
-    let token = bed.chain.state().register_shared_queue(b"q");
-    bed.chain.state().enqueue_shared_queue(token, b"a").unwrap();
+    let token = bed.chain.register_shared_queue(b"q");
+    bed.chain.enqueue_shared_queue(token, b"a").unwrap();
     bed.on(Id::QueueReady, move |filter| {
-        filter.state().enqueue_shared_queue(token, b"a").unwrap();
+        filter.chain().enqueue_shared_queue(token, b"a").unwrap();
         0
     });
     assert!(bed.chain.announce_queues());

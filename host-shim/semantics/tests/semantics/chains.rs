@@ -373,15 +373,15 @@ fn data_are_shared_by_vm_id_and_their_changes_counted_over_all() {
     });
     bed.trace();
     bed.on(Id::RequestHeaders, |f| {
-        f.note(format!("{:?}", f.state().set_shared_data(b"k", b"v", 0)));
+        f.note(format!("{:?}", f.chain().set_shared_data(b"k", b"v", 0)));
         CONTINUE
     });
     for vm in [1, 2] {
         bed.on_vm(vm, Id::RequestHeaders, |f| {
-            let found = f.state().get_shared_data(b"k");
+            let found = f.chain().get_shared_data(b"k");
             f.note(format!("{found:?}"));
-            let _ = f.state().set_shared_data(b"k2", b"v", 0);
-            let found = f.state().get_shared_data(b"k2").map(|(_, change)| change);
+            let _ = f.chain().set_shared_data(b"k2", b"v", 0);
+            let found = f.chain().get_shared_data(b"k2").map(|(_, change)| change);
             f.note(format!("{found:?}"));
             CONTINUE
         });
@@ -395,8 +395,8 @@ fn who_registered_a_queue_last_is_told() {
     let bed = Bed::chain(&["a: ", "b: "], &[0, 1], |_| {});
     for vm in [0, 1] {
         bed.on_vm(vm, Id::RequestHeaders, |f| {
-            let token = f.state().register_shared_queue(b"q");
-            let _ = f.state().enqueue_shared_queue(token, b"item");
+            let token = f.chain().register_shared_queue(b"q");
+            let _ = f.chain().enqueue_shared_queue(token, b"item");
             CONTINUE
         });
     }

@@ -1,14 +1,14 @@
 //! The filter: what each callback does is a closure.
 
 use std::{
-    cell::{RefCell, RefMut},
+    cell::RefCell,
     collections::HashMap,
     rc::{Rc, Weak},
 };
 
 pub(crate) use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_abi::{callbacks::CALLBACKS, enums::Status, pairs};
-use proxy_wasm_semantics::{Chain, Guest, State};
+use proxy_wasm_semantics::{Borrowed, Chain, Guest, State};
 
 use super::text;
 
@@ -85,8 +85,13 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// The state, for host calls that have no helper here.
-    pub(crate) fn state(&self) -> RefMut<'_, State> {
+    pub(crate) fn state(&self) -> Borrowed<'_> {
         self.chain.state()
+    }
+
+    /// The chain, for host calls that are its methods.
+    pub(crate) fn chain(&self) -> &Chain<ScriptedFilter> {
+        self.chain
     }
 
     /// The context that the callback is for.

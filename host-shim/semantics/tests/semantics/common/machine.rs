@@ -29,6 +29,7 @@ struct Clocks {
     seed: Cell<u8>,
     next_id_byte: Cell<u8>,
     log: RefCell<Vec<String>>,
+    chain: RefCell<Weak<Chain<ScriptedFilter>>>,
 }
 
 struct Machine(Rc<Clocks>);
@@ -52,6 +53,10 @@ impl Host for Machine {
 
     fn log(&self, line: &str) {
         assert!(!line.contains('\n'), "a record is one line: {line:?}");
+        // The state must not be borrowed while the log is written.
+        if let Some(chain) = self.0.chain.borrow().upgrade() {
+            drop(chain.state());
+        }
         self.0.log.borrow_mut().push(line.into());
     }
 }
@@ -129,6 +134,7 @@ impl Bed {
                 |prefix: &&'static str| (version, ScriptedFilter::new(Weak::clone(chain), prefix, trace.clone()));
             Chain::new(settings, machine, prefixes.iter().map(filter).collect())
         });
+        *clocks.chain.borrow_mut() = Rc::downgrade(&chain);
         Self { chain, trace, clocks }
     }
 
