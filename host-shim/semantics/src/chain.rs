@@ -14,7 +14,7 @@ use proxy_wasm_abi::{
 
 use crate::{
     connection::{self, Request},
-    environment::{Guest, Host},
+    environment::{Capabilities, Guest, Host},
     router::{self, UpstreamFailure},
     running::{Action, Phase},
     state::{PluginInStream, State},
@@ -27,6 +27,7 @@ pub struct Chain<G> {
     pub(crate) state: RefCell<State>,
     /// That of the state, for what is called while the state is not borrowed.
     pub(crate) host: Rc<dyn Host>,
+    pub(crate) capabilities: Capabilities,
     /// By virtual machine.
     guests: Vec<G>,
     started: OnceCell<Result<(), String>>,
@@ -99,6 +100,7 @@ impl<G: Guest> Chain<G> {
         let host: Rc<dyn Host> = host.into();
         Self {
             state: RefCell::new(State::new(settings, host.clone(), &versions, timed)),
+            capabilities: host.capabilities(),
             host,
             guests,
             started: OnceCell::new(),

@@ -4,8 +4,22 @@ use proxy_wasm_abi::callbacks::Id;
 
 use crate::calls::CallResult;
 
+/// The limits of a host, which Envoy has not: what is beyond them is refused before the host is asked, since some trap.
+#[derive(Clone, Copy, Debug)]
+pub struct Capabilities {
+    /// Bytes of a head, or of trailers.
+    pub head_max_bytes: usize,
+    /// Bytes that each header counts there on top of its name and value.
+    pub header_entry_bytes: usize,
+    /// The least and the greatest status of a response.
+    pub statuses: (u16, u16),
+}
+
 /// The machine below.
 pub trait Host {
+    /// What it can't do.
+    fn capabilities(&self) -> Capabilities;
+
     /// Nanoseconds since 1970.
     fn wall_clock(&self) -> u64;
 

@@ -73,7 +73,7 @@ pub use callouts::{Callout, CalloutResponse};
 pub use calls::{Blob, CallResult, GrpcTarget, foreign, push_escaped};
 pub use chain::{Borrowed, Chain};
 pub use connection::Request;
-pub use environment::{Guest, Host, SharedData, SharedQueues};
+pub use environment::{Capabilities, Guest, Host, SharedData, SharedQueues};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
 pub use local_reply::unavailable;

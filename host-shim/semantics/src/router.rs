@@ -1,13 +1,10 @@
 //! The hop behind the filter: Envoy's router.
 
-use proxy_wasm_abi::{
-    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
-    settings::{Origin, Route},
-};
+use proxy_wasm_abi::settings::{Origin, Route};
 
 use crate::{
     chain::Chain,
-    environment::Guest,
+    environment::{Capabilities, Guest},
     headers::HeaderMap,
     local_reply::LocalReply,
     stream::{Direction, Effect},
@@ -107,26 +104,26 @@ pub(crate) fn idle_timeout_reply(request_complete: bool) -> LocalReply {
     }
 }
 
-/// The response's status, where it has one that a final response can have. Envoy also sends numbers below 200 and
-/// above 999, which no `wasi:http` host takes.
+/// The response's status, where it has one that is a number.
 pub fn status(headers: &HeaderMap) -> Option<u16> {
-    let text = std::str::from_utf8(headers.get(b":status")?).ok()?;
-    text.trim().parse().ok().filter(|status| (200..1000).contains(status))
+    std::str::from_utf8(headers.get(b":status")?).ok()?.trim().parse().ok()
 }
 
-/// Refuses a head that is larger than what hosts take.
-pub(crate) fn check_size(headers: &HeaderMap) -> Result<(), LocalReply> {
-    if headers.byte_size() + headers.len() * HEADER_ENTRY_BYTES <= HEADERS_MAX_BYTES {
+/// Refuses a head that is larger than what the host takes.
+pub(crate) fn check_size(headers: &HeaderMap, host: Capabilities) -> Result<(), LocalReply> {
+    if headers.byte_size() + headers.len() * host.header_entry_bytes <= host.head_max_bytes {
         return Ok(());
     }
     let (body, details) = (b"headers too large".to_vec(), "filter_made_headers_too_large".into());
     Err(LocalReply { status: 500, body, details, ..LocalReply::default() })
 }
 
-/// Refuses a response that the filter left without a valid status, or that is too large.
-pub(crate) fn check_response(headers: &HeaderMap) -> Result<(), LocalReply> {
-    check_size(headers)?;
-    if status(headers).is_some() {
+/// Refuses a response that the filter left without a status that the host takes, or that is too large. Envoy also sends
+/// numbers below 200 and above 999.
+pub(crate) fn check_response(headers: &HeaderMap, host: Capabilities) -> Result<(), LocalReply> {
+    check_size(headers, host)?;
+    let (least, greatest) = host.statuses;
+    if status(headers).is_some_and(|status| (least..=greatest).contains(&status)) {
         return Ok(());
     }
     Err(LocalReply {
@@ -144,7 +141,7 @@ fn has_route(headers: &HeaderMap, forwarded_proto: bool) -> bool {
 }
 
 /// Refuses a request that the filter made invalid.
-pub(crate) fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
+pub(crate) fn check_request(headers: &HeaderMap, host: Capabilities) -> Result<(), LocalReply> {
     let refusal = |body: Vec<u8>, details: &str| LocalReply {
         status: 503,
         body,
@@ -161,7 +158,7 @@ pub(crate) fn check_request(headers: &HeaderMap) -> Result<(), LocalReply> {
         let details = "filter_removed_required_request_headers{missing_required_header:_:protocol}";
         return Err(refusal(b"missing required header: :protocol".to_vec(), details));
     }
-    check_size(headers)?;
+    check_size(headers, host)?;
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
         let details = "filter_added_invalid_request_header";
         if !is_token(name) {
@@ -222,7 +219,7 @@ impl<G: Guest> Chain<G> {
                 let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
                 LocalReply { status: 404, details, flags, ..LocalReply::default() }
             } else {
-                match route.and_then(|route| check_request(&headers).map(|()| route)) {
+                match route.and_then(|route| check_request(&headers, self.capabilities).map(|()| route)) {
                     Err(reply) => reply,
                     Ok((to, timeout_ms)) => {
                         let chosen =

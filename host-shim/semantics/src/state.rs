@@ -15,7 +15,7 @@ use proxy_wasm_shared::Store;
 
 use crate::{
     calls::foreign::Foreign,
-    environment::Host,
+    environment::{Capabilities, Host},
     metrics::Metrics,
     remains::Keeping,
     root::RootContext,
@@ -62,6 +62,7 @@ pub struct State {
     pub(crate) running: Running,
     /// See [`is_timed`](Self::is_timed).
     timed: bool,
+    pub(crate) capabilities: Capabilities,
     /// The monotonic clock, until something is waited for.
     pub(crate) time: Option<u64>,
     /// The log has the hint how a filter can reach a head for longer.
@@ -72,6 +73,7 @@ impl State {
     pub(crate) fn new(settings: Settings, host: Rc<dyn Host>, versions: &[AbiVersion], timed: bool) -> Self {
         Self {
             timed,
+            capabilities: host.capabilities(),
             time: None,
             plugins: settings.plugins.iter().map(|plugin| RootContext::new(plugin.vm as usize)).collect(),
             vms: versions.iter().map(|version| Vm::new(*version)).collect(),

@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 
-use proxy_wasm_abi::enums::Status;
-use proxy_wasm_semantics::{CallResult, Host, SharedData, SharedQueues};
+use proxy_wasm_abi::{
+    enums::Status,
+    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
+};
+use proxy_wasm_semantics::{CallResult, Capabilities, Host, SharedData, SharedQueues};
 
 use crate::bindings::{
     proxy_wasm::adapter::shared::{self, Error},
@@ -38,6 +41,10 @@ pub(crate) fn id_bytes() -> [u8; 16] {
 }
 
 impl Host for WasiHost {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) }
+    }
+
     fn wall_clock(&self) -> u64 {
         let now = wall_clock::now();
         now.seconds.wrapping_mul(1_000_000_000).wrapping_add(now.nanoseconds.into())

@@ -10,9 +10,10 @@ use proxy_wasm_abi::{
     bridge::AbiVersion,
     callbacks::Id,
     enums::{Errno, Status},
+    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
     settings::{Cluster, Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
-use proxy_wasm_semantics::{Chain, Direction, Effect, Guest, HeaderMap, Host, Kind, Request};
+use proxy_wasm_semantics::{Capabilities, Chain, Direction, Effect, Guest, HeaderMap, Host, Kind, Request};
 
 use crate::caller::{Caller, Memory};
 
@@ -118,6 +119,10 @@ impl Guest for Fake {
 struct Machine(Rc<RefCell<Vec<String>>>);
 
 impl Host for Machine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) }
+    }
+
     fn wall_clock(&self) -> u64 {
         0x0102_0304_0506_0708
     }

@@ -8,6 +8,7 @@ use proxy_wasm_abi::{
 
 use super::CallResult;
 use crate::{
+    environment::Capabilities,
     grpc::{GrpcAction, GrpcRequest, is_call, is_stream},
     grpc_frames::frame,
     grpc_service::{EnvoyGrpc, GrpcService, Target},
@@ -120,7 +121,7 @@ impl State {
             headers.set(b"x-grpc-web", "1");
         }
         let refusal = if self.vm().grpc.outstanding() < CALLOUTS_MAX {
-            check(&headers).err()
+            check(&headers, self.capabilities).err()
         } else {
             Some(UpstreamFailure::Overflow.reply())
         };
@@ -184,8 +185,8 @@ fn timeout(milliseconds: u32) -> String {
 }
 
 /// Refuses a head that can't be sent.
-fn check(headers: &HeaderMap) -> Result<(), LocalReply> {
-    let refusal = match check_request(headers) {
+fn check(headers: &HeaderMap, host: Capabilities) -> Result<(), LocalReply> {
+    let refusal = match check_request(headers, host) {
         Ok(()) if headers.get(b":path").is_some_and(is_field_value) => return Ok(()),
         Ok(()) => {
             LocalReply { status: 503, body: b"invalid header value for: :path".to_vec(), ..LocalReply::default() }

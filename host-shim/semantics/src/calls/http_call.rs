@@ -39,9 +39,9 @@ impl State {
             headers.set(b"x-envoy-expected-rq-timeout-ms", timeout_ms.to_string());
         }
         let trailers = Some(decode(Kind::Trailers, trailers)).filter(|trailers| !trailers.is_empty());
-        let plugin = self.plugin_index();
+        let (plugin, host) = (self.plugin_index(), self.capabilities);
         Ok(self.vm_mut().callouts.accept(plugin, |id| {
-            check_request(&headers)?;
+            check_request(&headers, host)?;
             Ok(Callout { id, origin, headers, body, trailers, timeout_ms })
         }))
     }

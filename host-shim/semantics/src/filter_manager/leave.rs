@@ -19,7 +19,7 @@ impl<G: Guest> Chain<G> {
                 let mut state = self.state.borrow_mut();
                 let Some(stream) = state.streams.get_mut(id) else { return };
                 let Some(headers) = stream.message(direction).headers().cloned() else { return };
-                if let Err(reply) = router::check_response(&headers) {
+                if let Err(reply) = router::check_response(&headers, self.capabilities) {
                     drop(state);
                     self.local_reply(id, reply);
                     return;
@@ -71,7 +71,7 @@ impl<G: Guest> Chain<G> {
             return;
         }
         let Some(trailers) = message.trailers().cloned() else { return };
-        if let Err(reply) = router::check_size(&trailers) {
+        if let Err(reply) = router::check_size(&trailers, self.capabilities) {
             drop(state);
             self.local_reply(id, reply);
             return;

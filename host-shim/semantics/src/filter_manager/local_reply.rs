@@ -29,7 +29,7 @@ impl<G: Guest> Chain<G> {
                 return;
             }
             let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
-            if let Err(refusal) = router::check_size(&headers) {
+            if let Err(refusal) = router::check_size(&headers, self.capabilities) {
                 // No host takes what the filter asked for.
                 reply = refusal;
                 headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);

@@ -7,9 +7,10 @@ use std::{
 
 use proxy_wasm_abi::{
     bridge::AbiVersion,
+    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
     settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
-use proxy_wasm_semantics::{Chain, Direction, Effect, HeaderMap, Host, Kind, Request, State};
+use proxy_wasm_semantics::{Capabilities, Chain, Direction, Effect, HeaderMap, Host, Kind, Request, State};
 
 use super::{
     filter::{Call, Id, ScriptedFilter, Trace},
@@ -35,6 +36,10 @@ struct Clocks {
 struct Machine(Rc<Clocks>);
 
 impl Host for Machine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) }
+    }
+
     fn wall_clock(&self) -> u64 {
         self.0.wall.get()
     }
