@@ -81,12 +81,23 @@ impl Calls {
         self.list.iter_mut().find(|call| call.id == id)
     }
 
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        loop {
+            let action = self.actions.pop_front()?;
+            // What a peer takes no more is not written.
+            let (Action::Write(Peer::Callout(id), _) | Action::Finish(Peer::Callout(id), _)) = &action else {
+                return Some(action);
+            };
+            if self.get(*id).is_some_and(|call| call.outgoing != Outgoing::Over) {
+                return Some(action);
+            }
+        }
+    }
+
     /// Lets go of a callout.
     pub(crate) fn release(&mut self, id: CallId) -> Option<Call> {
         let call = self.list.remove(self.position(id)?);
-        let peer = Peer::Callout(id);
-        self.actions.retain(|action| !matches!(action, Action::Write(to, _) | Action::Finish(to, _) if *to == peer));
-        self.actions.push_back(Action::Release(peer));
+        self.actions.push_back(Action::Release(Peer::Callout(id)));
         Some(call)
     }
 }

@@ -70,10 +70,8 @@ impl Exchange {
         self.upstream.is_open()
     }
 
-    /// What was told of the upstream and not yet done is done no more.
+    /// What the edge was not yet told to write is not written any more.
     fn leave_upstream(&mut self) {
-        let peer = Peer::Upstream(self.id);
-        self.actions.retain(|action| !matches!(action, Action::Write(to, _) | Action::Finish(to, _) if *to == peer));
         self.to_upstream = Outgoing::Over;
         self.upstream = Incoming::Over;
         self.upstream_deadline = None;
@@ -112,8 +110,12 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn next_action(&mut self, id: u32) -> Option<Action> {
         loop {
             let exchange = self.exchange(id)?;
-            if let Some(action) = exchange.actions.pop_front() {
-                return Some(action);
+            while let Some(action) = exchange.actions.pop_front() {
+                // What a peer takes no more is not written.
+                let (Action::Write(peer, _) | Action::Finish(peer, _)) = &action else { return Some(action) };
+                if *exchange.outgoing(*peer) != Outgoing::Over {
+                    return Some(action);
+                }
             }
             if exchange.aborted {
                 return None;

@@ -111,7 +111,7 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
 
     /// The next thing to do for callouts, or nothing.
     pub fn poll_calls(&mut self) -> Option<Action> {
-        self.driver.calls.actions.pop_front()
+        self.driver.calls.next_action()
     }
 
     /// The next exchange that the callback of another one moved, or that of a tick, a callout or a queue: it has something

@@ -19,8 +19,8 @@ pub struct Store {
     changes: u32,
     /// By token, less 1.
     queues: Vec<Queue>,
-    /// The tokens that each member is to be told of, one for each item.
-    ready: BTreeMap<Member, VecDeque<u32>>,
+    /// The tokens that members are to be told of, one for each item. Few wait at a time.
+    ready: Vec<(Member, VecDeque<u32>)>,
     /// Bytes of keys, values and items.
     bytes: usize,
 }
@@ -85,7 +85,7 @@ impl Store {
             queue.owners.retain(|owner| *owner != member);
             queue.owners.push(member);
             for _ in 0..std::mem::take(&mut queue.untold) {
-                self.ready.entry(member).or_default().push_back(token);
+                self.note_ready(member, token);
             }
         }
         token
@@ -123,12 +123,13 @@ impl Store {
 
     /// Whether a member is to be told of items.
     pub fn has_ready(&self, member: Member) -> bool {
-        self.ready.get(&member).is_some_and(|ready| !ready.is_empty())
+        self.ready.iter().any(|(of, _)| *of == member)
     }
 
     /// The tokens that a member is to be told of, one for each item: it is told now.
     pub fn take_ready(&mut self, member: Member) -> VecDeque<u32> {
-        self.ready.remove(&member).unwrap_or_default()
+        let at = self.ready.iter().position(|(of, _)| *of == member);
+        at.map(|at| self.ready.swap_remove(at).1).unwrap_or_default()
     }
 
     /// A member is gone. What it was not told of is for those that registered the queue before it, or for whoever comes.
@@ -143,10 +144,17 @@ impl Store {
     fn announce(&mut self, token: u32) -> Result<(), Status> {
         let queue = self.queue(token)?;
         match queue.owners.last().copied() {
-            Some(owner) => self.ready.entry(owner).or_default().push_back(token),
+            Some(owner) => self.note_ready(owner, token),
             None => queue.untold += 1,
         }
         Ok(())
+    }
+
+    fn note_ready(&mut self, member: Member, token: u32) {
+        match self.ready.iter_mut().find(|(of, _)| *of == member) {
+            Some((_, ready)) => ready.push_back(token),
+            None => self.ready.push((member, VecDeque::from([token]))),
+        }
     }
 
     fn queue(&mut self, token: u32) -> Result<&mut Queue, Status> {
