@@ -1,6 +1,6 @@
 //! What an edge calls.
 
-use proxy_wasm_semantics::{CallId, Chain, Guest, Request};
+use proxy_wasm_semantics::{Chain, Guest, Request};
 
 use crate::{
     action::{Action, Input, Peer},
@@ -236,18 +236,8 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         self.driver.rest()
     }
 
-    /// The time of this turn, by the monotonic clock.
-    pub fn now(&self) -> u64 {
-        self.driver.chain.now()
-    }
-
-    /// The callouts under way, whatever they wait for.
+    /// Whether callouts are under way, whatever they wait for.
     pub fn has_calls(&self) -> bool {
         !self.driver.calls.list.is_empty()
-    }
-
-    /// Whether a callout is under way: otherwise nothing that comes of it is wanted.
-    pub fn has_call(&self, id: CallId) -> bool {
-        self.driver.calls.list.iter().any(|call| call.id == id)
     }
 }

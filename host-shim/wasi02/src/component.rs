@@ -40,7 +40,8 @@ struct Shim {
 }
 
 thread_local! {
-    static SHIM: RefCell<Option<Shim>> = const { RefCell::new(None) };
+    /// Leaked: it lives as long as the instance.
+    static SHIM: RefCell<Option<&'static mut Shim>> = const { RefCell::new(None) };
 }
 
 #[allow(unsafe_code, reason = "generated: exported names")]
@@ -61,7 +62,7 @@ fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
     SHIM.with(|shim| {
         let mut shim = shim.try_borrow_mut().map_err(|_| "the filter trapped earlier")?;
         let new = || Shim { driver: Driver::new(current()), edge: Edge::default(), http2: false };
-        Ok(act(shim.get_or_insert_with(new)))
+        Ok(act(shim.get_or_insert_with(|| Box::leak(Box::new(new())))))
     })
 }
 
