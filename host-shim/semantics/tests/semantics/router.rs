@@ -1,7 +1,7 @@
 //! The hop behind the filter: what it refuses, and what its failures look like.
 
 use proxy_wasm_abi::settings::Route;
-use proxy_wasm_semantics::UpstreamFailure;
+use proxy_wasm_semantics::{Capabilities, UpstreamFailure};
 
 use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
 
@@ -362,4 +362,29 @@ fn names_and_values_of_a_response_are_not_checked_here() {
     let id = bed.get();
     bed.respond(id, &[], true);
     assert_eq!(bed.effects(id)[1], "< headers [:status: 200] [a b: x\\ny] end");
+}
+
+#[test]
+fn what_a_host_cannot_do_is_refused_and_nothing_else() {
+    let host = |statuses| Capabilities { head_max_bytes: 100, header_entry_bytes: 10, statuses };
+    // Names, values, and what each header counts besides.
+    let room = 100 - (":status".len() + "200".len() + "x".len() + 2 * 10);
+    for (statuses, status, len, answered) in [
+        ((100, 599), "101", 1, "101"),
+        ((200, 999), "101", 1, "502"),
+        ((100, 599), "600", 1, "502"),
+        ((200, 999), "200", room, "200"),
+        ((200, 999), "200", room + 1, "500"),
+    ] {
+        let bed = Bed::on_host(host(statuses));
+        bed.on(Id::ResponseHeaders, move |filter| {
+            filter.replace(2, ":status", status);
+            filter.add(2, "x", &"y".repeat(len));
+            0
+        });
+        let id = bed.get();
+        bed.respond(id, &[], true);
+        let effects = bed.effects(id);
+        assert!(effects[1].starts_with(&format!("< headers [:status: {answered}]")), "{status}, {len}: {effects:?}");
+    }
 }

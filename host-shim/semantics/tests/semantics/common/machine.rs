@@ -33,11 +33,15 @@ struct Clocks {
     chain: RefCell<Weak<Chain<ScriptedFilter>>>,
 }
 
-struct Machine(Rc<Clocks>);
+struct Machine(Rc<Clocks>, Capabilities);
+
+/// Those of a host of `wasi:http`.
+const WASI_HTTP: Capabilities =
+    Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) };
 
 impl Host for Machine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) }
+        self.1
     }
 
     fn wall_clock(&self) -> u64 {
@@ -92,6 +96,13 @@ impl Bed {
         bed
     }
 
+    /// The same on a host of other limits.
+    pub(crate) fn on_host(capabilities: Capabilities) -> Self {
+        let bed = Self::machines_of(capabilities, &[""], AbiVersion::V0_2_1, |_| {});
+        bed.chain.start().expect("it starts");
+        bed
+    }
+
     /// A plugin that has not started.
     pub(crate) fn unstarted(version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
         Self::machines(&[""], version, change)
@@ -121,6 +132,15 @@ impl Bed {
     }
 
     fn machines(prefixes: &[&'static str], version: AbiVersion, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::machines_of(WASI_HTTP, prefixes, version, change)
+    }
+
+    fn machines_of(
+        capabilities: Capabilities,
+        prefixes: &[&'static str],
+        version: AbiVersion,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings {
             plugins: vec![PluginSettings { name: "p".into(), log_level: 2, ..PluginSettings::default() }],
             route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 15_000 },
@@ -132,7 +152,7 @@ impl Bed {
         };
         change(&mut settings);
         let clocks = Rc::new(Clocks::default());
-        let machine = Box::new(Machine(clocks.clone()));
+        let machine = Box::new(Machine(clocks.clone(), capabilities));
         let trace = Trace::default();
         let chain = Rc::new_cyclic(|chain| {
             let filter =
