@@ -63,6 +63,28 @@ fn a_callout_with_another_length_than_it_says_fails() {
 }
 
 #[test]
+fn callouts_that_are_never_made_have_their_turns_too() {
+    let mut world = World::new();
+    let never = |filter: &crate::common::Call<'_>| {
+        call_with(filter, &[POST, &[("content-length", "5")]].concat(), "", &[("a", "b")], 0);
+    };
+    world.bed.on(Id::RequestHeaders, move |filter| {
+        never(filter);
+        1
+    });
+    world.bed.on(Id::HttpCallResponse, move |filter| {
+        never(filter);
+        0
+    });
+    world.get();
+    for _ in 0..3 {
+        world.bed.trace();
+        assert!(world.turn().work());
+        assert_eq!(world.bed.calls().len(), 1);
+    }
+}
+
+#[test]
 fn what_cannot_be_had_comes_back_as_an_answer_until_its_head_came() {
     for after_head in [false, true] {
         let mut world = World::new();

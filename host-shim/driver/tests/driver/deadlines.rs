@@ -61,6 +61,28 @@ fn what_moves_resets_the_idle_time() {
 }
 
 #[test]
+fn what_comes_resets_the_idle_time_though_a_filter_holds_it() {
+    let mut world = World::new();
+    world.bed.returns(Id::RequestHeaders, [1]);
+    let id = world.post();
+    assert_eq!(world.deadline(), Some(IDLE_MS));
+    world.pass(1000);
+    world.data(Peer::Client(id), "a");
+    assert_eq!(world.actions(id), [""; 0]);
+    assert_eq!(world.deadline(), Some(IDLE_MS));
+}
+
+#[test]
+fn the_upstream_is_given_up_before_the_stream() {
+    let mut world = World::with(|settings| settings.connection.stream_idle_timeout_ms = UPSTREAM_MS);
+    let id = world.get();
+    world.actions(id);
+    assert_eq!(world.deadline(), Some(UPSTREAM_MS));
+    world.pass(UPSTREAM_MS);
+    assert_eq!(world.actions(id)[2], "client 2 write \"upstream request timeout\"");
+}
+
+#[test]
 fn what_is_only_written_resets_nothing() {
     let mut world = World::with(|settings| settings.route = no_limit());
     let id = world.post();
@@ -179,6 +201,27 @@ fn a_callout_that_lets_it_go_on_resets_the_idle_time() {
     assert_eq!(world.moved(), [id]);
     assert_eq!(world.actions(id), ["upstream 2 request up GET /p end"]);
     assert_eq!(world.deadline(), Some(UPSTREAM_MS));
+}
+
+#[test]
+fn a_callout_that_lets_it_go_on_costs_no_clock() {
+    let mut world = World::new();
+    world.bed.on(Id::RequestHeaders, |filter| {
+        call_out(filter, 0);
+        call_out(filter, 0);
+        1
+    });
+    world.bed.on(Id::HttpCallResponse, |filter| {
+        filter.effective(2);
+        filter.resume(0);
+        0
+    });
+    world.get();
+    world.worked();
+    world.head(callout(4), &[], true);
+    world.bed.clock_reads();
+    assert!(world.turn().work(), "one is on its way");
+    assert_eq!(world.bed.clock_reads(), 0);
 }
 
 #[test]

@@ -177,6 +177,22 @@ fn the_start_has_its_time() {
 }
 
 #[test]
+fn each_tick_at_the_start_has_a_time_of_its_own() {
+    let mut world = starting(3);
+    world.bed.on(Id::Configure, |filter| {
+        filter.state().set_tick_period(1000);
+        1
+    });
+    world.bed.on(Id::Tick, |_| 0);
+    assert_eq!(world.turn().start(false), Ok(()));
+    world.bed.clock_reads();
+    world.bed.trace();
+    assert!(!world.turn().stays());
+    assert_eq!(world.bed.trace(), ["tick(1)"; 3]);
+    assert!(world.bed.clock_reads() >= 3, "they may take long, and the start has its time");
+}
+
+#[test]
 fn plugins_that_refuse_wait_for_nothing() {
     let mut world = starting(2);
     world.bed.returns(Id::VmStart, [0]);
