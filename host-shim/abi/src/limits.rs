@@ -52,8 +52,8 @@ pub const GRPC_MESSAGE_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// Digits of a `grpc-timeout`. Source: `TimeoutValue` of gRPC over HTTP/2.
 pub const GRPC_TIMEOUT_DIGITS_MAX: usize = 8;
 
-/// Milliseconds that an instance stays for callouts which outlive the request that it was started for. What is not back
-/// by then goes on with the next request, where the host sends it one. Reason: Envoy's workers stay.
+/// Milliseconds that an instance stays for callouts which outlive the request that it was started for. A callout that
+/// is not back by then goes on with the next request, where the host sends it one. Reason: Envoy's workers stay.
 pub const CALLOUT_LINGER_MS: u64 = 15_000;
 
 /// Bytes that the foreign function `uncompress` makes; more is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and a few
@@ -61,7 +61,8 @@ pub const CALLOUT_LINGER_MS: u64 = 15_000;
 pub const UNCOMPRESSED_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Milliseconds that the start of a plugin waits for callouts: those of its `proxy_on_configure` and those of the ticks
-/// that run at once, all together. What is not back by then goes on with the first request.
+/// that run at once, all together. A callout that is not back by then goes on with the first
+/// request.
 pub const START_WAIT_MS: u64 = 15_000;
 
 /// Bytes of shared data and of the items in shared queues, keys included, that a VM keeps; past it the answer is

@@ -1,4 +1,4 @@
-//! What goes in and out, as plain data.
+//! The driver's inputs and outputs, as plain data.
 
 use proxy_wasm_semantics::{CallId, Destination, HeaderMap, UpstreamFailure};
 
@@ -13,10 +13,10 @@ pub enum Peer {
     Callout(CallId),
 }
 
-/// Something for the edge to do. What it is told for one peer, it does in order.
+/// Something for the edge to do. The actions of one peer are done in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send a request's head. What becomes of it is an input of this peer: a head, or a failure.
+    /// Send a request's head. The result is an input of this peer: a head, or a failure.
     Request {
         /// Whose it is.
         peer: Peer,
@@ -42,13 +42,13 @@ pub enum Action {
     Write(Peer, Vec<u8>),
     /// End the body.
     Finish(Peer, Option<HeaderMap>),
-    /// Break the exchange off, without an end: its client sees that something is missing. What was written goes out.
+    /// Break the exchange off, without an end: its client sees that something is missing. Written bytes go out.
     Abort(u32),
     /// Let go of a request, however far it is: nothing is wanted of this peer any more.
     Release(Peer),
 }
 
-/// What came from a peer.
+/// Something that came from a peer.
 #[derive(Debug)]
 pub enum Input {
     /// The head of an upstream's or a callout's response; `true`: nothing follows.

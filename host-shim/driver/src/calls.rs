@@ -42,13 +42,13 @@ pub(crate) struct Call {
 }
 
 pub(crate) enum Kind {
-    /// What has come of the body.
+    /// The part of the body that has come.
     Http(Vec<u8>),
     Grpc,
 }
 
 impl Kind {
-    /// What the log calls it.
+    /// Its name in the log.
     fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "callout to",
@@ -84,7 +84,7 @@ impl Calls {
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         loop {
             let action = self.actions.pop_front()?;
-            // What a peer takes no more is not written.
+            // A peer that takes nothing more gets nothing more.
             let (Action::Write(Peer::Callout(id), _) | Action::Finish(Peer::Callout(id), _)) = &action else {
                 return Some(action);
             };
@@ -159,7 +159,7 @@ impl<G: Guest> Driver<'_, G> {
             let id = callout.id;
             if !self.start_callout(callout) {
                 self.chain.callout_failed(id, UpstreamFailure::ProtocolError, false);
-                // What the filter asks for in turn gets its turn in the next round.
+                // Callouts that the filter makes in turn have their turn in the next round.
                 self.told = true;
                 return;
             }

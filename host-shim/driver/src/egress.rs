@@ -1,4 +1,4 @@
-//! What leaves the exchange, in the form that strict hosts take: a body is as long as its `content-length` says.
+//! Messages that leave the exchange, in the form that strict hosts take: a body is as long as its `content-length` says.
 //!
 //! Envoy sends whatever a filter makes of a body after the head it sent before, and a peer then waits for bytes that
 //! never come, or takes the surplus for the next message. Here the head of a sized body waits for the first body bytes
@@ -25,9 +25,9 @@ pub enum Frame {
     End(Option<HeaderMap>),
     /// The body is not as long as the head said, so it can't be ended.
     LengthMismatch {
-        /// What `content-length` said.
+        /// The value of `content-length`.
         declared: u64,
-        /// What there was until then.
+        /// The bytes that there were until then.
         actual: u64,
         /// The filter changed the body.
         changed: bool,
@@ -75,7 +75,7 @@ impl Egress {
         let bodiless = self.length_is_free || matches!(status(&headers), Some(204 | 304));
         let declared = content_length(&headers);
         if declared.is_none() {
-            // What is no number is no length.
+            // The value is not a number.
             headers.remove(b"content-length");
         }
         if end {

@@ -70,7 +70,7 @@ impl Exchange {
         self.upstream.is_open()
     }
 
-    /// What the edge was not yet told to write is not written any more.
+    /// Bytes that the edge has not got yet are not written any more.
     fn leave_upstream(&mut self) {
         self.to_upstream = Outgoing::Over;
         self.upstream = Incoming::Over;
@@ -111,7 +111,7 @@ impl<G: Guest> Driver<'_, G> {
         loop {
             let exchange = self.exchange(id)?;
             while let Some(action) = exchange.actions.pop_front() {
-                // What a peer takes no more is not written.
+                // A peer that takes nothing more gets nothing more.
                 let (Action::Write(peer, _) | Action::Finish(peer, _)) = &action else { return Some(action) };
                 if *exchange.outgoing(*peer) != Outgoing::Over {
                     return Some(action);
@@ -326,7 +326,7 @@ impl Exchange {
     }
 }
 
-/// What the operator is told of a body that breaks off.
+/// The log's words for a body that breaks off.
 pub(crate) const BREAKS_OFF: &str = "its answer breaks off";
 
 /// Tells the operator who failed, and why.

@@ -14,7 +14,7 @@ const LOOK_MAX: u64 = 50 * NANOS_PER_MS;
 /// for the body's end. Not until nothing moves: a filter that always asks for more would never let go of its host.
 pub const LOOKS: u32 = 3;
 
-/// What an instance without an exchange stays for.
+/// The work for which an instance without an exchange stays.
 #[derive(Default)]
 pub(crate) struct Stay {
     purpose: Option<Purpose>,

@@ -1,4 +1,4 @@
-//! What an edge calls.
+//! The entry points of an edge.
 
 use proxy_wasm_semantics::{Chain, Guest, Request};
 
@@ -72,8 +72,8 @@ impl<'a, G: Guest> Driver<'a, G> {
 }
 
 impl<'a, G: Guest> Turn<'_, 'a, G> {
-    /// Starts the plugins, once. What they fetch when they are configured is waited for where ticks follow, or where nothing
-    /// else `waits` for the plugins: the edge goes on as [`stays`](Self::stays) says.
+    /// Starts the plugins, once. Callouts that they make while they are configured are waited for where ticks follow, or
+    /// where nothing else `waits` for the plugins: the edge goes on as [`stays`](Self::stays) says.
     ///
     /// # Errors
     /// Says which callback refused.
@@ -124,7 +124,7 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         Some(id)
     }
 
-    /// Whether what comes from this peer is wanted now. What is not wanted is not read.
+    /// Whether more is wanted from this peer now. The edge reads nothing that is not wanted.
     pub fn wants(&mut self, peer: Peer) -> bool {
         match peer {
             Peer::Client(id) => self.driver.wants_request(id),

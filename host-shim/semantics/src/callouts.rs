@@ -1,7 +1,7 @@
 //! HTTP callouts: requests of the filter's own, to a cluster by its name.
 //!
 //! A call that the host call accepts comes back as one `proxy_on_http_call_response` on the root context, whatever
-//! becomes of it. What Envoy answers itself (no connection, no answer in time, a request that it can't send) is a
+//! becomes of it. An answer of Envoy's own (no connection, no answer in time, a request that it can't send) is a
 //! response like any other; only one that breaks off after its head, or is too large, comes as none: no headers, no
 //! body, and the status "reset".
 
@@ -72,7 +72,7 @@ impl From<LocalReply> for CalloutResponse {
     }
 }
 
-/// What the virtual machine knows of its callouts.
+/// The callouts of a virtual machine.
 #[derive(Debug, Default)]
 pub(crate) struct Callouts {
     /// How many calls were accepted.
@@ -83,7 +83,7 @@ pub(crate) struct Callouts {
     requested: VecDeque<Callout>,
     /// Answered without being made.
     answered: VecDeque<(CallId, CalloutResponse)>,
-    /// What the filter's callback can read.
+    /// The response that the filter's callback can read.
     pub(crate) response: Option<CalloutResponse>,
     /// The latest failure's code, and its message while its callback runs.
     pub(crate) status: (u32, Vec<u8>),
@@ -127,8 +127,8 @@ impl<G: Guest> Chain<G> {
         state.has_ready_queues() || state.vms.iter().any(Vm::awaits_work)
     }
 
-    /// Hands filters the answers to callouts that need not be made; tells whether there were any. What they ask for in
-    /// turn is left for the next time: a filter that always asks again must not hold up what else moves.
+    /// Hands filters the answers to callouts that need not be made; returns whether there were any. Callouts that they
+    /// make in turn are left for the next time: a filter that always makes another must not hold up everything else.
     pub fn answer_callouts(&self) -> bool {
         let waiting: usize = self.state.borrow().vms.iter().map(|vm| vm.callouts.answered.len()).sum();
         for _ in 0..waiting {

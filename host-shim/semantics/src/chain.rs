@@ -39,7 +39,7 @@ pub struct Chain<G> {
     moved: RefCell<Vec<u32>>,
 }
 
-/// The state, borrowed. What it has for the host's log is written when it is given back.
+/// The state, borrowed. Its lines for the host's log are written when it is given back.
 pub struct Borrowed<'a> {
     // Given back before the log is written: fields are dropped in their order.
     state: RefMut<'a, State>,
@@ -75,7 +75,7 @@ impl Drop for Log<'_> {
     }
 }
 
-/// What a callback came to.
+/// The outcome of a callback.
 pub(crate) struct Returned {
     pub(crate) value: u32,
     /// A local response was asked for.
@@ -445,8 +445,8 @@ impl<G: Guest> Chain<G> {
         }
     }
 
-    /// Calls one of the last callbacks. What it asks for its own stream comes too late, as the response has ended; what
-    /// it asks for another one is done.
+    /// Calls one of the last callbacks. Actions on its own stream come too late, as the response has ended; actions on
+    /// another one are done.
     fn call_last(&self, at: PluginInStream, callback: Id) {
         if let Some(returned) = self.call_stream(at, callback, &[]) {
             self.act(returned.actions);

@@ -15,12 +15,12 @@ use crate::{
 /// The token before the first one. Source: Envoy's `Wasm::nextDnsToken`, which counts from 1 on and adds first.
 const BEFORE_FIRST: u32 = 1;
 
-/// What a virtual machine asked for.
+/// The names that a virtual machine asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Dns {
     asked: u32,
     answers: VecDeque<(CallId, Vec<u8>)>,
-    /// What the filter's callback can read.
+    /// The bytes that the filter's callback can read.
     pub(crate) answer: Option<Vec<u8>>,
 }
 

@@ -17,7 +17,7 @@ pub struct Capabilities {
 
 /// The machine below.
 pub trait Host {
-    /// What it can't do.
+    /// Its limits.
     fn capabilities(&self) -> Capabilities;
 
     /// Nanoseconds since 1970.

@@ -3,7 +3,7 @@
 //! A call comes back as one `proxy_on_grpc_receive` or one `proxy_on_grpc_close`. A stream shows everything:
 //! `proxy_on_grpc_receive_initial_metadata`, `proxy_on_grpc_receive` for each message,
 //! `proxy_on_grpc_receive_trailing_metadata`, `proxy_on_grpc_close`. All of it on the root context, and nothing more once
-//! the filter has cancelled. What Envoy answers itself looks like a response that is nothing but trailers.
+//! the filter has cancelled. An answer of Envoy's own looks like a response that is nothing but trailers.
 
 use std::collections::VecDeque;
 
@@ -80,7 +80,7 @@ pub(crate) mod code {
 /// Where a response came from, in Envoy's words.
 const VIA_UPSTREAM: &str = "via_upstream";
 
-/// What the virtual machine knows of its gRPC callouts.
+/// The gRPC callouts of a virtual machine.
 #[derive(Debug, Default)]
 pub(crate) struct GrpcCallouts {
     calls: u32,
@@ -89,7 +89,7 @@ pub(crate) struct GrpcCallouts {
     pub(crate) actions: VecDeque<GrpcAction>,
     refused: VecDeque<(CallId, Option<LocalReply>)>,
     refusing: bool,
-    /// What the filter's callback can read.
+    /// The metadata and the message that the filter's callback can read.
     pub(crate) initial: Option<HeaderMap>,
     pub(crate) message: Option<Body>,
     pub(crate) trailing: Option<HeaderMap>,

@@ -30,8 +30,8 @@ pub(crate) enum Keeping {
 }
 
 impl Keeping {
-    /// A stream is over: `proxy_on_log` of all its plugins has returned. What comes later, Envoy's access log has not
-    /// either.
+    /// A stream is over: `proxy_on_log` of all its plugins has returned. Envoy's access log does not have later
+    /// changes either.
     pub(crate) fn keep(&mut self, stream: &Stream) {
         if let Self::Last(last) = self {
             *last = Some(Remains {

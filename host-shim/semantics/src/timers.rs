@@ -4,7 +4,7 @@ use proxy_wasm_abi::callbacks::Id;
 
 use crate::{chain::Chain, environment::Guest, state::State};
 
-/// What the clocks count, in what settings and filters count.
+/// Nanoseconds, which clocks count, in a millisecond, which settings and filters count.
 pub const NANOS_PER_MS: u64 = 1_000_000;
 
 /// A tick to come.

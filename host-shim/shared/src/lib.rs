@@ -1,4 +1,4 @@
-//! What filters share: data, among those of one VM id, and queues.
+//! Things that filters share: data, among those of one VM id, and queues.
 //!
 //! A shim keeps it for the plugins of its instance, and a host for all instances. Whoever is told of items is a member: the
 //! shim's one instance, or each instance of a host.
@@ -132,7 +132,8 @@ impl Store {
         at.map(|at| self.ready.swap_remove(at).1).unwrap_or_default()
     }
 
-    /// A member is gone. What it was not told of is for those that registered the queue before it, or for whoever comes.
+    /// A member is gone. Items that it did not hear of are for those that registered the queue before it, or for later
+    /// ones.
     pub fn leave(&mut self, member: Member) {
         self.queues.iter_mut().for_each(|queue| queue.owners.retain(|owner| *owner != member));
         for token in self.take_ready(member) {
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!((store.register_queue(1, b"", b"q"), store.register_queue(2, b"", b"q")), (1, 1));
         store.enqueue(1, b"a").unwrap();
         assert_eq!((store.has_ready(1), store.has_ready(2)), (false, true));
-        // What it was not told of is for the one that is left, and for whoever comes.
+        // Items that it did not hear of are for the one that is left, and for later ones.
         store.leave(2);
         assert!(store.has_ready(1));
         store.leave(1);

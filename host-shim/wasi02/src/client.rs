@@ -43,8 +43,8 @@ impl Client {
         end || self.writer.is_some()
     }
 
-    /// Ends the response without an end, or answers nothing where it has not begun. What was let through before still goes
-    /// out; whether the client takes it no longer matters.
+    /// Ends the response without an end, or answers nothing where it has not begun. Bytes that were let through before still
+    /// go out; whether the client takes them no longer matters.
     pub(crate) fn abort(&mut self) {
         if let Some(mut writer) = self.writer.take() {
             let _ = writer.pump();

@@ -1,4 +1,4 @@
-//! What the component exports.
+//! The component's exports.
 
 use std::cell::RefCell;
 
@@ -31,11 +31,11 @@ struct Component;
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
-/// What an instance has.
+/// The parts of an instance.
 struct Shim {
     driver: Driver<'static, Filter>,
     edge: Edge,
-    /// What the host told of the next request: it came by HTTP/2.
+    /// The host said that the next request comes by HTTP/2.
     http2: bool,
 }
 

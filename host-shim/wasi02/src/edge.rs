@@ -19,7 +19,7 @@ use crate::{
     writer::Writer,
 };
 
-/// What an instance has of the world.
+/// An instance's streams to the world.
 #[derive(Default)]
 pub(crate) struct Edge {
     client: Option<Client>,
@@ -58,7 +58,7 @@ impl Edge {
         let id = turn.open(head, end);
         let is_ahead = body.is_ahead();
         self.client = Some(Client { id, body, writer: None, out: Some(out), opens });
-        // What came with the head is shown with it, before anything goes on.
+        // The filters see the bytes that came with the head before anything goes on.
         if is_ahead {
             self.read_request(&mut turn);
         }
@@ -245,7 +245,7 @@ impl Edge {
         }
     }
 
-    /// What to wait for; the timer, where there is one, comes last.
+    /// The pollables to wait for; the timer's, if there is one, comes last.
     fn pollables<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> Vec<&Pollable> {
         let mut pollables = Vec::with_capacity(5);
         if let Some(client) = &mut self.client {

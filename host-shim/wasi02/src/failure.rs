@@ -1,4 +1,4 @@
-//! What a failed upstream means.
+//! The meaning of a failed upstream.
 
 use proxy_wasm_driver::Input;
 use proxy_wasm_semantics::UpstreamFailure;
@@ -31,7 +31,7 @@ fn upstream_failure(code: &ErrorCode) -> UpstreamFailure {
     }
 }
 
-/// What the operator is told besides Envoy's name for it.
+/// The cause that the log adds to Envoy's name for the failure.
 fn cause(code: &ErrorCode) -> Option<&'static str> {
     use ErrorCode as E;
     match code {

@@ -7,8 +7,8 @@ use crate::{bindings::wasi::http::types::Fields, host::WasiHost};
 /// By this `serve` is asked for HTTP/2 (see [`crate::sent`]), which is not for filters.
 pub(crate) const ASKS_FOR_HTTP2: &str = "http2-settings";
 
-/// The fields of a message's head or trailers: everything but pseudo-headers. What the host refuses (`connection`, a
-/// line break in a value) is left out, with a warning: sending it would let a filter forge messages.
+/// The fields of a message's head or trailers: everything but pseudo-headers. Fields that the host refuses
+/// (`connection`, a line break in a value) are left out, with a warning: sending it would let a filter forge messages.
 pub(crate) fn to_fields(map: &HeaderMap) -> Fields {
     let entries: Vec<(String, Vec<u8>)> = map
         .iter()

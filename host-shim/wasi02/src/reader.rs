@@ -11,8 +11,8 @@ use crate::bindings::wasi::{
     },
 };
 
-/// Bytes that one read asks for, and the memory that a body takes while it passes. What is there is read as one piece,
-/// as Envoy does: a filter that looks at each piece by itself sees the same ones.
+/// Bytes that one read asks for, and the memory that a body takes while it passes. Bytes that are there are read as one
+/// piece, as Envoy does: a filter that looks at each piece by itself sees the same ones.
 const READ_BYTES: usize = 64 * 1024;
 
 /// An incoming body.
@@ -20,7 +20,7 @@ pub(crate) struct Reader {
     // Before what it waits for: a child resource goes first.
     pollable: Option<Pollable>,
     state: State,
-    /// What a look found, which the next read gives.
+    /// The input that a look found, which the next read gives.
     ahead: Option<Input>,
 }
 
@@ -81,7 +81,7 @@ impl Reader {
         self.ahead.is_some()
     }
 
-    /// What has come, without waiting: bytes, the end, or that it breaks off.
+    /// Reads what has come, without waiting: bytes, the end, or that it breaks off.
     pub(crate) fn read(&mut self) -> Option<Input> {
         if self.ahead.is_some() {
             return self.ahead.take();
@@ -155,7 +155,7 @@ impl Reader {
         }
     }
 
-    /// What comes after a failure would look like the body's end.
+    /// Reads nothing more: it would look like the body's end.
     fn fail(&mut self) {
         self.pollable = None;
         self.state = State::Failed;

@@ -61,7 +61,7 @@ impl Sent {
         Ok(Self { writer, incoming, to_head: headers.get(b":method") == Some(b"HEAD") })
     }
 
-    /// What has come, without waiting. An `exact` host knows at once whether there is a body; on others, trailers may follow
+    /// Reads what has come, without waiting. An `exact` host knows at once whether there is a body; on others, trailers may follow
     /// what looks like nothing.
     pub(crate) fn read(&mut self, exact: bool) -> Option<Input> {
         let input = match &mut self.incoming {

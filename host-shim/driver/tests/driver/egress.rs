@@ -1,4 +1,4 @@
-//! What leaves for strict hosts: a body is as long as its head says, or the exchange breaks off.
+//! Messages for strict hosts: a body is as long as its head says, or the exchange breaks off.
 
 use proptest::prelude::*;
 use proxy_wasm_abi::settings::Origin;

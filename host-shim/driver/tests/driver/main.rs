@@ -1,4 +1,4 @@
-//! What the driver tells an edge, for exchanges and callouts under way at once.
+//! The driver's actions, with exchanges and callouts under way at once.
 
 mod calls;
 #[allow(dead_code, unused_imports, reason = "the semantics' test bed, of which each suite uses a part")]

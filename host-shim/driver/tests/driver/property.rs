@@ -12,7 +12,7 @@ use crate::{
     world::{MS, World, call_out},
 };
 
-/// What a filter does with a request's head.
+/// A filter's plan for a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plan {
     Pass,
@@ -76,10 +76,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the edge has of one peer.
+/// The edge's side of one peer.
 #[derive(Debug, Default)]
 struct Side {
-    /// What came from whoever is on the other side.
+    /// Bytes that came from the other side.
     came: Vec<u8>,
     written: Vec<u8>,
     heads: u32,
@@ -402,7 +402,7 @@ proptest! {
     }
 }
 
-/// What a peer sent that nobody breaks off arrives whole, through a filter that holds it for a while.
+/// A body that nobody breaks off arrives whole, through a filter that holds it for a while.
 #[test]
 fn what_was_held_arrives_whole() {
     let mut run = Run::new();

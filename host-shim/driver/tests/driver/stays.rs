@@ -1,4 +1,4 @@
-//! What an instance does beside its exchanges: the plugins' start, what is left of an exchange, and the time between two.
+//! An instance beside its exchanges: the plugins' start, what is left of an exchange, and the time between two.
 
 use proxy_wasm_driver::Peer;
 

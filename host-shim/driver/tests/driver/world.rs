@@ -80,7 +80,7 @@ impl World {
         self.open("POST", &[], false)
     }
 
-    // What comes.
+    // Events.
 
     pub(crate) fn head(&mut self, peer: Peer, headers: &[(&str, &str)], end: bool) {
         let pairs = [(":status", "200")].into_iter().chain(headers.iter().copied());
@@ -116,7 +116,7 @@ impl World {
         self.turn().wants(peer)
     }
 
-    // What is to be done.
+    // Actions.
 
     /// For an exchange.
     pub(crate) fn actions(&mut self, id: u32) -> Vec<String> {

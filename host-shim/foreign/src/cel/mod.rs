@@ -1,6 +1,6 @@
 //! `expr_create`, `expr_evaluate`, `expr_delete`: expressions in CEL, the Common Expression Language.
 //!
-//! The parser is that of the crate `cel`. What evaluates is ours: it does what Envoy's does with values of different
+//! The parser is that of the crate `cel`. The evaluation is ours: it does what Envoy's does with values of different
 //! types, errors and attributes, and bounds its work, which the crate's can't do; nor does it bring the world's time zones.
 
 pub mod attributes;

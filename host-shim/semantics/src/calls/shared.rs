@@ -96,8 +96,8 @@ impl<G: Guest> Chain<G> {
         }
     }
 
-    /// Tells the filters of what was put into their queues so far; tells whether there was anything. What they put there
-    /// meanwhile waits for the next call: a filter that refills its own queue must not keep the host.
+    /// Tells the filters of the items that are in their queues; returns whether there were any. Items that they put there
+    /// meanwhile wait for the next call: a filter that refills its own queue must not keep the host.
     pub fn announce_queues(&self) -> bool {
         let watches = !self.state.borrow().queue_owners.is_empty();
         let ready = match self.host_queues().filter(|_| watches) {

@@ -1,4 +1,4 @@
-//! Continuing, closing and answering streams. What they ask for is done when the callback returns.
+//! Continuing, closing and answering streams. These take effect when the callback returns.
 
 use proxy_wasm_abi::{
     enums::{Status, StreamType},
