@@ -30,7 +30,7 @@ unsafe extern "C" {
 const PAGE: u64 = 64 * 1024;
 
 /// A filter.
-pub struct Filter {
+pub struct BridgedFilter {
     /// The number of its virtual machine.
     vm: u32,
     /// Bit *i*: the filter exports callback *i*.
@@ -41,7 +41,7 @@ pub struct Filter {
     allocating: Cell<bool>,
 }
 
-impl Filter {
+impl BridgedFilter {
     fn new(vm: u32) -> Self {
         let callbacks = fact(vm, Fact::Callbacks as u32);
         Self { vm, callbacks, memory_len: Cell::new(0), allocating: Cell::new(false) }
@@ -57,7 +57,7 @@ impl Filter {
     }
 }
 
-impl Memory for Filter {
+impl Memory for BridgedFilter {
     fn len(&self, needed: u64) -> u64 {
         if needed > self.memory_len.get() {
             self.memory_len.set(u64::from(memory_pages(self.vm)) * PAGE);
@@ -89,7 +89,7 @@ impl Memory for Filter {
     }
 }
 
-impl Guest for Filter {
+impl Guest for BridgedFilter {
     fn exports(&self, callback: Id) -> bool {
         self.callbacks >> (callback as usize) & 1 == 1
     }
@@ -129,7 +129,7 @@ impl Guest for Filter {
 }
 
 thread_local! {
-    static CHAIN: OnceCell<&'static Chain<Filter>> = const { OnceCell::new() };
+    static CHAIN: OnceCell<&'static Chain<BridgedFilter>> = const { OnceCell::new() };
     static EARLY_CALLS: Cell<u32> = const { Cell::new(0) };
     static HOST: Cell<Option<fn() -> Box<dyn Host>>> = const { Cell::new(None) };
 }
@@ -139,7 +139,7 @@ thread_local! {
 ///
 /// # Panics
 /// If the adapter wrote settings that this shim can't read.
-pub fn chain(host: fn() -> Box<dyn Host>) -> &'static Chain<Filter> {
+pub fn chain(host: fn() -> Box<dyn Host>) -> &'static Chain<BridgedFilter> {
     CHAIN.with(|chain| {
         *chain.get_or_init(|| {
             HOST.set(Some(host));
@@ -158,7 +158,7 @@ pub(crate) fn trace() -> Option<trace::Write> {
     (trace::ON && HOST.get().is_some()).then_some(write)
 }
 
-fn load(host: Box<dyn Host>) -> Chain<Filter> {
+fn load(host: Box<dyn Host>) -> Chain<BridgedFilter> {
     let mut bytes = vec![0; fact(0, Fact::SettingsSize as u32) as usize];
     // SAFETY: the bridge writes as many bytes as it says, for which there is room.
     unsafe { settings_read(bytes.as_mut_ptr()) };
@@ -173,7 +173,7 @@ fn load(host: Box<dyn Host>) -> Chain<Filter> {
     }
     let vms = settings.plugins.iter().map(|plugin| plugin.vm + 1).max().unwrap_or_default();
     let filter = |vm| {
-        let filter = Filter::new(vm);
+        let filter = BridgedFilter::new(vm);
         let version = AbiVersion::from_u32(filter.fact(Fact::AbiVersion) as u32);
         (version.expect("the adapter knows the version"), filter)
     };
@@ -182,7 +182,7 @@ fn load(host: Box<dyn Host>) -> Chain<Filter> {
 }
 
 /// The plugins, once the component was entered. Counts the calls that come earlier.
-pub(crate) fn current() -> Option<&'static Chain<Filter>> {
+pub(crate) fn current() -> Option<&'static Chain<BridgedFilter>> {
     let chain = CHAIN.with(|chain| chain.get().copied());
     if chain.is_none() {
         EARLY_CALLS.set(EARLY_CALLS.get() + 1);

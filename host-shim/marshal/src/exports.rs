@@ -5,7 +5,7 @@
 use proxy_wasm_abi::enums::{Errno, Status};
 
 use crate::{
-    bridge::{self, Filter},
+    bridge::{self, BridgedFilter},
     caller::{Caller, Outcome},
     trace,
     wasi::{Done, on_log_only},
@@ -18,7 +18,7 @@ const ALLOWED_IN_ALLOCATOR: &[&str] = &["proxy_log", "fd_write", "clock_time_get
 const WASI: &str = "wasi_snapshot_preview1";
 
 /// The caller, if this call may be made now.
-fn enter(name: &str) -> Option<Caller<'static, Filter>> {
+fn enter(name: &str) -> Option<Caller<'static, BridgedFilter>> {
     let chain = bridge::current()?;
     if chain.guest().is_allocating() {
         return ALLOWED_IN_ALLOCATOR.contains(&name).then(|| Caller::new(chain));
@@ -26,7 +26,7 @@ fn enter(name: &str) -> Option<Caller<'static, Filter>> {
     chain.state().allows(name).then(|| Caller::new(chain))
 }
 
-fn proxy(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Filter>) -> Outcome) -> u32 {
+fn proxy(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, BridgedFilter>) -> Outcome) -> u32 {
     trace::host_call(bridge::trace(), "env", name, arguments, || {
         let status = match enter(name) {
             Some(caller) => call(&caller).err().unwrap_or(Status::Ok),
@@ -36,7 +36,7 @@ fn proxy(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Filte
     })
 }
 
-fn wasi(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Filter>) -> Done) -> u32 {
+fn wasi(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, BridgedFilter>) -> Done) -> u32 {
     trace::host_call(bridge::trace(), WASI, name, arguments, || {
         let errno = match enter(name) {
             Some(caller) => call(&caller).err().unwrap_or(Errno::Success),

@@ -28,5 +28,5 @@ mod bridge;
 mod exports;
 
 #[cfg(target_arch = "wasm32")]
-pub use bridge::{Filter, chain};
+pub use bridge::{BridgedFilter, chain};
 pub use caller::{Caller, Memory};

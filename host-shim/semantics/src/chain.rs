@@ -17,14 +17,14 @@ use crate::{
     environment::{Capabilities, Guest, Host},
     router::{self, UpstreamFailure},
     running::{Action, Phase},
-    state::{PluginInStream, State},
+    state::{ChainState, PluginInStream},
     stream::{Direction, Effect, ResetReason, Stream, StreamContext},
     vm::VM_CONTEXT,
 };
 
 /// The plugins of a component, and the filters that implement them.
 pub struct Chain<G> {
-    pub(crate) state: RefCell<State>,
+    pub(crate) state: RefCell<ChainState>,
     /// That of the state, for what is called while the state is not borrowed.
     pub(crate) host: Rc<dyn Host>,
     pub(crate) capabilities: Capabilities,
@@ -42,25 +42,25 @@ pub struct Chain<G> {
 /// The state, borrowed. Its lines for the host's log are written when it is given back.
 pub struct Borrowed<'a> {
     // Given back before the log is written: fields are dropped in their order.
-    state: RefMut<'a, State>,
+    state: RefMut<'a, ChainState>,
     _log: Log<'a>,
 }
 
 struct Log<'a> {
-    state: &'a RefCell<State>,
+    state: &'a RefCell<ChainState>,
     host: &'a dyn Host,
 }
 
 impl Deref for Borrowed<'_> {
-    type Target = State;
+    type Target = ChainState;
 
-    fn deref(&self) -> &State {
+    fn deref(&self) -> &ChainState {
         &self.state
     }
 }
 
 impl DerefMut for Borrowed<'_> {
-    fn deref_mut(&mut self) -> &mut State {
+    fn deref_mut(&mut self) -> &mut ChainState {
         &mut self.state
     }
 }
@@ -99,7 +99,7 @@ impl<G: Guest> Chain<G> {
         let timed = guests.iter().any(Guest::reads_properties);
         let host: Rc<dyn Host> = host.into();
         Self {
-            state: RefCell::new(State::new(settings, host.clone(), &versions, timed)),
+            state: RefCell::new(ChainState::new(settings, host.clone(), &versions, timed)),
             capabilities: host.capabilities(),
             host,
             guests,

@@ -9,7 +9,7 @@ use proxy_wasm_abi::callbacks::Id;
 use crate::{
     chain::Chain,
     environment::Guest,
-    state::{CallId, State},
+    state::{CallId, ChainState},
 };
 
 /// The token before the first one. Source: Envoy's `Wasm::nextDnsToken`, which counts from 1 on and adds first.
@@ -31,7 +31,7 @@ impl Dns {
     }
 }
 
-impl State {
+impl ChainState {
     /// `envoy_resolve_dns`: the token by which `envoy_on_resolve_dns` brings the answer.
     pub fn resolve_dns(&mut self, name: &[u8]) -> u32 {
         let plugin = self.plugin_index();

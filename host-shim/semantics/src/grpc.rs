@@ -21,7 +21,7 @@ use crate::{
     headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router::{UpstreamFailure, status},
-    state::{CallId, State},
+    state::{CallId, ChainState},
 };
 
 /// Something for the edge to do.
@@ -378,7 +378,7 @@ impl<G: Guest> Chain<G> {
     }
 }
 
-impl State {
+impl ChainState {
     /// A call or stream that has not ended.
     pub(crate) fn grpc(&mut self, id: CallId) -> Option<&mut Open> {
         self.vm_of(id).grpc.get(id.token)

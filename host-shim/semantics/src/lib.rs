@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows of pointers into a filter's memory (that is the marshalling's part), of WASI or of any I/O (that
 //! is the edge's). The edge feeds a [`Chain`] with what arrives on both sides of an exchange and takes [`Effect`]s out
-//! of it; in between, the filter is called through [`Guest`] and calls back into [`State`].
+//! of it; in between, the filter is called through [`Guest`] and calls back into [`ChainState`].
 //!
 //! ```text
 //!    edge ──► headers, data, trailers, end of waiting ──► Chain ──► effects, callouts ──► edge
@@ -11,7 +11,7 @@
 //!                                                        Guest
 //!                                                          │ host calls
 //!                                                          ▼
-//!                                                        State
+//!                                                      ChainState
 //! ```
 //!
 //! | file | idea |
@@ -80,6 +80,6 @@ pub use local_reply::unavailable;
 pub use metrics::{Change, ChangeKind};
 pub use remains::Remains;
 pub use router::{Destination, UpstreamFailure, status};
-pub use state::{CallId, State};
+pub use state::{CallId, ChainState};
 pub use stream::{Direction, Effect, ResetReason};
 pub use timers::NANOS_PER_MS;

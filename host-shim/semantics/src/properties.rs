@@ -7,7 +7,7 @@ use proxy_wasm_abi::{enums::Status, grpc, pairs, settings::Route};
 
 use crate::{
     headers::HeaderMap,
-    state::State,
+    state::ChainState,
     stream::{Direction, Facts, MapKind, Stream, StreamContext},
 };
 
@@ -24,7 +24,7 @@ const GRPC_STATUS_MAX: u64 = 16;
 /// A map without entries, as a value.
 const EMPTY_MAP: [u8; 4] = [0; 4];
 
-impl State {
+impl ChainState {
     /// `proxy_get_property`
     pub fn get_property(&self, path: &[u8]) -> Value {
         if path.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::{
     headers::HeaderMap,
-    state::State,
+    state::ChainState,
     stream::{Direction, Stream},
 };
 
@@ -44,7 +44,7 @@ impl Keeping {
     }
 }
 
-impl State {
+impl ChainState {
     /// The data of the exchange that ended last, once. It is kept from the first call on.
     pub fn take_remains(&mut self) -> Option<Remains> {
         match std::mem::replace(&mut self.keeping, Keeping::Last(None)) {

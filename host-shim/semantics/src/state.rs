@@ -30,21 +30,21 @@ use crate::{
 pub(crate) struct PluginInStream {
     /// The stream's id.
     pub(crate) stream: u32,
-    /// The plugin, by its place in the chain.
+    /// The plugin, by its position in the chain.
     pub(crate) plugin: usize,
 }
 
 /// A callout: the plugin that made it, and the token by which its filter knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallId {
-    /// The plugin, by its place in the chain.
+    /// The plugin, by its position in the chain.
     pub plugin: usize,
-    /// Unlike any other's of that filter.
+    /// Unique among the callouts of its filter.
     pub token: u32,
 }
 
 /// The state behind the host calls, which are its methods.
-pub struct State {
+pub struct ChainState {
     pub(crate) settings: Settings,
     pub(crate) host: Rc<dyn Host>,
     /// Lines for the host's log, which are written when the state is not borrowed.
@@ -69,7 +69,7 @@ pub struct State {
     hinted: Cell<bool>,
 }
 
-impl State {
+impl ChainState {
     pub(crate) fn new(settings: Settings, host: Rc<dyn Host>, versions: &[AbiVersion], timed: bool) -> Self {
         Self {
             timed,

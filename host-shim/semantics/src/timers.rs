@@ -2,7 +2,7 @@
 
 use proxy_wasm_abi::callbacks::Id;
 
-use crate::{chain::Chain, environment::Guest, state::State};
+use crate::{chain::Chain, environment::Guest, state::ChainState};
 
 /// Nanoseconds, which clocks count, in a millisecond, which settings and filters count.
 pub const NANOS_PER_MS: u64 = 1_000_000;
@@ -21,7 +21,7 @@ impl Tick {
     }
 }
 
-impl State {
+impl ChainState {
     /// `proxy_set_tick_period_milliseconds`: the first tick comes one period from now; 0 is no tick.
     pub fn set_tick_period(&mut self, period_ms: u32) {
         let tick = (period_ms > 0).then(|| Tick::after(period_ms, self.now()));

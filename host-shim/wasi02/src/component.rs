@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_driver::Driver;
-use proxy_wasm_marshal::{Filter, chain};
+use proxy_wasm_marshal::{BridgedFilter, chain};
 use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
 
 use crate::{
@@ -33,7 +33,7 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 /// The parts of an instance.
 struct Shim {
-    driver: Driver<'static, Filter>,
+    driver: Driver<'static, BridgedFilter>,
     edge: Edge,
     /// The host said that the next request comes by HTTP/2.
     http2: bool,
@@ -50,7 +50,7 @@ mod export {
     bindings::export!(Component with_types_in bindings);
 }
 
-fn current() -> &'static Chain<Filter> {
+fn current() -> &'static Chain<BridgedFilter> {
     chain(|| {
         std::panic::set_hook(Box::new(|info| WasiHost.log(&format!("[critical] the shim failed: {info}"))));
         Box::new(WasiHost)

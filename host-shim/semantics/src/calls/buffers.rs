@@ -3,7 +3,7 @@
 use proxy_wasm_abi::enums::{BufferType, Status};
 
 use super::CallResult;
-use crate::{body::Body, running::Phase, state::State, stream::Direction};
+use crate::{body::Body, running::Phase, state::ChainState, stream::Direction};
 
 /// Bytes on their way to the filter: its memory is allocated before they are copied, without holding the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Blob {
     pub len: u32,
 }
 
-impl State {
+impl ChainState {
     /// `proxy_get_buffer_bytes`: which bytes; [`bytes`](Self::bytes) has them.
     pub fn get_buffer_bytes(&mut self, buffer: u32, start: u32, len: u32) -> CallResult<Blob> {
         let buffer = BufferType::from_u32(buffer).ok_or(Status::BadArgument)?;

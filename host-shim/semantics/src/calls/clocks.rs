@@ -1,8 +1,8 @@
 //! Clocks and randomness.
 
-use crate::state::State;
+use crate::state::ChainState;
 
-impl State {
+impl ChainState {
     /// `proxy_get_current_time_nanoseconds`, and WASI's real-time clock: nanoseconds since 1970.
     pub fn wall_clock(&self) -> u64 {
         self.host.wall_clock()

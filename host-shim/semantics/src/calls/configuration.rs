@@ -1,8 +1,8 @@
 //! Configuration and status.
 
-use crate::{running::Phase, state::State};
+use crate::{running::Phase, state::ChainState};
 
-impl State {
+impl ChainState {
     /// `proxy_get_configuration` (ABI 0.1.0): the plugin's while it is configured, else the VM's.
     pub fn get_configuration(&self) -> &[u8] {
         match self.running.phase() {

@@ -16,7 +16,7 @@ use crate::{
     local_reply::LocalReply,
     router::{UpstreamFailure, check_request, is_field_value},
     running::Action,
-    state::{CallId, State},
+    state::{CallId, ChainState},
 };
 
 /// Where a call goes, and what its filter says to it.
@@ -32,7 +32,7 @@ pub struct GrpcTarget<'a> {
     pub metadata: &'a [u8],
 }
 
-impl State {
+impl ChainState {
     /// `proxy_grpc_call`: returns the call's token.
     pub fn grpc_call(&mut self, target: GrpcTarget<'_>, request: &[u8], timeout_ms: u32) -> CallResult<u32> {
         let token = self.grpc_open(target, Some(timeout_ms))?;

@@ -7,10 +7,10 @@ use crate::{
     callouts::Callout,
     headers::{HeaderMap, Kind},
     router::check_request,
-    state::State,
+    state::ChainState,
 };
 
-impl State {
+impl ChainState {
     /// `proxy_http_call`: returns the call's token. The head needs a method, a path and an authority; a cluster that the
     /// settings don't name is a bad argument, as is a time above [`i32::MAX`].
     pub fn http_call(
@@ -47,7 +47,7 @@ impl State {
     }
 }
 
-impl State {
+impl ChainState {
     /// Where the cluster with this name is.
     pub(crate) fn cluster(&self, name: &[u8]) -> Option<Origin> {
         let known = self.settings.clusters.iter().find(|known| known.name.as_bytes() == name);

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use proxy_wasm_abi::enums::{LogLevel, Status};
 
 use super::CallResult;
-use crate::state::State;
+use crate::state::ChainState;
 
-impl State {
+impl ChainState {
     /// `proxy_log`: one line, `[level] plugin #context: text`; control characters are escaped, so that a filter can't
     /// write a line that looks like another's.
     pub fn log(&self, level: u32, text: &[u8]) -> CallResult {

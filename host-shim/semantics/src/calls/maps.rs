@@ -9,11 +9,11 @@ use proxy_wasm_abi::{
 use super::CallResult;
 use crate::{
     headers::HeaderMap,
-    state::State,
+    state::ChainState,
     stream::{Direction, MapKind},
 };
 
-impl State {
+impl ChainState {
     /// `proxy_get_header_map_value`: the first value.
     pub fn get_header_map_value(&self, map: u32, key: &[u8]) -> CallResult<Vec<u8>> {
         let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;

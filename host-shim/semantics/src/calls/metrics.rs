@@ -4,9 +4,9 @@ use proxy_wasm_abi::enums::{LogLevel, MetricType, Status};
 
 use super::CallResult;
 use crate::metrics::Change;
-use crate::state::State;
+use crate::state::ChainState;
 
-impl State {
+impl ChainState {
     /// `proxy_define_metric`: the metric's id.
     pub fn define_metric(&mut self, kind: u32, name: &[u8]) -> CallResult<u32> {
         let kind = MetricType::from_u32(kind).ok_or(Status::BadArgument)?;

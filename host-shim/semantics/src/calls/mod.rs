@@ -1,4 +1,4 @@
-//! The host calls, one family a file, each a method of [`State`](crate::State): checked arguments in, a result or the status
+//! The host calls, one family a file, each a method of [`ChainState`](crate::ChainState): checked arguments in, a result or the status
 //! that Envoy returns.
 
 mod buffers;

@@ -8,13 +8,13 @@ use super::CallResult;
 use crate::{
     chain::Chain,
     environment::{Guest, SharedData, SharedQueues},
-    state::State,
+    state::ChainState,
 };
 
 /// The one member of the shim's own store.
 const MEMBER: u64 = 0;
 
-impl State {
+impl ChainState {
     /// Whether queues have items that no filter was told of.
     pub(crate) fn has_ready_queues(&self) -> bool {
         self.shared.has_ready(MEMBER)

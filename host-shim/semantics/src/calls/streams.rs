@@ -6,9 +6,9 @@ use proxy_wasm_abi::{
 };
 
 use super::CallResult;
-use crate::{local_reply::LocalReply, running::Action, state::State, stream::Direction};
+use crate::{local_reply::LocalReply, running::Action, state::ChainState, stream::Direction};
 
-impl State {
+impl ChainState {
     /// `proxy_continue_stream`
     pub fn continue_stream(&mut self, stream: u32) -> CallResult {
         let direction = match StreamType::from_u32(stream).ok_or(Status::BadArgument)? {

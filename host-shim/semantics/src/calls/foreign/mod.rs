@@ -12,7 +12,7 @@ mod signatures;
 use proxy_wasm_abi::enums::LogLevel;
 
 use super::CallResult;
-use crate::state::State;
+use crate::state::ChainState;
 
 pub use compression::{compress, uncompress};
 #[cfg(feature = "extra")]
@@ -24,7 +24,7 @@ pub use properties::declare_property;
 pub use signatures::{sign, verify_signature};
 
 /// `clear_route_cache`: there is one route.
-pub fn clear_route_cache(_state: &mut State, _arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn clear_route_cache(_state: &mut ChainState, _arguments: &[u8]) -> CallResult<Vec<u8>> {
     Ok(Vec::new())
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Foreign {
     left_out: Vec<&'static str>,
 }
 
-impl State {
+impl ChainState {
     /// Keeps a foreign function's arguments for [`run_foreign`](Self::run_foreign).
     pub fn begin_foreign(&mut self, arguments: Vec<u8>) {
         self.foreign.arguments = arguments;

@@ -4,10 +4,10 @@ use proxy_wasm_abi::enums::Status;
 use proxy_wasm_foreign::protobuf::{Value, each_field, text};
 
 use super::CallResult;
-use crate::state::State;
+use crate::state::ChainState;
 
 /// `declare_property`: the name, once in a context. A property need not be declared to be set.
-pub fn declare_property(state: &mut State, arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn declare_property(state: &mut ChainState, arguments: &[u8]) -> CallResult<Vec<u8>> {
     let name = name_of(arguments).ok_or(Status::BadArgument)?;
     let declared = state.declared_properties();
     if declared.contains(&name) {

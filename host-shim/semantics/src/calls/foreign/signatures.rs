@@ -3,14 +3,14 @@
 use proxy_wasm_foreign::signatures;
 
 use super::CallResult;
-use crate::state::State;
+use crate::state::ChainState;
 
 /// `verify_signature`
-pub fn verify_signature(_state: &mut State, arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn verify_signature(_state: &mut ChainState, arguments: &[u8]) -> CallResult<Vec<u8>> {
     signatures::verify(arguments)
 }
 
 /// `sign`
-pub fn sign(_state: &mut State, arguments: &[u8]) -> CallResult<Vec<u8>> {
+pub fn sign(_state: &mut ChainState, arguments: &[u8]) -> CallResult<Vec<u8>> {
     signatures::sign(arguments)
 }

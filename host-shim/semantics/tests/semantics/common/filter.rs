@@ -8,7 +8,7 @@ use std::{
 
 pub(crate) use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_abi::{callbacks::CALLBACKS, enums::Status, pairs};
-use proxy_wasm_semantics::{Borrowed, Chain, Guest, State};
+use proxy_wasm_semantics::{Borrowed, Chain, ChainState, Guest};
 
 use super::text;
 
@@ -16,7 +16,7 @@ use super::text;
 pub(super) type Trace = Rc<RefCell<Vec<String>>>;
 
 type Script = Rc<dyn Fn(&Call<'_>) -> u32>;
-type StartScript = Box<dyn Fn(&mut State)>;
+type StartScript = Box<dyn Fn(&mut ChainState)>;
 
 /// A filter that records its callbacks and does what the test scripted.
 pub(crate) struct ScriptedFilter {

@@ -10,7 +10,7 @@ use proxy_wasm_abi::{
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
     settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
 };
-use proxy_wasm_semantics::{Capabilities, Chain, Direction, Effect, HeaderMap, Host, Kind, Request, State};
+use proxy_wasm_semantics::{Capabilities, Chain, ChainState, Direction, Effect, HeaderMap, Host, Kind, Request};
 
 use super::{
     filter::{Call, Id, ScriptedFilter, Trace},
@@ -191,7 +191,7 @@ impl Bed {
     }
 
     /// Sets the script of the module's start function.
-    pub(crate) fn at_start(&self, script: impl Fn(&mut State) + 'static) {
+    pub(crate) fn at_start(&self, script: impl Fn(&mut ChainState) + 'static) {
         *self.filter().start.borrow_mut() = Some(Box::new(script));
     }
 
