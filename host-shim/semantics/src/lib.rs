@@ -1,22 +1,22 @@
 //! The behavior of a proxy-wasm host, the way Envoy does it.
 //!
 //! Nothing here knows of pointers into a filter's memory (that is the marshalling's part), of WASI or of any I/O (that
-//! is the edge's). The edge feeds a [`Chain`] with what arrives on both sides of an exchange and takes [`Effect`]s out
+//! is the edge's). The driver feeds a [`Chain`] with what arrives on both sides of an exchange and takes [`Effect`]s out
 //! of it; in between, the filter is called through [`Guest`] and calls back into [`ChainState`].
 //!
 //! ```text
-//!    edge ──► headers, data, trailers, end of waiting ──► Chain ──► effects, callouts ──► edge
-//!                                                        │   ▲
-//!                                             callbacks  ▼   │  return values, actions
-//!                                                        Guest
-//!                                                          │ host calls
-//!                                                          ▼
-//!                                                      ChainState
+//!   driver ──► headers, data, trailers, end of waiting ──► Chain ──► effects, callouts ──► driver
+//!                                                         │   ▲
+//!                                              callbacks  ▼   │  return values, actions
+//!                                                         Guest
+//!                                                           │ host calls
+//!                                                           ▼
+//!                                                       ChainState
 //! ```
 //!
 //! | file | idea |
 //! |---|---|
-//! | `chain` | the plugins, and how the edge drives them: start, open, close |
+//! | `chain` | the plugins, and how they are driven: start, open, close |
 //! | `connection` | the hop before the first filter |
 //! | `filter_manager/` | the way of a message from filter to filter |
 //! | `router` | the hop behind the last filter |
