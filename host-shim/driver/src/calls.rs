@@ -77,6 +77,8 @@ impl Calls {
         self.list.iter().position(|call| call.id == id)
     }
 
+    // Not inlined, as the exchanges are not.
+    #[inline(never)]
     pub(crate) fn get(&mut self, id: CallId) -> Option<&mut Call> {
         self.list.iter_mut().find(|call| call.id == id)
     }

@@ -102,6 +102,8 @@ impl Exchange {
 }
 
 impl<G: Guest> Driver<'_, G> {
+    // Not inlined: it is called everywhere, and the shim's size is every component's.
+    #[inline(never)]
     pub(crate) fn exchange(&mut self, id: u32) -> Option<&mut Exchange> {
         self.exchanges.iter_mut().find(|exchange| exchange.id == id)
     }
