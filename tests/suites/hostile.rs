@@ -15,7 +15,7 @@ use proxy_wasm_adapter_tests::hostile;
 use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::trial;
-use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream};
+use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream, Version};
 use proxy_wasm_adapter_tests::{message::Step, settings};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,7 +99,8 @@ fn result(results: &str, number: usize) -> Option<u8> {
 
 fn results(host: Host, version: AbiVersion, allocator: &'static str, number: usize) -> Result<String> {
     let start = || {
-        let upstream = Upstream::start()?;
+        let name = format!("hostile {} {allocator} {}", version.marker(), host.name());
+        let upstream = Upstream::start_named(&name, Version::Http1)?;
         upstream.behave(ok());
         let mut settings = settings::to_upstream(upstream.address);
         settings.plugins[0].allow_on_headers_stop_iteration = true;
@@ -196,7 +197,7 @@ fn traps() -> Vec<Trial> {
     for (callback, signature) in callbacks {
         trials.push(trial(format!("a trap in {callback} is answered 503 by serve, which goes on"), move || {
             let functions = format!(r#"(func (export "{callback}") {signature} unreachable)"#);
-            let upstream = Upstream::start()?;
+            let upstream = Upstream::start_named(&format!("hostile {callback}"), Version::Http1)?;
             upstream.behave(ok());
             let settings = settings::to_upstream(upstream.address);
             let running = Host::Serve.start(&Chain::one(filter(&functions)?, settings))?;

@@ -17,7 +17,7 @@ use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::message::{Action, Step, bytes};
 use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::{compare, trial};
-use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream};
+use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream, Version};
 use proxy_wasm_adapter_tests::{fixtures, settings};
 use serde::Deserialize;
 
@@ -155,7 +155,7 @@ fn run(
 }
 
 fn start(host: Host) -> Result<Stage> {
-    let upstream = Upstream::start()?;
+    let upstream = Upstream::start_named(&format!("wire {}", host.name()), Version::Http1)?;
     upstream.behave(Behaviour { steps: vec![Step::Text(ANSWER.into())], wait: None });
     let filters = vec![wat::parse_str(FILTER)?];
     let settings = settings::to_upstream(upstream.address);
