@@ -30,13 +30,10 @@ pub struct Request {
     pub http2: bool,
 }
 
-/// Headers that steer Envoy's router: a client's don't count, and none goes upstream. Source:
-/// `proxy_on_request_headers/envoys-own-control-headers-are-removed`.
+/// Headers that steer Envoy's router: a client's don't count, and a filter's go no further. Source:
+/// `proxy_on_request_headers/what-a-client-says-to-envoy`.
 pub(crate) const ROUTER_HEADERS: &[&str] = &[
-    "x-envoy-expected-rq-timeout-ms",
     "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-internal",
-    "x-envoy-is-timeout-retry",
     "x-envoy-max-retries",
     "x-envoy-retriable-header-names",
     "x-envoy-retriable-status-codes",
@@ -47,6 +44,17 @@ pub(crate) const ROUTER_HEADERS: &[&str] = &[
     "x-envoy-upstream-rq-timeout-alt-response",
     "x-envoy-upstream-rq-timeout-ms",
     "x-envoy-upstream-stream-duration-ms",
+];
+
+/// Other headers that only Envoy itself may set: a client's don't count. Source:
+/// `proxy_on_request_headers/what-a-client-says-to-envoy`.
+const ENVOYS_HEADERS: &[&str] = &[
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-force-trace",
+    "x-envoy-internal",
+    "x-envoy-ip-tags",
+    "x-envoy-original-url",
+    "x-forwarded-client-cert",
 ];
 
 /// Hop-by-hop headers, which go no further; `te` is treated by itself. Source:
@@ -126,7 +134,8 @@ pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (Heade
 
 /// Whether a header of this lower-case name goes no further.
 fn is_dropped(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name) || (name.starts_with("x-envoy-") && ROUTER_HEADERS.contains(&name))
+    HOP_BY_HOP.contains(&name)
+        || (name.starts_with("x-") && (ROUTER_HEADERS.contains(&name) || ENVOYS_HEADERS.contains(&name)))
 }
 
 fn set_scheme(headers: &mut HeaderMap, scheme: &str) {

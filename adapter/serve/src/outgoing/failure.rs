@@ -6,6 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use h2::Reason;
+use proxy_wasm_abi::resets;
 use tokio_rustls::rustls;
 use wasmtime_wasi_http::Error;
 
@@ -38,6 +40,9 @@ pub(super) enum Failure {
     /// The answer is none, or the request cannot be sent.
     #[error("protocol error: {0}")]
     Protocol(String),
+    /// The upstream reset the request's stream of HTTP/2.
+    #[error("it reset the stream: {0}")]
+    Reset(Reason),
     /// The connection broke.
     #[error("the connection ended before its answer: {0}")]
     Lost(String),
@@ -53,6 +58,8 @@ impl Failure {
             Self::ConnectTimeout(_) => Error::ConnectionTimeout,
             Self::AnswerTimeout(_) => Error::ConnectionReadTimeout,
             Self::Http2(_) | Self::Answer(_) | Self::Protocol(_) => Error::HttpProtocolError,
+            Self::Reset(Reason::REFUSED_STREAM) => Error::InternalError(Some(resets::REFUSED.into())),
+            Self::Reset(_) => Error::InternalError(Some(resets::RESET.into())),
             Self::Lost(_) => Error::ConnectionTerminated,
         }
     }
@@ -61,7 +68,9 @@ impl Failure {
     pub(super) fn of_request(error: &hyper::Error) -> Self {
         if let Some(bad) = find::<BadAnswer>(error) {
             Self::Answer(*bad)
-        } else if error.is_parse() || error.is_user() {
+        } else if let Some(reason) = remote_reset(error) {
+            Self::Reset(reason)
+        } else if error.is_parse() || error.is_user() || breaks_http2(error) {
             Self::Protocol(story(error))
         } else {
             Self::Lost(story(error))
@@ -69,11 +78,23 @@ impl Failure {
     }
 }
 
+/// Why the upstream reset the stream of HTTP/2, if that is what happened.
+fn remote_reset(error: &hyper::Error) -> Option<Reason> {
+    find::<h2::Error>(error).filter(|error| error.is_remote() && error.is_reset())?.reason()
+}
+
+/// Whether what came breaks the rules of HTTP/2.
+fn breaks_http2(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(h2::Error::is_library)
+}
+
 /// A body that broke off: what to tell the user, and the component.
 pub(super) fn of_body(error: &hyper::Error) -> (String, Error) {
     match find::<BadAnswer>(error) {
         Some(bad) => (format!("its answer is refused: {bad}"), Error::HttpProtocolError),
-        None if error.is_parse() => (format!("protocol error: {}", story(error)), Error::HttpProtocolError),
+        None if error.is_parse() || breaks_http2(error) => {
+            (format!("protocol error: {}", story(error)), Error::HttpProtocolError)
+        }
         None => (format!("its answer is cut short: {}", story(error)), Error::HttpResponseIncomplete),
     }
 }
