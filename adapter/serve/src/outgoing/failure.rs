@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use h2::Reason;
-use proxy_wasm_abi::resets;
 use tokio_rustls::rustls;
 use wasmtime_wasi_http::Error;
 
@@ -58,9 +57,7 @@ impl Failure {
             Self::ConnectTimeout(_) => Error::ConnectionTimeout,
             Self::AnswerTimeout(_) => Error::ConnectionReadTimeout,
             Self::Http2(_) | Self::Answer(_) | Self::Protocol(_) => Error::HttpProtocolError,
-            Self::Reset(Reason::REFUSED_STREAM) => Error::InternalError(Some(resets::REFUSED.into())),
-            Self::Reset(_) => Error::InternalError(Some(resets::RESET.into())),
-            Self::Lost(_) => Error::ConnectionTerminated,
+            Self::Reset(_) | Self::Lost(_) => Error::ConnectionTerminated,
         }
     }
 
