@@ -122,6 +122,7 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     row(out, "properties", settings.properties.iter().map(|(path, value)| format!("{path} = {value}")))?;
     row(out, "from headers", settings.property_headers.iter().map(|(path, header)| format!("{path} = {header}")))?;
     row(out, "upstream", settings.upstream.clone())?;
+    row(out, "route", settings.route_cluster.clone())?;
     row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
     row(out, "clusters", settings.clusters.iter().map(|(name, url)| format!("{name} = {url}")))?;
     if adapted.plugins.len() > 1 {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
-use proxy_wasm_abi::settings::{GrpcTransport, Profile};
+use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
 use proxy_wasm_adapter::bridge::Kind;
-use proxy_wasm_adapter::settings::{self, DirectResponse, Input, Metrics, Source, State, Value};
+use proxy_wasm_adapter::settings::{self, Configuration, DirectResponse, Entries, Input, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::values::{parse_buffer, parse_milliseconds};
 
@@ -30,7 +30,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   property_headers = { source.address = "x-forwarded-for" }
   upstream = "http://127.0.0.1:9000"        # or direct_response = "200:body"
   upstream_timeout = "15s"                  # a number alone is milliseconds
-  clusters = { auth = "http://127.0.0.1:9001" }
+  clusters = { auth = "http://127.0.0.1:9001" }  # or, behind all else, [clusters.auth] with url = "…"
   x_forwarded_proto = true
   x_request_id = true
   buffer_limit = "1MiB"                     # a number alone is bytes
@@ -43,6 +43,14 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   bridge = "memory-copy"
   stub_unknown_imports = false
   foreign_functions = ["compress"]
+
+Instead of upstream and direct_response, both of which are short for it, a settings file has the route itself. It leads to
+one of the clusters, or to a direct_response:
+  [[route]]
+  cluster = "backend"
+  timeout = "15s"
+  [clusters.backend]
+  url = "http://127.0.0.1:9000"
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
 allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:
@@ -160,8 +168,8 @@ pub(super) struct Plugin {
 
     /// Where shared data and queues are: `host` is for hosts that offer `proxy-wasm:adapter/shared`, as `serve` does
     /// [default: vm]
-    #[arg(long, value_name = "WHERE", value_parser = named(State::ALL, State::name), help_heading = "Plugin")]
-    state: Option<State>,
+    #[arg(long, value_name = "WHERE", value_parser = named(SharedStateIn::ALL, SharedStateIn::name), help_heading = "Plugin")]
+    state: Option<SharedStateIn>,
 
     /// Whose filters to take: `permissive` also takes those made for Higress, and lets filters read header maps after they
     /// continued [default: envoy]
@@ -169,8 +177,8 @@ pub(super) struct Plugin {
     profile: Option<Profile>,
 
     /// Write metrics that changed as log records when a request ends: each is that of its instance alone
-    #[arg(long, value_name = "WHERE", value_parser = named(Metrics::ALL, Metrics::name), help_heading = "Plugin")]
-    metrics: Option<Metrics>,
+    #[arg(long, value_name = "WHERE", value_parser = named(MetricsTo::ALL, MetricsTo::name), help_heading = "Plugin")]
+    metrics: Option<MetricsTo>,
 
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
     #[arg(long, value_name = "KIND", value_parser = named(Kind::ALL, Kind::name), help_heading = "Component")]
@@ -256,25 +264,25 @@ impl Plugin {
     }
 
     fn own(self) -> Input {
-        let source = |text: Option<String>, file: Option<PathBuf>| {
-            text.map(|text| Source::Bytes(text.into_bytes())).or(file.map(Source::File))
-        };
+        let text = |(path, value)| (path, Value::Text(value));
+        let cluster = |(name, url): (String, String)| (name, url.into());
         let mut input = Input::default();
-        let plugin = &mut input.plugin;
-        plugin.name = self.plugin_name;
-        plugin.root_id = self.root_id;
-        plugin.vm_id = self.vm_id;
-        plugin.configuration = source(self.config_text, self.config);
-        plugin.vm_configuration = source(self.vm_config_text, self.vm_config);
-        plugin.environment = self.env;
-        plugin.log_level = self.log_level;
-        plugin.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
-        input.properties = self.property.into_iter().map(|(path, value)| (path, Value::Text(value))).collect();
-        input.property_headers = self.property_header;
+        input.plugin_name = self.plugin_name;
+        input.root_id = self.root_id;
+        input.vm_id = self.vm_id;
+        input.configuration = self.config_text.map(Configuration::Text);
+        input.configuration_file = self.config;
+        input.vm_configuration = self.vm_config_text.map(Configuration::Text);
+        input.vm_configuration_file = self.vm_config;
+        input.environment = self.env.into();
+        input.log_level = self.log_level;
+        input.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
+        input.properties = Entries(self.property.into_iter().map(text).collect());
+        input.property_headers = self.property_header.into();
         input.upstream = self.upstream;
         input.upstream_timeout = self.upstream_timeout;
         input.direct_response = self.direct_response.as_deref().map(DirectResponse::parse);
-        input.clusters = self.cluster;
+        input.clusters = Entries(self.cluster.into_iter().map(cluster).collect());
         input.x_forwarded_proto = self.no_x_forwarded_proto.then_some(false);
         input.x_request_id = self.no_x_request_id.then_some(false);
         input.buffer_limit = self.buffer_limit;
@@ -312,10 +320,11 @@ mod tests {
 
     #[test]
     fn settings_files_of_the_help_are_right() {
-        let (one, chain) = SETTINGS_FILE.split_once("\n\n").unwrap();
-        let (_, text) = one.split_once('\n').unwrap();
-        settings::parse("help", text).unwrap().resolve(1, &|_| Ok(Vec::new())).unwrap();
-        let text = chain.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>().join("\n");
-        settings::parse("help", &text).unwrap().resolve(2, &|_| Ok(Vec::new())).unwrap();
+        let files: Vec<&str> = SETTINGS_FILE.split("\n\n").collect();
+        assert_eq!(files.len(), 3);
+        for (file, filters) in files.into_iter().zip([1, 1, 2]) {
+            let text = file.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>().join("\n");
+            settings::parse("help", &text).unwrap().resolve(filters, &|_| Ok(Vec::new())).unwrap();
+        }
     }
 }

@@ -226,6 +226,13 @@ fn bad_settings() -> Vec<Case> {
         settings("quantity-that-is-not-whole", filter(""), &["--upstream", "http://a", "--upstream-timeout", "0.1ms"]),
         settings_file("settings-quantity", "upstream = 'http://a'\nbuffer_limit = '1 megabyte'\n"),
         settings_file("settings-route-in-a-table", "[clusters]\nauth = 'http://a'\nupstream = 'http://b'\n"),
+        settings_file("route-besides-an-upstream", "upstream = 'http://a'\n[[route]]\ncluster = 'b'\n"),
+        settings_file("route-of-nothing", "[[route]]\ntimeout = '1s'\n"),
+        settings_file("route-to-no-cluster", "[[route]]\ncluster = 'b'\n[clusters.a]\nurl = 'http://a'\n"),
+        settings_file("route-unknown-key", "[[route]]\ncluster = 'a'\nprefix = '/'\n"),
+        settings_file("routes-of-two", "[[route]]\ndirect_response = 200\n[[route]]\ndirect_response = 204\n"),
+        settings_file("cluster-of-the-upstreams-name", "upstream = 'http://a'\nclusters.upstream = 'http://b'\n"),
+        settings_file("cluster-without-a-url", "upstream = 'http://a'\n[clusters.b]\nuri = 'http://b'\n"),
         settings_file("settings-bridge", "upstream = 'http://a'\nbridge = 'drawbridge'\n"),
     ]
 }

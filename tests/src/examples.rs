@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use proxy_wasm_abi::settings::{Cluster, Connection, GrpcTransport, Origin, Plugin as Told, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Cluster, GrpcTransport, Origin, Plugin as Told, Settings};
 use serde::Deserialize;
 
 use crate::client::{self, Reply};
@@ -187,14 +187,7 @@ impl Example {
     /// The filter can't be built.
     pub fn chain(&self, upstream: &Upstream) -> Result<Chain> {
         let told = &self.expected.plugin;
-        let route = match &self.expected.route.direct_response {
-            Some(answer) => Route::DirectResponse { status: answer.status, body: answer.body.clone().into() },
-            None => Route::Upstream {
-                origin: Origin { tls: false, authority: upstream.address.to_string() },
-                timeout_ms: proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS,
-            },
-        };
-        let settings = Settings {
+        let mut settings = Settings {
             plugins: vec![Told {
                 vm: 0,
                 name: told.name.clone().unwrap_or_else(|| self.name.clone()),
@@ -206,13 +199,15 @@ impl Example {
                 allow_on_headers_stop_iteration: false,
                 log_level: 1,
             }],
-            route,
-            clusters: Vec::new(),
-            properties: Vec::new(),
-            property_headers: Vec::new(),
-            connection: Connection::default(),
-            upkeep: Upkeep::default(),
+            ..Settings::default()
         };
+        match &self.expected.route.direct_response {
+            Some(answer) => settings.set_direct_response(answer.status, answer.body.clone()),
+            None => {
+                let origin = Origin { tls: false, authority: upstream.address.to_string() };
+                settings.set_upstream(origin, proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS);
+            }
+        }
         Ok(Chain::one(self.filter()?, settings))
     }
 
@@ -225,7 +220,7 @@ impl Example {
         // The filter first: its server is built with it.
         let mut plugin = self.chain(&upstream)?;
         let mut servers = self.servers()?;
-        plugin.settings.clusters = servers.iter().map(|(name, server)| server.cluster(name)).collect();
+        plugin.settings.clusters.extend(servers.iter().map(|(name, server)| server.cluster(name)));
         if !matches!(host, Host::Envoy | Host::Serve) {
             // The others send HTTP/1.1.
             plugin.settings.upkeep.grpc_transport = GrpcTransport::GrpcWeb;

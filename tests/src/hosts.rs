@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use proxy_wasm_abi::settings::{Route, Settings};
+use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use sha2::{Digest, Sha256};
@@ -109,10 +109,7 @@ impl Chain {
 
     /// The upstream, where it speaks HTTP/2.
     fn http2_upstream(&self) -> Option<&str> {
-        match &self.settings.route {
-            Route::Upstream { origin, .. } if self.upstream_http2 => Some(&origin.authority),
-            _ => None,
-        }
+        self.settings.upstream().filter(|_| self.upstream_http2).map(|cluster| cluster.origin.authority.as_str())
     }
 
     /// The same where filters and settings are.

@@ -150,8 +150,8 @@ fn on(host: Host, case: &Case, script: &Script) -> Result<String> {
     let (_server, address) = server()?;
     let mut settings = settings::direct();
     // Envoy speaks HTTP/2 to clusters that are called so.
-    settings.clusters =
-        vec![Cluster { name: "grpc".into(), origin: Origin { tls: false, authority: address.to_string() } }];
+    let origin = Origin { tls: false, authority: address.to_string() };
+    settings.clusters = vec![Cluster { name: "grpc".into(), origin }].into();
     let then = if case.then.contains("grpc_receive =") {
         case.then.to_owned()
     } else {

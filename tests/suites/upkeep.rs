@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
-use proxy_wasm_abi::settings::{Cluster, Origin, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Cluster, MetricsTo, Origin, Settings, Upkeep};
 use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::http1::Reader;
@@ -97,7 +97,7 @@ fn without(host: Host) -> Result<()> {
 }
 
 fn log_metrics(host: Host) -> Result<()> {
-    let settings = Settings { upkeep: Upkeep { log_metrics: true, ..Upkeep::default() }, ..settings::direct() };
+    let settings = Settings { upkeep: Upkeep { metrics: MetricsTo::Log, ..Upkeep::default() }, ..settings::direct() };
     let running = host.start(&Chain::one(wat::parse_str(COUNTER)?, settings))?;
     for _ in 0..2 {
         ensure!(status(&running)? == "200");
@@ -117,7 +117,7 @@ fn start(host: Host, keys: &Keys, period: u32, startup_ticks: u32) -> Result<Run
     let filter = include_str!("../fixtures/keys.wat").replace("PERIOD", &period.to_string());
     let origin = Origin { tls: false, authority: keys.address.to_string() };
     let settings = Settings {
-        clusters: vec![Cluster { name: "keys".into(), origin }],
+        clusters: vec![Cluster { name: "keys".into(), origin }].into(),
         upkeep: Upkeep { startup_ticks, ..Upkeep::default() },
         ..settings::direct()
     };

@@ -57,7 +57,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::Route;
 use tempfile::TempDir;
 
 use proxy_wasm_adapter::shim::{Flavour, Shim};
@@ -168,10 +167,7 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
     for plugin in &mut settings.plugins {
         plugin.log_level = LogLevel::Trace as u8;
     }
-    if let Route::Upstream { origin, .. } = &mut settings.route {
-        *origin = Origins::target(&origins.upstream);
-    }
-    settings.clusters = origins.clusters();
+    settings.clusters = origins.clusters(settings.upstream().map(|cluster| cluster.name.clone())).into();
     if options.shim == Shim::default() {
         options.shim = Shim::built_in(Flavour::Tracing);
     }

@@ -23,8 +23,11 @@ impl Origins {
     pub(super) fn new(comparison: &Comparison) -> Result<Self, Error> {
         let listen = |address| Origin::new(address).map_err(|source| Error::Listen { address, source });
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let configured = comparison.options.settings.clusters.iter().map(|cluster| cluster.name.as_str());
-        let names: BTreeSet<&str> = configured.chain(comparison.requests.cluster_names()).collect();
+        let settings = &comparison.options.settings;
+        let configured = settings.clusters.iter().map(|cluster| cluster.name.as_str());
+        let mut names: BTreeSet<&str> = configured.chain(comparison.requests.cluster_names()).collect();
+        // What goes to the route's cluster, callouts too, goes to the upstream.
+        names.retain(|name| settings.upstream().is_none_or(|upstream| upstream.name != *name));
         let cluster = |name: &str| listen(any).map(|origin| (name.to_owned(), origin));
         Ok(Self {
             upstream: listen(comparison.upstream.unwrap_or(any))?,
@@ -32,15 +35,12 @@ impl Origins {
         })
     }
 
-    /// A server as settings name it.
-    pub(super) fn target(origin: &Origin) -> Target {
-        Target { tls: false, authority: origin.address.to_string() }
-    }
-
-    /// The clusters as settings name them.
-    pub(super) fn clusters(&self) -> Vec<Cluster> {
-        let cluster = |(name, origin): (&String, &Origin)| Cluster { name: name.clone(), origin: Self::target(origin) };
-        self.clusters.iter().map(cluster).collect()
+    /// The clusters as settings name them; the upstream has this name, if requests are routed to it.
+    pub(super) fn clusters(&self, upstream: Option<String>) -> Vec<Cluster> {
+        let upstream = upstream.map(|name| (name, &self.upstream));
+        let all = upstream.into_iter().chain(self.clusters.iter().map(|(name, origin)| (name.clone(), origin)));
+        let target = |origin: &Origin| Target { tls: false, authority: origin.address.to_string() };
+        all.map(|(name, origin)| Cluster { name, origin: target(origin) }).collect()
     }
 
     /// The address of a cluster.

@@ -116,7 +116,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let bridge = bridge::generate(options.bridge, &prepared.vms(chain, &settings.plugins), &settings.encode());
     let shim = options.shim.with(prepared.foreign_functions());
     let pruned = prune::prune(shim, &Reachable::by(&prepared.filters))?;
-    let pruned = unused_imports::remove(pruned, settings.upkeep.host_state)?;
+    let pruned = unused_imports::remove(pruned, settings.upkeep.state)?;
     let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;
     let provenance = Provenance::new(chain, prepared.changed(), shim, options);
     let component = provenance.add_to(linked)?;

@@ -6,152 +6,109 @@
 //! options of the command ─► Input ─┘                   every problem at once
 //! ```
 //!
-//! [`Input`] is what was written, with nothing checked and nothing filled in. [`Input::resolve`] checks all of it.
+//! [`Input`] is what was written, with nothing checked and nothing filled in: the file, the options, and whatever program
+//! writes a file for people to review have this one type. [`Input::resolve`] checks all of it.
 
 mod file;
 mod json;
+mod keys;
 mod origin;
 mod path;
 mod plugin;
 mod problem;
 mod resolve;
+mod route;
 mod shown;
+mod written;
 
 use std::path::{Path, PathBuf};
 
-use proxy_wasm_abi::settings::{GrpcTransport, Profile};
+use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
 
 use crate::bridge::kind::Kind;
 
-pub use file::parse;
+pub use file::{parse, write};
+pub use keys::Entries;
 pub use plugin::PluginInput;
 pub(crate) use plugin::title;
 pub use problem::Problem;
 pub use resolve::Read;
+pub use route::{ClusterInput, DirectResponse, RouteInput};
 pub use shown::{Shown, ShownPlugin};
+pub use written::{Configuration, Value};
 
-/// What was written, by option or in a file. Each part may be missing.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
-#[non_exhaustive]
-pub struct Input {
-    /// What is said outside of `plugins`: for the one plugin that there is.
-    pub plugin: PluginInput,
-    /// The plugins, in the order in which a request passes them, where each is said by itself.
-    pub plugins: Vec<PluginInput>,
-    pub properties: Vec<(String, Value)>,
-    pub property_headers: Vec<(String, String)>,
-    pub upstream: Option<String>,
-    pub upstream_timeout: Option<u64>,
-    pub direct_response: Option<DirectResponse>,
-    pub clusters: Vec<(String, String)>,
-    pub x_forwarded_proto: Option<bool>,
-    pub x_request_id: Option<bool>,
-    pub buffer_limit: Option<u32>,
-    pub stream_idle_timeout: Option<u64>,
-    pub startup_ticks: Option<u32>,
-    pub grpc_transport: Option<GrpcTransport>,
-    pub metrics: Option<Metrics>,
-    pub state: Option<State>,
-    pub profile: Option<Profile>,
-    pub bridge: Option<Kind>,
-    pub stub_unknown_imports: Option<bool>,
-    pub foreign_functions: Vec<String>,
-    /// Where a route stands that is none.
-    pub astray: Vec<Astray>,
-}
+use keys::{Keys, keys};
+use written::{buffer, by_path, milliseconds};
 
-/// A key of a settings file that stands in one of its tables, where it means something else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Astray {
-    /// The key.
-    pub key: &'static str,
-    /// The table.
-    pub table: &'static str,
-}
-
-/// Bytes, or the file that holds them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// These bytes.
-    Bytes(Vec<u8>),
-    /// What this file holds.
-    File(PathBuf),
-}
-
-/// A property's value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Text; a path that has a type of its own gets a value of that type.
-    Text(String),
-    /// A number of 8 bytes.
-    Int(i64),
-    /// A number of 8 bytes with a fraction.
-    Float(f64),
-    /// One byte.
-    Bool(bool),
-}
-
-/// Where the shim itself writes metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Metrics {
-    /// Nowhere: a host that wants them asks.
-    None,
-    /// Into the log.
-    Log,
-}
-
-impl Metrics {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::None, Self::Log];
-
-    /// Its name in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Log => "log",
-        }
-    }
-}
-
-/// Where shared data and shared queues are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// In the instance: each has its own.
-    Vm,
-    /// In the host, for all instances: the component imports `proxy-wasm:adapter/shared`.
-    Host,
-}
-
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Vm, Self::Host];
-
-    /// Its name in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Vm => "vm",
-            Self::Host => "host",
-        }
-    }
-}
-
-/// An answer that no upstream gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectResponse {
-    /// Its status code, as written.
-    pub status: String,
-    /// Its body.
-    pub body: Vec<u8>,
-}
-
-impl DirectResponse {
-    /// What `STATUS[:BODY]` says.
-    pub fn parse(text: &str) -> Self {
-        let (status, body) = text.split_once(':').unwrap_or((text, ""));
-        Self { status: status.trim().into(), body: body.into() }
+keys! {
+    /// What was written, by option or in a file. Each part may be missing; most are what `proxy_wasm_abi::settings` says of
+    /// that name.
+    pub struct Input {
+        /// The name of the one plugin that there is; so are the nine keys behind this one.
+        pub plugin_name: Option<String>,
+        /// See [`PluginInput`].
+        pub root_id: Option<String>,
+        /// See [`PluginInput`].
+        pub vm_id: Option<String>,
+        /// See [`PluginInput`].
+        pub configuration: Option<Configuration>,
+        /// See [`PluginInput`].
+        pub configuration_file: Option<PathBuf>,
+        /// See [`PluginInput`].
+        pub vm_configuration: Option<Configuration>,
+        /// See [`PluginInput`].
+        pub vm_configuration_file: Option<PathBuf>,
+        /// See [`PluginInput`].
+        pub environment: Entries<String>,
+        /// See [`PluginInput`].
+        pub allow_on_headers_stop_iteration: Option<bool>,
+        /// See [`PluginInput`].
+        pub log_level: Option<String>,
+        /// The plugins, in the order in which a request passes them, where each is said by itself.
+        pub plugin: Vec<PluginInput>,
+        /// Property values, by path.
+        #[serde(deserialize_with = "by_path")]
+        pub properties: Entries<Value>,
+        /// Request headers that properties are read from, by path.
+        #[serde(deserialize_with = "by_path")]
+        pub property_headers: Entries<String>,
+        /// Where requests go.
+        pub route: Vec<RouteInput>,
+        /// Short for a cluster of that name and a route to it.
+        pub upstream: Option<String>,
+        /// The timeout of the route, where that says none.
+        #[serde(deserialize_with = "milliseconds")]
+        pub upstream_timeout: Option<u64>,
+        /// Short for a route with this answer.
+        pub direct_response: Option<DirectResponse>,
+        /// Clusters, by name.
+        pub clusters: Entries<ClusterInput>,
+        /// Whether to add `x-forwarded-proto`.
+        pub x_forwarded_proto: Option<bool>,
+        /// Whether to add `x-request-id`.
+        pub x_request_id: Option<bool>,
+        /// Bytes of a body that are held for a filter.
+        #[serde(deserialize_with = "buffer")]
+        pub buffer_limit: Option<u32>,
+        /// Milliseconds without progress until a stream is given up.
+        #[serde(deserialize_with = "milliseconds")]
+        pub stream_idle_timeout: Option<u64>,
+        /// Ticks that run when the plugin starts.
+        pub startup_ticks: Option<u32>,
+        /// What gRPC callouts are sent as.
+        pub grpc_transport: Option<GrpcTransport>,
+        /// Where the shim itself writes metrics.
+        pub metrics: Option<MetricsTo>,
+        /// Where shared data and queues are.
+        pub state: Option<SharedStateIn>,
+        /// Whose filters are taken.
+        pub profile: Option<Profile>,
+        /// How bytes get between the memories.
+        pub bridge: Option<Kind>,
+        /// Whether imports that are no host calls become functions that trap.
+        pub stub_unknown_imports: Option<bool>,
+        /// Foreign functions to have.
+        pub foreign_functions: Vec<String>,
     }
 }
 
@@ -160,55 +117,74 @@ impl Input {
     ///
     /// Lists are joined; an entry here takes the place of those with the same key there.
     #[must_use]
-    pub fn over(mut self, below: Self) -> Self {
-        // Where a request goes is one question with two possible answers.
-        let routed = self.upstream.is_some() || self.direct_response.is_some();
-        let (plugin, plugins) = match (self.plugins, below.plugins) {
-            // With one plugin it makes no difference where it is said.
-            (above, mut plugins) if above.is_empty() && plugins.len() == 1 => {
-                plugins = plugins.into_iter().map(|plugin| self.plugin.clone().over(plugin)).collect();
-                (below.plugin, plugins)
+    pub fn over(mut self, mut below: Self) -> Self {
+        let alone = self.take_alone();
+        // With one plugin it makes no difference where it is said.
+        match below.plugin.as_mut_slice() {
+            [only] if self.plugin.is_empty() => *only = alone.over(std::mem::take(only)),
+            _ => below.set_alone(|below| alone.over(below)),
+        }
+        self.route_over(&mut below);
+        self.merged(below)
+    }
+
+    /// Where a request goes is one question with several possible answers: this one's counts alone.
+    fn route_over(&mut self, below: &mut Self) {
+        if let Some(route) = below.route.first_mut() {
+            route.timeout = self.upstream_timeout.or(route.timeout);
+            if self.upstream.is_some() {
+                self.upstream_timeout = route.timeout;
             }
-            (above, plugins) => (self.plugin.over(below.plugin), if above.is_empty() { plugins } else { above }),
-        };
-        Self {
-            plugin,
-            plugins,
-            properties: join(&mut self.properties, below.properties),
-            property_headers: join(&mut self.property_headers, below.property_headers),
-            upstream: self.upstream.or(below.upstream.filter(|_| !routed)),
+        }
+        if self.upstream.is_some() || self.direct_response.is_some() || !self.route.is_empty() {
+            (below.upstream, below.direct_response, below.route) = (None, None, Vec::new());
+        }
+        if self.direct_response.is_some() {
             // That of an upstream which a direct response took the place of has no meaning any more.
-            upstream_timeout: self
-                .upstream_timeout
-                .or(below.upstream_timeout.filter(|_| self.direct_response.is_none())),
-            direct_response: self.direct_response.or(below.direct_response.filter(|_| !routed)),
-            clusters: join(&mut self.clusters, below.clusters),
-            x_forwarded_proto: self.x_forwarded_proto.or(below.x_forwarded_proto),
-            x_request_id: self.x_request_id.or(below.x_request_id),
-            buffer_limit: self.buffer_limit.or(below.buffer_limit),
-            stream_idle_timeout: self.stream_idle_timeout.or(below.stream_idle_timeout),
-            startup_ticks: self.startup_ticks.or(below.startup_ticks),
-            grpc_transport: self.grpc_transport.or(below.grpc_transport),
-            metrics: self.metrics.or(below.metrics),
-            state: self.state.or(below.state),
-            profile: self.profile.or(below.profile),
-            bridge: self.bridge.or(below.bridge),
-            stub_unknown_imports: self.stub_unknown_imports.or(below.stub_unknown_imports),
-            foreign_functions: if self.foreign_functions.is_empty() {
-                below.foreign_functions
-            } else {
-                self.foreign_functions
-            },
-            astray: if self.astray.is_empty() { below.astray } else { self.astray },
+            below.upstream_timeout = None;
         }
     }
-}
 
-impl Input {
+    /// The keys of the one plugin, which this loses.
+    fn take_alone(&mut self) -> PluginInput {
+        PluginInput {
+            filter: None,
+            name: self.plugin_name.take(),
+            root_id: self.root_id.take(),
+            vm_id: self.vm_id.take(),
+            configuration: self.configuration.take(),
+            configuration_file: self.configuration_file.take(),
+            vm_configuration: self.vm_configuration.take(),
+            vm_configuration_file: self.vm_configuration_file.take(),
+            environment: std::mem::take(&mut self.environment),
+            allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration.take(),
+            log_level: self.log_level.take(),
+        }
+    }
+
+    /// Changes the keys of the one plugin.
+    fn set_alone(&mut self, change: impl FnOnce(PluginInput) -> PluginInput) {
+        let alone = change(self.take_alone());
+        self.plugin_name = alone.name;
+        self.root_id = alone.root_id;
+        self.vm_id = alone.vm_id;
+        self.configuration = alone.configuration;
+        self.configuration_file = alone.configuration_file;
+        self.vm_configuration = alone.vm_configuration;
+        self.vm_configuration_file = alone.vm_configuration_file;
+        self.environment = alone.environment;
+        self.allow_on_headers_stop_iteration = alone.allow_on_headers_stop_iteration;
+        self.log_level = alone.log_level;
+    }
+
     /// This input with the file names in it taken as relative to a directory.
     #[must_use]
     pub fn relative_to(mut self, directory: &Path) -> Self {
-        self.plugins.iter_mut().chain([&mut self.plugin]).for_each(|plugin| plugin.relative_to(directory));
+        self.set_alone(|mut alone| {
+            alone.relative_to(directory);
+            alone
+        });
+        self.plugin.iter_mut().for_each(|plugin| plugin.relative_to(directory));
         self
     }
 
@@ -218,7 +194,7 @@ impl Input {
     /// A problem for each plugin without one.
     pub fn filters(&self) -> Result<Vec<PathBuf>, Vec<Problem>> {
         let (mut files, mut problems) = (Vec::new(), Vec::new());
-        for (index, plugin) in self.plugins.iter().enumerate() {
+        for (index, plugin) in self.plugin.iter().enumerate() {
             match &plugin.filter {
                 Some(file) => files.push(file.clone()),
                 None => {
@@ -229,10 +205,26 @@ impl Input {
         }
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
-}
 
-fn join<V>(over: &mut Vec<(String, V)>, below: Vec<(String, V)>) -> Vec<(String, V)> {
-    let mut joined: Vec<_> = below.into_iter().filter(|(key, _)| over.iter().all(|(above, _)| above != key)).collect();
-    joined.append(over);
-    joined
+    /// Where a route may stand that is none, by its key and the table: below the head of a table, all keys are the table's.
+    fn astray(&self) -> Option<(&'static str, &'static str)> {
+        let tables = |key: &str| {
+            let json = |configuration: &Option<Configuration>| configuration.as_ref().is_some_and(|json| json.has(key));
+            let plugins = &self.plugin;
+            [
+                (self.clusters.has(key), "clusters"),
+                (self.properties.has(key), "properties"),
+                (self.property_headers.has(key), "property_headers"),
+                (self.environment.has(key), "environment"),
+                (json(&self.configuration), "configuration"),
+                (json(&self.vm_configuration), "vm_configuration"),
+                (plugins.iter().any(|plugin| plugin.environment.has(key)), "plugin.environment"),
+                (plugins.iter().any(|plugin| json(&plugin.configuration)), "plugin.configuration"),
+            ]
+        };
+        ["upstream", "direct_response"].into_iter().find_map(|key| {
+            let (_, table) = tables(key).into_iter().find(|(is_in, _)| *is_in)?;
+            Some((key, table))
+        })
+    }
 }

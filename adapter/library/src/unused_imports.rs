@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use proxy_wasm_abi::settings::SharedStateIn;
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{
     CodeSection, CustomSection, Function, FunctionSection, ImportSection, Module, NameMap, NameSection,
@@ -20,8 +21,8 @@ use crate::error::Internal;
 const INTERFACE: &str = "proxy-wasm:adapter/shared@0.1.0";
 
 /// The shim without these imports, unless the host keeps its state.
-pub(crate) fn remove(shim: Vec<u8>, host_state: bool) -> Result<Vec<u8>, Internal> {
-    if host_state { Ok(shim) } else { without_host(&shim) }
+pub(crate) fn remove(shim: Vec<u8>, state: SharedStateIn) -> Result<Vec<u8>, Internal> {
+    if state == SharedStateIn::Host { Ok(shim) } else { without_host(&shim) }
 }
 
 fn without_host(shim: &[u8]) -> Result<Vec<u8>, Internal> {

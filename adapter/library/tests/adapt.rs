@@ -1,6 +1,6 @@
 //! The library: what goes in, what comes out.
 
-use proxy_wasm_abi::settings::{Connection, Route};
+use proxy_wasm_abi::settings::Connection;
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::{Error, FilterProblem, Options, Problem, adapt, extract, inspect};
 use proxy_wasm_adapter_testing::{filter, logging, options, run, wat};
@@ -14,7 +14,7 @@ fn parts_reach_one_another() {
         // Small numbers are encoded as themselves, so that all is text.
         options.settings.connection =
             Connection { buffer_limit: 1, stream_idle_timeout_ms: 1, ..Connection::default() };
-        options.settings.route = Route::DirectResponse { status: 99, body: Vec::new() };
+        options.settings.set_direct_response(99, "");
         let adapted = adapt(&[wat(&logging("start"))], &options).unwrap();
         let log = run(&adapted.component);
         // That the host is jco follows from the bridge.

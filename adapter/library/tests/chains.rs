@@ -1,6 +1,6 @@
 //! The library, with several filters: which share what, and what is said of them.
 
-use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{Connection, Plugin, Settings};
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::{Adapted, Error, Options, adapt, extract, inspect};
@@ -16,12 +16,12 @@ fn options(plugins: &[(&str, &str)], vms: usize) -> Options {
         ..Plugin::default()
     };
     // Small numbers are encoded as themselves, so that all is text.
-    let settings = Settings {
+    let mut settings = Settings {
         plugins: plugins.iter().map(plugin).collect(),
         connection: Connection { buffer_limit: 1, stream_idle_timeout_ms: 1, ..Connection::default() },
-        route: Route::DirectResponse { status: 99, body: Vec::new() },
         ..settings()
     };
+    settings.set_direct_response(99, "");
     Options { shim: Shim::from_bytes(Flavour::Plain, stand_in(vms)), ..Options::new(settings) }
 }
 

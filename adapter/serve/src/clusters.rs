@@ -17,9 +17,6 @@ use super::outgoing::Sender;
 use super::record::Upstream;
 use proxy_wasm_adapter::provenance::Provenance;
 
-/// The cluster of the route, as `compare` has it for Envoy, and as filters see it in `xds.cluster_name`.
-const ROUTE: &str = "upstream";
-
 /// Where requests are counted whose address no setting names.
 const OTHERS: &str = "others";
 
@@ -35,6 +32,8 @@ pub(super) struct Clusters {
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) name: String,
+    /// Whether requests come here that the filter let through.
+    is_route: bool,
     pub(super) connections: Counter,
     pub(super) active_connections: Level,
     pub(super) connect_failures: Counter,
@@ -54,9 +53,10 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    fn new(name: &str) -> Arc<Self> {
+    fn new(name: &str, is_route: bool) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
+            is_route,
             connections: Counter::default(),
             active_connections: Level::default(),
             connect_failures: Counter::default(),
@@ -84,11 +84,6 @@ impl Cluster {
         if too_late {
             self.connect_timeouts.add();
         }
-    }
-
-    /// Whether requests come here that the filter let through.
-    pub(super) fn is_route(&self) -> bool {
-        self.name == ROUTE
     }
 
     /// A request is to be sent, to an address if that is known already. What is returned counts as given up where it is
@@ -124,7 +119,7 @@ pub(super) struct Sending {
 impl Sending {
     /// Tells it to the record of the request that the filter let through.
     fn note(&self, change: impl FnOnce(&mut Option<Upstream>, Duration)) {
-        if let Some(record) = self.sender.record.as_ref().filter(|_| self.cluster.is_route()) {
+        if let Some(record) = self.sender.record.as_ref().filter(|_| self.cluster.is_route) {
             record.upstream(change);
         }
     }
@@ -196,17 +191,18 @@ impl Clusters {
     pub(super) fn of(component: &[u8]) -> Self {
         let mut clusters = Self::none();
         let Some(Provenance { settings, .. }) = Provenance::read(component) else { return clusters };
-        let route = settings.upstream.map(|url| (String::from(ROUTE), url));
-        for (name, url) in route.into_iter().chain(settings.clusters) {
-            if let Some(authority) = authority(&url) {
-                clusters.known.entry(authority).or_insert_with(|| Cluster::new(&name));
+        let route = settings.routed_cluster();
+        let of_route = settings.all_clusters().filter(|(name, _)| route == Some(*name));
+        for (name, url) in of_route.chain(settings.all_clusters()) {
+            if let Some(authority) = authority(url) {
+                clusters.known.entry(authority).or_insert_with(|| Cluster::new(name, route == Some(name)));
             }
         }
         clusters
     }
 
     pub(super) fn none() -> Self {
-        Self { known: HashMap::new(), others: Cluster::new(OTHERS) }
+        Self { known: HashMap::new(), others: Cluster::new(OTHERS, false) }
     }
 
     /// The cluster of an address, with its port.
@@ -216,7 +212,7 @@ impl Clusters {
 
     /// The cluster of the route, where it leads to one.
     pub(super) fn route(&self) -> Option<&str> {
-        self.known.values().find(|cluster| cluster.is_route()).map(|cluster| cluster.name.as_str())
+        self.known.values().find(|cluster| cluster.is_route).map(|cluster| cluster.name.as_str())
     }
 
     /// All of them; the one for addresses that nobody named, where there were such.

@@ -11,7 +11,7 @@ use proxy_wasm_abi::bridge;
 use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::host_calls::{HOST_CALLS, Type};
-use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Plugin, Settings};
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 
@@ -81,15 +81,10 @@ pub fn run(component: &[u8]) -> String {
 
 /// Settings that answer every request with 200.
 pub fn settings() -> Settings {
-    Settings {
-        plugins: vec![Plugin { name: "test".into(), log_level: 2, ..Plugin::default() }],
-        route: Route::DirectResponse { status: 200, body: Vec::new() },
-        clusters: Vec::new(),
-        properties: Vec::new(),
-        property_headers: Vec::new(),
-        connection: Connection::default(),
-        upkeep: Upkeep::default(),
-    }
+    let plugins = vec![Plugin { name: "test".into(), log_level: 2, ..Plugin::default() }];
+    let mut settings = Settings { plugins, ..Settings::default() };
+    settings.set_direct_response(200, "");
+    settings
 }
 
 /// Options with the [stand-in](stand_in).

@@ -1,18 +1,21 @@
 //! The user's settings for the plugins of a component: written into it by the adapter, read by the shim.
 
+use std::ops::{Deref, DerefMut};
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
 /// Everything that the shim needs to know besides the filters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The chain: the plugins in the order in which a request passes them.
     pub plugins: Vec<Plugin>,
-    /// Where a request goes that the filter lets through.
-    pub route: Route,
-    /// The clusters that callouts name.
-    pub clusters: Vec<Cluster>,
+    /// Where a request goes that the filters let through: the first route that matches. All match as yet, and without one
+    /// the answer is 404.
+    pub routes: Live<Vec<Route>>,
+    /// The clusters that routes and callouts name.
+    pub clusters: Live<Vec<Cluster>>,
     /// Property values set by hand: the path's segments joined by NUL, and the value as the ABI encodes it.
     pub properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// Properties read from a request header: the path's segments joined by NUL, and the header's name in lower case.
@@ -31,61 +34,107 @@ pub struct Upkeep {
     pub startup_ticks: u32,
     /// The wire form of gRPC callouts.
     pub grpc_transport: GrpcTransport,
-    /// Leave shared data and shared queues to the host, which all instances share.
-    pub host_state: bool,
-    /// Write metrics that changed as log records when a request ends.
-    pub log_metrics: bool,
+    /// Where shared data and shared queues are.
+    pub state: SharedStateIn,
+    /// Where the shim itself writes metrics that changed, when a request ends.
+    pub metrics: MetricsTo,
     /// Whose filters are taken.
     pub profile: Profile,
     /// Open the body of a response that has none, and say that its length is 0: jco waits for the body's end.
     pub opens_bodies: bool,
 }
 
-/// Whose filters are taken, and what they are granted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Profile {
-    /// Those made for Envoy. They get what Envoy gives them.
-    #[default]
-    Envoy,
-    /// Those made for its kin too: the marker of [Higress](crate::higress) counts, and header maps can be read for longer.
-    Permissive,
-}
+/// What must not be taken from a snapshot of a started component: it is read anew from the settings, as it tells where the
+/// component runs and not what its filters made of their configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Live<T>(pub T);
 
-impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Envoy, Self::Permissive];
+impl<T> Deref for Live<T> {
+    type Target = T;
 
-    /// Its name in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Envoy => "envoy",
-            Self::Permissive => "permissive",
-        }
+    fn deref(&self) -> &T {
+        &self.0
     }
 }
 
-/// The wire form of gRPC callouts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GrpcTransport {
-    /// gRPC, where the host sends it by HTTP/2.
-    #[default]
-    Http2,
-    /// gRPC-Web, which HTTP/1.1 can carry: the trailers are in the body.
-    GrpcWeb,
+impl<T> DerefMut for Live<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
 }
 
-impl GrpcTransport {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Http2, Self::GrpcWeb];
+impl<T> From<T> for Live<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
+}
 
-    /// Its name in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Http2 => "http2",
-            Self::GrpcWeb => "grpc-web",
+/// An enum whose values the settings name.
+macro_rules! named {
+    ($(#[$meta:meta])* pub enum $type:ident { $($(#[$of:meta])* $value:ident = $name:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $type {
+            $($(#[$of])* #[serde(rename = $name)] $value,)+
         }
+
+        impl $type {
+            /// All of them.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$value),+];
+
+            /// Its name in the settings.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name,)+
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// Where shared data and shared queues are.
+    pub enum SharedStateIn {
+        /// In the instance: each has its own.
+        #[default]
+        Vm = "vm",
+        /// In the host, for all instances: the component imports `proxy-wasm:adapter/shared`.
+        Host = "host",
+    }
+}
+
+named! {
+    /// Where the shim itself writes metrics.
+    pub enum MetricsTo {
+        /// Nowhere: a host that wants them asks.
+        #[default]
+        None = "none",
+        /// Into the log.
+        Log = "log",
+    }
+}
+
+named! {
+    /// Whose filters are taken, and what they are granted.
+    pub enum Profile {
+        /// Those made for Envoy. They get what Envoy gives them.
+        #[default]
+        Envoy = "envoy",
+        /// Those made for its kin too: the marker of [Higress](crate::higress) counts, and header maps can be read for
+        /// longer.
+        Permissive = "permissive",
+    }
+}
+
+named! {
+    /// The wire form of gRPC callouts.
+    pub enum GrpcTransport {
+        /// gRPC, where the host sends it by HTTP/2.
+        #[default]
+        Http2 = "http2",
+        /// gRPC-Web, which HTTP/1.1 can carry: the trailers are in the body.
+        GrpcWeb = "grpc-web",
     }
 }
 
@@ -113,18 +162,25 @@ pub struct Plugin {
     pub log_level: u8,
 }
 
-/// Where a request goes that the filter lets through.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Route {
-    /// To this origin.
-    Upstream {
-        /// The origin.
-        origin: Origin,
-        /// Milliseconds from the end of the request to the end of the response; 0 means no limit.
+/// Where a request goes that the filters let through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What becomes of the request.
+    pub action: Action,
+}
+
+/// What becomes of a request that a route matches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// It goes to a cluster.
+    Forward {
+        /// The cluster's name.
+        cluster: String,
+        /// Milliseconds from the end of the request to the end of the response; 0 is no limit.
         timeout_ms: u64,
     },
-    /// Nowhere: this is the answer.
-    DirectResponse {
+    /// It goes nowhere: this is the answer.
+    Respond {
         /// The status code.
         status: u16,
         /// The body.
@@ -141,7 +197,7 @@ pub struct Origin {
     pub authority: String,
 }
 
-/// A cluster that callouts can name.
+/// A cluster that routes and callouts can name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
     /// Its name.
@@ -149,6 +205,9 @@ pub struct Cluster {
     /// Where it is.
     pub origin: Origin,
 }
+
+/// The name of the cluster that settings call "the upstream", where they name none for the route.
+pub const UPSTREAM: &str = "upstream";
 
 /// The part of Envoy's connection manager that the shim plays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +234,36 @@ impl Default for Connection {
 }
 
 impl Settings {
+    /// Sends all requests to an upstream: a cluster of the name [`UPSTREAM`], and a route to it.
+    pub fn set_upstream(&mut self, origin: Origin, timeout_ms: u64) {
+        self.clusters.retain(|cluster| cluster.name != UPSTREAM);
+        self.clusters.insert(0, Cluster { name: UPSTREAM.into(), origin });
+        self.routes = vec![Route { action: Action::Forward { cluster: UPSTREAM.into(), timeout_ms } }].into();
+    }
+
+    /// Answers all requests so.
+    pub fn set_direct_response(&mut self, status: u16, body: impl Into<Vec<u8>>) {
+        self.routes = vec![Route { action: Action::Respond { status, body: body.into() } }].into();
+    }
+
+    /// The cluster of this name.
+    pub fn cluster(&self, name: &[u8]) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.name.as_bytes() == name)
+    }
+
+    /// The route for all requests that no other matches.
+    pub fn default_route(&self) -> Option<&Route> {
+        self.routes.last()
+    }
+
+    /// The cluster that the default route leads to, if it leads to one.
+    pub fn upstream(&self) -> Option<&Cluster> {
+        match &self.default_route()?.action {
+            Action::Forward { cluster, .. } => self.cluster(cluster.as_bytes()),
+            Action::Respond { .. } => None,
+        }
+    }
+
     /// The settings as bytes.
     ///
     /// # Panics

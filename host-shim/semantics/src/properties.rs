@@ -3,7 +3,7 @@
 //! A path that the settings give a value, or a request header to read it from, has that value in every phase. Then come
 //! the attributes below, then those that the filter itself stored with `proxy_set_property`.
 
-use proxy_wasm_abi::{enums::Status, grpc, pairs, settings::Route};
+use proxy_wasm_abi::{enums::Status, grpc, pairs};
 
 use crate::{
     headers::HeaderMap,
@@ -97,7 +97,6 @@ impl ChainState {
     fn plugin_property(&self, segments: &[&str], stream: Option<&Stream>) -> Option<Value> {
         let plugin = self.plugin();
         let in_stream = stream.is_some();
-        let has_upstream = matches!(self.settings.route, Route::Upstream { .. });
         let is_routed = stream.is_some_and(|stream| stream.upstream_timeout_ms().is_some());
         let text = |text: &str| Some(Ok(text.as_bytes().to_vec()));
         match *segments {
@@ -109,7 +108,9 @@ impl ChainState {
             ["xds", "node", "metadata"] => Some(Ok(Vec::new())),
             ["xds"] => Some(Err(Status::SerializationFailure)),
             ["xds", "cluster_metadata" | "listener_metadata" | "route_metadata"] if in_stream => text(""),
-            ["xds", "cluster_name"] if in_stream && has_upstream => text("upstream"),
+            ["xds", "cluster_name"] if in_stream => {
+                Some(self.settings.upstream().map(|cluster| cluster.name.clone().into()).ok_or(Status::NotFound))
+            }
             ["xds", "upstream_host_metadata"] if is_routed => Some(Err(Status::SerializationFailure)),
             ["xds", "route_name" | "virtual_host_name" | "filter_chain_name"] if in_stream => text(""),
             ["xds", "listener_direction"] if in_stream => Some(Ok(int(0))),
@@ -174,7 +175,7 @@ impl ChainState {
 
     fn upstream_property(&self, stream: &Stream, segments: &[&str]) -> Value {
         match *segments {
-            ["num_endpoints"] if matches!(self.settings.route, Route::Upstream { .. }) => Ok(int(1)),
+            ["num_endpoints"] if self.settings.upstream().is_some() => Ok(int(1)),
             // There is no TLS, and no locality is configured.
             ["transport_failure_reason" | "locality"] if stream.upstream_timeout_ms().is_some() => Ok(Vec::new()),
             ["request_attempt_count"] => Ok(int(stream.upstream_timeout_ms().is_some().into())),

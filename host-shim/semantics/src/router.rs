@@ -1,6 +1,6 @@
 //! The hop behind the filter: Envoy's router.
 
-use proxy_wasm_abi::settings::{Origin, Route};
+use proxy_wasm_abi::settings::{Action, Origin, Settings};
 
 use crate::{
     chain::Chain,
@@ -199,38 +199,55 @@ pub(crate) fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }
 
+/// Where the route leads that a request's head matches, and the milliseconds that the response may take; or the answer
+/// instead. That the route's cluster is there is the adapter's to check.
+fn choose(
+    settings: &Settings,
+    headers: &HeaderMap,
+    capabilities: Capabilities,
+) -> Result<(Destination, u64), LocalReply> {
+    let route = settings.default_route().filter(|_| has_route(headers, settings.connection.forwarded_proto));
+    match route.map(|route| &route.action) {
+        Some(Action::Forward { cluster, timeout_ms }) => {
+            let cluster = settings.cluster(cluster.as_bytes()).ok_or_else(no_route)?;
+            check_request(headers, capabilities)?;
+            Ok((Destination::Upstream(cluster.origin.clone()), *timeout_ms))
+        }
+        Some(Action::Respond { status, body }) => {
+            let (status, body) = (u32::from(*status), body.clone());
+            Err(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() })
+        }
+        None => Err(no_route()),
+    }
+}
+
+/// The answer to a request that no route matches.
+fn no_route() -> LocalReply {
+    let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
+    LocalReply { status: 404, details, flags, ..LocalReply::default() }
+}
+
 impl<G: Guest> Chain<G> {
     /// A request's head left the filter.
     pub(crate) fn route(&self, id: u32, end: bool) {
         let reply = {
             let mut state = self.state.borrow_mut();
-            let forwarded_proto = state.settings.connection.forwarded_proto;
-            let route = match &state.settings.route {
-                Route::Upstream { origin, timeout_ms } => Ok((Destination::Upstream(origin.clone()), *timeout_ms)),
-                Route::DirectResponse { status, body } => {
-                    let (status, body) = (u32::from(*status), body.clone());
-                    Err(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() })
-                }
-            };
             let now = state.fact_time();
+            let head = state.streams.get(id).and_then(|stream| stream.message(Direction::Request).headers().cloned());
+            let Some(mut headers) = head else { return };
+            let chosen = choose(&state.settings, &headers, self.capabilities);
             let Some(stream) = state.streams.get_mut(id) else { return };
-            let Some(mut headers) = stream.message(Direction::Request).headers().cloned() else { return };
-            if !has_route(&headers, forwarded_proto) {
-                let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
-                LocalReply { status: 404, details, flags, ..LocalReply::default() }
-            } else {
-                match route.and_then(|route| check_request(&headers, self.capabilities).map(|()| route)) {
-                    Err(reply) => reply,
-                    Ok((to, timeout_ms)) => {
-                        let chosen =
-                            headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-                        for name in crate::connection::ROUTER_HEADERS {
-                            headers.remove(name.as_bytes());
-                        }
-                        let head = Effect::Request { to, headers, end };
-                        stream.send_upstream(head, chosen.unwrap_or(timeout_ms), now);
-                        return;
+            match chosen {
+                Err(reply) => reply,
+                Ok((to, timeout_ms)) => {
+                    let own =
+                        headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                    for name in crate::connection::ROUTER_HEADERS {
+                        headers.remove(name.as_bytes());
                     }
+                    let head = Effect::Request { to, headers, end };
+                    stream.send_upstream(head, own.unwrap_or(timeout_ms), now);
+                    return;
                 }
             }
         };

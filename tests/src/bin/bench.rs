@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use proxy_wasm_abi::settings::Route;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::{Options, adapt};
 use proxy_wasm_adapter_tests::examples::Example;
@@ -116,7 +115,8 @@ fn large_filter() -> Result<Vec<u8>> {
 }
 
 fn requests(arguments: &Arguments, name: &str, host: Host, filter: &[u8]) -> Result<()> {
-    let mut settings = settings::with_route(Route::DirectResponse { status: 200, body: Vec::new() });
+    let mut settings = settings::direct();
+    settings.set_direct_response(200, "");
     // Its log would measure who reads it.
     settings.plugins[0].log_level = 3;
     settings.plugins[0].configuration = b"mark = seen\n".to_vec();

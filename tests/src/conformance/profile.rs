@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Settings};
 use serde::Deserialize;
 
 use super::{ClusterServer, Stage};
@@ -174,14 +174,13 @@ impl Profile {
         let chain: Vec<_> = self.links().iter().map(told).collect::<Result<_>>()?;
         let (filters, plugins) = chain.into_iter().unzip();
         let defaults = Connection::default();
-        let settings = Settings {
+        let clusters: Vec<_> =
+            clusters.map(|(name, address)| Cluster { name: name.clone(), origin: origin(address) }).collect();
+        let mut settings = Settings {
             plugins,
-            route: self.route(upstream)?,
-            clusters: clusters.map(|(name, address)| Cluster { name: name.clone(), origin: origin(address) }).collect(),
+            clusters: clusters.into(),
             // What Envoy's configuration of the tests calls it.
             properties: vec![(b"xds\0virtual_host_name".to_vec(), b"all".to_vec())],
-            property_headers: Vec::new(),
-            upkeep: Upkeep::default(),
             connection: Connection {
                 request_id: self.connection.request_id.unwrap_or(defaults.request_id),
                 buffer_limit: self.connection.buffer_limit.unwrap_or(defaults.buffer_limit),
@@ -191,7 +190,9 @@ impl Profile {
                     .unwrap_or(defaults.stream_idle_timeout_ms),
                 ..defaults
             },
+            ..Settings::default()
         };
+        self.route(&mut settings, upstream)?;
         Ok(Chain { filters, settings, trailers: self.trailers, upstream_http2: self.route.http2 })
     }
 
@@ -202,13 +203,15 @@ impl Profile {
         vec![LinkTable { abi: self.abi.clone(), plugin: self.plugin.clone(), start: self.start.clone() }]
     }
 
-    fn route(&self, upstream: SocketAddr) -> Result<Route> {
+    fn route(&self, settings: &mut Settings, upstream: SocketAddr) -> Result<()> {
         if let Some(DirectResponse { status, body }) = &self.route.direct_response {
-            return Ok(Route::DirectResponse { status: *status, body: bytes(body) });
+            settings.set_direct_response(*status, bytes(body));
+            return Ok(());
         }
         let address = if self.route.refused { refused()? } else { upstream };
         let timeout_ms = self.connection.upstream_timeout_ms.unwrap_or(proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS);
-        Ok(Route::Upstream { origin: origin(address), timeout_ms })
+        settings.set_upstream(origin(address), timeout_ms);
+        Ok(())
     }
 }
 

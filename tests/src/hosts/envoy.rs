@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{self, Origin, Route};
+use proxy_wasm_abi::settings::{self, Action, Cluster, Route};
 use serde_json::{Value, json};
 
 use super::{Chain, Child, Running};
@@ -57,6 +57,7 @@ fn configuration(chain: &Chain, mut filters: Vec<Value>) -> Value {
         "suppress_envoy_headers": true,
     }}));
     let connection = &settings.connection;
+    let routes: Vec<Value> = settings.routes.iter().map(route).collect();
     let mut manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "main",
@@ -65,7 +66,7 @@ fn configuration(chain: &Chain, mut filters: Vec<Value>) -> Value {
         "route_config": {"virtual_hosts": [{
             "name": "all",
             "domains": ["*"],
-            "routes": [route(&settings.route)],
+            "routes": routes,
         }]},
         "http_filters": filters,
     });
@@ -87,12 +88,12 @@ fn configuration(chain: &Chain, mut filters: Vec<Value>) -> Value {
 }
 
 fn route(route: &Route) -> Value {
-    match route {
-        Route::Upstream { timeout_ms, .. } => json!({
+    match &route.action {
+        Action::Forward { cluster, timeout_ms } => json!({
             "match": {"prefix": "/"},
-            "route": {"cluster": "upstream", "timeout": milliseconds(*timeout_ms)},
+            "route": {"cluster": cluster, "timeout": milliseconds(*timeout_ms)},
         }),
-        Route::DirectResponse { status, body } => {
+        Action::Respond { status, body } => {
             let mut response = json!({"status": status});
             if !body.is_empty() {
                 response["body"] = json!({"inline_string": String::from_utf8_lossy(body)});
@@ -129,16 +130,13 @@ fn wasm(told: &settings::Plugin, filter: &Path) -> Value {
 }
 
 fn clusters(chain: &Chain) -> Vec<Value> {
-    let named = |(name, origin, http2): (&str, &Origin, bool)| cluster(name, &origin.authority, http2, chain.trailers);
-    let upstream = match &chain.settings.route {
-        Route::Upstream { origin, .. } => Some(("upstream", origin, chain.upstream_http2)),
-        Route::DirectResponse { .. } => None,
-    };
-    let told = chain.settings.clusters.iter().map(|cluster| {
+    let upstream = chain.settings.upstream();
+    let told = |told: &Cluster| {
         // gRPC needs HTTP/2. Which clusters are spoken to in gRPC their names tell here.
-        (cluster.name.as_str(), &cluster.origin, cluster.name.starts_with("grpc"))
-    });
-    upstream.into_iter().chain(told).map(named).collect()
+        let http2 = if Some(told) == upstream { chain.upstream_http2 } else { told.name.starts_with("grpc") };
+        cluster(&told.name, &told.origin.authority, http2, chain.trailers)
+    };
+    chain.settings.clusters.iter().map(told).collect()
 }
 
 fn cluster(name: &str, authority: &str, http2: bool, trailers: bool) -> Value {

@@ -159,7 +159,7 @@ fn shell(block: &Block) -> Result<()> {
 fn settings_file(block: &Block) -> Result<()> {
     let input =
         settings::parse("the document", &block.lines.join("\n")).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    let filters = input.plugins.len().max(1);
+    let filters = input.plugin.len().max(1);
     let problems = input.resolve(filters, &|_| Ok(Vec::new())).err().unwrap_or_default();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     ensure!(problems.is_empty(), "{}", problems.join("\n"));

@@ -7,14 +7,11 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Route, Settings};
+use proxy_wasm_abi::settings::{Action, Cluster, Plugin, Route, Settings};
 use serde_json::{Map, Value, json};
 
 /// The name of the listener.
 pub(super) const LISTENER: &str = "main";
-
-/// The name of the cluster of the route.
-const UPSTREAM: &str = "upstream";
 
 /// How long Envoy tries to connect.
 const CONNECT_TIMEOUT: &str = "5s";
@@ -32,15 +29,17 @@ pub(super) fn of(settings: &Settings, files: &[PathBuf]) -> Value {
         "name": "router",
         "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", router),
     }));
+    let routes: Vec<Value> = settings.routes.iter().map(route).collect();
     let manager = json!({
         "stat_prefix": LISTENER,
         "server_header_transformation": "PASS_THROUGH",
         "generate_request_id": connection.request_id,
         "stream_idle_timeout": milliseconds(connection.stream_idle_timeout_ms),
         "http_protocol_options": {"enable_trailers": true},
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route(&settings.route)]}]},
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": filters,
     });
+    let clusters: Vec<Value> = settings.clusters.iter().map(cluster).collect();
     const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     json!({
         "admin": {"address": socket("127.0.0.1", 0)},
@@ -51,7 +50,7 @@ pub(super) fn of(settings: &Settings, files: &[PathBuf]) -> Value {
                 "per_connection_buffer_limit_bytes": connection.buffer_limit,
                 "filter_chains": [{"filters": [{"name": "manager", "typed_config": typed(MANAGER, manager)}]}],
             }],
-            "clusters": clusters(settings),
+            "clusters": clusters,
         },
     })
 }
@@ -62,12 +61,12 @@ fn typed(name: &str, mut value: Value) -> Value {
 }
 
 fn route(route: &Route) -> Value {
-    match route {
-        Route::Upstream { timeout_ms, .. } => json!({
+    match &route.action {
+        Action::Forward { cluster, timeout_ms } => json!({
             "match": {"prefix": "/"},
-            "route": {"cluster": UPSTREAM, "timeout": milliseconds(*timeout_ms)},
+            "route": {"cluster": cluster, "timeout": milliseconds(*timeout_ms)},
         }),
-        Route::DirectResponse { status, body } => {
+        Action::Respond { status, body } => {
             let mut response = json!({"status": status});
             if !body.is_empty() {
                 response["body"] = json!({"inline_bytes": STANDARD.encode(body)});
@@ -100,16 +99,7 @@ fn plugin(told: &Plugin, filter: &Path) -> Value {
     config
 }
 
-fn clusters(settings: &Settings) -> Vec<Value> {
-    let mut clusters: Vec<Value> =
-        settings.clusters.iter().map(|Cluster { name, origin }| cluster(name, origin)).collect();
-    if let Route::Upstream { origin, .. } = &settings.route {
-        clusters.push(cluster(UPSTREAM, origin));
-    }
-    clusters
-}
-
-fn cluster(name: &str, origin: &Origin) -> Value {
+fn cluster(Cluster { name, origin }: &Cluster) -> Value {
     // One connection for each request, so that no exchange sees what another left behind.
     let protocol = json!({
         "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},

@@ -2,67 +2,69 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Source, join};
+use super::keys::{Entries, Keys, keys};
+use super::written::Configuration;
 
-/// What was written for one plugin. Each part may be missing.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs, reason = "each is what `proxy_wasm_abi::settings` says of that name")]
-#[non_exhaustive]
-pub struct PluginInput {
-    /// The file of its filter.
-    pub filter: Option<PathBuf>,
-    pub name: Option<String>,
-    pub root_id: Option<String>,
-    pub vm_id: Option<String>,
-    pub configuration: Option<Source>,
-    pub vm_configuration: Option<Source>,
-    pub environment: Vec<(String, String)>,
-    pub allow_on_headers_stop_iteration: Option<bool>,
-    pub log_level: Option<String>,
+keys! {
+    /// What was written for one plugin: one of `[[plugin]]`.
+    pub struct PluginInput {
+        /// The file of its filter.
+        pub filter: Option<PathBuf>,
+        /// Its name.
+        pub name: Option<String>,
+        /// Which of the filter's root contexts to use.
+        pub root_id: Option<String>,
+        /// The property `plugin_vm_id`.
+        pub vm_id: Option<String>,
+        /// What the plugin is configured with.
+        pub configuration: Option<Configuration>,
+        /// The file that has this.
+        pub configuration_file: Option<PathBuf>,
+        /// What its virtual machine is configured with.
+        pub vm_configuration: Option<Configuration>,
+        /// The file that has this.
+        pub vm_configuration_file: Option<PathBuf>,
+        /// The environment variables that the filter sees.
+        pub environment: Entries<String>,
+        /// Let `StopIteration` on headers go on with the body.
+        pub allow_on_headers_stop_iteration: Option<bool>,
+        /// The least severe log record that is written.
+        pub log_level: Option<String>,
+    }
 }
 
 impl PluginInput {
     /// This input, and where it says nothing, that one.
-    pub(super) fn over(mut self, below: Self) -> Self {
-        Self {
-            filter: self.filter.or(below.filter),
-            name: self.name.or(below.name),
-            root_id: self.root_id.or(below.root_id),
-            vm_id: self.vm_id.or(below.vm_id),
-            configuration: self.configuration.or(below.configuration),
-            vm_configuration: self.vm_configuration.or(below.vm_configuration),
-            environment: join(&mut self.environment, below.environment),
-            allow_on_headers_stop_iteration: self
-                .allow_on_headers_stop_iteration
-                .or(below.allow_on_headers_stop_iteration),
-            log_level: self.log_level.or(below.log_level),
+    pub(super) fn over(self, mut below: Self) -> Self {
+        // Each is one question with two possible answers.
+        if self.configuration.is_some() || self.configuration_file.is_some() {
+            (below.configuration, below.configuration_file) = (None, None);
         }
+        if self.vm_configuration.is_some() || self.vm_configuration_file.is_some() {
+            (below.vm_configuration, below.vm_configuration_file) = (None, None);
+        }
+        self.merged(below)
+    }
+
+    /// The configuration that is said in both ways.
+    pub(super) fn twice(&self) -> Option<&'static str> {
+        if self.configuration.is_some() && self.configuration_file.is_some() {
+            return Some("configuration");
+        }
+        (self.vm_configuration.is_some() && self.vm_configuration_file.is_some()).then_some("vm_configuration")
     }
 
     pub(super) fn relative_to(&mut self, directory: &Path) {
-        let sources = [&mut self.configuration, &mut self.vm_configuration].into_iter().flatten();
-        let files = sources.filter_map(|source| match source {
-            Source::File(file) => Some(file),
-            Source::Bytes(_) => None,
-        });
-        for file in files.chain(&mut self.filter) {
+        let files = [&mut self.filter, &mut self.configuration_file, &mut self.vm_configuration_file];
+        for file in files.into_iter().flatten() {
             *file = directory.join(&file);
         }
     }
 
     /// The keys that say something, as a settings file has them outside of `[[plugin]]`.
     pub(super) fn keys(&self) -> Vec<&'static str> {
-        let keys = [
-            (self.name.is_some(), "plugin_name"),
-            (self.root_id.is_some(), "root_id"),
-            (self.vm_id.is_some(), "vm_id"),
-            (self.configuration.is_some(), "configuration"),
-            (self.vm_configuration.is_some(), "vm_configuration"),
-            (!self.environment.is_empty(), "environment"),
-            (self.allow_on_headers_stop_iteration.is_some(), "allow_on_headers_stop_iteration"),
-            (self.log_level.is_some(), "log_level"),
-        ];
-        keys.into_iter().filter_map(|(is_said, key)| is_said.then_some(key)).collect()
+        let outside = |key| if key == "name" { "plugin_name" } else { key };
+        self.said().into_iter().map(outside).collect()
     }
 }
 

@@ -50,6 +50,25 @@ pub enum Problem {
     },
     /// Both an upstream and a direct response.
     TwoRoutes,
+    /// A `[[route]]`, and a short form of one.
+    RouteBesides {
+        /// The short form's key.
+        key: &'static str,
+    },
+    /// A `[[route]]` with neither a cluster nor a direct response, or with both.
+    RouteAction,
+    /// More routes than there may be.
+    SeveralRoutes {
+        /// How many.
+        routes: usize,
+    },
+    /// A route to a cluster that there is not.
+    UnknownCluster {
+        /// Its name.
+        cluster: String,
+    },
+    /// A cluster of the name that the upstream has.
+    ClusterNamedUpstream,
     /// A time limit for an upstream where there is none.
     TimeoutWithoutUpstream,
     /// Not the URL of an origin.
@@ -156,6 +175,13 @@ impl Problem {
                 format!("Let `{key}` stand before the first table: all that stands below `[…]` belongs to that.")
             }
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
+            Self::RouteBesides { key } => format!("Leave out `{key}`, or the `[[route]]`."),
+            Self::RouteAction => "Give it a `cluster`, or else a `direct_response`.".into(),
+            Self::SeveralRoutes { .. } => "Leave out all but one: routes have no conditions yet.".into(),
+            Self::UnknownCluster { cluster } => format!("Say where it is: `[clusters.{cluster}]`, with a `url`."),
+            Self::ClusterNamedUpstream => {
+                "Give it another name; or leave out the upstream, and route to it by a `[[route]]`.".into()
+            }
             Self::TimeoutWithoutUpstream => "Leave out `--upstream-timeout`, or give an `--upstream`.".into(),
             Self::Url { .. } => "Write `http://HOST[:PORT]` or `https://HOST[:PORT]`.".into(),
             Self::Status { .. } => "Write a number from 200 to 599, then `:` and the body if there is one.".into(),
@@ -200,6 +226,15 @@ impl fmt::Display for Problem {
                 write!(f, "there is neither an upstream nor a direct response, but a `{key}` in the table `[{table}]`")
             }
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
+            Self::RouteBesides { key } => {
+                write!(f, "there is a `[[route]]`, and `{key}` besides, which is short for one")
+            }
+            Self::RouteAction => write!(f, "a `[[route]]` leads to one cluster or to one direct response"),
+            Self::SeveralRoutes { routes } => write!(f, "there are {routes} of `[[route]]`"),
+            Self::UnknownCluster { cluster } => {
+                write!(f, "a `[[route]]` leads to the cluster `{cluster}`, which is not there")
+            }
+            Self::ClusterNamedUpstream => write!(f, "there is a cluster `upstream`, which is the upstream's own name"),
             Self::TimeoutWithoutUpstream => {
                 write!(f, "there is a time limit for the upstream, but a direct response instead of one")
             }

@@ -1,16 +1,19 @@
 //! From what was written to what counts: checks everything, fills in what is missing.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
-use proxy_wasm_abi::settings::{Cluster, Connection, Plugin, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Action, Cluster, Connection, Plugin, Route, Settings, UPSTREAM, Upkeep};
 
-use super::{Astray, DirectResponse, Input, Metrics, PluginInput, Problem, Source, State, Value, origin, path, title};
+use super::{
+    ClusterInput, Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, origin, path,
+    title,
+};
 use crate::options::Options;
 
 /// Bytes of encoded settings: what a shim's memory holds with ease.
@@ -39,15 +42,16 @@ impl Input {
         }
     }
 
-    fn settings(self, filters: usize, read: Read<'_>, problems: &mut Vec<Problem>) -> Option<Options> {
-        duplicates("clusters", self.clusters.iter().map(|(name, _)| name), problems);
+    fn settings(mut self, filters: usize, read: Read<'_>, problems: &mut Vec<Problem>) -> Option<Options> {
+        duplicates("clusters", self.clusters.keys(), problems);
         foreign_functions(&self.foreign_functions, problems);
-        duplicates("properties", self.properties.iter().map(|(path, _)| path), problems);
-        duplicates("properties from headers", self.property_headers.iter().map(|(path, _)| path), problems);
-        let route = route(self.upstream, self.upstream_timeout, self.direct_response, &self.astray, problems);
+        duplicates("properties", self.properties.keys(), problems);
+        duplicates("properties from headers", self.property_headers.keys(), problems);
+        let routes = self.routes(problems);
+        let alone = self.take_alone();
         let settings = Settings {
-            plugins: plugins(self.plugin, self.plugins, filters, read, problems),
-            clusters: clusters(self.clusters, problems),
+            plugins: plugins(alone, self.plugin, filters, read, problems),
+            clusters: clusters(self.upstream, self.clusters, problems).into(),
             properties: properties(self.properties, problems),
             property_headers: property_headers(self.property_headers, problems),
             connection: Connection {
@@ -57,14 +61,14 @@ impl Input {
                 stream_idle_timeout_ms: self.stream_idle_timeout.unwrap_or(limits::STREAM_IDLE_TIMEOUT_MS),
             },
             upkeep: Upkeep {
-                startup_ticks: self.startup_ticks.unwrap_or(0),
+                startup_ticks: self.startup_ticks.unwrap_or_default(),
                 grpc_transport: self.grpc_transport.unwrap_or_default(),
-                host_state: self.state == Some(State::Host),
-                log_metrics: self.metrics == Some(Metrics::Log),
+                state: self.state.unwrap_or_default(),
+                metrics: self.metrics.unwrap_or_default(),
                 profile: self.profile.unwrap_or_default(),
                 opens_bodies: false,
             },
-            route: route?,
+            routes: routes?.into(),
         };
         Some(Options {
             bridge: self.bridge.unwrap_or_default(),
@@ -72,6 +76,54 @@ impl Input {
             foreign_functions: self.foreign_functions,
             ..Options::new(settings)
         })
+    }
+
+    /// The routes, with what the short forms stand for.
+    fn routes(&self, problems: &mut Vec<Problem>) -> Option<Vec<Route>> {
+        let short = |key: &'static str, is_said: bool| (is_said && !self.route.is_empty()).then_some(key);
+        if let Some(key) =
+            short("upstream", self.upstream.is_some()).or(short("direct_response", self.direct_response.is_some()))
+        {
+            problems.push(Problem::RouteBesides { key });
+            return None;
+        }
+        if self.upstream.is_none() && self.direct_response.is_some() && self.upstream_timeout.is_some() {
+            problems.push(Problem::TimeoutWithoutUpstream);
+        }
+        let timeout = self.upstream_timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS);
+        let to = |cluster: &str, timeout_ms| Ok(Action::Forward { cluster: cluster.into(), timeout_ms });
+        let action = match (&self.upstream, &self.direct_response, self.route.as_slice()) {
+            (Some(_), Some(_), _) => Err(Problem::TwoRoutes),
+            (Some(_), None, _) => to(UPSTREAM, timeout),
+            (None, Some(answer), _) => respond(answer),
+            (None, None, []) => Err(match self.astray() {
+                Some((key, table)) => Problem::RouteAstray { key, table },
+                None => Problem::NoRoute,
+            }),
+            (None, None, [RouteInput { cluster: Some(cluster), direct_response: None, timeout: own }]) => {
+                match self.clusters.has(cluster) {
+                    true => to(cluster, own.unwrap_or(timeout)),
+                    false => Err(Problem::UnknownCluster { cluster: cluster.clone() }),
+                }
+            }
+            (None, None, [RouteInput { cluster: None, direct_response: Some(answer), timeout: None }]) => {
+                respond(answer)
+            }
+            (None, None, [RouteInput { cluster: None, direct_response: Some(_), .. }]) => {
+                Err(Problem::TimeoutWithoutUpstream)
+            }
+            (None, None, [_]) => Err(Problem::RouteAction),
+            (None, None, routes) => Err(Problem::SeveralRoutes { routes: routes.len() }),
+        };
+        keep(action, problems).map(|action| vec![Route { action }])
+    }
+}
+
+fn respond(DirectResponse { status, body }: &DirectResponse) -> Result<Action, Problem> {
+    match status.parse() {
+        // Envoy takes the same range for its direct responses.
+        Ok(status @ 200..=599) => Ok(Action::Respond { status, body: body.clone().into() }),
+        _ => Err(Problem::Status { status: status.clone() }),
     }
 }
 
@@ -112,15 +164,21 @@ fn plugins(
 }
 
 fn plugin(input: PluginInput, read: Read<'_>, problems: &mut Vec<Problem>) -> Plugin {
-    duplicates("environment variables", input.environment.iter().map(|(key, _)| key), problems);
+    duplicates("environment variables", input.environment.keys(), problems);
     Plugin {
         // `adapt` numbers them.
         vm: 0,
         name: input.name.unwrap_or_default(),
         root_id: input.root_id.unwrap_or_default(),
         vm_id: input.vm_id.unwrap_or_default(),
-        configuration: bytes("configuration", input.configuration, read, problems),
-        vm_configuration: bytes("VM configuration", input.vm_configuration, read, problems),
+        configuration: bytes("configuration", input.configuration, input.configuration_file, read, problems),
+        vm_configuration: bytes(
+            "VM configuration",
+            input.vm_configuration,
+            input.vm_configuration_file,
+            read,
+            problems,
+        ),
         environment: environment(input.environment, problems),
         allow_on_headers_stop_iteration: input.allow_on_headers_stop_iteration.unwrap_or(false),
         log_level: log_level(input.log_level, problems),
@@ -138,49 +196,28 @@ fn duplicates<'a>(list: &'static str, keys: impl Iterator<Item = &'a String>, pr
     problems.extend(keys.filter(|key| !seen.insert(*key)).map(|key| Problem::Duplicate { list, key: key.clone() }));
 }
 
-fn route(
-    upstream: Option<String>,
-    timeout: Option<u64>,
-    direct: Option<DirectResponse>,
-    astray: &[Astray],
-    problems: &mut Vec<Problem>,
-) -> Option<Route> {
-    if upstream.is_none() && direct.is_some() && timeout.is_some() {
-        problems.push(Problem::TimeoutWithoutUpstream);
-    }
-    let route = match (upstream, direct) {
-        (None, None) => Err(match astray.first() {
-            Some(Astray { key, table }) => Problem::RouteAstray { key, table },
-            None => Problem::NoRoute,
-        }),
-        (Some(_), Some(_)) => Err(Problem::TwoRoutes),
-        (Some(url), None) => origin::parse("the upstream", &url)
-            .map(|origin| Route::Upstream { origin, timeout_ms: timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS) }),
-        (None, Some(DirectResponse { status, body })) => match status.parse() {
-            // Envoy takes the same range for its direct responses.
-            Ok(status @ 200..=599) => Ok(Route::DirectResponse { status, body }),
-            _ => Err(Problem::Status { status }),
-        },
-    };
-    keep(route, problems)
-}
-
 fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-fn bytes(of: &'static str, source: Option<Source>, read: Read<'_>, problems: &mut Vec<Problem>) -> Vec<u8> {
-    match source {
-        None => Vec::new(),
-        Some(Source::Bytes(bytes)) => bytes,
-        Some(Source::File(file)) => {
+fn bytes(
+    of: &'static str,
+    inline: Option<Configuration>,
+    file: Option<PathBuf>,
+    read: Read<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<u8> {
+    match (inline, file) {
+        (Some(configuration), _) => configuration.bytes(),
+        (None, Some(file)) => {
             let unreadable = |reason| Problem::Unreadable { of, file: file.display().to_string(), reason };
             keep(read(&file).map_err(unreadable), problems).unwrap_or_default()
         }
+        (None, None) => Vec::new(),
     }
 }
 
-fn environment(variables: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+fn environment(Entries(variables): Entries<String>, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
     for (key, value) in &variables {
         if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
             problems.push(Problem::Environment { key: key.clone() });
@@ -200,9 +237,17 @@ fn log_level(level: Option<String>, problems: &mut Vec<Problem>) -> u8 {
     found.unwrap_or(LogLevel::Info) as u8
 }
 
-fn clusters(clusters: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec<Cluster> {
+/// The clusters, and the one that is short for the upstream.
+fn clusters(upstream: Option<String>, clusters: Entries<ClusterInput>, problems: &mut Vec<Problem>) -> Vec<Cluster> {
     let mut all = Vec::new();
-    for (name, url) in clusters {
+    if let Some(url) = upstream {
+        if clusters.has(UPSTREAM) {
+            problems.push(Problem::ClusterNamedUpstream);
+        }
+        let origin = keep(origin::parse("the upstream", &url), problems);
+        all.extend(origin.map(|origin| Cluster { name: UPSTREAM.into(), origin }));
+    }
+    for (name, ClusterInput { url }) in clusters.0 {
         if name.is_empty() {
             problems.push(Problem::ClusterName);
         } else if let Some(origin) = keep(origin::parse(format!("the cluster `{name}`"), &url), problems) {
@@ -212,7 +257,7 @@ fn clusters(clusters: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec
     all
 }
 
-fn properties(properties: Vec<(String, Value)>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn properties(Entries(properties): Entries<Value>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut all = Vec::new();
     for (text, value) in properties {
         match path::parse(&text) {
@@ -246,7 +291,7 @@ fn encode(path: &str, kind: Kind, value: Value) -> Result<Vec<u8>, Problem> {
     }
 }
 
-fn property_headers(headers: Vec<(String, String)>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, String)> {
+fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, String)> {
     let mut all = Vec::new();
     for (text, header) in headers {
         let name = header.parse::<HeaderName>();
@@ -260,129 +305,4 @@ fn property_headers(headers: Vec<(String, String)>, problems: &mut Vec<Problem>)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn no_files(_: &Path) -> Result<Vec<u8>, String> {
-        Err("no such file".into())
-    }
-
-    #[test]
-    fn defaults_are_envoys() {
-        let input = Input { upstream: Some("http://a".into()), ..Input::default() };
-        for filters in 1..3 {
-            let settings = input.clone().resolve(filters, &no_files).unwrap().settings;
-            assert_eq!(settings.plugins, vec![Plugin { log_level: 2, ..Plugin::default() }; filters]);
-            assert_eq!(settings.connection, Connection::default());
-            let Route::Upstream { timeout_ms, .. } = settings.route else { panic!("no upstream") };
-            assert_eq!(timeout_ms, 15_000);
-        }
-    }
-
-    fn pair(key: &str, value: &str) -> (String, String) {
-        (key.to_owned(), value.to_owned())
-    }
-
-    fn problems(input: Input, filters: usize) -> Vec<String> {
-        input.resolve(filters, &no_files).unwrap_err().iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn every_problem_at_once() {
-        let input = Input {
-            plugin: PluginInput {
-                configuration: Some(Source::File("missing.json".into())),
-                environment: vec![pair("A", "1"), pair("A", "2"), pair("", "3")],
-                log_level: Some("loud".into()),
-                ..PluginInput::default()
-            },
-            properties: vec![("source.port".into(), Value::Text("http".into())), ("a..b".into(), Value::Bool(true))],
-            property_headers: vec![pair("source.address", "x y")],
-            clusters: vec![pair("auth", "auth:80")],
-            ..Input::default()
-        };
-        assert_eq!(
-            problems(input, 1),
-            [
-                "there is neither an upstream nor a direct response",
-                "`A` stands twice among the environment variables",
-                "`missing.json`, for the configuration, cannot be read: no such file",
-                "`` cannot be an environment variable as it is",
-                "`loud` is not a log level",
-                "the cluster `auth` cannot be at `auth:80`: it has no scheme",
-                "`http` is not a value for the property `source.port`",
-                "`a..b` is not the path of a property",
-                "`x y`, for the property `source.address`, is not a header's name",
-            ]
-        );
-    }
-
-    #[test]
-    fn problems_of_several_plugins() {
-        let loud = |name: &str| PluginInput {
-            name: Some(name.into()),
-            log_level: Some("loud".into()),
-            ..PluginInput::default()
-        };
-        let input = Input {
-            upstream: Some("http://a".into()),
-            plugin: PluginInput { name: Some("a".into()), vm_id: Some("b".into()), ..PluginInput::default() },
-            plugins: vec![PluginInput::default(), loud("auth"), loud("")],
-            ..Input::default()
-        };
-        assert_eq!(
-            problems(input, 1),
-            [
-                "`plugin_name`, `vm_id` are said for all plugins at once",
-                "there is 1 filter for 3 plugins",
-                "plugin 2 (`auth`): `loud` is not a log level",
-                "plugin 3: `loud` is not a log level",
-            ]
-        );
-        let input = Input { upstream: Some("http://a".into()), ..Input::default() };
-        assert_eq!(problems(input.clone(), 0), ["there is no filter"]);
-        let named = PluginInput { name: Some("a".into()), ..PluginInput::default() };
-        assert_eq!(problems(Input { plugin: named, ..input }, 2), ["`plugin_name` is said for all plugins at once"]);
-    }
-
-    #[test]
-    fn options_count_over_the_file() {
-        let below = Input {
-            plugin: PluginInput {
-                root_id: Some("file".into()),
-                vm_id: Some("file".into()),
-                environment: vec![pair("A", "file"), pair("B", "file")],
-                ..PluginInput::default()
-            },
-            upstream: Some("http://a".into()),
-            upstream_timeout: Some(1),
-            ..Input::default()
-        };
-        let above = Input {
-            plugin: PluginInput {
-                root_id: Some("option".into()),
-                environment: vec![pair("A", "option")],
-                ..PluginInput::default()
-            },
-            direct_response: Some(DirectResponse::parse("204")),
-            ..Input::default()
-        };
-        let in_table = Input { plugins: vec![below.plugin.clone()], plugin: PluginInput::default(), ..below.clone() };
-        for below in [below, in_table] {
-            let settings = above.clone().over(below).resolve(1, &no_files).unwrap().settings;
-            let plugin = &settings.plugins[0];
-            assert_eq!((plugin.root_id.as_str(), plugin.vm_id.as_str()), ("option", "file"));
-            assert_eq!(settings.route, Route::DirectResponse { status: 204, body: Vec::new() });
-            assert_eq!(plugin.environment, [pair("B", "file"), pair("A", "option")]);
-        }
-    }
-
-    #[test]
-    fn typed_values() {
-        let encoded = |path, value| encode(path, kind(&path::parse(path).unwrap()), value).unwrap();
-        assert_eq!(encoded("source.port", Value::Text("80".into())), 80_i64.to_le_bytes());
-        assert_eq!(encoded("my.number", Value::Int(-1)), [0xff; 8]);
-        assert_eq!(encoded("connection.mtls", Value::Bool(true)), [1]);
-        assert_eq!(encoded("my.text", Value::Text("80".into())), b"80");
-    }
-}
+mod tests;

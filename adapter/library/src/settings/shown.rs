@@ -1,7 +1,9 @@
 //! Settings for people: what stands in the provenance.
 
 use proxy_wasm_abi::enums::LogLevel;
-use proxy_wasm_abi::settings::{GrpcTransport, Origin, Plugin, Profile, Route, Settings};
+use proxy_wasm_abi::settings::{
+    Action, GrpcTransport, MetricsTo, Origin, Plugin, Profile, Settings, SharedStateIn, UPSTREAM,
+};
 use serde::{Deserialize, Serialize};
 
 use super::path;
@@ -33,6 +35,9 @@ pub struct Shown {
     pub upstream_timeout: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub direct_response: Option<ShownResponse>,
+    /// The cluster of the route, where it has another name than the upstream's; it is among `clusters`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_cluster: Option<String>,
     pub clusters: Vec<(String, String)>,
     pub x_forwarded_proto: bool,
     pub x_request_id: bool,
@@ -40,8 +45,8 @@ pub struct Shown {
     pub stream_idle_timeout: u64,
     pub startup_ticks: u32,
     pub grpc_transport: GrpcTransport,
-    pub metrics: String,
-    pub state: String,
+    pub metrics: MetricsTo,
+    pub state: SharedStateIn,
     #[serde(default, skip_serializing_if = "is_default")]
     pub profile: Profile,
 }
@@ -117,13 +122,29 @@ impl ShownPlugin {
 }
 
 impl Shown {
+    /// The clusters, by name, each with its URL.
+    pub fn all_clusters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let upstream = self.upstream.iter().map(|url| (UPSTREAM, url.as_str()));
+        upstream.chain(self.clusters.iter().map(|(name, url)| (name.as_str(), url.as_str())))
+    }
+
+    /// The name of the cluster that the route leads to, if it leads to one.
+    pub fn routed_cluster(&self) -> Option<&str> {
+        self.route_cluster.as_deref().or(self.upstream.as_ref().map(|_| UPSTREAM))
+    }
+
     pub(crate) fn of(settings: &Settings) -> Self {
-        let (upstream, upstream_timeout, direct_response) = match &settings.route {
-            Route::Upstream { origin, timeout_ms } => (Some(url(origin)), Some(*timeout_ms), None),
-            Route::DirectResponse { status, body } => {
-                (None, None, Some(ShownResponse { status: *status, body: Bytes::of(body) }))
+        let (upstream_timeout, direct_response) = match settings.default_route().map(|route| &route.action) {
+            Some(Action::Forward { timeout_ms, .. }) => (Some(*timeout_ms), None),
+            Some(Action::Respond { status, body }) => {
+                (None, Some(ShownResponse { status: *status, body: Bytes::of(body) }))
             }
+            None => (None, None),
         };
+        let (upstream, clusters): (Vec<_>, Vec<_>) = settings
+            .clusters
+            .iter()
+            .partition(|cluster| cluster.name == UPSTREAM && settings.upstream() == Some(cluster));
         Self {
             properties: settings.properties.iter().map(|(path, value)| (path::show(path), Bytes::of(value))).collect(),
             property_headers: settings
@@ -131,18 +152,19 @@ impl Shown {
                 .iter()
                 .map(|(path, header)| (path::show(path), header.clone()))
                 .collect(),
-            upstream,
+            upstream: upstream.first().map(|cluster| url(&cluster.origin)),
             upstream_timeout,
             direct_response,
-            clusters: settings.clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
+            route_cluster: settings.upstream().map(|cluster| cluster.name.clone()).filter(|name| name != UPSTREAM),
+            clusters: clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
             x_forwarded_proto: settings.connection.forwarded_proto,
             x_request_id: settings.connection.request_id,
             buffer_limit: settings.connection.buffer_limit,
             stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
             startup_ticks: settings.upkeep.startup_ticks,
             grpc_transport: settings.upkeep.grpc_transport,
-            state: if settings.upkeep.host_state { "host" } else { "vm" }.into(),
-            metrics: if settings.upkeep.log_metrics { "log" } else { "none" }.into(),
+            state: settings.upkeep.state,
+            metrics: settings.upkeep.metrics,
             profile: settings.upkeep.profile,
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::{Method, Response};
 use http_body_util::Full;
-use proxy_wasm_abi::settings::{Origin, Route};
+use proxy_wasm_abi::settings::Origin;
 use proxy_wasm_adapter_serve::{AccessFormat, Options, Place};
 
 use crate::support::{Running, Upstream, adapted_with, client, exchange, get, raw, request};
@@ -31,7 +31,7 @@ const FILTER: &str = r#"(module
 async fn serve(upstream: &str, format: AccessFormat, file: &Path) -> Running {
     let component = adapted_with(&wat::parse_str(FILTER).unwrap(), None, |settings| {
         let origin = Origin { tls: false, authority: upstream.into() };
-        settings.route = Route::Upstream { origin, timeout_ms: 15_000 };
+        settings.set_upstream(origin, 15_000);
     });
     let mut options = Options::default();
     options.access_log = Some(Place::File(file.into()));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
-use proxy_wasm_abi::settings::{Origin, Route, Settings};
+use proxy_wasm_abi::settings::{Origin, Settings};
 use proxy_wasm_adapter_serve::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -60,7 +60,7 @@ async fn serve(filter: &[u8], upstream: Option<SocketAddr>, change: impl FnOnce(
     let component = adapted_with(filter, upstream, |settings| {
         if let Some(address) = upstream {
             let origin = Origin { tls: false, authority: address.to_string() };
-            settings.route = Route::Upstream { origin, timeout_ms: 15_000 };
+            settings.set_upstream(origin, 15_000);
         }
         change(settings);
     });

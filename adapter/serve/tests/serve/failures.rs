@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use http_body_util::Empty;
-use proxy_wasm_abi::settings::{Connection, Plugin, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Plugin, Settings};
 use proxy_wasm_adapter_serve::{Error, Options};
 
 use crate::support::{Running, StartMode, adapted_chain, client, collect, get, guest, h2_client, raw, request};
@@ -115,15 +115,8 @@ async fn an_adapted_filter_that_traps_is_told_apart_from_the_shim() {
       (func (export "proxy_on_configure") (param i32 i32) (result i32)
         (call $read_configuration (local.get 1))
         (i32.const 1)))"#;
-    let settings = Settings {
-        plugins: vec![Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() }],
-        route: Route::DirectResponse { status: 200, body: Vec::new() },
-        clusters: Vec::new(),
-        properties: Vec::new(),
-        property_headers: Vec::new(),
-        connection: Connection::default(),
-        upkeep: Upkeep::default(),
-    };
+    let plugins = vec![Plugin { name: String::from("auth"), configuration: b"x".to_vec(), ..Plugin::default() }];
+    let settings = Settings { plugins, ..Settings::default() };
     let filter = wat::parse_str(filter).unwrap();
     let adapted = proxy_wasm_adapter::adapt(&[filter], &proxy_wasm_adapter::Options::new(settings)).unwrap();
     let error = Running::start_component(&adapted.component, Options::default()).await.err().unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::Full;
-use proxy_wasm_abi::settings::{Origin, Route};
+use proxy_wasm_abi::settings::Origin;
 use proxy_wasm_adapter_serve::Options;
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
@@ -142,7 +142,7 @@ async fn an_upstream_that_is_the_host_itself_is_answered_508() {
         let (_socket, address) = address();
         let origin = Origin { tls: false, authority: address.to_string() };
         let component = adapted_with(&filter, None, |settings| {
-            settings.route = Route::Upstream { origin, timeout_ms: 15_000 };
+            settings.set_upstream(origin, 15_000);
         });
         let mut options = Options::default();
         options.listen = address;
@@ -200,7 +200,7 @@ async fn nothing_shows() {
     .await;
     let component = adapted_with(&filter(HTTP, "(return (i32.const 0))", ""), None, |settings| {
         let origin = Origin { tls: false, authority: upstream.address.to_string() };
-        settings.route = Route::Upstream { origin, timeout_ms: 15_000 };
+        settings.set_upstream(origin, 15_000);
     });
     let server = Running::start_component(&component, Options::default()).await.unwrap();
     let seen = soon(&server, "/").await.body;

@@ -1,5 +1,6 @@
 //! Shared data and queues over all instances, of components that leave them to the host.
 
+use proxy_wasm_abi::settings::SharedStateIn;
 use proxy_wasm_adapter_serve::Options;
 use tokio::task::JoinSet;
 
@@ -42,17 +43,16 @@ fn number(body: &[u8]) -> u32 {
 #[test]
 fn only_a_component_that_asks_for_it_imports_it() {
     let filter = wat::parse_str(ADDER).unwrap();
-    let imports = |host_state| {
-        let component = adapted_with(&filter, None, |settings| settings.upkeep.host_state = host_state);
+    let imports = |state| {
+        let component = adapted_with(&filter, None, |settings| settings.upkeep.state = state);
         let name = b"proxy-wasm:adapter/shared@0.1.0";
         component.windows(name.len()).any(|bytes| bytes == name)
     };
-    assert_eq!((imports(true), imports(false)), (true, false));
+    assert_eq!((imports(SharedStateIn::Host), imports(SharedStateIn::Vm)), (true, false));
 }
 
-async fn serve(filter: &str, host_state: bool, reuse: u32) -> Running {
-    let component =
-        adapted_with(&wat::parse_str(filter).unwrap(), None, |settings| settings.upkeep.host_state = host_state);
+async fn serve(filter: &str, state: SharedStateIn, reuse: u32) -> Running {
+    let component = adapted_with(&wat::parse_str(filter).unwrap(), None, |settings| settings.upkeep.state = state);
     let mut options = Options::default();
     options.max_instance_reuse = reuse;
     Running::start_component(&component, options).await.unwrap()
@@ -61,7 +61,7 @@ async fn serve(filter: &str, host_state: bool, reuse: u32) -> Running {
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn of_ten_thousand_concurrent_increments_none_is_lost() {
     // Instances come and go meanwhile.
-    let server = serve(ADDER, true, 100).await;
+    let server = serve(ADDER, SharedStateIn::Host, 100).await;
     // The key must be there: a new one takes whatever is expected.
     get(server.address, "/").await;
     let mut clients = JoinSet::new();
@@ -83,8 +83,8 @@ async fn of_ten_thousand_concurrent_increments_none_is_lost() {
 
 #[tokio::test]
 async fn without_it_each_instance_has_its_own() {
-    for (host_state, number_then) in [(true, 3), (false, 0)] {
-        let server = serve(ADDER, host_state, 1).await;
+    for (state, number_then) in [(SharedStateIn::Host, 3), (SharedStateIn::Vm, 0)] {
+        let server = serve(ADDER, state, 1).await;
         for _ in 0..3 {
             get(server.address, "/").await;
         }
@@ -112,7 +112,7 @@ async fn the_owner_of_a_queue_is_told() {
       (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         (call $enqueue (i32.load (i32.const 64)) (i32.const 1) (i32.const 1))))"#;
     for reuse in [1, 1000] {
-        let server = serve(filter, true, reuse).await;
+        let server = serve(filter, SharedStateIn::Host, reuse).await;
         for _ in 0..3 {
             assert_eq!(get(server.address, "/").await.status, 200);
         }

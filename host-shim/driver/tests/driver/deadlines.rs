@@ -39,7 +39,7 @@ fn an_exchange_that_stands_still_is_given_up() {
 
 #[test]
 fn what_moves_resets_the_idle_time() {
-    let mut world = World::with(|settings| settings.route = no_limit());
+    let mut world = World::with(no_limit);
     let id = world.post();
     world.actions(id);
     let moves: [fn(&mut World, u32); 4] = [
@@ -84,7 +84,7 @@ fn the_upstream_is_given_up_before_the_stream() {
 
 #[test]
 fn what_is_only_written_resets_nothing() {
-    let mut world = World::with(|settings| settings.route = no_limit());
+    let mut world = World::with(no_limit);
     let id = world.post();
     world.data(Peer::Client(id), "a");
     world.actions(id);
@@ -150,7 +150,7 @@ fn a_filter_chooses_the_upstreams_time() {
 #[test]
 fn without_limits_nothing_wakes_the_edge() {
     let mut world = World::with(|settings| {
-        settings.route = no_limit();
+        no_limit(settings);
         settings.connection.stream_idle_timeout_ms = 0;
     });
     world.bed.returns(Id::RequestHeaders, [1]);
@@ -245,7 +245,6 @@ fn ticks_come_while_an_exchange_is_under_way() {
     assert_eq!(world.bed.trace()[0], "tick(1)", "one that came due meanwhile comes first");
 }
 
-fn no_limit() -> proxy_wasm_abi::settings::Route {
-    let origin = proxy_wasm_abi::settings::Origin { tls: false, authority: "up".into() };
-    proxy_wasm_abi::settings::Route::Upstream { origin, timeout_ms: 0 }
+fn no_limit(settings: &mut proxy_wasm_abi::settings::Settings) {
+    settings.set_upstream(proxy_wasm_abi::settings::Origin { tls: false, authority: "up".into() }, 0);
 }

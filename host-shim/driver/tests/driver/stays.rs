@@ -203,7 +203,7 @@ fn plugins_that_refuse_wait_for_nothing() {
 #[test]
 fn metrics_are_written_when_all_is_over() {
     let mut world = World::with(|settings| {
-        settings.upkeep.log_metrics = true;
+        settings.upkeep.metrics = proxy_wasm_abi::settings::MetricsTo::Log;
         settings.plugins[0].log_level = 2;
     });
     let metric = world.bed.chain.state().define_metric(0, b"c").unwrap();

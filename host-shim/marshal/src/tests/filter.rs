@@ -11,7 +11,7 @@ use proxy_wasm_abi::{
     callbacks::Id,
     enums::{Errno, Status},
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
-    settings::{Cluster, Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
+    settings::{Cluster, Connection, Origin, Plugin as PluginSettings, Settings},
 };
 use proxy_wasm_semantics::{Capabilities, Chain, Direction, Effect, Guest, HeaderMap, Host, Kind, Request};
 
@@ -215,7 +215,7 @@ pub(super) fn during(callback: Id, script: impl Fn(&Running<'_>) + 'static) -> V
 
 /// The same; gives also what the exchange comes to.
 pub(super) fn exchange(callback: Id, script: impl Fn(&Running<'_>) + 'static) -> (Vec<String>, Vec<Effect>) {
-    let settings = Settings {
+    let mut settings = Settings {
         plugins: vec![PluginSettings {
             name: "p".into(),
             configuration: b"plugin".to_vec(),
@@ -223,13 +223,12 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Running<'_>) + 'static) ->
             environment: vec![("KEY".into(), "value".into()), ("E".into(), String::new())],
             ..PluginSettings::default()
         }],
-        route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 0 },
-        clusters: vec![Cluster { name: "auth".into(), origin: Origin { tls: false, authority: "10.0.0.1:80".into() } }],
-        properties: Vec::new(),
-        property_headers: Vec::new(),
+        clusters: vec![Cluster { name: "auth".into(), origin: Origin { tls: false, authority: "10.0.0.1:80".into() } }]
+            .into(),
         connection: Connection { forwarded_proto: false, request_id: false, ..Connection::default() },
-        upkeep: Upkeep::default(),
+        ..Settings::default()
     };
+    settings.set_upstream(Origin { tls: false, authority: "up".into() }, 0);
     let log = Rc::new(RefCell::new(Vec::new()));
     let script: Script = Rc::new(script);
     let chain = Rc::new_cyclic(|chain: &Weak<Chain<Fake>>| {

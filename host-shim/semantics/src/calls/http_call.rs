@@ -50,8 +50,7 @@ impl ChainState {
 impl ChainState {
     /// Where the cluster with this name is.
     pub(crate) fn cluster(&self, name: &[u8]) -> Option<Origin> {
-        let known = self.settings.clusters.iter().find(|known| known.name.as_bytes() == name);
-        known.map(|cluster| cluster.origin.clone())
+        self.settings.cluster(name).map(|cluster| cluster.origin.clone())
     }
 
     /// Logs it for the operator, because filters seldom do.

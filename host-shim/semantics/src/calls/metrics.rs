@@ -1,6 +1,7 @@
 //! Metrics.
 
 use proxy_wasm_abi::enums::{LogLevel, MetricType, Status};
+use proxy_wasm_abi::settings::MetricsTo;
 
 use super::CallResult;
 use crate::metrics::Change;
@@ -33,7 +34,7 @@ impl ChainState {
 
     /// Writes a log record for each metric that changed since this was called last, if the settings ask for it.
     pub fn log_metrics(&mut self) {
-        if self.settings.upkeep.log_metrics {
+        if self.settings.upkeep.metrics == MetricsTo::Log {
             for line in self.metrics.lines() {
                 self.write(LogLevel::Info, &line);
             }

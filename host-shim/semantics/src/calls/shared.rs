@@ -3,6 +3,7 @@
 //! They are methods of the chain, not of the state: a host that is asked is asked while nothing is borrowed.
 
 use proxy_wasm_abi::callbacks::Id;
+use proxy_wasm_abi::settings::SharedStateIn;
 
 use super::CallResult;
 use crate::{
@@ -31,7 +32,7 @@ impl<G: Guest> Chain<G> {
     }
 
     fn leaves_state_to_host(&self) -> bool {
-        self.state.borrow().settings.upkeep.host_state
+        self.state.borrow().settings.upkeep.state == SharedStateIn::Host
     }
 
     /// That of the plugin for which a host call acts.

@@ -1,6 +1,6 @@
 //! Things that belong to no stream: ticks, shared data, queues and metrics.
 
-use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, limits::SHARED_BYTES_MAX};
+use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, limits::SHARED_BYTES_MAX, settings::MetricsTo};
 use proxy_wasm_semantics::{Change, ChangeKind};
 
 use crate::common::{Bed, Id};
@@ -171,9 +171,9 @@ fn the_host_is_told_what_became_of_metrics() {
 
 #[test]
 fn metrics_that_changed_are_logged_where_asked_for() {
-    for log_metrics in [false, true] {
+    for metrics in MetricsTo::ALL {
         let bed = Bed::with(|settings| {
-            settings.upkeep.log_metrics = log_metrics;
+            settings.upkeep.metrics = metrics;
             settings.plugins[0].log_level = 5;
         });
         {
@@ -192,7 +192,7 @@ fn metrics_that_changed_are_logged_where_asked_for() {
             "[info] p: metric histogram h count 1 sum 5",
             "[info] p: metric counter c\\n 2",
         ];
-        assert_eq!(bed.log(), if log_metrics { lines.to_vec() } else { Vec::new() });
+        assert_eq!(bed.log(), if metrics == MetricsTo::Log { lines.to_vec() } else { Vec::new() });
     }
 }
 

@@ -1,6 +1,5 @@
 //! The hop behind the filter: what it refuses, and what its failures look like.
 
-use proxy_wasm_abi::settings::Route;
 use proxy_wasm_semantics::{Capabilities, UpstreamFailure};
 
 use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};
@@ -153,7 +152,7 @@ fn the_routes_timeout_counts_once_the_request_is_on_its_way() {
 
 #[test]
 fn a_direct_response_comes_at_once_and_goes_through_the_filter() {
-    let bed = Bed::with(|settings| settings.route = Route::DirectResponse { status: 200, body: b"hi".to_vec() });
+    let bed = Bed::with(|settings| settings.set_direct_response(200, "hi"));
     let id = bed.post();
     assert_eq!(bed.trace()[2..], ["response_headers(2,3,0)", "response_body(2,2,1)"]);
     assert_eq!(

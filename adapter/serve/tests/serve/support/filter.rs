@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin, Route, Settings, Upkeep};
+use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Settings};
 
 use super::Running;
 
@@ -30,19 +30,14 @@ pub(crate) fn adapted_with(filter: &[u8], cluster: Option<SocketAddr>, change: i
 }
 
 fn settings(cluster: Option<SocketAddr>) -> Settings {
-    let cluster = cluster.map(|address| Cluster {
+    let plugins = vec![Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() }];
+    let mut settings = Settings { plugins, ..Settings::default() };
+    settings.set_direct_response(200, "");
+    settings.clusters.extend(cluster.map(|address| Cluster {
         name: String::from("a"),
         origin: Origin { tls: false, authority: address.to_string() },
-    });
-    Settings {
-        plugins: vec![Plugin { name: String::from("t"), log_level: 2, ..Plugin::default() }],
-        route: Route::DirectResponse { status: 200, body: Vec::new() },
-        clusters: cluster.into_iter().collect(),
-        properties: Vec::new(),
-        property_headers: Vec::new(),
-        connection: Connection::default(),
-        upkeep: Upkeep::default(),
-    }
+    }));
+    settings
 }
 
 /// Waits until so many lines `[info] t: …` of this letter were written.

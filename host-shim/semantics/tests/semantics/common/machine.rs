@@ -8,7 +8,7 @@ use std::{
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
-    settings::{Connection, Origin, Plugin as PluginSettings, Route, Settings, Upkeep},
+    settings::{Connection, Origin, Plugin as PluginSettings, Settings},
 };
 use proxy_wasm_semantics::{Capabilities, Chain, ChainState, Direction, Effect, HeaderMap, Host, Kind, Request};
 
@@ -143,13 +143,10 @@ impl Bed {
     ) -> Self {
         let mut settings = Settings {
             plugins: vec![PluginSettings { name: "p".into(), log_level: 2, ..PluginSettings::default() }],
-            route: Route::Upstream { origin: Origin { tls: false, authority: "up".into() }, timeout_ms: 15_000 },
-            clusters: Vec::new(),
-            properties: Vec::new(),
-            property_headers: Vec::new(),
             connection: Connection { forwarded_proto: false, request_id: false, ..Connection::default() },
-            upkeep: Upkeep::default(),
+            ..Settings::default()
         };
+        settings.set_upstream(Origin { tls: false, authority: "up".into() }, 15_000);
         change(&mut settings);
         let clocks = Rc::new(Clocks::default());
         let machine = Box::new(Machine(clocks.clone(), capabilities));

@@ -69,9 +69,7 @@ fn what_the_proxy_is_configured_with_has_envoys_defaults() {
 
 #[test]
 fn a_direct_response_has_no_cluster() {
-    let direct = |settings: &mut proxy_wasm_abi::settings::Settings| {
-        settings.route = Route::DirectResponse { status: 200, body: Vec::new() };
-    };
+    let direct = |settings: &mut proxy_wasm_abi::settings::Settings| settings.set_direct_response(200, "");
     assert_eq!(in_headers(direct, &["xds/cluster_name"]), ["xds/cluster_name: 1"]);
     assert_eq!(in_headers(|_| {}, &["xds/cluster_name"]), ["xds/cluster_name: 0 \"upstream\""]);
 }

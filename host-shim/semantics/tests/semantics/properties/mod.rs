@@ -1,6 +1,6 @@
 //! Properties, phase by phase, and their encodings.
 
-use proxy_wasm_abi::{enums::Status, pairs, settings::Route};
+use proxy_wasm_abi::{enums::Status, pairs};
 use proxy_wasm_semantics::Request;
 
 use crate::common::{Bed, Call, Id, REQUEST, RESPONSE};

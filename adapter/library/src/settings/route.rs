@@ -1,0 +1,115 @@
+//! Where requests go, as it was written: routes, clusters and direct responses.
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::keys;
+use super::written::milliseconds;
+
+keys! {
+    /// A route: one of `[[route]]`.
+    pub struct RouteInput {
+        /// The cluster that requests go to.
+        pub cluster: Option<String>,
+        /// The answer to them instead.
+        pub direct_response: Option<DirectResponse>,
+        /// How long the cluster may take for its whole response, in milliseconds.
+        #[serde(deserialize_with = "milliseconds")]
+        pub timeout: Option<u64>,
+    }
+}
+
+/// A cluster: one of `[clusters.NAME]`, or its URL alone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "Cluster", into = "Cluster")]
+pub struct ClusterInput {
+    /// Where it is.
+    pub url: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected a URL or { url = \"URL\" }")]
+enum Cluster {
+    Url(String),
+    Table(ClusterTable),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ClusterTable {
+    url: String,
+}
+
+impl From<Cluster> for ClusterInput {
+    fn from(cluster: Cluster) -> Self {
+        match cluster {
+            Cluster::Url(url) | Cluster::Table(ClusterTable { url }) => Self { url },
+        }
+    }
+}
+
+impl From<ClusterInput> for Cluster {
+    fn from(ClusterInput { url }: ClusterInput) -> Self {
+        Self::Table(ClusterTable { url })
+    }
+}
+
+impl From<String> for ClusterInput {
+    fn from(url: String) -> Self {
+        Self { url }
+    }
+}
+
+/// An answer that no upstream gave.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "Direct", into = "Direct")]
+pub struct DirectResponse {
+    /// Its status code, as written.
+    pub status: String,
+    /// Its body.
+    pub body: String,
+}
+
+impl DirectResponse {
+    /// What `STATUS[:BODY]` says.
+    pub fn parse(text: &str) -> Self {
+        let (status, body) = text.split_once(':').unwrap_or((text, ""));
+        Self { status: status.trim().into(), body: body.into() }
+    }
+}
+
+/// `{ status = 200, body = "…" }`, or `"200:…"`, or `200`.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected a status code, \"STATUS:BODY\" or { status = STATUS, body = \"BODY\" }")]
+enum Direct {
+    Status(i64),
+    Text(String),
+    Table(DirectTable),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct DirectTable {
+    status: i64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    body: String,
+}
+
+impl From<Direct> for DirectResponse {
+    fn from(direct: Direct) -> Self {
+        match direct {
+            Direct::Status(status) => Self { status: status.to_string(), body: String::new() },
+            Direct::Text(text) => Self::parse(&text),
+            Direct::Table(DirectTable { status, body }) => Self { status: status.to_string(), body },
+        }
+    }
+}
+
+impl From<DirectResponse> for Direct {
+    fn from(DirectResponse { status, body }: DirectResponse) -> Self {
+        match status.parse() {
+            Ok(status) => Self::Table(DirectTable { status, body }),
+            // As wrong as it was written.
+            Err(_) => Self::Text(format!("{status}:{body}")),
+        }
+    }
+}
