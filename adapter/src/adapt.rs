@@ -11,7 +11,7 @@ use proxy_wasm_adapter::settings::Input;
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{Given, Module};
-use super::plugin::{Plugin, QUANTITIES, SETTINGS_FILE};
+use super::plugin::{AdaptOptions, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
 use super::{input, output};
 
@@ -29,7 +29,7 @@ pub(super) struct Args {
     output: PathBuf,
 
     #[command(flatten)]
-    plugin: Plugin,
+    plugin: AdaptOptions,
 }
 
 fn help() -> String {

@@ -14,7 +14,7 @@ use proxy_wasm_adapter_serve as serve;
 use super::failure::Failure;
 use super::input;
 use super::output;
-use super::plugin::{Plugin, QUANTITIES};
+use super::plugin::{AdaptOptions, QUANTITIES};
 use super::report::Reporter;
 use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 
@@ -73,7 +73,7 @@ pub(super) struct Args {
     run: Run,
 
     #[command(flatten)]
-    plugin: Plugin,
+    plugin: AdaptOptions,
 }
 
 /// A request file, for the help.

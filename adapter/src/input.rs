@@ -9,7 +9,7 @@ use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::{Error, FilterProblem, Options, assemble, check};
 
 use super::failure::{Failure, reason};
-use super::plugin::Plugin;
+use super::plugin::AdaptOptions;
 
 /// What messages call the file.
 pub(super) fn shown(file: &Path) -> String {
@@ -59,13 +59,13 @@ pub(super) fn names(modules: &[Module]) -> Vec<String> {
 /// Filters, or a component, and what was said of them, with nothing checked.
 pub(super) struct Given {
     pub(super) modules: Vec<Module>,
-    plugin: Plugin,
+    plugin: AdaptOptions,
     input: Result<Input, Failure>,
 }
 
 impl Given {
     /// Reads these files, or else those that the settings name.
-    pub(super) fn read(files: Vec<PathBuf>, plugin: Plugin) -> Result<Self, Failure> {
+    pub(super) fn read(files: Vec<PathBuf>, plugin: AdaptOptions) -> Result<Self, Failure> {
         let input = plugin.input();
         let (files, input, by_settings) = match (files.is_empty(), input) {
             (false, input) => (files, input, None),

@@ -73,7 +73,7 @@ Quantities: TIME is a number with `ms`, `s`, `m` or `h`, as in `15s`, and BYTES 
 /// How to adapt filters.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 #[group(skip)]
-pub(super) struct Plugin {
+pub(super) struct AdaptOptions {
     /// Settings in TOML, all that the options below say and with the keys shown at the end; options count over them
     #[arg(long, value_name = "FILE", help_heading = "Plugin")]
     settings: Option<PathBuf>,
@@ -221,7 +221,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((key.into(), value.into()))
 }
 
-impl Plugin {
+impl AdaptOptions {
     /// Whether any of them was given.
     pub(super) fn is_given(&self) -> bool {
         *self != Self::default()

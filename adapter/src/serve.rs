@@ -9,7 +9,7 @@ use proxy_wasm_adapter_serve as serve;
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{self, Given};
-use super::plugin::{Plugin, QUANTITIES, SETTINGS_FILE};
+use super::plugin::{AdaptOptions, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
 
 /// Serve filters, or a component that `adapt` made: for development and small deployments
@@ -21,7 +21,7 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    plugin: Plugin,
+    plugin: AdaptOptions,
 
     #[command(flatten)]
     host: serve::Options,

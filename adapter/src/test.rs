@@ -11,7 +11,7 @@ use super::compare::REQUEST_FILE;
 use super::failure::Failure;
 use super::input;
 use super::output;
-use super::plugin::{Plugin, QUANTITIES};
+use super::plugin::{AdaptOptions, QUANTITIES};
 use super::report::Reporter;
 use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 
@@ -38,7 +38,7 @@ pub(super) struct Args {
     run: Run,
 
     #[command(flatten)]
-    plugin: Plugin,
+    plugin: AdaptOptions,
 }
 
 fn help() -> String {

@@ -10,7 +10,7 @@ use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
 use super::failure::Failure;
 use super::input::{self, Given};
-use super::plugin::Plugin;
+use super::plugin::AdaptOptions;
 
 /// The exit codes: nothing differs or fails, something does, nothing was run.
 pub(super) const SAME: u8 = 0;
@@ -35,13 +35,13 @@ pub(super) struct Run {
 
 /// Filters, and how to adapt them.
 pub(super) struct Filters {
-    filters: Vec<compare::Filter>,
+    filters: Vec<compare::NamedFilter>,
     options: Options,
 }
 
 impl Filters {
     /// What was given to the command of this name.
-    pub(super) fn read(command: &str, files: Vec<PathBuf>, plugin: Plugin) -> Result<Self, Failure> {
+    pub(super) fn read(command: &str, files: Vec<PathBuf>, plugin: AdaptOptions) -> Result<Self, Failure> {
         if let Some(option) = plugin.own_servers() {
             let (key, example) = match option {
                 "--upstream" => ("upstream", "upstream: {status: 200, body: text}"),
@@ -68,7 +68,7 @@ impl Filters {
         let (modules, options) = given.options(below)?;
         let files = input::names(&modules);
         let filters = modules.into_iter().zip(files);
-        let filters = filters.map(|(module, file)| compare::Filter { file, bytes: module.bytes }).collect();
+        let filters = filters.map(|(module, file)| compare::NamedFilter { file, bytes: module.bytes }).collect();
         Ok(Self { filters, options })
     }
 

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::Filter;
+use super::NamedFilter;
 use super::error::Error;
 use super::http1::{self, Reader};
 use super::message::Message;
@@ -73,7 +73,7 @@ impl Envoy {
     /// Starts it with these filters before the router.
     pub(super) async fn start(
         &self,
-        filters: &[Filter],
+        filters: &[NamedFilter],
         settings: &Settings,
         directory: &Arc<TempDir>,
         patience: Duration,

@@ -10,7 +10,7 @@ use super::message::{End, Message};
 use super::normalise::{Normaliser, Rule};
 use super::origins::Origins;
 use super::output::Line;
-use super::report::{Filter, Report, Side};
+use super::report::{Report, ReportedFilter, Side};
 use super::requests::Request;
 use super::running::{Output, Running, Started};
 use super::sections::{self, Seen, Visible};
@@ -51,8 +51,8 @@ pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [St
 }
 
 /// The callbacks by which streams end; none where a filter has none, so that it can't be told.
-pub(super) fn ends(filters: &[super::Filter]) -> Vec<&'static str> {
-    let last = |filter: &super::Filter| {
+pub(super) fn ends(filters: &[super::NamedFilter]) -> Vec<&'static str> {
+    let last = |filter: &super::NamedFilter| {
         let found = inspect(&filter.bytes).filters;
         let exports = |name: &&str| found.iter().flat_map(|filter| &filter.callbacks).any(|found| found.name == *name);
         LAST_CALLBACKS.into_iter().find(exports)
@@ -266,7 +266,7 @@ impl Found {
             // What it names goes away with the comparison: nobody could run it.
             (envoy.command, here.command) = (None, None);
         }
-        let filter = |filter: &super::Filter| Filter {
+        let filter = |filter: &super::NamedFilter| ReportedFilter {
             file: filter.file.clone(),
             sha256: sha256(&filter.bytes),
             bytes: filter.bytes.len(),

@@ -218,7 +218,7 @@ fn empty_chunks(part: &Part, section: &Section, row: &Row) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{Filter, Side};
+    use super::super::report::{ReportedFilter, Side};
     use super::*;
 
     fn row(envoy: &str, here: &str, phase: Option<&str>) -> Row {
@@ -237,7 +237,7 @@ mod tests {
         Report {
             version: 1,
             command: None,
-            filters: vec![Filter { file: "f".into(), sha256: String::new(), bytes: 0 }],
+            filters: vec![ReportedFilter { file: "f".into(), sha256: String::new(), bytes: 0 }],
             envoy: side(),
             here: side(),
             same,

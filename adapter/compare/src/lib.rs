@@ -75,7 +75,7 @@ use requests::Requests;
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The filters, in the order of the plugins that they are for.
-    pub filters: Vec<Filter>,
+    pub filters: Vec<NamedFilter>,
     /// How to adapt them. The upstream and the clusters are servers of the comparison's own, whatever stands here.
     pub options: Options,
     /// What to send.
@@ -96,14 +96,14 @@ pub struct Comparison {
 
 /// A filter to compare.
 #[derive(Clone, Debug)]
-pub struct Filter {
+pub struct NamedFilter {
     /// What reports call it.
     pub file: String,
     /// The core module.
     pub bytes: Vec<u8>,
 }
 
-impl AsRef<[u8]> for Filter {
+impl AsRef<[u8]> for NamedFilter {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

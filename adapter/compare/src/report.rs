@@ -15,7 +15,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// What was compared, in the order in which requests pass it.
-    pub filters: Vec<Filter>,
+    pub filters: Vec<ReportedFilter>,
     /// Envoy.
     pub envoy: Side,
     /// The other side: the adapted component on a host.
@@ -44,7 +44,7 @@ pub struct KnownDifference {
 
 /// A filter that was compared.
 #[derive(Clone, Debug, Serialize)]
-pub struct Filter {
+pub struct ReportedFilter {
     /// The file's name as it was given.
     pub file: String,
     /// Its SHA-256, in hexadecimal.

@@ -146,7 +146,7 @@ impl Scenario {
         Ok(compare::run(&comparison, std::future::pending())?)
     }
 
-    fn plugins(&self) -> Result<(Vec<compare::Filter>, proxy_wasm_adapter::Options)> {
+    fn plugins(&self) -> Result<(Vec<compare::NamedFilter>, proxy_wasm_adapter::Options)> {
         let own = self.requests.with_extension("toml");
         let file = if own.exists() { own } else { self.requests.with_file_name("plugin.toml") };
         let text = std::fs::read_to_string(&file).with_context(|| format!("reads {}", file.display()))?;
@@ -154,8 +154,9 @@ impl Scenario {
         let input = settings::parse(&shown, &text).map_err(|problem| anyhow::anyhow!("{problem}"))?;
         let mut below = Input::default();
         below.upstream = Some("http://127.0.0.1:1".into());
-        let filter =
-            |example: &Example| anyhow::Ok(compare::Filter { file: example.name.clone(), bytes: example.filter()? });
+        let filter = |example: &Example| {
+            anyhow::Ok(compare::NamedFilter { file: example.name.clone(), bytes: example.filter()? })
+        };
         let filters = match &self.example {
             Some(example) => vec![filter(example)?],
             None => {

@@ -1,6 +1,6 @@
 //! Reports made by hand.
 
-use proxy_wasm_adapter_compare::report::{Filter, Kind, Part, Report, Row, Section, Side};
+use proxy_wasm_adapter_compare::report::{Kind, Part, Report, ReportedFilter, Row, Section, Side};
 
 /// What would harm if it were not text.
 pub(crate) const HOSTILE: &str = "</script><script>window.harmed = 1</script><!-- <script> <img src=x onerror=harmed=1> \
@@ -10,7 +10,7 @@ pub(crate) fn report(parts: Vec<Part>) -> Report {
     Report {
         version: 1,
         command: Some("proxy-wasm-adapter compare auth-callout.wasm --requests requests.yaml".into()),
-        filters: vec![Filter {
+        filters: vec![ReportedFilter {
             file: "examples/auth-callout.wasm".into(),
             sha256: "9f2c41d07be7a6f3c1b2".repeat(4)[..64].into(),
             bytes: 183_204,

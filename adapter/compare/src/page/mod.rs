@@ -118,7 +118,7 @@ fn replace(text: &str, with: impl Fn(char) -> Option<&'static str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Filter, Kind, KnownDifference, Part, Row, Section, Side};
+    use crate::report::{Kind, KnownDifference, Part, ReportedFilter, Row, Section, Side};
 
     const HOSTILE: &str = "</script><!--<script>&'\"{{nonce}}\u{2028}\u{2029}\0\u{202e}]]>";
 
@@ -142,7 +142,7 @@ mod tests {
         Report {
             version: 1,
             command: Some(HOSTILE.into()),
-            filters: vec![Filter { file: HOSTILE.into(), sha256: HOSTILE.into(), bytes: 0 }],
+            filters: vec![ReportedFilter { file: HOSTILE.into(), sha256: HOSTILE.into(), bytes: 0 }],
             envoy: side(),
             here: side(),
             same,

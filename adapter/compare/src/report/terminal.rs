@@ -154,7 +154,7 @@ fn row(out: &mut String, row: &Row, style: Style) -> std::fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Filter, KnownDifference, Part, Side};
+    use super::super::{KnownDifference, Part, ReportedFilter, Side};
     use super::*;
 
     fn report() -> Report {
@@ -186,7 +186,7 @@ mod tests {
         Report {
             version: 1,
             command: None,
-            filters: vec![Filter { file: "f.wasm".into(), sha256: "00ff".into(), bytes: 5 }],
+            filters: vec![ReportedFilter { file: "f.wasm".into(), sha256: "00ff".into(), bytes: 5 }],
             envoy: side("Envoy 1.40.0"),
             here: side("serve"),
             same: false,
