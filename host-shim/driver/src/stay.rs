@@ -93,6 +93,8 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn tend(&mut self) {
         self.stay.tended = true;
         self.chain.tick(self.chain.now());
+        // Queues that the host keeps may have items that nothing here knows of.
+        self.told |= self.chain.announce_queues();
         self.note_moved(None);
     }
 

@@ -61,7 +61,7 @@ async fn trailers_without_a_head_are_no_response() {
     options.upstream_h2c = vec![to.clone()];
     let server = Running::start(options).await;
     let answer = forward(&server, &to, Method::GET, "").await;
-    assert_eq!(String::from_utf8(answer.body).unwrap(), CONNECTION_TERMINATED);
+    assert_eq!(String::from_utf8(answer.body).unwrap(), HTTP_PROTOCOL_ERROR);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ fn short_forms_count_over_routes() {
     assert_eq!(problems(timed, 1), ["there is a time limit for the upstream, but a direct response instead of one"]);
     let above = "[[route]]\ncluster = 'c'\n";
     assert_eq!(
-        leads(&settings(file(above).over(file(&format!("upstream = 'http://a'\nclusters.c = 'http://c'"))))).0,
+        leads(&settings(file(above).over(file("upstream = 'http://a'\nclusters.c = 'http://c'")))).0,
         "c"
     );
 }
