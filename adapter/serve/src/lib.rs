@@ -81,6 +81,9 @@ mod facts;
 mod fields;
 mod filters;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod http2;
 mod instance;

@@ -133,7 +133,7 @@ fn log(cases: &Arc<Vec<Case>>) -> Result<()> {
             let upstream = stage._upstream.address;
             for part in [
                 format!("upstream http://{upstream}: its answer is refused: it has both a `content-length` and a"),
-                format!("[warn] upstream http://{upstream}: protocol error: what it answers is no valid HTTP"),
+                format!(": upstream http://{upstream}: protocol error: what it answers is no valid HTTP"),
             ] {
                 ensure!(lines.wait(from, PATIENCE, |line| line.contains(&part)), "no `{part}` in:\n{lines}");
             }

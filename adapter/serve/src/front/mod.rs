@@ -36,6 +36,8 @@ use super::target::RawTarget;
 pub(super) use http2::are_trailers;
 pub(super) use refusal::Refusal;
 pub(super) use stream::Front;
+#[cfg(feature = "fuzzing")]
+pub(crate) use walk::{Event, Walk};
 
 /// Whether these bytes can be those of `host`.
 fn is_host_field(host: &[u8]) -> bool {

@@ -21,7 +21,7 @@ const TRAILERS_LIMIT: usize = 16 * 1024;
 
 /// Where on a connection it is.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     at: At,
     most_head: usize,
 }
@@ -40,7 +40,7 @@ enum At {
 
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The head of a request.
     Request {
         /// Where its head was read.
@@ -60,13 +60,13 @@ pub(super) enum Event {
 
 impl Walk {
     /// At the beginning of a connection, whose heads may have so many bytes.
-    pub(super) fn new(most_head: usize) -> Self {
+    pub(crate) fn new(most_head: usize) -> Self {
         Self { at: At::Opening, most_head }
     }
 
     /// Takes what it can from `input`, and gives what hyper is to read, up to the next event. What comes without one
     /// leaves nothing to do until there is more input.
-    pub(super) fn advance(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Event> {
+    pub(crate) fn advance(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Event> {
         loop {
             match &mut self.at {
                 At::Opening => {
@@ -163,7 +163,7 @@ impl Walk {
     }
 
     /// How many of the next bytes are for hyper as they are.
-    pub(super) fn passes(&self) -> u64 {
+    pub(crate) fn passes(&self) -> u64 {
         match self.at {
             At::Sized(left) => left,
             At::Http2 => u64::MAX,
@@ -172,7 +172,7 @@ impl Walk {
     }
 
     /// So many of them went.
-    pub(super) fn pass(&mut self, size: u64) {
+    pub(crate) fn pass(&mut self, size: u64) {
         if let At::Sized(left) = &mut self.at {
             *left -= size;
             if *left == 0 {
@@ -182,7 +182,7 @@ impl Walk {
     }
 
     /// Whether nothing more is read.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.at, At::Over)
     }
 }

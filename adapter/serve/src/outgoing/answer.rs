@@ -10,7 +10,7 @@ pub(super) const HEAD_LIMIT: usize = 80 * 1024;
 
 /// What is wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadAnswer {
+pub(crate) enum BadAnswer {
     /// The message.
     #[error(transparent)]
     Message(#[from] Fault),
@@ -49,18 +49,18 @@ enum State {
 
 /// The answers on one connection.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     state: State,
 }
 
 impl Answers {
     /// A new connection.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: State::Idle }
     }
 
     /// From now on an answer is due, to a request that may be a HEAD. `unread`: what came before.
-    pub(super) fn expect(&mut self, to_head: bool, unread: &[u8]) -> Result<(), BadAnswer> {
+    pub(crate) fn expect(&mut self, to_head: bool, unread: &[u8]) -> Result<(), BadAnswer> {
         if !unread.is_empty() || !matches!(self.state, State::Idle) {
             return Err(BadAnswer::Unasked);
         }
@@ -69,7 +69,7 @@ impl Answers {
     }
 
     /// Takes what it can from the input. What is left then waits for more, or belongs to no answer.
-    pub(super) fn take(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<(), BadAnswer> {
+    pub(crate) fn take(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<(), BadAnswer> {
         while !input.is_empty() {
             match &mut self.state {
                 // What came before it is an answer all the same.
@@ -107,7 +107,7 @@ impl Answers {
     }
 
     /// The connection ended, with this left to read. An end within a body hyper sees by itself.
-    pub(super) fn end(&self, unread: &[u8]) -> Result<(), BadAnswer> {
+    pub(crate) fn end(&self, unread: &[u8]) -> Result<(), BadAnswer> {
         if matches!(self.state, State::Head { .. }) && !unread.is_empty() { Err(BadAnswer::CutHead) } else { Ok(()) }
     }
 }

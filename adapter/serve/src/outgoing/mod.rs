@@ -56,6 +56,9 @@ use super::log_format;
 use super::nesting::Nesting;
 use super::record::Record;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::answer::Answers;
+
 /// How long a connection may take where the component does not say: Envoy's default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -121,10 +121,7 @@ fn short_forms_count_over_routes() {
     let timed = file("upstream_timeout = 3").over(file("[[route]]\ndirect_response = 204\n"));
     assert_eq!(problems(timed, 1), ["there is a time limit for the upstream, but a direct response instead of one"]);
     let above = "[[route]]\ncluster = 'c'\n";
-    assert_eq!(
-        leads(&settings(file(above).over(file("upstream = 'http://a'\nclusters.c = 'http://c'")))).0,
-        "c"
-    );
+    assert_eq!(leads(&settings(file(above).over(file("upstream = 'http://a'\nclusters.c = 'http://c'")))).0, "c");
 }
 
 #[test]
