@@ -62,6 +62,21 @@ fn build_binaries() -> Result<()> {
     Ok(())
 }
 
+/// The program of a gRPC fixture, built now: with the example's server, most of whose dependencies are the same.
+///
+/// # Errors
+/// It can't be built.
+pub fn grpc_program(name: &str) -> Result<PathBuf> {
+    let target = root().join("target/examples/build/ext-authz/server");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--locked", "--target-dir"]).arg(&target).arg("--manifest-path");
+    command.arg(root().join("tests/fixtures").join(name).join("Cargo.toml"));
+    forget_package(&mut command);
+    let output = command.output().context("runs cargo")?;
+    ensure!(output.status.success(), "cargo build:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(target.join("debug").join(name))
+}
+
 /// Keeps from a command what cargo tells a test of its package: a cargo that sees it runs build scripts again that look
 /// there (`ring`'s does), and builds again all that depends on them.
 pub fn forget_package(command: &mut Command) {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -243,19 +243,7 @@ fn services() -> Result<Vec<(String, Vec<u8>)>> {
 
 /// The server, built.
 fn built() -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    // With the example's server, whose dependencies are the same.
-    let target = fixtures::root().join("target/examples/build/ext-authz/server");
-    let build = || {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["build", "--quiet", "--locked", "--target-dir"]).arg(&target).arg("--manifest-path");
-        command.arg(fixtures::root().join("tests/fixtures/grpc-server/Cargo.toml"));
-        fixtures::forget_package(&mut command);
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-    };
-    if let Err(error) = BUILT.get_or_init(build) {
-        bail!("cargo build: {error}");
-    }
-    Ok(target.join("debug/grpc-server"))
+    static BUILT: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| fixtures::grpc_program("grpc-server").map_err(|error| format!("{error:#}")));
+    BUILT.clone().map_err(anyhow::Error::msg)
 }

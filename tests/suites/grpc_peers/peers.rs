@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use proxy_wasm_adapter_tests::hosts::{Child, Host};
 use proxy_wasm_adapter_tests::{fixtures, port};
 
@@ -61,21 +61,9 @@ impl Server {
 
 /// The program made with tonic.
 fn built() -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    // With the example's server, most of whose dependencies are the same.
-    let target = fixtures::root().join("target/examples/build/ext-authz/server");
-    let build = || {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["build", "--quiet", "--locked", "--target-dir"]).arg(&target).arg("--manifest-path");
-        command.arg(fixtures::root().join("tests/fixtures/grpc-peers/Cargo.toml"));
-        fixtures::forget_package(&mut command);
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-    };
-    if let Err(error) = BUILT.get_or_init(build) {
-        bail!("cargo build: {error}");
-    }
-    Ok(target.join("debug/grpc-peers"))
+    static BUILT: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| fixtures::grpc_program("grpc-peers").map_err(|error| format!("{error:#}")));
+    BUILT.clone().map_err(anyhow::Error::msg)
 }
 
 /// Where Python finds grpcio.
