@@ -1,5 +1,6 @@
 //! An instance beside its exchanges: the plugins' start, what is left of an exchange, and the time between two.
 
+use proxy_wasm_abi::settings::SharedStateIn;
 use proxy_wasm_driver::Peer;
 
 use crate::{
@@ -217,4 +218,24 @@ fn metrics_are_written_when_all_is_over() {
     assert_eq!(world.bed.log(), [""; 0]);
     world.turn().finish();
     assert_eq!(world.bed.log(), ["[info] p: metric counter c 1"]);
+}
+
+/// The instance itself knows nothing of items that another one put there: it asks its machine.
+#[test]
+fn between_exchanges_it_tells_of_queues_that_the_machine_keeps() {
+    let mut world = World::with(|settings| settings.upkeep.state = SharedStateIn::Host);
+    world.bed.on(Id::RequestHeaders, |filter| {
+        filter.chain().register_shared_queue(b"q");
+        0
+    });
+    let id = world.get();
+    world.actions(id);
+    world.turn().client_gone(id);
+    world.turn().close(id);
+    world.bed.trace();
+    world.bed.enqueue_elsewhere(1, b"i");
+    world.turn().tend();
+    assert_eq!(world.bed.trace(), ["queue_ready(1,1)"]);
+    world.turn().tend();
+    assert!(world.bed.trace().is_empty(), "once for each item");
 }

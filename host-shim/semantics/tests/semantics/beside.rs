@@ -1,6 +1,11 @@
 //! Things that belong to no stream: ticks, shared data, queues and metrics.
 
-use proxy_wasm_abi::{bridge::AbiVersion, enums::Status, limits::SHARED_BYTES_MAX, settings::MetricsTo};
+use proxy_wasm_abi::{
+    bridge::AbiVersion,
+    enums::Status,
+    limits::SHARED_BYTES_MAX,
+    settings::{MetricsTo, SharedStateIn},
+};
 use proxy_wasm_semantics::{Change, ChangeKind};
 
 use crate::common::{Bed, Id};
@@ -91,6 +96,17 @@ fn queues_keep_their_order_and_announce_each_item() {
     assert_eq!(bed.trace(), ["queue_ready(1,1)", "  Ok([97])", "queue_ready(1,1)", "  Ok([])"]);
     assert!(!bed.chain.announce_queues());
     assert_eq!(bed.chain.dequeue_shared_queue(1), Err(Status::Empty));
+}
+
+#[test]
+fn queues_that_the_machine_keeps_are_announced_when_it_is_asked() {
+    let bed = Bed::with(|settings| settings.upkeep.state = SharedStateIn::Host);
+    let token = bed.chain.register_shared_queue(b"q");
+    bed.enqueue_elsewhere(token, b"i");
+    assert!(!bed.chain.has_work(), "only the machine knows of the item");
+    assert!(bed.chain.announce_queues());
+    assert_eq!(bed.trace(), ["queue_ready(1,1)"]);
+    assert_eq!(bed.chain.dequeue_shared_queue(token), Ok(b"i".to_vec()));
 }
 
 #[test]

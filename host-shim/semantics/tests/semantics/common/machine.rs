@@ -10,7 +10,10 @@ use proxy_wasm_abi::{
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
     settings::{Connection, Origin, Plugin as PluginSettings, Settings},
 };
-use proxy_wasm_semantics::{Capabilities, Chain, ChainState, Direction, Effect, HeaderMap, Host, Kind, Request};
+use proxy_wasm_semantics::{
+    CallResult, Capabilities, Chain, ChainState, Direction, Effect, HeaderMap, Host, Kind, Request, SharedQueues,
+};
+use proxy_wasm_shared::{Member, Store};
 
 use super::{
     filter::{Call, Id, ScriptedFilter, Trace},
@@ -31,7 +34,12 @@ struct Clocks {
     next_id_byte: Cell<u8>,
     log: RefCell<Vec<String>>,
     chain: RefCell<Weak<Chain<ScriptedFilter>>>,
+    /// The queues that it keeps for all instances: this one is a member of them.
+    queues: RefCell<Store>,
 }
+
+/// The instance, in the store of queues.
+const MEMBER: Member = 1;
 
 struct Machine(Rc<Clocks>, Capabilities);
 
@@ -60,6 +68,10 @@ impl Host for Machine {
         }
     }
 
+    fn shared_queues(&self) -> Option<&dyn SharedQueues> {
+        Some(self)
+    }
+
     fn log(&self, line: &str) {
         assert!(!line.contains('\n'), "a record is one line: {line:?}");
         // The state must not be borrowed while the log is written.
@@ -67,6 +79,28 @@ impl Host for Machine {
             drop(chain.state());
         }
         self.0.log.borrow_mut().push(line.into());
+    }
+}
+
+impl SharedQueues for Machine {
+    fn register(&self, vm_id: &[u8], name: &[u8]) -> u32 {
+        self.0.queues.borrow_mut().register_queue(MEMBER, vm_id, name)
+    }
+
+    fn resolve(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
+        self.0.queues.borrow().resolve_queue(vm_id, name)
+    }
+
+    fn enqueue(&self, token: u32, item: &[u8]) -> CallResult {
+        self.0.queues.borrow_mut().enqueue(token, item)
+    }
+
+    fn dequeue(&self, token: u32) -> CallResult<Vec<u8>> {
+        self.0.queues.borrow_mut().dequeue(token)
+    }
+
+    fn take_ready(&self) -> Vec<u32> {
+        self.0.queues.borrow_mut().take_ready(MEMBER).into()
     }
 }
 
@@ -275,6 +309,11 @@ impl Bed {
         self.clocks.wall.set(wall);
         self.clocks.monotonic.set(monotonic);
         self.chain.time_passed();
+    }
+
+    /// Another instance puts an item into a queue that the machine keeps for all of them.
+    pub(crate) fn enqueue_elsewhere(&self, token: u32, item: &[u8]) {
+        self.clocks.queues.borrow_mut().enqueue(token, item).expect("there is such a queue");
     }
 
     // Effects.
