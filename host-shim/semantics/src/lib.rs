@@ -16,7 +16,7 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `chain` | the plugins, and how they are driven: start, open, close |
+//! | `chain/` | the plugins, and how they are driven: start, open, close |
 //! | `connection` | the hop before the first filter |
 //! | `filter_manager/` | the way of a message from filter to filter |
 //! | `router` | the hop behind the last filter |

@@ -1,8 +1,10 @@
 //! The chain: the plugins of a component in the order in which a request passes them, and how the edge drives them.
 
+mod borrowed;
+mod start;
+
 use std::{
-    cell::{Cell, OnceCell, RefCell, RefMut},
-    ops::{Deref, DerefMut},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -16,11 +18,12 @@ use crate::{
     connection::{self, Request},
     environment::{Capabilities, Guest, Host},
     router::{self, UpstreamFailure},
-    running::{Action, Phase},
+    running::Action,
     state::{ChainState, PluginInStream},
     stream::{Direction, Effect, ResetReason, Stream, StreamContext},
-    vm::VM_CONTEXT,
 };
+
+pub use borrowed::Borrowed;
 
 /// The plugins of a component, and the filters that implement them.
 pub struct Chain<G> {
@@ -37,42 +40,6 @@ pub struct Chain<G> {
     called: Cell<bool>,
     /// The streams in which something went on, since the driver asked last.
     moved: RefCell<Vec<u32>>,
-}
-
-/// The state, borrowed. Its lines for the host's log are written when it is given back.
-pub struct Borrowed<'a> {
-    // Given back before the log is written: fields are dropped in their order.
-    state: RefMut<'a, ChainState>,
-    _log: Log<'a>,
-}
-
-struct Log<'a> {
-    state: &'a RefCell<ChainState>,
-    host: &'a dyn Host,
-}
-
-impl Deref for Borrowed<'_> {
-    type Target = ChainState;
-
-    fn deref(&self) -> &ChainState {
-        &self.state
-    }
-}
-
-impl DerefMut for Borrowed<'_> {
-    fn deref_mut(&mut self) -> &mut ChainState {
-        &mut self.state
-    }
-}
-
-impl Drop for Log<'_> {
-    #[inline(never)]
-    fn drop(&mut self) {
-        let lines = self.state.borrow().take_lines();
-        for line in lines {
-            self.host.log(&line);
-        }
-    }
 }
 
 /// The outcome of a callback.
@@ -115,7 +82,7 @@ impl<G: Guest> Chain<G> {
     /// # Panics
     /// If it is borrowed already: the marshalling never calls into a filter while it holds it.
     pub fn state(&self) -> Borrowed<'_> {
-        Borrowed { state: self.state.borrow_mut(), _log: Log { state: &self.state, host: &*self.host } }
+        Borrowed::new(&self.state, &*self.host)
     }
 
     /// The filters, by virtual machine.
@@ -139,102 +106,6 @@ impl<G: Guest> Chain<G> {
         let state = self.state.borrow();
         let vm = state.plugins[plugin].vm();
         !state.vms[vm].is_bypassed() && self.guests[vm].exports(callback)
-    }
-
-    /// Starts the plugins, once; later calls return what the first did.
-    ///
-    /// # Errors
-    /// Says which callback refused. After a trap, on hosts that go on using the instance, the plugin has failed for
-    /// good, as in Envoy.
-    pub fn start(&self) -> Result<(), &str> {
-        if self.called.get() {
-            return Err("the filter trapped earlier");
-        }
-        self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
-    }
-
-    /// Lets everything pass by the plugins of a virtual machine, whose filter is never started. Too late once the plugins
-    /// were.
-    pub fn bypass(&self, vm: u32) {
-        if let Some(vm) = self.state.borrow_mut().vms.get_mut(vm as usize).filter(|_| !self.is_started()) {
-            vm.bypass();
-        }
-    }
-
-    /// Whether they were started, in good order or not.
-    pub fn is_started(&self) -> bool {
-        self.started.get().is_some()
-    }
-
-    fn start_now(&self) -> Result<(), String> {
-        let count = self.state.borrow().plugins.len();
-        for plugin in 0..count {
-            self.start_plugin(plugin).map_err(|reason| {
-                let name = &self.state.borrow().settings.plugins[plugin].name;
-                if count > 1 { format!("plugin {} `{name}`: {reason}", plugin + 1) } else { reason }
-            })?;
-        }
-        Ok(())
-    }
-
-    fn start_plugin(&self, plugin: usize) -> Result<(), String> {
-        let (vm, bypassed, started) = {
-            let state = self.state.borrow();
-            let vm = state.plugins[plugin].vm();
-            (vm, state.vms[vm].is_bypassed(), state.vms[vm].is_started())
-        };
-        if bypassed {
-            return Ok(());
-        }
-        if !started {
-            self.start_vm(plugin, vm)?;
-        }
-        let (root, vm_size, plugin_size) = {
-            let mut state = self.state.borrow_mut();
-            if let Some(root) = state.twin_root(plugin) {
-                state.plugins[plugin].create(root);
-                return Ok(());
-            }
-            let root = state.next_context_id(vm);
-            state.plugins[plugin].create(root);
-            let settings = &state.settings.plugins[plugin];
-            (root, settings.vm_configuration.len() as u32, settings.configuration.len() as u32)
-        };
-        self.call(plugin, root, Id::ContextCreate, &[VM_CONTEXT]);
-        self.must_accept(plugin, Id::VmStart, "proxy_on_vm_start", vm_size)?;
-        self.enter_phase(Phase::Configuring);
-        let configured = self.must_accept(plugin, Id::Configure, "proxy_on_configure", plugin_size);
-        self.enter_phase(Phase::Running);
-        configured
-    }
-
-    fn start_vm(&self, plugin: usize, vm: usize) -> Result<(), String> {
-        {
-            let mut state = self.state.borrow_mut();
-            state.running.set_phase(Phase::Starting);
-            state.vms[vm].start();
-            state.running.enter(plugin, VM_CONTEXT);
-        }
-        self.running.set(vm);
-        self.called.set(true);
-        self.guests[vm].start();
-        self.called.set(false);
-        let mut state = self.state.borrow_mut();
-        state.running.leave();
-        state.running.set_phase(Phase::Running);
-        state.running.take_start_failure().map_or(Ok(()), Err)
-    }
-
-    fn must_accept(&self, plugin: usize, callback: Id, name: &str, size: u32) -> Result<(), String> {
-        let root = self.state.borrow().plugins[plugin].id();
-        match self.call(plugin, root, callback, &[size]) {
-            Some(Returned { value: 0, .. }) => Err(format!("`{name}` returned false")),
-            _ => Ok(()),
-        }
-    }
-
-    fn enter_phase(&self, phase: Phase) {
-        self.state.borrow_mut().running.set_phase(phase);
     }
 
     /// Calls the filter of a plugin, unless it lacks this callback: with the context, and these arguments behind it.
