@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::http1::{Head, Reader};
+use proxy_wasm_adapter_peers::http1::Head;
+use proxy_wasm_adapter_peers::http1::blocking::Reader;
+
 use crate::http2::{Ending, Fields, Message};
 
 /// What came back.
@@ -167,7 +169,7 @@ fn read(reader: &mut Reader<impl Read>, to_head: bool) -> Reply {
     loop {
         match reader.head() {
             // An interim response.
-            Ok(Some(head)) if head.status().starts_with(b"1") && head.status() != b"101" => {}
+            Ok(Some(head)) if head.is_interim() => {}
             Ok(Some(head)) => {
                 let body = reader.response_body(&head, to_head);
                 let end = body.cut.then_some("cut off");

@@ -14,11 +14,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use proxy_wasm_adapter_peers::http1::Head;
+use proxy_wasm_adapter_peers::http1::blocking::Body;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::http1::{Body, Head};
 use crate::message::{Action, bytes};
 use crate::port;
 use crate::upstream::{Request, Waits};

@@ -30,7 +30,6 @@ pub mod fixtures;
 pub mod grpc;
 pub mod hostile;
 pub mod hosts;
-pub mod http1;
 pub mod http2;
 pub mod log;
 pub mod memory;

@@ -1,6 +1,8 @@
 //! What of a transcript is left out or made alike before it is compared, and why. It is the same for every host; what
 //! differs beyond it stands in `known-differences.toml`.
 
+use proxy_wasm_adapter_peers::alike::uuids;
+
 /// Headers that a server adds or changes on a connection by itself, and which no filter decides about.
 ///
 /// - `connection`, `keep-alive`: about the connection, not the message.
@@ -21,33 +23,11 @@ pub fn is_compared_on_the_wire(name: &[u8]) -> bool {
 
 /// A line of a transcript without what differs from run to run: UUIDs, dates, times, this run's ports.
 pub fn line(text: &str, ports: &[(u16, &str)]) -> String {
-    let mut text = uuids(text);
+    let mut text = uuids(text).unwrap_or_else(|| text.into());
     for (port, name) in ports {
         text = text.replace(&format!("127.0.0.1:{port}"), &format!("<{name}>"));
     }
     service_times(&dates(&text))
-}
-
-fn uuids(text: &str) -> String {
-    const SHAPE: &[u8] = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
-    let is_uuid = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .zip(SHAPE)
-            .all(|(byte, shape)| if *shape == b'h' { byte.is_ascii_hexdigit() } else { byte == shape })
-    };
-    let mut rest = text;
-    let mut result = String::new();
-    while let Some(first) = rest.chars().next() {
-        if rest.len() >= SHAPE.len() && is_uuid(&rest.as_bytes()[..SHAPE.len()]) {
-            result.push_str("<uuid>");
-            rest = &rest[SHAPE.len()..];
-        } else {
-            result.push(first);
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    result
 }
 
 /// The value of a `date` header that a filter logged.

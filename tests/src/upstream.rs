@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::http1::{Body, Head, Reader};
+use proxy_wasm_adapter_peers::http1::Head;
+use proxy_wasm_adapter_peers::http1::blocking::{Body, Reader};
+
 use crate::http2::{self, Ending};
 use crate::message::{Action, Step, bytes, framed};
 use crate::{port, tcp};

@@ -15,12 +15,13 @@ use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
+use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::conformance::{Case, Profile, Stage};
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::Host;
 use proxy_wasm_adapter_tests::pool::Pool;
-use proxy_wasm_adapter_tests::trial::{compare, trial};
+use proxy_wasm_adapter_tests::trial::trial;
 
 const HOSTS_OF_COMPONENTS: [Host; 2] = [Host::Serve, Host::WasmtimeServe];
 
@@ -76,7 +77,7 @@ fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differenc
     let envoy = std::fs::read_to_string(&golden)
         .with_context(|| format!("`{}` is missing: write it with BLESS=1", golden.display()))?;
     let expected = differences.expected(name, host, &envoy)?;
-    let check = |transcript: String| match compare(&expected, &transcript) {
+    let check = |transcript: String| match difference(&expected, &transcript) {
         Some(difference) => bail!("{}\n{difference}", case.about),
         None => Ok(()),
     };

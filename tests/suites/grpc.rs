@@ -13,10 +13,11 @@ use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::settings::{Cluster, Origin};
+use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::hosts::{Chain, Child, Host};
 use proxy_wasm_adapter_tests::message::shown;
 use proxy_wasm_adapter_tests::script::Script;
-use proxy_wasm_adapter_tests::trial::{compare, trial};
+use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{client, fixtures, probe, settings};
 
 /// How long anything may take.
@@ -139,7 +140,7 @@ fn run(case: &Case) -> Result<()> {
         ensure!(expected.contains(seen), "`{seen}` is not among what the filter sees on Envoy:\n{expected}");
     }
     let actual = on(Host::Serve, case, &script).context("on serve")?;
-    match compare(&expected, &actual) {
+    match difference(&expected, &actual) {
         Some(difference) => bail!("it is not the same on Envoy and on serve:\n{difference}"),
         None => Ok(()),
     }

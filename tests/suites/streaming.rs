@@ -12,8 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_adapter_peers::http1::Head;
+use proxy_wasm_adapter_peers::http1::blocking::Reader;
 use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
-use proxy_wasm_adapter_tests::http1::{Head, Reader};
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{memory, probe, settings};
 
@@ -73,7 +74,7 @@ fn size() -> u64 {
 
 fn upload(host: Host) -> Result<()> {
     let upstream = Server::start(|stream, mut reader, head| {
-        let length = head.length().unwrap_or(0) as u64;
+        let length = head.content_length().ok().flatten().unwrap_or(0) as u64;
         let mut sum = 0;
         let read = reader.pass(length, |bytes| {
             sum += bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
@@ -140,7 +141,7 @@ fn slow_upstream(host: Host) -> Result<()> {
     let release = released.clone();
     let upstream = Server::start(move |stream, mut reader, head| {
         released.wait();
-        let read = reader.pass(head.length().unwrap_or(0) as u64, |_| Ok(()))?;
+        let read = reader.pass(head.content_length().ok().flatten().unwrap_or(0) as u64, |_| Ok(()))?;
         respond(stream, &read.to_string())
     })?;
     let running = start(host, upstream.address)?;
@@ -289,7 +290,7 @@ fn answer(reader: &mut Reader<TcpStream>) -> Result<String> {
 /// The length of a sized response that is read and dropped.
 fn read_all(reader: &mut Reader<TcpStream>) -> Result<u64> {
     let head = reader.head()?.context("no response")?;
-    ensure!(head.status() == b"200" && head.length() == Some(usize::try_from(size())?), "{head:?}");
+    ensure!(head.status() == b"200" && head.content_length() == Ok(Some(usize::try_from(size())?)), "{head:?}");
     let mut sum = 0;
     let read = reader.pass(size(), |bytes| {
         sum += bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();

@@ -1,13 +1,9 @@
 //! Puts the lines of both sides beside each other.
 
-use std::time::{Duration, Instant};
-
-use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
+use proxy_wasm_adapter_peers::lines::steps;
+use similar::DiffOp;
 
 use super::report::Row;
-
-/// How long the fewest differences are looked for.
-const LONGEST: Duration = Duration::from_secs(2);
 
 /// A line of one side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +31,7 @@ impl Item {
 pub(super) fn align(envoy: &[Item], here: &[Item]) -> Vec<Row> {
     let texts = |items: &[Item]| items.iter().map(|item| item.text.clone()).collect::<Vec<_>>();
     let mut rows = Vec::new();
-    for op in diff(&texts(envoy), &texts(here)) {
+    for op in steps(&texts(envoy), &texts(here)) {
         let (_, old, new) = op.as_tag_tuple();
         if matches!(op, DiffOp::Equal { .. }) {
             rows.extend(envoy[old].iter().zip(&here[new]).map(|(old, new)| row(Some(old), Some(new), true)));
@@ -49,7 +45,7 @@ pub(super) fn align(envoy: &[Item], here: &[Item]) -> Vec<Row> {
 /// Lines that differ: those with the same name stand in one row.
 fn differing(envoy: &[Item], here: &[Item], rows: &mut Vec<Row>) {
     let keys = |items: &[Item]| items.iter().map(|item| item.key().to_owned()).collect::<Vec<_>>();
-    for op in diff(&keys(envoy), &keys(here)) {
+    for op in steps(&keys(envoy), &keys(here)) {
         let (_, old, new) = op.as_tag_tuple();
         if matches!(op, DiffOp::Equal { .. }) {
             rows.extend(envoy[old].iter().zip(&here[new]).map(|(old, new)| row(Some(old), Some(new), false)));
@@ -58,11 +54,6 @@ fn differing(envoy: &[Item], here: &[Item], rows: &mut Vec<Row>) {
             rows.extend(here[new].iter().map(|item| row(None, Some(item), false)));
         }
     }
-}
-
-/// The steps from one list to the other; not the fewest where finding those would take too long.
-fn diff(envoy: &[String], here: &[String]) -> Vec<DiffOp> {
-    capture_diff_slices_deadline(Algorithm::Myers, envoy, here, Some(Instant::now() + LONGEST))
 }
 
 fn row(envoy: Option<&Item>, here: Option<&Item>, same: bool) -> Row {

@@ -4,14 +4,13 @@
 //! The start that is compared is the worker's, as that one serves the requests; where Envoy refuses the plugin, it is the
 //! last one there was.
 
-mod configuration;
-
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_wasm_abi::settings::Settings;
+use proxy_wasm_adapter_peers::envoy::{self, Peers};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -85,7 +84,8 @@ impl Envoy {
             files.push(file(&format!("filter-{}.wasm", index + 1)));
             std::fs::write(&files[index], filter).map_err(machine)?;
         }
-        let configuration = configuration::of(settings, &files);
+        let peers = Peers { trailers: true, ..Peers::default() };
+        let configuration = envoy::configuration(settings, &files, peers);
         std::fs::write(file("envoy.json"), configuration.to_string()).map_err(machine)?;
 
         let mark = mark(directory.path());
@@ -167,7 +167,7 @@ async fn listener(admin: SocketAddr) -> Option<SocketAddr> {
     let mut reader = Reader::new(from);
     let length = reader.response("GET", &mut message).await.ok()?;
     reader.body(length, &mut message).await.ok()?;
-    String::from_utf8(message.body).ok()?.trim().strip_prefix(configuration::LISTENER)?.strip_prefix("::")?.parse().ok()
+    envoy::listener(&String::from_utf8(message.body).ok()?)
 }
 
 /// What Envoy says of its failure.

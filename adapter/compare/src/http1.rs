@@ -4,187 +4,86 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use proxy_wasm_adapter_peers::http1::{self, Broken, Fields, Head, Length, Sink};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::message::{End, Message};
 use super::requests::{Body, Headers, LARGEST};
 
-/// Headers of one message.
-const MOST_HEADERS: usize = 4096;
-
-/// Bytes of a head.
-const LARGEST_HEAD: usize = 4 << 20;
-
 /// Reads messages from a connection.
-pub(super) struct Reader<R> {
-    connection: R,
-    read: BytesMut,
-}
+pub(super) struct Reader<R>(http1::Reader<R>);
 
-/// Where what comes is kept: a message, or one that others look at while it comes.
-pub(super) trait Sink {
-    /// Adds something to it.
-    fn add(&mut self, change: impl FnOnce(&mut Message) -> Result<(), End>) -> Result<(), End>;
-}
+/// A message that others look at while it comes.
+pub(super) struct Coming(pub(super) Arc<Mutex<Message>>);
 
 impl Sink for Message {
-    fn add(&mut self, change: impl FnOnce(&mut Message) -> Result<(), End>) -> Result<(), End> {
-        change(self)
+    fn data(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        if self.body.len() + bytes.len() > LARGEST {
+            return Err(Broken::Garbage(format!("the body is larger than {LARGEST} bytes")));
+        }
+        self.body.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn trailer(&mut self, name: &[u8], value: &[u8]) -> Result<(), Broken> {
+        self.trailers.push(header(name, value));
+        Ok(())
     }
 }
 
-impl Sink for Arc<Mutex<Message>> {
-    fn add(&mut self, change: impl FnOnce(&mut Message) -> Result<(), End>) -> Result<(), End> {
-        change(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+impl Sink for Coming {
+    fn data(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).data(bytes)
     }
-}
 
-/// How long a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
-    Bytes(usize),
-    Chunks,
-    /// Until the connection is closed.
-    Rest,
+    fn trailer(&mut self, name: &[u8], value: &[u8]) -> Result<(), Broken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trailer(name, value)
+    }
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn new(connection: R) -> Self {
-        Self { connection, read: BytesMut::new() }
-    }
-
-    /// Reads more; false at the end of the connection.
-    async fn more(&mut self) -> Result<bool, End> {
-        self.connection.read_buf(&mut self.read).await.map(|count| count > 0).map_err(|error| end(&error))
+        Self(http1::Reader::new(connection))
     }
 
     /// The head of a request into this message, and how long its body is. Nothing where no request comes any more.
     pub(super) async fn request(&mut self, into: &mut Message) -> Result<Option<Length>, End> {
-        loop {
-            let mut headers = vec![httparse::EMPTY_HEADER; MOST_HEADERS];
-            let mut request = httparse::Request::new(&mut headers);
-            let parsed = request.parse(&self.read).map_err(|error| End::Garbage(error.to_string()))?;
-            if let httparse::Status::Complete(size) = parsed {
-                into.first = Some(format!("{} {}", request.method.unwrap_or(""), request.path.unwrap_or("")));
-                into.headers = owned(request.headers);
-                self.read.advance(size);
-                return length(&into.headers).map(|length| Some(length.unwrap_or(Length::Bytes(0))));
-            }
-            if !self.goes_on().await? {
-                return if self.read.is_empty() { Ok(None) } else { Err(End::Closed) };
-            }
-        }
+        let Some(head) = self.0.head(b"").await.map_err(broken)? else { return Ok(None) };
+        let first = String::from_utf8_lossy(&head.start).into_owned();
+        let asked = first.strip_suffix(" HTTP/1.1").or_else(|| first.strip_suffix(" HTTP/1.0"));
+        into.first = Some(asked.ok_or_else(|| End::Garbage(format!("`{first}` begins no request")))?.to_owned());
+        into.headers = owned(&head.headers);
+        length(&head).map(|length| Some(length.unwrap_or(Length::Bytes(0))))
     }
 
     /// The head of a response into this message, and how long its body is. Heads of interim responses are passed over.
     pub(super) async fn response(&mut self, method: &str, into: &mut Message) -> Result<Length, End> {
         loop {
-            let mut headers = vec![httparse::EMPTY_HEADER; MOST_HEADERS];
-            let mut response = httparse::Response::new(&mut headers);
-            let parsed = response.parse(&self.read).map_err(|error| End::Garbage(error.to_string()))?;
-            if let httparse::Status::Complete(size) = parsed {
-                let status = response.code.unwrap_or(0);
-                let headers = owned(response.headers);
-                self.read.advance(size);
-                if (100..200).contains(&status) && status != 101 {
-                    continue;
-                }
-                into.first = Some(status.to_string());
-                into.headers = headers;
-                if method == "HEAD" || matches!(status, 204 | 304) {
-                    return Ok(Length::Bytes(0));
-                }
-                return length(&into.headers).map(|length| length.unwrap_or(Length::Rest));
+            let head = self.0.head(b"HTTP/1.").await.map_err(broken)?.ok_or(End::Closed)?;
+            if head.is_interim() {
+                continue;
             }
-            if !self.goes_on().await? {
-                return Err(End::Closed);
+            into.first = Some(String::from_utf8_lossy(head.status()).into_owned());
+            into.headers = owned(&head.headers);
+            if head.is_without_body(method == "HEAD") {
+                return Ok(Length::Bytes(0));
             }
+            return length(&head).map(|length| length.unwrap_or(Length::Rest));
         }
-    }
-
-    /// Reads more of a head.
-    async fn goes_on(&mut self) -> Result<bool, End> {
-        if self.read.len() > LARGEST_HEAD {
-            return Err(End::Garbage(format!("its head is larger than {LARGEST_HEAD} bytes")));
-        }
-        self.more().await
     }
 
     /// The body and the trailers into a message.
     pub(super) async fn body(&mut self, length: Length, into: &mut impl Sink) -> Result<(), End> {
-        match length {
-            Length::Bytes(count) => self.bytes(count, into).await,
-            Length::Rest => loop {
-                self.take(self.read.len(), into)?;
-                if !self.more().await? {
-                    return Ok(());
-                }
-            },
-            Length::Chunks => loop {
-                let line = self.line().await?;
-                let digits = line.split(';').next().unwrap_or("").trim();
-                let no_chunk = || End::Garbage(format!("`{line}` is no length of a chunk"));
-                let count = usize::from_str_radix(digits, 16).map_err(|_| no_chunk())?;
-                if count == 0 {
-                    return self.trailers(into).await;
-                }
-                self.bytes(count, into).await?;
-                if !self.line().await?.is_empty() {
-                    return Err(End::Garbage("a chunk is longer than it says".into()));
-                }
-            },
-        }
+        self.0.body(length, into).await.map_err(broken)
     }
+}
 
-    async fn bytes(&mut self, mut count: usize, into: &mut impl Sink) -> Result<(), End> {
-        loop {
-            let here = count.min(self.read.len());
-            self.take(here, into)?;
-            count -= here;
-            if count == 0 {
-                return Ok(());
-            }
-            if !self.more().await? {
-                return Err(End::Closed);
-            }
-        }
-    }
-
-    fn take(&mut self, count: usize, into: &mut impl Sink) -> Result<(), End> {
-        let bytes = self.read.split_to(count);
-        into.add(|message| {
-            if message.body.len() + bytes.len() > LARGEST {
-                return Err(End::Garbage(format!("the body is larger than {LARGEST} bytes")));
-            }
-            message.body.extend_from_slice(&bytes);
-            Ok(())
-        })
-    }
-
-    async fn line(&mut self) -> Result<String, End> {
-        loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                let line = self.read.split_to(end + 1);
-                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
-            }
-            if !self.goes_on().await? {
-                return Err(End::Closed);
-            }
-        }
-    }
-
-    async fn trailers(&mut self, into: &mut impl Sink) -> Result<(), End> {
-        loop {
-            let line = self.line().await?;
-            let Some((name, value)) = line.split_once(':') else { return Ok(()) };
-            let trailer = (name.to_owned(), value.trim().as_bytes().to_vec());
-            into.add(|message| {
-                message.trailers.push(trailer);
-                Ok(())
-            })?;
-        }
+fn broken(broken: Broken) -> End {
+    match broken {
+        Broken::Closed => End::Closed,
+        Broken::Failed(error) => end(&error),
+        Broken::Garbage(reason) => End::Garbage(reason),
     }
 }
 
@@ -196,20 +95,16 @@ pub(super) fn end(error: &io::Error) -> End {
     }
 }
 
-fn owned(headers: &[httparse::Header<'_>]) -> Headers {
-    headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect()
+fn owned(fields: &Fields) -> Headers {
+    fields.iter().map(|(name, value)| header(name, value)).collect()
 }
 
-fn length(headers: &Headers) -> Result<Option<Length>, End> {
-    let find = |name: &str| headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name));
-    if let Some((_, value)) = find("transfer-encoding") {
-        let is_chunked = String::from_utf8_lossy(value).to_ascii_lowercase().contains("chunked");
-        return Ok(Some(if is_chunked { Length::Chunks } else { Length::Rest }));
-    }
-    let Some((_, value)) = find("content-length") else { return Ok(None) };
-    let text = String::from_utf8_lossy(value);
-    let count = text.trim().parse().map_err(|_| End::Garbage(format!("`{text}` is no content-length")))?;
-    Ok(Some(Length::Bytes(count)))
+fn header(name: &[u8], value: &[u8]) -> (String, Vec<u8>) {
+    (String::from_utf8_lossy(name).into_owned(), value.trim_ascii().to_vec())
+}
+
+fn length(head: &Head) -> Result<Option<Length>, End> {
+    head.length().map_err(|text| End::Garbage(format!("`{text}` is no content-length")))
 }
 
 /// The head of a request.
@@ -255,7 +150,9 @@ pub(super) fn framing(headers: &Headers, body: &Body) -> Option<(String, Vec<u8>
 
 /// Whether the headers say that the body comes in chunks.
 fn in_chunks(headers: &Headers) -> bool {
-    matches!(length(headers), Ok(Some(Length::Chunks)))
+    headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("transfer-encoding") && value.to_ascii_lowercase().ends_with(b"chunked")
+    })
 }
 
 /// Writes a message: what was built of its head, then its body, cut off after `most` bytes of it.

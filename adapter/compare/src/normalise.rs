@@ -5,6 +5,8 @@ mod calls;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use proxy_wasm_adapter_peers::alike::uuids;
+
 use super::message::Message;
 use super::requests::Headers;
 use proxy_wasm_adapter::digest::sha256;
@@ -174,23 +176,6 @@ fn escaped(bytes: &[u8]) -> String {
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
     text
-}
-
-/// The text with UUIDs taken out, if there are any.
-fn uuids(text: &str) -> Option<String> {
-    const SHAPE: &[u8] = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh";
-    let is_uuid = |bytes: &[u8]| {
-        let same = |(byte, shape): (&u8, &u8)| if *shape == b'h' { byte.is_ascii_hexdigit() } else { byte == shape };
-        bytes.len() == SHAPE.len() && bytes.iter().zip(SHAPE).all(same)
-    };
-    let mut result = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.as_bytes().windows(SHAPE.len()).position(is_uuid) {
-        result.push_str(&rest[..at]);
-        result.push_str("<uuid>");
-        rest = &rest[at + SHAPE.len()..];
-    }
-    (rest.len() < text.len()).then(|| result + rest)
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use proxy_wasm_adapter_peers::http1::Length;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::http1::{self, Length, Reader};
+use super::http1::{self, Coming, Reader};
 use super::message::{End, Message};
 use super::requests::{Answer, Body, Fail, Headers};
 
@@ -188,7 +189,7 @@ async fn exchange(
     seen: &Seen,
 ) -> Result<(), After> {
     let reading = async {
-        let result = reader.body(length, &mut seen.clone()).await;
+        let result = reader.body(length, &mut Coming(seen.clone())).await;
         let end = result.err().unwrap_or(End::Complete);
         let complete = end == End::Complete;
         lock(seen).end = end;

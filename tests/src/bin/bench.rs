@@ -20,9 +20,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::{Options, adapt};
+use proxy_wasm_adapter_peers::http1::blocking::Reader;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::hosts::{Host, Running};
-use proxy_wasm_adapter_tests::http1::Reader;
 use proxy_wasm_adapter_tests::{fixtures, settings};
 use wit_component::ComponentEncoder;
 

@@ -109,8 +109,12 @@ impl From<Message> for Request {
         let get = |name: &str| head.iter().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice());
         let start = [get(":method").unwrap_or_default(), b" ", get(":path").unwrap_or_default(), b" HTTP/2"].concat();
         Self {
-            head: crate::http1::Head { start, headers: head },
-            body: crate::http1::Body { bytes: message.data, trailers: message.trailers, cut: false },
+            head: proxy_wasm_adapter_peers::http1::Head { start, headers: head },
+            body: proxy_wasm_adapter_peers::http1::blocking::Body {
+                bytes: message.data,
+                trailers: message.trailers,
+                cut: false,
+            },
             ending: Some(message.ending),
         }
     }

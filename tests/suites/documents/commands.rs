@@ -14,9 +14,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_adapter::settings;
+use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::Child;
-use proxy_wasm_adapter_tests::trial::{compare, trial};
+use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::Document;
 use crate::markdown::Block;
@@ -117,7 +118,7 @@ impl<'a> Session<'a> {
         let printed = run(self.directory, &self.path, &known(&step.command))?;
         let printed: Vec<&str> = printed.lines().collect();
         if !fits(&step.output, &printed) {
-            let difference = compare(&step.output.join("\n"), &printed.join("\n")).unwrap_or_default();
+            let difference = difference(&step.output.join("\n"), &printed.join("\n")).unwrap_or_default();
             bail!("$ {}\n{difference}", step.command);
         }
         Ok(())

@@ -27,8 +27,8 @@ mod support;
 
 use anyhow::{Context, Result, bail};
 use libtest_mimic::Arguments;
+use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::fixtures;
-use proxy_wasm_adapter_tests::trial::compare;
 
 use markdown::Document;
 
@@ -52,7 +52,7 @@ fn says(name: &str, text: &str) -> Result<()> {
         return std::fs::write(&path, text).with_context(|| format!("writes {name}"));
     }
     let written = std::fs::read_to_string(&path).with_context(|| format!("reads {name}: write it with BLESS=1"))?;
-    match compare(text, &written) {
+    match difference(text, &written) {
         None => Ok(()),
         Some(difference) => bail!("{name} is not what it is generated from; BLESS=1 writes it\n{difference}"),
     }

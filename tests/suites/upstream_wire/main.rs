@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::{Arguments, Trial};
+use proxy_wasm_adapter_peers::http1::blocking::Reader;
 use proxy_wasm_adapter_tests::client::{self, Received, Reply, Told};
 use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
-use proxy_wasm_adapter_tests::http1::Reader;
 use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::settings;
 use proxy_wasm_adapter_tests::trial::trial;

@@ -12,11 +12,12 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
+use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
 use proxy_wasm_adapter_tests::message::{Action, Step, bytes};
 use proxy_wasm_adapter_tests::pool::Pool;
-use proxy_wasm_adapter_tests::trial::{compare, trial};
+use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream, Version};
 use proxy_wasm_adapter_tests::{fixtures, settings};
 use serde::Deserialize;
@@ -147,7 +148,7 @@ fn run(
     }
     let envoy = golden.get(&case.name).context("http1.txt has no such case: write it with BLESS=1")?;
     let expected = differences.expected(&case.name, host, envoy)?;
-    if let Some(difference) = compare(&expected, &outcome) {
+    if let Some(difference) = difference(&expected, &outcome) {
         let lenient = outcome::reaches(&outcome) && !outcome::reaches(envoy);
         bail!("{}{difference}", if lenient { "it is more lenient than Envoy\n" } else { "" });
     }

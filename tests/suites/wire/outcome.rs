@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use proxy_wasm_adapter_tests::http1::{Head, Reader};
+use proxy_wasm_adapter_peers::http1::Head;
+use proxy_wasm_adapter_peers::http1::blocking::Reader;
 use proxy_wasm_adapter_tests::message::{Step, shown};
 use proxy_wasm_adapter_tests::normal;
 use proxy_wasm_adapter_tests::upstream::{Behaviour, Request};

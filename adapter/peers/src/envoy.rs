@@ -1,8 +1,9 @@
 //! Envoy's configuration for filters and their settings.
 //!
-//! What Envoy adds by itself is turned off where it can be: its own `server` header, `x-envoy-*` of the router. Trailers
-//! of HTTP/1 are passed on, as hosts of components do.
+//! What Envoy adds by itself is turned off where it can be: its own `server` header, `x-envoy-*` of the router. All else
+//! is at its default.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -11,13 +12,24 @@ use proxy_wasm_abi::settings::{Action, Cluster, Plugin, Route, Settings};
 use serde_json::{Map, Value, json};
 
 /// The name of the listener.
-pub(super) const LISTENER: &str = "main";
+const LISTENER: &str = "main";
 
 /// How long Envoy tries to connect.
 const CONNECT_TIMEOUT: &str = "5s";
 
-/// `files` hold the filters, one for each plugin.
-pub(super) fn of(settings: &Settings, files: &[PathBuf]) -> Value {
+/// What settings do not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peers<'a> {
+    /// Trailers of HTTP/1 are passed on, as hosts of components do.
+    pub trailers: bool,
+    /// The upstream speaks HTTP/2, known before.
+    pub http2_upstream: bool,
+    /// The clusters that do.
+    pub http2_clusters: &'a [&'a str],
+}
+
+/// The configuration, as the file has it. `files` hold the filters, one for each plugin.
+pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -> Value {
     let connection = &settings.connection;
     let wasm = |(plugin, file): (&Plugin, &PathBuf)| {
         let wasm = json!({"config": self::plugin(plugin, file)});
@@ -30,16 +42,17 @@ pub(super) fn of(settings: &Settings, files: &[PathBuf]) -> Value {
         "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", router),
     }));
     let routes: Vec<Value> = settings.routes.iter().map(route).collect();
-    let manager = json!({
+    let mut manager = json!({
         "stat_prefix": LISTENER,
         "server_header_transformation": "PASS_THROUGH",
         "generate_request_id": connection.request_id,
         "stream_idle_timeout": milliseconds(connection.stream_idle_timeout_ms),
-        "http_protocol_options": {"enable_trailers": true},
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": filters,
     });
-    let clusters: Vec<Value> = settings.clusters.iter().map(cluster).collect();
+    if peers.trailers {
+        manager["http_protocol_options"] = json!({"enable_trailers": true});
+    }
     const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     json!({
         "admin": {"address": socket("127.0.0.1", 0)},
@@ -50,9 +63,14 @@ pub(super) fn of(settings: &Settings, files: &[PathBuf]) -> Value {
                 "per_connection_buffer_limit_bytes": connection.buffer_limit,
                 "filter_chains": [{"filters": [{"name": "manager", "typed_config": typed(MANAGER, manager)}]}],
             }],
-            "clusters": clusters,
+            "clusters": clusters(settings, peers),
         },
     })
+}
+
+/// The address of the listener, by what Envoy answers to `GET /listeners` of its admin.
+pub fn listener(answer: &str) -> Option<SocketAddr> {
+    answer.trim().strip_prefix(LISTENER)?.strip_prefix("::")?.parse().ok()
 }
 
 fn typed(name: &str, mut value: Value) -> Value {
@@ -99,12 +117,25 @@ fn plugin(told: &Plugin, filter: &Path) -> Value {
     config
 }
 
-fn cluster(Cluster { name, origin }: &Cluster) -> Value {
+fn clusters(settings: &Settings, peers: Peers<'_>) -> Vec<Value> {
+    let upstream = settings.upstream();
+    let one = |it: &Cluster| {
+        let http2 = match upstream {
+            Some(upstream) if upstream == it => peers.http2_upstream,
+            _ => peers.http2_clusters.contains(&it.name.as_str()),
+        };
+        cluster(it, http2, peers.trailers)
+    };
+    settings.clusters.iter().map(one).collect()
+}
+
+fn cluster(Cluster { name, origin }: &Cluster, http2: bool, trailers: bool) -> Value {
+    let mut protocol = match http2 {
+        true => json!({"explicit_http_config": {"http2_protocol_options": {}}}),
+        false => json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}}),
+    };
     // One connection for each request, so that no exchange sees what another left behind.
-    let protocol = json!({
-        "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
-        "common_http_protocol_options": {"max_requests_per_connection": 1},
-    });
+    protocol["common_http_protocol_options"] = json!({"max_requests_per_connection": 1});
     const PROTOCOL: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let (host, port) = origin.authority.rsplit_once(':').unwrap_or((&origin.authority, "80"));
     let host = host.trim_start_matches('[').trim_end_matches(']');
