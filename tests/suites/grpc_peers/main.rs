@@ -18,9 +18,10 @@ use cases::{CASES, Case, End};
 use libtest_mimic::Arguments;
 use peers::Language;
 use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::hosts::{Chain, Child, Host, Lines, Running};
 use proxy_wasm_adapter_tests::script::Script;
-use proxy_wasm_adapter_tests::trial::{compare, trial};
+use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{probe, settings};
 
 /// How long a server may take to see that a call is over.
@@ -62,7 +63,7 @@ impl Pair {
         for part in case.seen {
             ensure!(envoy.contains(part), "`{part}` is not among what the peers see through Envoy:\n{envoy}");
         }
-        match compare(envoy, serve.context("there is no such call through serve")?) {
+        match difference(envoy, serve.context("there is no such call through serve")?) {
             Some(difference) => bail!("it is not the same through Envoy and through serve:\n{difference}"),
             None => Ok(()),
         }
