@@ -2,23 +2,49 @@
 
 mod http2;
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
 use super::http1::{self, Reader};
-use super::message::{End, Message};
+use super::message::{End, Message, Then};
 use super::requests::{Headers, Request, Version};
 
-/// Sends a request to this address, with this `host` unless it has its own; waits this long at most.
-pub(super) async fn send(request: &Request, address: SocketAddr, host: &str, patience: Duration) -> Message {
+/// How long a connection that is said to be closed may stay open.
+const BEFORE_CLOSE: Duration = Duration::from_secs(2);
+
+/// What a whole response came on: it stays until what follows has been looked at.
+pub(super) enum Held {
+    Http1 { connection: TcpStream, is_to_close: bool },
+    Http2(http2::Held),
+}
+
+impl Held {
+    /// What became of it. What a peer does without being asked, it has done by now, unless it said that it will close.
+    pub(super) async fn then(self) -> Option<Then> {
+        match self {
+            Self::Http1 { connection, is_to_close } => Some(then(&connection, is_to_close).await),
+            Self::Http2(held) => held.then().await,
+        }
+    }
+}
+
+/// Sends a request to this address, with this `host` unless it has its own; waits this long at most. A connection that
+/// brought less than a whole response is closed.
+pub(super) async fn send(
+    request: &Request,
+    address: SocketAddr,
+    host: &str,
+    patience: Duration,
+) -> (Message, Option<Held>) {
     let mut message = Message::default();
     let headers = headers(request, host);
     let exchange = async {
         match request.version {
             Version::Http1 => http1(request, &headers, address, &mut message).await,
-            Version::Http2 => http2::exchange(request, &headers, address, &mut message).await,
+            Version::Http2 => http2::exchange(request, &headers, address, &mut message).await.map(Held::Http2),
         }
     };
     let patience = request.timeout.unwrap_or(patience);
@@ -27,12 +53,13 @@ pub(super) async fn send(request: &Request, address: SocketAddr, host: &str, pat
         _ => (patience, End::TimedOut(patience)),
     };
     // Going away drops the connection.
-    let end = match tokio::time::timeout(limit, exchange).await {
-        Ok(result) => result.err().unwrap_or(End::Complete),
-        Err(_) => given_up,
+    let (end, held) = match tokio::time::timeout(limit, exchange).await {
+        Ok(Ok(held)) => (End::Complete, Some(held)),
+        Ok(Err(end)) => (end, None),
+        Err(_) => (given_up, None),
     };
     message.end = end;
-    message
+    (message, held)
 }
 
 /// The headers that are sent: `host` first, then the request's own, then what tells the body's length.
@@ -55,7 +82,7 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, End> {
     connected.map_err(|error| End::Unconnected(error.to_string()))
 }
 
-async fn http1(request: &Request, headers: &Headers, address: SocketAddr, into: &mut Message) -> Result<(), End> {
+async fn http1(request: &Request, headers: &Headers, address: SocketAddr, into: &mut Message) -> Result<Held, End> {
     let mut connection = connect(address).await?;
     let (from, mut to) = connection.split();
     let mut reader = Reader::new(from);
@@ -70,7 +97,29 @@ async fn http1(request: &Request, headers: &Headers, address: SocketAddr, into: 
         reader.body(length, into).await
     };
     tokio::select! {
-        result = reading => result,
-        () = sending => Ok(()),
+        result = reading => result?,
+        () = sending => {}
+    }
+    let closes = |(name, value): &(String, Vec<u8>)| {
+        name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case(b"close")
+    };
+    Ok(Held::Http1 { connection, is_to_close: into.headers.iter().any(closes) })
+}
+
+/// What became of a connection of HTTP/1.1.
+async fn then(connection: &TcpStream, is_to_close: bool) -> Then {
+    if is_to_close {
+        // Where it stays open, reading finds nothing.
+        let _ = tokio::time::timeout(BEFORE_CLOSE, connection.readable()).await;
+    }
+    let mut byte = [0];
+    loop {
+        match connection.try_read(&mut byte) {
+            Ok(0) => return Then::Closed,
+            // More than the response.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Then::Kept,
+            Err(_) => return Then::Reset,
+        }
     }
 }

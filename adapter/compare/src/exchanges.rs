@@ -176,12 +176,15 @@ pub(super) async fn one(
     origins.behave(Some(request), &comparison.requests)?;
     let host = origins.upstream.address.to_string();
     let address = side.address;
-    let response = tokio::select! {
+    let (mut response, held) = tokio::select! {
         response = client::send(request, address, &host, comparison.timeout) => response,
-        () = side.watch() => Message::default(),
+        () = side.watch() => (Message::default(), None),
     };
     let mut lines = Vec::new();
     side.settle(&mut lines, ends).await.map_err(unreadable)?;
+    if let Some(held) = held {
+        response.then = held.then().await;
+    }
     let (upstream, clusters) = origins.requests().await;
     let given_up = matches!(response.end, End::TimedOut(_)) || side.ended().is_some();
     let hangs = given_up && trace::runs(&lines);

@@ -12,8 +12,37 @@ pub(super) struct Message {
     /// In the order of the connection, names as they came.
     pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
+    /// Not even an empty piece of a body came, where that shows: in HTTP/2.
+    pub(super) without_data: bool,
     pub(super) trailers: Headers,
     pub(super) end: End,
+    /// What of it ended it, where that shows: in HTTP/2.
+    pub(super) last: Option<Last>,
+    /// What became afterwards of what it came on, where that was looked at.
+    pub(super) then: Option<Then>,
+}
+
+/// What a message of HTTP/2 ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// Its head: there is no body.
+    Head,
+    /// A piece of its body, which may be empty.
+    Data,
+    Trailers,
+}
+
+/// What becomes of a connection, or of a stream of HTTP/2, after a whole response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The connection can be used again.
+    Kept,
+    /// The connection is closed.
+    Closed,
+    /// The connection is reset.
+    Reset,
+    /// The stream is reset, for this reason.
+    StreamReset(String),
 }
 
 /// How a message ended.
@@ -42,6 +71,28 @@ impl Message {
     /// The status code of a response.
     pub(super) fn status(&self) -> Option<u16> {
         self.first.as_ref()?.parse().ok()
+    }
+}
+
+impl Last {
+    /// How reports say it, after `complete`.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Head => "with the head",
+            Self::Data => "with data",
+            Self::Trailers => "with trailers",
+        }
+    }
+}
+
+impl std::fmt::Display for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kept => f.write_str("the connection is kept"),
+            Self::Closed => f.write_str("the connection is closed"),
+            Self::Reset => f.write_str("the connection is reset"),
+            Self::StreamReset(reason) => write!(f, "the stream is reset: {reason}"),
+        }
     }
 }
 

@@ -127,11 +127,14 @@ impl Normaliser {
         let mut lines = vec![self.text(&first)];
         self.fields(&mut lines, "", &message.headers, host);
         if message.first.is_some() {
-            lines.push(format!("body: {}", self.body(&message.body)));
+            let body = if message.without_data { "none".into() } else { self.body(&message.body) };
+            lines.push(format!("body: {body}"));
         }
         self.fields(&mut lines, "trailer ", &message.trailers, None);
         let end = self.text(&message.end.to_string());
-        lines.push(format!("end: {end}"));
+        let last = message.last.map(|last| format!(", {}", last.words())).unwrap_or_default();
+        lines.push(format!("end: {end}{last}"));
+        lines.extend(message.then.as_ref().map(|then| format!("then: {then}")));
         lines
     }
 
@@ -181,7 +184,7 @@ fn escaped(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::End;
+    use crate::message::{End, Last, Then};
 
     #[test]
     fn makes_runs_alike() {
@@ -202,6 +205,7 @@ mod tests {
             body: vec![b'x'; 101],
             trailers: vec![header("t", b"1")],
             end: End::Complete,
+            ..Message::default()
         };
         assert_eq!(
             normaliser.requests(&[message], address),
@@ -216,5 +220,17 @@ mod tests {
         );
         assert_eq!(normaliser.used.len(), 3);
         assert_eq!(normaliser.response(&Message::default()), ["no response", "end: has not ended"]);
+        let only_a_head = Message {
+            first: Some("200".into()),
+            without_data: true,
+            end: End::Complete,
+            last: Some(Last::Head),
+            then: Some(Then::StreamReset("NO_ERROR".into())),
+            ..Message::default()
+        };
+        assert_eq!(
+            normaliser.response(&only_a_head),
+            ["status: 200", "body: none", "end: complete, with the head", "then: the stream is reset: NO_ERROR"]
+        );
     }
 }

@@ -1,40 +1,37 @@
 //! HTTP/2, without TLS and known before.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use bytes::Bytes;
+use h2::client::Builder;
+use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body_util::BodyExt;
-use hyper::body::Frame;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::connect;
-use crate::message::{End, Message};
+use crate::message::{End, Last, Message, Then};
 use crate::requests::{Headers, LARGEST, Request};
 
-/// A body that is sent as its frames come. Without frames it has none.
-struct Frames(Option<mpsc::Receiver<Frame<Bytes>>>);
+/// What may come on a stream, and on the connection, before it is taken.
+const WINDOW: u32 = 4 << 20;
 
-impl hyper::body::Body for Frames {
-    type Data = Bytes;
-    type Error = Infallible;
+/// A stream that has brought a whole response, on its connection.
+pub(crate) struct Held {
+    stream: SendStream<Bytes>,
+    /// What reads and writes the connection ends with this.
+    _connection: JoinSet<()>,
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.0 {
-            Some(frames) => frames.poll_recv(context).map(|frame| frame.map(Ok)),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+impl Held {
+    /// Whether the stream was reset after its response.
+    pub(super) async fn then(mut self) -> Option<Then> {
+        let stream = &mut self.stream;
+        let reset = std::future::poll_fn(|context| match stream.poll_reset(context) {
+            Poll::Ready(Ok(reason)) => Poll::Ready(Some(reason)),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+        });
+        reset.await.map(|reason| Then::StreamReset(format!("{reason:?}")))
     }
 }
 
@@ -43,37 +40,73 @@ pub(super) async fn exchange(
     headers: &Headers,
     address: SocketAddr,
     into: &mut Message,
-) -> Result<(), End> {
-    let connection = connect(address).await?;
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection)).await;
-    let (mut sender, connection) = handshake.map_err(|error| end(&error))?;
-    let (body, sending) = body(request);
+) -> Result<Held, End> {
     let head = head(request, headers).map_err(End::Garbage)?;
-    let exchange = async {
-        let response = sender.send_request(head.map(|()| body)).await.map_err(|error| end(&error))?;
-        into.first = Some(response.status().as_u16().to_string());
-        into.headers = fields(response.headers());
-        let mut body = response.into_body();
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(|error| end(&error))?.into_data() {
-                Ok(data) if into.body.len() + data.len() > LARGEST => {
-                    return Err(End::Garbage(format!("the body is larger than {LARGEST} bytes")));
-                }
-                Ok(data) => into.body.extend_from_slice(&data),
-                Err(frame) => into.trailers.extend(frame.trailers_ref().map(fields).into_iter().flatten()),
-            }
+    let connection = connect(address).await?;
+    let mut builder = Builder::new();
+    builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
+    let (sender, connection) = builder.handshake::<_, Bytes>(connection).await.map_err(|error| end(&error))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        // Its streams tell what went wrong with it.
+        let _ = connection.await;
+    });
+    let mut sender = sender.ready().await.map_err(|error| end(&error))?;
+    let is_empty = request.body.is_empty() && request.trailers.is_empty();
+    let (response, mut stream) = sender.send_request(head, is_empty).map_err(|error| end(&error))?;
+    let sending = async {
+        if !is_empty {
+            // Where the stream is gone, its response tells.
+            let _ = send_body(request, &mut stream).await;
         }
-        Ok(())
-    };
-    // The connection and the sending of the body go on for as long as the exchange does.
-    let forever = async {
-        tokio::join!(sending, async { connection.await.ok() });
         std::future::pending::<()>().await;
     };
+    let receiving = async {
+        let response = response.await.map_err(|error| end(&error))?;
+        into.first = Some(response.status().as_u16().to_string());
+        into.headers = fields(response.headers());
+        receive_body(response.into_body(), into).await
+    };
     tokio::select! {
-        result = exchange => result,
-        () = forever => Ok(()),
+        result = receiving => result?,
+        () = sending => {}
     }
+    Ok(Held { stream, _connection: tasks })
+}
+
+/// Sends the body piece by piece, and the trailers.
+async fn send_body(request: &Request, stream: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    for piece in &request.body.pieces {
+        tokio::time::sleep(piece.after).await;
+        stream.send_data(piece.bytes.clone(), false)?;
+    }
+    if request.trailers.is_empty() {
+        return stream.send_data(Bytes::new(), true);
+    }
+    stream.send_trailers(request.trailers.iter().filter_map(|(name, value)| field(name, value).ok()).collect())
+}
+
+/// Takes the body and the trailers, and what the stream ends with.
+async fn receive_body(mut body: RecvStream, into: &mut Message) -> Result<(), End> {
+    into.without_data = true;
+    if body.is_end_stream() {
+        into.last = Some(Last::Head);
+        return Ok(());
+    }
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|error| end(&error))?;
+        into.without_data = false;
+        if into.body.len() + data.len() > LARGEST {
+            return Err(End::Garbage(format!("the body is larger than {LARGEST} bytes")));
+        }
+        into.body.extend_from_slice(&data);
+        // Fails only for more than there was.
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    let trailers = body.trailers().await.map_err(|error| end(&error))?;
+    into.last = Some(if trailers.is_some() { Last::Trailers } else { Last::Data });
+    into.trailers = trailers.as_ref().map(fields).unwrap_or_default();
+    Ok(())
 }
 
 fn head(request: &Request, headers: &Headers) -> Result<http::Request<()>, String> {
@@ -99,37 +132,10 @@ fn field(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue), String> 
     Ok((key, HeaderValue::from_bytes(value).map_err(|error| failed(&error))?))
 }
 
-/// The body, and what sends it piece by piece.
-fn body(request: &Request) -> (Frames, impl Future<Output = ()> + use<>) {
-    let (sender, receiver) = mpsc::channel(1);
-    let (pieces, trailers) = (request.body.pieces.clone(), request.trailers.clone());
-    let is_empty = request.body.is_empty() && trailers.is_empty();
-    let sending = async move {
-        for piece in pieces {
-            tokio::time::sleep(piece.after).await;
-            if sender.send(Frame::data(piece.bytes)).await.is_err() {
-                return;
-            }
-        }
-        if !trailers.is_empty() {
-            let fields: HeaderMap = trailers.iter().filter_map(|(name, value)| field(name, value).ok()).collect();
-            // Where the stream is gone, its response tells.
-            let _ = sender.send(Frame::trailers(fields)).await;
-        }
-    };
-    (Frames((!is_empty).then_some(receiver)), sending)
-}
-
 fn fields(headers: &HeaderMap) -> Headers {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
 }
 
-fn end(error: &hyper::Error) -> End {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    let mut reason = error.to_string();
-    while let Some(error) = source {
-        reason = error.to_string();
-        source = error.source();
-    }
-    End::Reset(Some(reason))
+fn end(error: &h2::Error) -> End {
+    End::Reset(Some(error.to_string()))
 }
