@@ -88,7 +88,7 @@ pub(super) async fn run(comparison: &Comparison) -> Result<Tested, Error> {
     let origins = Origins::new(comparison)?;
     let options = super::options(comparison, &origins);
     let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
-    origins.behave(None, &comparison.requests)?;
+    origins.behave(None, &comparison.requests).await?;
 
     let directory = Arc::new(comparison.directory()?);
     let (plugins, patience) = (&options.settings.plugins, comparison.start_timeout);

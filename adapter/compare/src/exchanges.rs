@@ -173,7 +173,7 @@ pub(super) async fn one(
     side: &mut Running,
     ends: &[&str],
 ) -> Result<Seen, Error> {
-    origins.behave(Some(request), &comparison.requests)?;
+    origins.behave(Some(request), &comparison.requests).await?;
     let host = origins.upstream.address.to_string();
     let address = side.address;
     let (mut response, held) = tokio::select! {

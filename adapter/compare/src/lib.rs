@@ -148,7 +148,7 @@ async fn compare(comparison: &Comparison) -> Result<Report, Error> {
     let options = options(comparison, &origins);
     let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
     let envoy = Envoy::find(comparison.envoy.as_deref()).await?;
-    origins.behave(None, &comparison.requests)?;
+    origins.behave(None, &comparison.requests).await?;
 
     let directory = Arc::new(comparison.directory()?);
     let (settings, patience) = (&options.settings, comparison.start_timeout);

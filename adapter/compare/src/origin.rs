@@ -65,16 +65,22 @@ impl Origin {
     }
 
     /// Forgets what came, and answers like this from now on.
-    pub(super) fn behave(&self, answer: &Answer) -> io::Result<()> {
+    pub(super) async fn behave(&self, answer: &Answer) -> io::Result<()> {
         {
             let mut state = lock(&self.shared.state);
             state.answer = answer.clone();
             state.requests.clear();
         }
-        let mut accepting = lock(&self.accepting);
         if answer.fail == Some(Fail::Refuse) {
-            *accepting = None;
-        } else if accepting.is_none() {
+            let accepting = lock(&self.accepting).take();
+            // Until the task is over, the system takes connections for it.
+            if let Some(mut accepting) = accepting {
+                accepting.shutdown().await;
+            }
+            return Ok(());
+        }
+        let mut accepting = lock(&self.accepting);
+        if accepting.is_none() {
             let listener = shared_socket(self.address)?.listen(128)?;
             let mut tasks = JoinSet::new();
             tasks.spawn(accept(listener, self.shared.clone()));

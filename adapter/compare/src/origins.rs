@@ -55,19 +55,19 @@ impl Origins {
     }
 
     /// Answers as this request says, or else as the file does.
-    pub(super) fn behave(&self, request: Option<&Request>, requests: &Requests) -> Result<(), Error> {
+    pub(super) async fn behave(&self, request: Option<&Request>, requests: &Requests) -> Result<(), Error> {
         let upstream = request.and_then(|request| request.upstream.as_ref()).unwrap_or(&requests.upstream);
-        Self::set(&self.upstream, upstream)?;
+        Self::set(&self.upstream, upstream).await?;
         let default = Answer::default();
         for (name, origin) in &self.clusters {
             let own = request.and_then(|request| request.clusters.get(name));
-            Self::set(origin, own.or_else(|| requests.clusters.get(name)).unwrap_or(&default))?;
+            Self::set(origin, own.or_else(|| requests.clusters.get(name)).unwrap_or(&default)).await?;
         }
         Ok(())
     }
 
-    fn set(origin: &Origin, answer: &Answer) -> Result<(), Error> {
-        origin.behave(answer).map_err(|source| Error::Listen { address: origin.address, source })
+    async fn set(origin: &Origin, answer: &Answer) -> Result<(), Error> {
+        origin.behave(answer).await.map_err(|source| Error::Listen { address: origin.address, source })
     }
 
     /// What they got since they were told how to answer.

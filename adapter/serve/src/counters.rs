@@ -115,6 +115,8 @@ pub(super) struct Downstream {
     /// Requests whose response began.
     pub(super) completed: Counter,
     pub(super) classes: Classes,
+    /// Responses that began before all of the request was there.
+    pub(super) answered_early: Counter,
     /// The client left before the response's end.
     pub(super) received_resets: Counter,
     /// The response was broken off on this side.

@@ -65,6 +65,9 @@ impl Host {
         let multiplexed = request.version() == Version::HTTP_2;
         let judged = arrivals.judge(&mut request);
         let record = self.observer.begin(&request, ends);
+        if request.body().is_end_stream() {
+            record.receive_end();
+        }
         let attended = Attended(record.clone());
         let answered = async {
             match judged {
@@ -83,8 +86,13 @@ impl Host {
             }
         };
         let result = log_format::of_request(record.number(), answered).await;
-        let response = result.inspect_err(|_| record.reset())?;
-        record.respond(&response);
+        let mut response = result.inspect_err(|_| record.reset())?;
+        let is_received = record.respond(&response);
+        if !is_received && !multiplexed {
+            // The rest of the request would have to be waited for.
+            // Source: ConnectionManagerImpl::ActiveStream::encodeHeaders.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         drop(attended);
         Ok(response.map(|body| Recorded::new(body, record)))
     }
@@ -175,11 +183,7 @@ impl Host {
             "{}: all {running} turns are taken, others wait for one, and {why}; raise --max-concurrency",
             status.as_u16()
         );
-        let mut response = reply.with(status);
-        if waited == Waited::Client {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        reply.with(status)
     }
 
     /// Waits for the turn of a request, if it may wait: one that came from this host itself has somebody waiting for it who

@@ -52,6 +52,7 @@ impl Observer {
             began: Instant::now(),
             status: AtomicU16::new(0),
             ended: OnceLock::new(),
+            is_received: AtomicBool::new(false),
             is_whole: AtomicBool::new(false),
             is_reset: AtomicBool::new(false),
             received: AtomicU64::new(0),
@@ -74,6 +75,8 @@ pub(super) struct Record {
     /// When the connection was through with it.
     ended: OnceLock<Duration>,
     /// The response was sent to its end.
+    /// All of the request was received.
+    is_received: AtomicBool,
     is_whole: AtomicBool,
     /// The response was broken off on this side.
     is_reset: AtomicBool,
@@ -151,14 +154,19 @@ impl Record {
         self.logged.is_some()
     }
 
-    /// The response's head is on its way to the client.
-    pub(super) fn respond<B>(&self, response: &Response<B>) {
+    /// The response's head is on its way to the client; tells whether all of the request had come.
+    pub(super) fn respond<B>(&self, response: &Response<B>) -> bool {
+        let is_received = self.is_received.load(Relaxed);
+        if !is_received {
+            self.counters.downstream.answered_early.add();
+        }
         self.status.store(response.status().as_u16(), Relaxed);
         self.counters.downstream.completed.add();
         self.counters.downstream.classes.add(response.status());
         if let Some(mut entry) = self.entry() {
             entry.response = Some(response.headers().clone());
         }
+        is_received
     }
 
     /// So many bytes of the request's body came.
@@ -168,6 +176,7 @@ impl Record {
 
     /// The request is complete.
     pub(super) fn receive_end(&self) {
+        self.is_received.store(true, Relaxed);
         let elapsed = self.began.elapsed();
         if let Some(mut entry) = self.entry() {
             entry.request_ended.get_or_insert(elapsed);

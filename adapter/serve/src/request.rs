@@ -31,6 +31,7 @@ pub(super) struct RequestBody {
     /// `None` where it has ended, or where what is left of it needs no reading.
     incoming: Option<Incoming>,
     lingers: bool,
+    multiplexed: bool,
     pace: Arc<Pace>,
     record: Arc<Record>,
 }
@@ -48,11 +49,9 @@ impl RequestBody {
 /// The request with a body that lingers where that helps its client.
 pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>, record: Arc<Record>) -> Request<RequestBody> {
     // Who waits for `100 Continue` sends nothing without it, and reading would bring it about.
-    let lingers = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
-    if request.body().is_end_stream() {
-        record.receive_end();
-    }
-    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers, pace, record })
+    let multiplexed = request.version() == Version::HTTP_2;
+    let lingers = !multiplexed && !request.headers().contains_key(EXPECT);
+    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers, multiplexed, pace, record })
 }
 
 impl Body for RequestBody {
@@ -67,12 +66,17 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let frame = Pin::new(&mut *incoming).poll_frame(context);
         let frame = frame.map(|frame| frame.map(|frame| Self::checked(frame?)));
-        let bytes = match &frame {
-            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
-            _ => 0,
+        let (bytes, ended) = match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                // Over HTTP/1 the end comes after the last bytes, as in Envoy.
+                let ended = frame.is_trailers() || (this.multiplexed && incoming.is_end_stream());
+                (frame.data_ref().map_or(0, Bytes::len), ended)
+            }
+            Poll::Ready(None) => (0, true),
+            _ => (0, false),
         };
         this.record.receive(bytes);
-        if matches!(frame, Poll::Ready(None)) || incoming.is_end_stream() {
+        if ended {
             this.record.receive_end();
         }
         match &frame {

@@ -101,6 +101,7 @@ fn downstream(samples: &mut Vec<Sample>, counters: &Counters) {
         ("downstream_rq_http1_total", http.http1_requests.get()),
         ("downstream_rq_http2_total", http.http2_requests.get()),
         ("downstream_rq_completed", http.completed.get()),
+        ("downstream_rq_response_before_rq_complete", http.answered_early.get()),
         ("downstream_rq_rx_reset", http.received_resets.get()),
         ("downstream_rq_tx_reset", http.sent_resets.get()),
     ]);
