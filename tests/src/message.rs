@@ -40,6 +40,8 @@ pub enum Action {
     Give(u32),
     /// Reads the head of a request and nothing more. For upstreams, which otherwise read all of it first.
     ReadHead(bool),
+    /// Reads the head of a request, and so many bytes of its body. For upstreams that speak HTTP/2.
+    Read(usize),
     /// Reads the request to its end. For upstreams.
     ReadAll(bool),
     /// Sends nothing more, and waits until the other side has closed the connection.

@@ -258,6 +258,7 @@ fn answer(
                 | Action::End(_)
                 | Action::Rst(_)
                 | Action::Frame(..)
+                | Action::Read(_)
                 | Action::Give(_)),
             ) => panic!("{action:?} is for HTTP/2"),
             Step::Other(Action::Hang(_)) => {

@@ -84,7 +84,7 @@ impl Envoy {
             files.push(file(&format!("filter-{}.wasm", index + 1)));
             std::fs::write(&files[index], filter).map_err(machine)?;
         }
-        let peers = Peers { trailers: true, ..Peers::default() };
+        let peers = Peers { no_server_header: true, trailers: true, ..Peers::default() };
         let configuration = envoy::configuration(settings, &files, peers);
         std::fs::write(file("envoy.json"), configuration.to_string()).map_err(machine)?;
 

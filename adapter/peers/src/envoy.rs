@@ -1,7 +1,6 @@
 //! Envoy's configuration for filters and their settings.
 //!
-//! What Envoy adds by itself is turned off where it can be: its own `server` header, `x-envoy-*` of the router. All else
-//! is at its default.
+//! The router adds no `x-envoy-*` headers. All else that neither the settings nor [`Peers`] say is at its default.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +19,8 @@ const CONNECT_TIMEOUT: &str = "5s";
 /// What settings do not say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Peers<'a> {
+    /// Envoy's own `server` header is left out.
+    pub no_server_header: bool,
     /// Trailers of HTTP/1 are passed on, as hosts of components do.
     pub trailers: bool,
     /// The upstream speaks HTTP/2, known before.
@@ -44,12 +45,14 @@ pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -
     let routes: Vec<Value> = settings.routes.iter().map(route).collect();
     let mut manager = json!({
         "stat_prefix": LISTENER,
-        "server_header_transformation": "PASS_THROUGH",
         "generate_request_id": connection.request_id,
         "stream_idle_timeout": milliseconds(connection.stream_idle_timeout_ms),
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": filters,
     });
+    if peers.no_server_header {
+        manager["server_header_transformation"] = json!("PASS_THROUGH");
+    }
     if peers.trailers {
         manager["http_protocol_options"] = json!({"enable_trailers": true});
     }

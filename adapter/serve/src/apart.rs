@@ -1,8 +1,9 @@
-//! Messages without a body, told apart from those whose body is empty.
+//! The ends of bodies, as Envoy shows them to filters.
 //!
 //! Envoy shows a filter a head that is all of a message otherwise than one that an empty body follows, with or without
-//! trailers. `wasi:http` has no word for it, so ours is when a body ends: that of a message without one is over when it is
-//! first read, and no other is (see `start` in `wit/`).
+//! trailers; and over HTTP/2 last bytes with END_STREAM otherwise than those that a further frame follows. Over HTTP/1 the
+//! end always comes behind the bytes. `wasi:http` has no word for it, so ours is when a body ends: what ends with what came
+//! before is over when it is next read, and nothing else is (see `start` in `wit/`).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,20 +14,21 @@ use hyper::body::{Body, Frame, SizeHint};
 /// What a poll of a body gives when it is ready.
 type Polled<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
 
-/// A body that does not end at its first poll, unless there is none.
+/// A body whose end does not come with what was before it, unless it does on the wire.
 pub(super) struct Apart<B: Body> {
     body: B,
-    /// The reader knows that there is a body, or there is none.
-    is_known: bool,
-    /// What came at the first poll.
+    multiplexed: bool,
+    /// An end that came at the next poll would look as if it came with what was before.
+    holds: bool,
+    /// An end, or what is no bytes, that was held for a poll.
     kept: Option<Polled<B>>,
 }
 
 impl<B: Body> Apart<B> {
-    /// The body of a message whose head has come.
-    pub(super) fn new(body: B) -> Self {
-        let is_known = body.is_end_stream();
-        Self { body, is_known, kept: None }
+    /// The body of a message whose head has come; `multiplexed`: over HTTP/2.
+    pub(super) fn new(body: B, multiplexed: bool) -> Self {
+        let holds = !body.is_end_stream();
+        Self { body, multiplexed, holds, kept: None }
     }
 }
 
@@ -44,11 +46,13 @@ where
             return Poll::Ready(kept);
         }
         let poll = Pin::new(&mut this.body).poll_frame(context);
-        if std::mem::replace(&mut this.is_known, true) {
-            return poll;
-        }
+        let holds = std::mem::replace(&mut this.holds, false);
         match poll {
-            Poll::Ready(frame) if !has_bytes(frame.as_ref()) => {
+            Poll::Ready(frame) if has_bytes(frame.as_ref()) => {
+                this.holds = !this.multiplexed || !this.body.is_end_stream();
+                Poll::Ready(frame)
+            }
+            Poll::Ready(frame) if holds => {
                 this.kept = Some(frame);
                 context.waker().wake_by_ref();
                 Poll::Pending
@@ -58,7 +62,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_known && self.kept.is_none() && self.body.is_end_stream()
+        !self.holds && self.kept.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -80,38 +84,68 @@ mod tests {
 
     use super::*;
 
-    struct Frames(VecDeque<Frame<Bytes>>);
+    /// Frames that are all there. `known`: with the last of them it is known that there are no more.
+    struct Frames {
+        frames: VecDeque<Frame<Bytes>>,
+        known: bool,
+    }
 
     impl Body for Frames {
         type Data = Bytes;
         type Error = Infallible;
 
         fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            Poll::Ready(self.0.pop_front().map(Ok))
+            Poll::Ready(self.frames.pop_front().map(Ok))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.known && self.frames.is_empty()
         }
     }
 
-    fn first<B>(body: B) -> (Poll<Option<usize>>, Poll<Option<usize>>)
+    fn frames<const N: usize>(frames: [Frame<Bytes>; N]) -> Frames {
+        Frames { frames: frames.into(), known: N > 0 }
+    }
+
+    /// What polls give until the end: bytes of each frame, `-` for nothing yet, `.` for the end.
+    fn polls<B>(body: B, multiplexed: bool) -> String
     where
         B: Body<Data = Bytes, Error = Infallible> + Unpin,
     {
-        let mut body = Apart::new(body);
+        let mut body = Apart::new(body, multiplexed);
         let mut context = Context::from_waker(std::task::Waker::noop());
-        let mut poll = || {
-            Pin::new(&mut body)
-                .poll_frame(&mut context)
-                .map(|frame| frame.map(|frame| frame.unwrap().data_ref().map_or(0, Bytes::len)))
-        };
-        (poll(), poll())
+        let mut seen = String::new();
+        while !seen.ends_with('.') {
+            let poll = Pin::new(&mut body).poll_frame(&mut context);
+            let frame = poll.map(|frame| frame.map(|frame| frame.unwrap().data_ref().map_or(0, Bytes::len)));
+            seen += &match frame {
+                Poll::Pending => String::from("-"),
+                Poll::Ready(Some(bytes)) => bytes.to_string(),
+                Poll::Ready(None) => String::from("."),
+            };
+        }
+        seen
     }
 
     #[test]
     fn only_what_has_no_body_ends_at_once() {
-        assert_eq!(first(Empty::new()), (Poll::Ready(None), Poll::Ready(None)));
-        assert_eq!(first(Full::from("ok")), (Poll::Ready(Some(2)), Poll::Ready(None)));
-        assert_eq!(first(Frames(VecDeque::new())), (Poll::Pending, Poll::Ready(None)));
-        let trailers = Frame::trailers(http::HeaderMap::new());
-        assert_eq!(first(Frames([trailers].into())), (Poll::Pending, Poll::Ready(Some(0))));
-        assert_eq!(first(Frames([Frame::data(Bytes::new())].into())), (Poll::Pending, Poll::Ready(Some(0))));
+        for multiplexed in [false, true] {
+            assert_eq!(polls(Empty::new(), multiplexed), ".");
+            assert_eq!(polls(frames([]), multiplexed), "-.");
+            let trailers = Frame::trailers(http::HeaderMap::new());
+            assert_eq!(polls(frames([trailers]), multiplexed), "-0.");
+            assert_eq!(polls(frames([Frame::data(Bytes::new())]), multiplexed), "-0.");
+        }
+    }
+
+    #[test]
+    fn the_end_comes_with_the_last_bytes_where_it_does_on_the_wire() {
+        let ok = || Frame::data(Bytes::from("ok"));
+        assert_eq!(polls(Full::from("ok"), false), "2-.");
+        assert_eq!(polls(Full::from("ok"), true), "2.");
+        assert_eq!(polls(frames([ok(), ok()]), true), "22.");
+        // A further frame brings the end.
+        assert_eq!(polls(frames([ok(), Frame::data(Bytes::new())]), true), "2-0.");
+        assert_eq!(polls(frames([ok(), Frame::trailers(http::HeaderMap::new())]), true), "2-0.");
     }
 }

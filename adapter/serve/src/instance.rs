@@ -242,7 +242,9 @@ impl Instance {
         }
         let mut http = self.store.data_mut().http();
         // What the connection is, whatever the client calls it: filters and upstreams are told by it who may read along.
-        let request = http.new_incoming_request(Scheme::Http, request.map(Apart::new))?;
+        let multiplexed = request.version() == Version::HTTP_2;
+        let request = request.map(|body| Apart::new(body, multiplexed));
+        let request = http.new_incoming_request(Scheme::Http, request)?;
         let answer = http.new_response_outparam(answer)?;
         let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);
         let result = self.meter.run(call).await;

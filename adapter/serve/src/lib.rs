@@ -38,7 +38,7 @@
 //! | `target` | request targets that `http::Uri` has no place for |
 //! | `exchange` | one request and its response |
 //! | `reply` | responses of the host's own |
-//! | `apart` | messages without a body, told apart from those whose body is empty |
+//! | `apart` | the ends of bodies, told apart as Envoy tells filters |
 //! | `fields` | header fields, in the order of the wire |
 //! | `request` | the request's body, and one that is left unread |
 //! | `body` | the response's body: ended, cut off or reset |

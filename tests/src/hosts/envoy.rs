@@ -22,8 +22,12 @@ pub(super) fn start(chain: &Chain, directory: tempfile::TempDir) -> Result<Runni
     // Which clusters are spoken to in gRPC, which needs HTTP/2, their names tell here.
     let clusters = chain.settings.clusters.iter().map(|cluster| cluster.name.as_str());
     let http2_clusters: Vec<&str> = clusters.filter(|name| name.starts_with("grpc")).collect();
-    let peers =
-        Peers { trailers: chain.trailers, http2_upstream: chain.upstream_http2, http2_clusters: &http2_clusters };
+    let peers = Peers {
+        trailers: chain.trailers,
+        http2_upstream: chain.upstream_http2,
+        http2_clusters: &http2_clusters,
+        ..Peers::default()
+    };
     let configuration = envoy::configuration(&chain.settings, &files, peers);
     std::fs::write(file("envoy.json"), configuration.to_string()).context("writes Envoy's configuration")?;
 

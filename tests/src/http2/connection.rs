@@ -236,6 +236,15 @@ impl Connection {
         self.wait_until(time, |state| state.message(stream).ending).is_some()
     }
 
+    /// Whether so many bytes come on a stream within this time, before it ends.
+    pub fn wait_for_data(&self, stream: u32, bytes: usize, time: Duration) -> bool {
+        let is_here = |state: &mut State| {
+            let message = state.message(stream);
+            (message.data.len() >= bytes || message.ending.is_some()).then_some(())
+        };
+        self.wait_until(time, is_here).is_some()
+    }
+
     /// Whether the peer resets a stream or closes the connection within this time.
     pub fn wait_for_reset(&self, stream: u32, time: Duration) -> bool {
         let is_over = |state: &mut State| {

@@ -40,7 +40,7 @@ fn preface(mut stream: TcpStream) -> io::Result<TcpStream> {
 
 fn answer(shared: &Shared, connection: &Connection, stream: u32) {
     let (slot, behaviour) = shared.begin(Request::from(connection.message(stream)));
-    let reads = |step: &Step| matches!(step, Step::Other(Action::ReadHead(_) | Action::ReadAll(_)));
+    let reads = |step: &Step| matches!(step, Step::Other(Action::ReadHead(_) | Action::Read(_) | Action::ReadAll(_)));
     if !behaviour.steps.iter().any(reads) {
         connection.wait_for_end(stream, PATIENCE);
     }
@@ -76,6 +76,9 @@ fn respond(behaviour: &Behaviour, connection: &Connection, stream: u32) -> io::R
             Step::Other(Action::Rst(code)) => {
                 connection.reset(stream, *code)?;
                 return Ok(false);
+            }
+            Step::Other(Action::Read(bytes)) => {
+                connection.wait_for_data(stream, *bytes, PATIENCE);
             }
             Step::Other(Action::ReadAll(_)) => {
                 connection.wait_for_end(stream, PATIENCE);

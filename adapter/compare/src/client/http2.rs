@@ -1,7 +1,7 @@
 //! HTTP/2, without TLS and known before.
 
 use std::net::SocketAddr;
-use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::Builder;
@@ -16,9 +16,14 @@ use crate::requests::{Headers, LARGEST, Request};
 /// What may come on a stream, and on the connection, before it is taken.
 const WINDOW: u32 = 4 << 20;
 
+/// How long a stream may last after its response, where the request's body need not have been read.
+const BEFORE_RESET: Duration = Duration::from_millis(500);
+
 /// A stream that has brought a whole response, on its connection.
 pub(crate) struct Held {
     stream: SendStream<Bytes>,
+    /// The request has a body, which the other side need not have read.
+    has_body: bool,
     /// What reads and writes the connection ends with this.
     _connection: JoinSet<()>,
 }
@@ -27,11 +32,10 @@ impl Held {
     /// Whether the stream was reset after its response.
     pub(super) async fn then(mut self) -> Option<Then> {
         let stream = &mut self.stream;
-        let reset = std::future::poll_fn(|context| match stream.poll_reset(context) {
-            Poll::Ready(Ok(reason)) => Poll::Ready(Some(reason)),
-            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-        });
-        reset.await.map(|reason| Then::StreamReset(format!("{reason:?}")))
+        let reset = std::future::poll_fn(|context| stream.poll_reset(context));
+        let patience = if self.has_body { BEFORE_RESET } else { Duration::ZERO };
+        let reason = tokio::time::timeout(patience, reset).await.ok()?.ok()?;
+        Some(Then::StreamReset(format!("{reason:?}")))
     }
 }
 
@@ -71,7 +75,7 @@ pub(super) async fn exchange(
         result = receiving => result?,
         () = sending => {}
     }
-    Ok(Held { stream, _connection: tasks })
+    Ok(Held { stream, has_body: !is_empty, _connection: tasks })
 }
 
 /// Sends the body piece by piece, and the trailers.

@@ -139,7 +139,8 @@ impl Client {
             let mut response = answered?;
             *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
             let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
-            Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target)).boxed_unsync()))
+            let multiplexed = response.version() == Version::HTTP_2;
+            Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target), multiplexed).boxed_unsync()))
         })
     }
 
