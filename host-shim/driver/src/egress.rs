@@ -9,6 +9,8 @@
 
 use proxy_wasm_semantics::{Direction, HeaderMap, status};
 
+use crate::bodies;
+
 /// A piece of a message, ready to be written.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -163,11 +165,7 @@ fn is_bodiless_request(headers: &HeaderMap) -> bool {
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let text = headers.get(b"content-length")?;
-    if !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    bodies::length(headers.get(b"content-length")?)
 }
 
 #[cfg(test)]

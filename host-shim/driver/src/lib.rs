@@ -28,6 +28,7 @@
 //!   round, and rounds are counted.
 
 mod action;
+mod bodies;
 mod calls;
 mod deadlines;
 mod egress;
@@ -36,8 +37,11 @@ mod flow;
 mod grpc;
 mod stay;
 mod turn;
+mod vocabulary;
 
 pub use action::{Action, Input, Peer};
+pub use bodies::{Follows, follows, response_head};
 pub use egress::{Egress, Frame};
+pub use proxy_wasm_semantics::UpstreamFailure;
 pub use stay::LOOKS;
 pub use turn::{Driver, Turn};

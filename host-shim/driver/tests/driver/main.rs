@@ -1,5 +1,6 @@
 //! The driver's actions, with exchanges and callouts under way at once.
 
+mod bodies;
 mod calls;
 #[allow(dead_code, unused_imports, reason = "the semantics' test bed, of which each suite uses a part")]
 #[path = "../../../semantics/tests/semantics/common/mod.rs"]
@@ -11,4 +12,5 @@ mod grpc;
 mod property;
 mod several;
 mod stays;
+mod vocabulary;
 mod world;

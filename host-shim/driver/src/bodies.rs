@@ -1,0 +1,62 @@
+//! Whether a body follows a head, as far as the head says.
+
+use proxy_wasm_semantics::{HeaderMap, Kind, NANOS_PER_MS, Request};
+
+/// Methods whose requests have a body only by way of exception.
+const RARELY_WITH_BODY: &[&[u8]] = &[b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"TRACE"];
+
+/// Nanoseconds that a request which most likely has no body waits for the host to say so.
+const MOMENT: u64 = 20 * NANOS_PER_MS;
+
+/// The answer of a request's head to whether something follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// Nothing does.
+    Nothing,
+    /// A body does.
+    Body,
+    /// It does not say: the edge looks at what has come.
+    Unknown {
+        /// The body may be nothing but trailers, which were announced. Waiting for them, where they were not, would cost every
+        /// message without a body.
+        trailers: bool,
+        /// Nanoseconds that the edge waits for the host to know. What is not known then has a body.
+        patience: u64,
+    },
+}
+
+/// Tells what follows a request's head. An `exact` host knows at once whether there is a body: there, one that is not over
+/// yet is one.
+pub fn follows(request: &Request, exact: bool) -> Follows {
+    let field = |wanted: &str| request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    match field("content-length").and_then(|(_, value)| length(value)) {
+        Some(0) => Follows::Nothing,
+        Some(_) => Follows::Body,
+        None => {
+            let is_waited_for = !exact && RARELY_WITH_BODY.contains(&request.method.as_slice());
+            let patience = if is_waited_for { MOMENT } else { 0 };
+            Follows::Unknown { trailers: field("trailer").is_some(), patience }
+        }
+    }
+}
+
+/// The head of a response, and whether a body may follow it; `to_head`: it answers HEAD.
+pub fn response_head(status: u16, fields: Vec<(String, Vec<u8>)>, to_head: bool) -> (HeaderMap, bool) {
+    let mut headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
+    for (name, value) in fields {
+        headers.add(name.as_bytes(), value);
+    }
+    if status == 204 {
+        headers.remove(b"content-length");
+    }
+    let is_bodiless = to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
+    (headers, !is_bodiless)
+}
+
+/// The number that a `content-length` is.
+pub(crate) fn length(text: &[u8]) -> Option<u64> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
