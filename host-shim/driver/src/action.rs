@@ -1,6 +1,6 @@
 //! The driver's inputs and outputs, as plain data.
 
-use proxy_wasm_semantics::{CallId, Destination, HeaderMap, UpstreamFailure};
+use proxy_wasm_semantics::{CallId, Destination, HeaderMap, Kind, UpstreamFailure};
 
 /// Whom the edge has on the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,4 +61,11 @@ pub enum Input {
     Broken,
     /// The response can't be had; what the operator is told besides.
     Failed(UpstreamFailure, Option<&'static str>),
+}
+
+impl Input {
+    /// The body's end, with these trailers: where there is not one, it has none.
+    pub fn end(trailers: Vec<(String, Vec<u8>)>) -> Self {
+        Self::End((!trailers.is_empty()).then(|| HeaderMap::from_pairs(Kind::Trailers, trailers)))
+    }
 }

@@ -42,6 +42,7 @@ mod vocabulary;
 pub use action::{Action, Input, Peer};
 pub use bodies::{Follows, follows, response_head};
 pub use egress::{Egress, Frame};
+// For `failures!`.
 pub use proxy_wasm_semantics::UpstreamFailure;
-pub use stay::LOOKS;
+pub use stay::Rest;
 pub use turn::{Driver, Turn};

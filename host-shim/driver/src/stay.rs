@@ -12,7 +12,7 @@ const LOOK_MAX: u64 = 50 * NANOS_PER_MS;
 
 /// How often an edge looks at what came where it tends callouts between exchanges: for a response's head, for its body, and
 /// for the body's end. Not until nothing moves: a filter that always asks for more would never let go of its host.
-pub const LOOKS: u32 = 3;
+const LOOKS: u32 = 3;
 
 /// The work for which an instance without an exchange stays.
 #[derive(Default)]
@@ -20,6 +20,17 @@ pub(crate) struct Stay {
     purpose: Option<Purpose>,
     /// The host calls between exchanges, too, so no exchange has to stay for what outlives it.
     tended: bool,
+    /// How often the edge looks before it rests.
+    looks: u32,
+}
+
+/// The time between exchanges, after what was due was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// The nanoseconds until there may be more to do.
+    pub wake: Option<u64>,
+    /// Something is under way that the filter waits for.
+    pub unfinished: bool,
 }
 
 /// Until when, by the monotonic clock.
@@ -90,7 +101,16 @@ impl<G: Guest> Driver<'_, G> {
             || self.calls.list.iter().any(|call| is_writing(&call.kind) && call.outgoing.is_unwritten())
     }
 
+    /// Whether the plugins run: one that refused to start, or that nobody started, does nothing between exchanges.
+    fn runs(&self) -> bool {
+        self.chain.is_started() && self.chain.start().is_ok()
+    }
+
     pub(crate) fn tend(&mut self) {
+        if !self.runs() {
+            return;
+        }
+        self.stay.looks = LOOKS;
         self.stay.tended = true;
         self.chain.tick(self.chain.now());
         // Queues that the host keeps may have items that nothing here knows of.
@@ -98,14 +118,24 @@ impl<G: Guest> Driver<'_, G> {
         self.note_moved(None);
     }
 
-    pub(crate) fn rest(&mut self) -> Option<u64> {
+    pub(crate) fn looks(&mut self) -> bool {
+        let left = self.stay.looks.checked_sub(1);
+        self.stay.looks = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    pub(crate) fn rest(&mut self) -> Rest {
+        if !self.runs() {
+            return Rest::default();
+        }
         self.expire_calls(self.chain.now());
         self.chain.time_passed();
         let now = self.chain.now();
         let tick = self.chain.tick_deadline().map(|due| due.saturating_sub(now));
         let look = self.chain.has_work().then(|| self.next_look(now));
         let deadline = self.calls_deadline().map(|deadline| deadline.saturating_sub(now));
-        [tick, look, deadline].into_iter().flatten().min()
+        let wake = [tick, look, deadline].into_iter().flatten().min();
+        Rest { wake, unfinished: self.chain.has_work() }
     }
 
     /// A tenth of the time that the youngest callout is on its way: soon for one that takes little, and no busy loop for

@@ -6,8 +6,11 @@ use crate::{
     action::{Action, Input, Peer},
     calls::Calls,
     exchange::Exchange,
-    stay::Stay,
+    stay::{Rest, Stay},
 };
+
+/// Request ids that one call for random bytes is enough for.
+const IDS_AT_ONCE: u64 = 16;
 
 /// All exchanges and callouts of a chain.
 pub struct Driver<'a, G> {
@@ -18,6 +21,8 @@ pub struct Driver<'a, G> {
     moved: Vec<u32>,
     pub(crate) calls: Calls,
     pub(crate) stay: Stay,
+    /// Random bytes for the ids of the requests to come.
+    id_bytes: Vec<u8>,
     /// A filter was told of a callout since `work` looked last.
     pub(crate) told: bool,
     /// And that moved an exchange.
@@ -39,6 +44,7 @@ impl<'a, G: Guest> Driver<'a, G> {
             moved: Vec::new(),
             calls: Calls::default(),
             stay: Stay::default(),
+            id_bytes: Vec::new(),
             told: false,
             fruitful: false,
         }
@@ -86,6 +92,25 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         Ok(())
     }
 
+    /// Adds to a request what is not in its head, where that is wanted: the time, by the monotonic clock, and random bytes.
+    /// They are not asked for through [`Host`](proxy_wasm_semantics::Host): that is an indirect call, and the first one costs
+    /// a new instance a page of memory.
+    pub fn complete(&mut self, request: &mut Request, now: fn() -> u64, random: fn(u64) -> Vec<u8>) {
+        let state = self.driver.chain.state();
+        if state.is_timed() {
+            request.received = Some(now());
+        }
+        if state.settings().connection.request_id {
+            let stock = &mut self.driver.id_bytes;
+            if stock.is_empty() {
+                *stock = random(IDS_AT_ONCE * request.id.len() as u64);
+            }
+            let rest = stock.len().saturating_sub(request.id.len());
+            request.id = stock[rest..].try_into().unwrap_or_default();
+            stock.truncate(rest);
+        }
+    }
+
     /// A request came; `end`: and nothing follows. Returns the exchange's id, which is the stream's.
     pub fn open(&mut self, request: Request, end: bool) -> u32 {
         let driver = &mut *self.driver;
@@ -100,6 +125,11 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         driver.exchanges.push(Exchange::new(id, to_head, says_empty));
         driver.note_moved(Some(id));
         id
+    }
+
+    /// What is driven.
+    pub fn chain(&self) -> &'a Chain<G> {
+        self.driver.chain
     }
 
     /// The next thing to do for an exchange, or nothing.
@@ -226,13 +256,19 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
     }
 
     /// Begins what is due between requests: from now on the host gives the instance time for it, so no exchange stays for
-    /// callouts. The edge then looks [`LOOKS`](crate::LOOKS) times at what came, and asks for [`rest`](Self::rest).
+    /// callouts. The edge then looks at what came as often as [`looks`](Self::looks) says, and asks for
+    /// [`rest`](Self::rest).
     pub fn tend(&mut self) {
         self.driver.tend();
     }
 
-    /// Ends what was due between requests: the nanoseconds until there may be more to do.
-    pub fn rest(&mut self) -> Option<u64> {
+    /// Whether the edge looks once more at what came, without waiting.
+    pub fn looks(&mut self) -> bool {
+        self.driver.looks()
+    }
+
+    /// Ends what was due between requests.
+    pub fn rest(&mut self) -> Rest {
         self.driver.rest()
     }
 

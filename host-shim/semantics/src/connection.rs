@@ -30,6 +30,27 @@ pub struct Request {
     pub http2: bool,
 }
 
+impl Request {
+    /// A head of which the host may not know every part.
+    pub fn new(
+        method: String,
+        scheme: Option<String>,
+        authority: Option<String>,
+        path: Option<String>,
+        headers: Vec<(String, Vec<u8>)>,
+    ) -> Self {
+        let part = |part: Option<String>, default: &str| part.unwrap_or_else(|| default.into()).into_bytes();
+        Self {
+            method: method.into_bytes(),
+            path: part(path, "/"),
+            authority: part(authority, ""),
+            scheme: part(scheme, "http"),
+            headers,
+            ..Self::default()
+        }
+    }
+}
+
 /// Headers that steer Envoy's router: a client's don't count, and a filter's go no further. Source:
 /// `proxy_on_request_headers/what-a-client-says-to-envoy`.
 pub(crate) const ROUTER_HEADERS: &[&str] = &[

@@ -13,6 +13,8 @@ pub struct Capabilities {
     pub header_entry_bytes: usize,
     /// The least and the greatest status of a response.
     pub statuses: (u16, u16),
+    /// The fields that it lets nobody send, in lower case. What it refuses besides, it says itself.
+    pub forbidden: &'static [&'static str],
 }
 
 /// The machine below.

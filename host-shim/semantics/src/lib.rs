@@ -28,6 +28,7 @@
 //! | `calls/` | the host calls, by family |
 //! | `callouts`, `grpc`, `dns`, `timers`, `metrics` | things that belong to no stream |
 //! | `local_reply` | a response of the proxy's own |
+//! | `outgoing` | heads and trailers, as the host lets them out |
 //! | `headers`, `inline_headers`, `body` | maps and buffers, with Envoy's rules |
 //! | `properties` | attributes |
 //! | `environment` | the host and the filter, as traits |
@@ -57,6 +58,7 @@ mod headers;
 mod inline_headers;
 mod local_reply;
 mod metrics;
+mod outgoing;
 mod properties;
 mod remains;
 mod root;
@@ -76,7 +78,6 @@ pub use connection::Request;
 pub use environment::{Capabilities, Guest, Host, SharedData, SharedQueues};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};
-pub use local_reply::unavailable;
 pub use metrics::{Change, ChangeKind};
 pub use remains::Remains;
 pub use router::{Destination, UpstreamFailure, status};

@@ -65,7 +65,7 @@ impl LocalReply {
 }
 
 /// The head of the answer where no chain runs: 503, or its equivalent in gRPC.
-pub fn unavailable(is_grpc: bool) -> HeaderMap {
+pub(crate) fn unavailable(is_grpc: bool) -> HeaderMap {
     LocalReply { status: 503, ..LocalReply::default() }.head(is_grpc, false)
 }
 

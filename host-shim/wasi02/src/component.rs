@@ -14,15 +14,11 @@ use crate::{
             proxy_wasm::adapter::plugin::{Guest as PluginGuest, HistogramChange, Pending, Remains, Stat, StatChange},
             wasi::http::incoming_handler::Guest as HandlerGuest,
         },
-        wasi::{
-            clocks::monotonic_clock,
-            http::types::{IncomingRequest, ResponseOutparam},
-        },
+        wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
-    client::{self, Opens},
     edge::Edge,
-    host::{WasiHost, id_bytes},
-    request,
+    host::WasiHost,
+    outgoing,
 };
 
 struct Component;
@@ -35,8 +31,6 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 struct Shim {
     driver: Driver<'static, BridgedFilter>,
     edge: Edge,
-    /// The host said that the next request comes by HTTP/2.
-    http2: bool,
 }
 
 thread_local! {
@@ -61,28 +55,16 @@ fn current() -> &'static Chain<BridgedFilter> {
 fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
     SHIM.with(|shim| {
         let mut shim = shim.try_borrow_mut().map_err(|_| "the filter trapped earlier")?;
-        let new = || Shim { driver: Driver::new(current()), edge: Edge::default(), http2: false };
+        let new = || Shim { driver: Driver::new(current()), edge: Edge::default() };
         Ok(act(shim.get_or_insert_with(|| Box::leak(Box::new(new())))))
     })
 }
 
-fn opens(exact: bool) -> Opens {
-    match current().state().settings().upkeep.opens_bodies {
-        true => Opens::Everything,
-        false if exact => Opens::Nothing,
-        false => Opens::Declared,
-    }
-}
-
 /// Answers for plugins that did not start.
 #[cold]
-fn refuse(request: &IncomingRequest, out: ResponseOutparam, reason: &str, opens: Opens) {
-    let what = match current().state().settings().plugins.as_slice() {
-        [plugin] => format!("plugin `{}`", plugin.name),
-        _ => "a plugin".into(),
-    };
-    WasiHost.log(&format!("[critical] {what} did not start: {reason}"));
-    client::unavailable(out, request, opens);
+fn refuse(request: &IncomingRequest, out: ResponseOutparam, reason: &str) {
+    let head = current().refuse(&request.headers().entries(), reason);
+    outgoing::response(current(), out, &head, true, true);
 }
 
 impl Shim {
@@ -94,25 +76,10 @@ impl Shim {
     }
 
     fn handle(&mut self, request: IncomingRequest, out: ResponseOutparam) {
-        let http2 = std::mem::take(&mut self.http2);
-        let opens = opens(self.edge.exact);
-        if let Err(reason) = self.start(false) {
-            refuse(&request, out, reason, opens);
-            return;
+        match self.start(false) {
+            Ok(()) => self.edge.exchange(&mut self.driver, request, out),
+            Err(reason) => refuse(&request, out, reason),
         }
-        let (mut head, end, body) = request::receive(request, self.edge.exact);
-        head.http2 = http2;
-        let state = current().state();
-        // Told, so that the semantics need not ask through `Host`: that is an indirect call, and the first one costs a new
-        // instance a page of memory.
-        if state.is_timed() {
-            head.received = Some(monotonic_clock::now());
-        }
-        if state.settings().connection.request_id {
-            head.id = id_bytes();
-        }
-        drop(state);
-        self.edge.exchange(&mut self.driver, (head, end), body, out, opens);
     }
 }
 
@@ -136,17 +103,12 @@ impl PluginGuest for Component {
 
     fn http2() {
         // Where it fails, the request that follows is refused.
-        let _ = with_shim(|shim| shim.http2 = true);
+        let _ = with_shim(|shim| shim.edge.http2 = true);
     }
 
     fn idle() -> Pending {
-        let chain = current();
-        // A plugin that refused to start, or that nobody started, does nothing between requests.
-        if !chain.is_started() || chain.start().is_err() {
-            return Pending { wake: None, unfinished: false };
-        }
-        let wake = with_shim(|shim| shim.edge.idle(&mut shim.driver)).ok().flatten();
-        Pending { wake, unfinished: chain.has_work() }
+        let rest = with_shim(|shim| shim.edge.idle(&mut shim.driver)).unwrap_or_default();
+        Pending { wake: rest.wake, unfinished: rest.unfinished }
     }
 
     fn stats() -> Vec<Stat> {
@@ -178,7 +140,7 @@ impl HandlerGuest for Component {
             }
         });
         if let (Err(reason), Some((request, out))) = (handled, exchange) {
-            refuse(&request, out, reason, opens(false));
+            refuse(&request, out, reason);
         }
     }
 }

@@ -3,32 +3,35 @@
 //! Everything that can move is moved without waiting; then the edge waits for whatever can move next. A host has one call at a
 //! time in an instance, so there is one client at the most; callouts outlive it.
 
-use proxy_wasm_driver::{Action, Driver, Input, LOOKS, Peer, Turn};
-use proxy_wasm_semantics::{Guest, Request};
+use proxy_wasm_driver::{Action, Driver, Input, Peer, Rest, Turn};
+use proxy_wasm_semantics::Guest;
 
 use crate::{
     bindings::wasi::{
         clocks::monotonic_clock,
-        http::types::ResponseOutparam,
+        http::types::{ErrorCode, IncomingRequest, ResponseOutparam},
         io::poll::{Pollable, poll},
+        random::random::get_random_bytes,
     },
-    client::{Client, Opens},
-    failure,
-    reader::Reader,
-    sent::Sent,
+    incoming, outgoing,
+    peer::Streams,
+    vocabulary::failed,
     writer::Writer,
 };
 
 /// An instance's streams to the world.
 #[derive(Default)]
 pub(crate) struct Edge {
-    client: Option<Client>,
-    /// The upstream first, where there is one.
-    sent: Vec<(Peer, Sent)>,
+    /// The client, its upstream, and those who answer callouts: in this order, as far as they are there.
+    peers: Vec<(Peer, Streams)>,
+    /// The client's response. Taken when its head is sent.
+    out: Option<ResponseOutparam>,
     /// A timer that fires at the next deadline or earlier.
     timer: Option<(u64, Pollable)>,
     /// The host knows at once whether a message has a body.
     pub(crate) exact: bool,
+    /// The host said that the next request comes by HTTP/2.
+    pub(crate) http2: bool,
 }
 
 /// Why a wait is over.
@@ -49,19 +52,26 @@ impl Edge {
     pub(crate) fn exchange<G: Guest>(
         &mut self,
         driver: &mut Driver<'_, G>,
-        (head, end): (Request, bool),
-        body: Reader,
+        request: IncomingRequest,
         out: ResponseOutparam,
-        opens: Opens,
     ) {
+        let (mut head, end, body) = incoming::request(request, self.exact);
+        head.http2 = std::mem::take(&mut self.http2);
         let mut turn = driver.turn();
+        turn.complete(&mut head, monotonic_clock::now, get_random_bytes);
         let id = turn.open(head, end);
+        let peer = Peer::Client(id);
         let is_ahead = body.is_ahead();
-        self.client = Some(Client { id, body, writer: None, out: Some(out), opens });
+        let mut client = Streams::client(body);
         // The filters see the bytes that came with the head before anything goes on.
-        if is_ahead {
-            self.read_request(&mut turn);
+        if is_ahead
+            && turn.wants(peer)
+            && let Some(input) = client.read(self.exact)
+        {
+            turn.input(peer, input);
         }
+        self.peers.insert(0, (peer, client));
+        self.out = Some(out);
         while !self.step(&mut turn, id) {
             let woken = self.wait(&mut turn);
             turn = driver.turn();
@@ -72,11 +82,8 @@ impl Edge {
                 Woken::Starved => turn.starved(id),
             }
         }
-        if let Some(mut client) = self.client.take() {
-            client.writer = None;
-            client.abort();
-        }
-        self.sent.retain(|(peer, _)| matches!(peer, Peer::Callout(_)));
+        self.break_off();
+        self.peers.retain(|(peer, _)| matches!(peer, Peer::Callout(_)));
         self.timer = None;
         turn.close(id);
         self.stay(driver);
@@ -112,12 +119,12 @@ impl Edge {
         self.timer = None;
     }
 
-    /// Does what is due between exchanges, without waiting. Returns the nanoseconds until there may be more to do.
-    pub(crate) fn idle<G: Guest>(&mut self, driver: &mut Driver<'_, G>) -> Option<u64> {
+    /// Does what is due between exchanges, without waiting.
+    pub(crate) fn idle<G: Guest>(&mut self, driver: &mut Driver<'_, G>) -> Rest {
         let mut turn = driver.turn();
         turn.tend();
-        for _ in 0..LOOKS {
-            if !self.sent.is_empty() {
+        while turn.looks() {
+            if !self.peers.is_empty() {
                 // The host sees what came where it is asked to wait; here for nothing.
                 self.timer = Some((0, monotonic_clock::subscribe_instant(0)));
                 poll(&self.pollables(&mut turn));
@@ -139,26 +146,31 @@ impl Edge {
         while let Some(action) = turn.poll_calls() {
             self.perform(turn, action);
         }
-        if let Some(client) = &mut self.client {
-            pump(&mut client.writer, Peer::Client(client.id), turn);
-        }
-        for (peer, sent) in &mut self.sent {
-            pump(&mut sent.writer, *peer, turn);
+        for (peer, streams) in &mut self.peers {
+            streams.pump(*peer, turn);
         }
     }
 
     fn perform<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, action: Action) {
+        let chain = turn.chain();
         match action {
-            Action::Request { peer, to, headers, end, http2 } => match Sent::new(&to, &headers, end, http2) {
-                Ok(sent) => {
-                    let at = if matches!(peer, Peer::Callout(_)) { self.sent.len() } else { 0 };
-                    self.sent.insert(at, (peer, sent));
+            Action::Request { peer, to, headers, end, http2 } => {
+                match outgoing::request(chain, to.origin(), &headers, end, http2) {
+                    Ok(streams) => {
+                        let at = if matches!(peer, Peer::Callout(_)) { self.peers.len() } else { 1 };
+                        self.peers.insert(at, (peer, streams));
+                    }
+                    Err(code) => turn.input(peer, failed(&code)),
                 }
-                Err(code) => turn.input(peer, failure::input(&code)),
-            },
+            }
             Action::Response { id, headers, end } => {
-                if self.client.as_mut().is_some_and(|client| !client.respond(&headers, end)) {
+                let Some(out) = self.out.take() else { return };
+                let writer = outgoing::response(chain, out, &headers, end, self.exact);
+                if !end && writer.is_none() {
                     turn.refused(Peer::Client(id));
+                }
+                if let Some(client) = self.streams(Peer::Client(id)) {
+                    client.writer = writer;
                 }
             }
             Action::Write(peer, bytes) => {
@@ -168,44 +180,43 @@ impl Edge {
             }
             Action::Finish(peer, trailers) => {
                 if let Some(writer) = self.writer(peer) {
-                    writer.end(trailers);
+                    writer.end(trailers.map(|trailers| outgoing::fields(chain, &trailers)));
                 }
             }
-            Action::Abort(_) => {
-                if let Some(client) = &mut self.client {
-                    client.abort();
+            Action::Abort(id) => {
+                // Bytes that were let through before still go out; whether the client takes them no longer matters.
+                if let Some(mut writer) = self.streams(Peer::Client(id)).and_then(|client| client.writer.take()) {
+                    let _ = writer.pump();
                 }
+                self.break_off();
             }
-            Action::Release(released) => self.sent.retain(|(peer, _)| *peer != released),
+            Action::Release(released) => self.peers.retain(|(peer, _)| *peer != released),
         }
+    }
+
+    fn streams(&mut self, peer: Peer) -> Option<&mut Streams> {
+        Some(&mut self.peers.iter_mut().find(|(other, _)| *other == peer)?.1)
     }
 
     fn writer(&mut self, peer: Peer) -> Option<&mut Writer> {
-        match peer {
-            Peer::Client(_) => self.client.as_mut()?.writer.as_mut(),
-            _ => self.sent.iter_mut().find(|(sent, _)| *sent == peer)?.1.writer.as_mut(),
-        }
+        self.streams(peer)?.writer.as_mut()
     }
 
-    fn read_request<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> bool {
-        let Some(client) = &mut self.client else { return false };
-        let peer = Peer::Client(client.id);
-        if !turn.wants(peer) {
-            return false;
+    /// Answers nothing, where the response has not begun.
+    fn break_off(&mut self) {
+        if let Some(out) = self.out.take() {
+            ResponseOutparam::set(out, Err(ErrorCode::ConnectionTerminated));
         }
-        let Some(input) = client.body.read() else { return false };
-        turn.input(peer, input);
-        true
     }
 
     /// Reads a piece of what has come from each peer; tells whether there was any.
     fn read<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> bool {
-        let mut moved = self.read_request(turn);
+        let mut moved = false;
         let mut index = 0;
-        while let Some((peer, sent)) = self.sent.get_mut(index) {
+        while let Some((peer, streams)) = self.peers.get_mut(index) {
             let peer = *peer;
             let is_callout = matches!(peer, Peer::Callout(_));
-            let input = if turn.wants(peer) { sent.read(self.exact && !is_callout) } else { None };
+            let input = if turn.wants(peer) { streams.read(self.exact && !is_callout) } else { None };
             let Some(input) = input else {
                 index += 1;
                 continue;
@@ -213,8 +224,8 @@ impl Edge {
             moved = true;
             // With a callout's head goes what came with it.
             let is_read_on = is_callout && matches!(input, Input::Head(..));
-            if is_callout && sent.is_over() {
-                self.sent.remove(index);
+            if is_callout && streams.is_over() {
+                self.peers.remove(index);
             } else if !is_read_on {
                 index += 1;
             }
@@ -248,30 +259,10 @@ impl Edge {
     /// The pollables to wait for; the timer's, if there is one, comes last.
     fn pollables<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> Vec<&Pollable> {
         let mut pollables = Vec::with_capacity(5);
-        if let Some(client) = &mut self.client {
-            if turn.wants(Peer::Client(client.id)) {
-                pollables.extend(client.body.pollable());
-            }
-            pollables.extend(client.writer.as_mut().and_then(Writer::pollable));
-        }
-        for (peer, sent) in &mut self.sent {
-            sent.pollables(turn.wants(*peer), &mut pollables);
+        for (peer, streams) in &mut self.peers {
+            streams.pollables(turn.wants(*peer), &mut pollables);
         }
         pollables.extend(self.timer.as_ref().map(|(_, timer)| timer));
         pollables
-    }
-}
-
-/// Writes what the host takes now.
-fn pump<G: Guest>(writer: &mut Option<Writer>, peer: Peer, turn: &mut Turn<'_, '_, G>) {
-    let Some(open) = writer.as_mut().filter(|writer| writer.has_more()) else { return };
-    if open.pump().is_err() {
-        *writer = None;
-        turn.refused(peer);
-    } else if open.is_idle() {
-        if open.is_finished() {
-            *writer = None;
-        }
-        turn.written(peer);
     }
 }

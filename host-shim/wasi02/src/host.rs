@@ -1,48 +1,35 @@
 //! Clocks, randomness and the log.
 
-use std::cell::RefCell;
-
 use proxy_wasm_abi::{
     enums::Status,
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
 };
 use proxy_wasm_semantics::{CallResult, Capabilities, Host, SharedData, SharedQueues};
 
-use crate::bindings::{
-    proxy_wasm::adapter::shared::{self, Error},
-    wasi::{
-        cli::stderr,
-        clocks::{monotonic_clock, wall_clock},
-        random::random,
+use crate::{
+    bindings::{
+        proxy_wasm::adapter::shared::{self, Error},
+        wasi::{
+            cli::stderr,
+            clocks::{monotonic_clock, wall_clock},
+            random::random,
+        },
     },
+    outgoing::ASKS_FOR_HTTP2,
 };
 
 /// The imports of the world.
 pub(crate) struct WasiHost;
 
-/// Request ids that one call for random bytes is enough for.
-const IDS_AT_ONCE: usize = 16;
-
-thread_local! {
-    static ID_BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The random bytes of a request id: unlike any other's, but no secret.
-pub(crate) fn id_bytes() -> [u8; 16] {
-    ID_BYTES.with_borrow_mut(|stock| {
-        if stock.len() < 16 {
-            *stock = random::get_random_bytes(16 * IDS_AT_ONCE as u64);
-        }
-        let rest = stock.len() - 16;
-        let id = stock[rest..].try_into().unwrap_or_default();
-        stock.truncate(rest);
-        id
-    })
-}
-
 impl Host for WasiHost {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) }
+        Capabilities {
+            head_max_bytes: HEADERS_MAX_BYTES,
+            header_entry_bytes: HEADER_ENTRY_BYTES,
+            statuses: (200, 999),
+            // Those that all hosts forbid. Wasmtime forbids more, jco does not.
+            forbidden: &["connection", "host", "keep-alive", ASKS_FOR_HTTP2],
+        }
     }
 
     fn wall_clock(&self) -> u64 {

@@ -17,14 +17,13 @@ mod bindings {
     });
 }
 
-mod client;
 mod edge;
-mod failure;
-mod fields;
 mod host;
+mod incoming;
+mod outgoing;
+mod peer;
 mod reader;
-mod request;
-mod sent;
+mod vocabulary;
 mod writer;
 
 #[cfg(target_arch = "wasm32")]

@@ -1,12 +1,12 @@
 //! A body on its way in: bytes as they come, then trailers.
 
 use proxy_wasm_driver::Input;
-use proxy_wasm_semantics::{HeaderMap, Kind};
 
 use crate::bindings::wasi::{
+    clocks::monotonic_clock,
     http::types::{FutureTrailers, IncomingBody},
     io::{
-        poll::Pollable,
+        poll::{Pollable, poll},
         streams::{InputStream, StreamError},
     },
 };
@@ -41,6 +41,7 @@ enum State {
     /// All bytes were read; what comes after them was not asked for.
     Ended(IncomingBody),
     Trailers(FutureTrailers),
+    /// Nothing more is read of it: it would look like the body's end.
     Failed,
     Done,
 }
@@ -59,10 +60,24 @@ impl Reader {
         Self { pollable: None, state: State::Done, ahead: None }
     }
 
-    /// Looks whether there is a body: one that is over at once is none. It may still be nothing but trailers, where they
-    /// were `announced`: waiting for them would cost every message without a body.
-    pub(crate) fn look(&mut self, announced: bool) -> Look {
-        match if announced { self.read() } else { self.read_body() } {
+    /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none. Where
+    /// that is not known, looks again when there is news, or after so many nanoseconds.
+    pub(crate) fn look(&mut self, trailers: bool, patience: u64) -> Look {
+        let look = self.look_once(trailers);
+        if look == Look::Unknown && patience > 0 { self.look_again(trailers, patience) } else { look }
+    }
+
+    #[cold]
+    fn look_again(&mut self, trailers: bool, patience: u64) -> Look {
+        let timer = monotonic_clock::subscribe_instant(monotonic_clock::now().saturating_add(patience));
+        let mut pollables = vec![&timer];
+        pollables.extend(self.pollable());
+        poll(&pollables);
+        self.look_once(trailers)
+    }
+
+    fn look_once(&mut self, trailers: bool) -> Look {
+        match if trailers { self.read() } else { self.read_body() } {
             None if matches!(self.state, State::Ended(_)) => {
                 self.state = State::Done;
                 Look::Nothing
@@ -86,33 +101,29 @@ impl Reader {
         if self.ahead.is_some() {
             return self.ahead.take();
         }
-        loop {
-            match &self.state {
-                State::Body(..) => {
-                    let input = self.read_body();
-                    if input.is_some() || !matches!(self.state, State::Ended(..)) {
-                        return input;
-                    }
-                }
-                State::Ended(..) => self.finish(),
-                State::Trailers(future) => {
-                    let trailers = match future.get()? {
-                        Ok(Ok(Some(fields))) => {
-                            let entries = fields.entries();
-                            (!entries.is_empty()).then(|| HeaderMap::from_pairs(Kind::Trailers, entries))
-                        }
-                        Ok(Err(_)) => {
-                            self.fail();
-                            continue;
-                        }
-                        Ok(Ok(None)) | Err(()) => None,
-                    };
-                    self.pollable = None;
-                    self.state = State::Done;
-                    return Some(Input::End(trailers));
-                }
-                State::Failed => return Some(Input::Broken),
-                State::Done => return Some(Input::End(None)),
+        let input = self.read_body();
+        if input.is_some() {
+            return input;
+        }
+        if let State::Ended(_) = self.state
+            && let State::Ended(body) = std::mem::replace(&mut self.state, State::Done)
+        {
+            self.state = State::Trailers(IncomingBody::finish(body));
+        }
+        let trailers = match &self.state {
+            State::Trailers(future) => future.get()?,
+            State::Body(..) | State::Ended(_) => return None,
+            State::Failed => return Some(Input::Broken),
+            State::Done => return Some(Input::end(Vec::new())),
+        };
+        self.pollable = None;
+        self.state = State::Done;
+        match trailers {
+            Ok(Ok(fields)) => Some(Input::end(fields.map(|fields| fields.entries()).unwrap_or_default())),
+            Err(()) => Some(Input::end(Vec::new())),
+            Ok(Err(_)) => {
+                self.state = State::Failed;
+                Some(Input::Broken)
             }
         }
     }
@@ -147,18 +158,6 @@ impl Reader {
                 self.state = State::Ended(body);
             }
         }
-    }
-
-    fn finish(&mut self) {
-        if let State::Ended(body) = std::mem::replace(&mut self.state, State::Done) {
-            self.state = State::Trailers(IncomingBody::finish(body));
-        }
-    }
-
-    /// Reads nothing more: it would look like the body's end.
-    fn fail(&mut self) {
-        self.pollable = None;
-        self.state = State::Failed;
     }
 
     /// Ready when [`read`](Self::read) has news, where that is to be waited for.

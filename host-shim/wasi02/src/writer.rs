@@ -1,13 +1,8 @@
 //! A body on its way out: written as far as the host takes it, the rest kept.
 
-use proxy_wasm_semantics::HeaderMap;
-
-use crate::{
-    bindings::wasi::{
-        http::types::OutgoingBody,
-        io::{poll::Pollable, streams::OutputStream},
-    },
-    fields::to_fields,
+use crate::bindings::wasi::{
+    http::types::{Fields, OutgoingBody},
+    io::{poll::Pollable, streams::OutputStream},
 };
 
 /// The peer takes no more.
@@ -21,7 +16,8 @@ pub(crate) struct Writer {
     body: Option<OutgoingBody>,
     pending: Vec<u8>,
     written: usize,
-    end: Option<Option<HeaderMap>>,
+    /// The trailers, where the body ends after what is queued.
+    end: Option<Option<Fields>>,
 }
 
 impl Writer {
@@ -41,7 +37,7 @@ impl Writer {
     }
 
     /// The body ends after what is queued.
-    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) {
+    pub(crate) fn end(&mut self, trailers: Option<Fields>) {
         self.end = Some(trailers);
     }
 
@@ -78,7 +74,6 @@ impl Writer {
             self.pollable = None;
             self.stream = None;
             if let Some(body) = self.body.take() {
-                let trailers = trailers.map(|trailers| to_fields(&trailers));
                 OutgoingBody::finish(body, trailers).map_err(|_| Gone)?;
             }
         }

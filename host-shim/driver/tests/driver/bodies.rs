@@ -1,13 +1,13 @@
 //! Whether a body follows a head.
 
-use proxy_wasm_driver::{Follows, follows, response_head};
+use proxy_wasm_driver::{Follows, Input, follows, response_head};
 use proxy_wasm_semantics::Request;
 
 const MOMENT: u64 = 20_000_000;
 
 fn request(method: &str, headers: &[(&str, &str)]) -> Request {
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-    Request { method: method.into(), headers, ..Request::default() }
+    Request::new(method.into(), None, None, None, headers)
 }
 
 #[test]
@@ -67,4 +67,11 @@ fn a_response_of_204_has_no_length() {
     let pairs: Vec<_> = headers.iter().collect();
     assert_eq!(pairs, [(&b":status"[..], &b"204"[..]), (b"x", b"1"), (b"x", b"2")]);
     assert!(!may_have_body);
+}
+
+#[test]
+fn trailers_of_nothing_are_none() {
+    assert!(matches!(Input::end(Vec::new()), Input::End(None)));
+    let Input::End(Some(trailers)) = Input::end(vec![("A".into(), b"1".to_vec())]) else { panic!("it has trailers") };
+    assert_eq!(trailers.get(b"a"), Some(&b"1"[..]));
 }

@@ -1,7 +1,7 @@
 //! One exchange: order, backpressure, and what ends it.
 
 use proxy_wasm_driver::Peer;
-use proxy_wasm_semantics::UpstreamFailure;
+use proxy_wasm_semantics::{Request, UpstreamFailure};
 
 use crate::{common::Id, world::World};
 
@@ -203,4 +203,22 @@ fn response_trailers_go_down() {
     world.head(Peer::Upstream(id), &[], false);
     world.trailers(Peer::Upstream(id), &[("a", "b")]);
     assert_eq!(world.actions(id), ["client 2 response 200", "client 2 finish trailers"]);
+}
+
+#[test]
+fn a_request_gets_a_time_and_an_id_of_its_own_where_they_are_wanted() {
+    for wanted in [false, true] {
+        let mut world = World::with(|settings| settings.connection.request_id = wanted);
+        // Enough for 16 ids at once, of which the last come first.
+        let ids: Vec<u8> = std::iter::repeat_with(|| {
+            let mut request = Request::default();
+            world.turn().complete(&mut request, || 7, |len| (0..len).map(|byte| byte as u8).collect());
+            assert_eq!(request.received, Some(7), "the filter reads properties");
+            request.id[0]
+        })
+        .take(17)
+        .collect();
+        let expected = if wanted { [240, 224, 0, 240] } else { [0; 4] };
+        assert_eq!([ids[0], ids[1], ids[15], ids[16]], expected);
+    }
 }

@@ -1,7 +1,7 @@
 //! An instance beside its exchanges: the plugins' start, what is left of an exchange, and the time between two.
 
 use proxy_wasm_abi::settings::SharedStateIn;
-use proxy_wasm_driver::Peer;
+use proxy_wasm_driver::{Peer, Rest};
 
 use crate::{
     common::{Bed, Id},
@@ -70,16 +70,16 @@ fn it_does_not_stay_where_the_host_tends_it() {
     let mut world = World::new();
     let mut turn = world.turn();
     turn.tend();
-    assert_eq!(turn.rest(), None);
+    assert_eq!(turn.rest().wake, None);
     left_behind(&mut world);
     assert!(!world.turn().stays());
     let mut turn = world.turn();
     turn.tend();
-    assert_eq!(turn.rest(), Some(MS), "it looks soon");
+    assert_eq!(turn.rest().wake, Some(MS), "it looks soon");
     world.bed.set_clocks(0, 200 * MS);
-    assert_eq!(world.turn().rest(), Some(20 * MS), "later, where it takes longer");
+    assert_eq!(world.turn().rest().wake, Some(20 * MS), "later, where it takes longer");
     world.bed.set_clocks(0, 2000 * MS);
-    assert_eq!(world.turn().rest(), Some(50 * MS));
+    assert_eq!(world.turn().rest().wake, Some(50 * MS));
 }
 
 #[test]
@@ -88,11 +88,11 @@ fn a_tended_instance_ticks() {
     world.bed.chain.state().set_tick_period(200);
     let mut turn = world.turn();
     turn.tend();
-    assert_eq!(turn.rest(), Some(200 * MS));
+    assert_eq!(turn.rest().wake, Some(200 * MS));
     world.bed.set_clocks(0, 250 * MS);
     let mut turn = world.turn();
     turn.tend();
-    assert_eq!(turn.rest(), Some(200 * MS));
+    assert_eq!(turn.rest().wake, Some(200 * MS));
     assert_eq!(world.bed.trace(), ["tick(1)"]);
 }
 
@@ -107,7 +107,7 @@ fn a_tended_instance_ends_callouts_that_took_too_long() {
     world.turn().close(id);
     world.bed.trace();
     world.bed.set_clocks(0, 500 * MS);
-    assert_eq!(world.turn().rest(), None);
+    assert_eq!(world.turn().rest().wake, None);
     assert_eq!(world.bed.trace(), ["http_call_response(1,4,3,24,0)"]);
 }
 
@@ -238,4 +238,29 @@ fn between_exchanges_it_tells_of_queues_that_the_machine_keeps() {
     assert_eq!(world.bed.trace(), ["queue_ready(1,1)"]);
     world.turn().tend();
     assert!(world.bed.trace().is_empty(), "once for each item");
+}
+
+#[test]
+fn between_exchanges_it_looks_a_few_times() {
+    let mut world = World::new();
+    assert!(!world.turn().looks());
+    for _ in 0..2 {
+        let mut turn = world.turn();
+        turn.tend();
+        assert_eq!(std::iter::from_fn(|| turn.looks().then_some(())).count(), 3);
+        assert!(!turn.looks());
+    }
+}
+
+#[test]
+fn plugins_that_do_not_run_do_nothing_between_exchanges() {
+    let mut world = starting(2);
+    world.bed.returns(Id::VmStart, [0]);
+    for _ in 0..2 {
+        let mut turn = world.turn();
+        turn.tend();
+        assert!(!turn.looks());
+        assert_eq!(turn.rest(), Rest::default());
+        assert!(turn.start(false).is_err());
+    }
 }

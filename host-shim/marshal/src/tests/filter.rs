@@ -120,7 +120,12 @@ struct Machine(Rc<RefCell<Vec<String>>>);
 
 impl Host for Machine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) }
+        Capabilities {
+            head_max_bytes: HEADERS_MAX_BYTES,
+            header_entry_bytes: HEADER_ENTRY_BYTES,
+            statuses: (200, 999),
+            forbidden: &[],
+        }
     }
 
     fn wall_clock(&self) -> u64 {

@@ -1,9 +1,9 @@
 //! The plugins' start: each virtual machine with its first plugin, each root context, and the callbacks that may refuse.
 
-use proxy_wasm_abi::callbacks::Id;
+use proxy_wasm_abi::{callbacks::Id, grpc};
 
 use super::{Chain, Returned};
-use crate::{environment::Guest, running::Phase, vm::VM_CONTEXT};
+use crate::{environment::Guest, headers::HeaderMap, local_reply, running::Phase, vm::VM_CONTEXT};
 
 impl<G: Guest> Chain<G> {
     /// Starts the plugins, once; later calls return what the first did.
@@ -29,6 +29,18 @@ impl<G: Guest> Chain<G> {
     /// Whether they were started, in good order or not.
     pub fn is_started(&self) -> bool {
         self.started.get().is_some()
+    }
+
+    /// Says that the plugins did not start, and why. Returns the head of the answer to a request with these fields: 503 with
+    /// nothing in it, or what that is in gRPC.
+    #[cold]
+    pub fn refuse(&self, fields: &[(String, Vec<u8>)], reason: &str) -> HeaderMap {
+        let what = match self.state().settings().plugins.as_slice() {
+            [plugin] => format!("plugin `{}`", plugin.name),
+            _ => "a plugin".into(),
+        };
+        self.log(&format!("[critical] {what} did not start: {reason}"));
+        local_reply::unavailable(fields.iter().any(|(name, value)| name == "content-type" && grpc::is_grpc(value)))
     }
 
     fn start_now(&self) -> Result<(), String> {

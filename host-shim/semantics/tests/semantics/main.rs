@@ -14,6 +14,7 @@ mod local_replies;
 mod local_reply_heads;
 mod maps;
 mod names;
+mod outgoing;
 mod pauses;
 mod properties;
 mod requests;

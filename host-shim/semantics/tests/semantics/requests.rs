@@ -1,5 +1,7 @@
 //! Changes that the connection manager makes to a request before the filter sees it.
 
+use proxy_wasm_semantics::Request;
+
 use crate::common::{Bed, Id};
 
 /// The map that the filter sees of a request with these header lines.
@@ -132,4 +134,11 @@ fn values_are_any_bytes() {
         true,
     );
     assert_eq!(bed.notes(), ["get 0 x: 0 \"\\\\xff\""]);
+}
+
+#[test]
+fn a_part_of_a_head_that_the_host_does_not_know_has_a_default() {
+    let request = Request::new("GET".into(), None, None, None, Vec::new());
+    let parts = [&request.method, &request.scheme, &request.authority, &request.path];
+    assert_eq!(parts, [&b"GET"[..], b"http", b"", b"/"]);
 }

@@ -365,7 +365,7 @@ fn names_and_values_of_a_response_are_not_checked_here() {
 
 #[test]
 fn what_a_host_cannot_do_is_refused_and_nothing_else() {
-    let host = |statuses| Capabilities { head_max_bytes: 100, header_entry_bytes: 10, statuses };
+    let host = |statuses| Capabilities { head_max_bytes: 100, header_entry_bytes: 10, statuses, forbidden: &[] };
     // Names, values, and what each header counts besides.
     let room = 100 - (":status".len() + "200".len() + "x".len() + 2 * 10);
     for (statuses, status, len, answered) in [

@@ -44,8 +44,12 @@ const MEMBER: Member = 1;
 struct Machine(Rc<Clocks>, Capabilities);
 
 /// Those of a host of `wasi:http`.
-const WASI_HTTP: Capabilities =
-    Capabilities { head_max_bytes: HEADERS_MAX_BYTES, header_entry_bytes: HEADER_ENTRY_BYTES, statuses: (200, 999) };
+const WASI_HTTP: Capabilities = Capabilities {
+    head_max_bytes: HEADERS_MAX_BYTES,
+    header_entry_bytes: HEADER_ENTRY_BYTES,
+    statuses: (200, 999),
+    forbidden: &["connection"],
+};
 
 impl Host for Machine {
     fn capabilities(&self) -> Capabilities {

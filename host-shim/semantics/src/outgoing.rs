@@ -1,0 +1,38 @@
+//! Heads and trailers on their way out, as the host lets them.
+
+use crate::{calls::push_escaped, chain::Chain, environment::Guest, headers::HeaderMap};
+
+impl<G: Guest> Chain<G> {
+    /// The fields of a head, or of trailers, that go out: everything but pseudo-headers. Those that the host forbids are
+    /// left out, with a warning: sending them would let a filter forge messages.
+    pub fn fields(&self, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+        let mut fields = Vec::with_capacity(headers.len());
+        for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
+            match std::str::from_utf8(name) {
+                Ok(text) if !self.capabilities.forbidden.contains(&text) => {
+                    fields.push((text.to_owned(), value.to_vec()));
+                }
+                _ => self.field_refused(name),
+            }
+        }
+        fields
+    }
+
+    /// Warns of a field that is left out: it is none of those that a host of this kind forbids, and this one refuses it all
+    /// the same.
+    #[cold]
+    pub fn field_refused(&self, name: &[u8]) {
+        let mut line = String::from("[warn] header `");
+        push_escaped(&mut line, name);
+        line.push_str("` is left out: the host refuses it");
+        self.log(&line);
+    }
+
+    /// The status that is sent instead of one that the host refuses. The semantics let no status through that is none; a
+    /// host may still know fewer.
+    #[cold]
+    pub fn status_refused(&self) -> u16 {
+        self.log("[warn] the host refuses the response's status: 502 is sent");
+        502
+    }
+}

@@ -1,0 +1,96 @@
+//! Heads that go out.
+//!
+//! `wasi:http` has no word for the protocol. A gRPC callout, which works in HTTP/2 alone, asks `serve` for it by a field
+//! that all other hosts forbid, and that `serve` takes out of what clients send: nobody else can ask. By the type of the
+//! content it could not be told: that of the client's request is the client's choice.
+
+use proxy_wasm_abi::settings::Origin;
+use proxy_wasm_semantics::{Chain, Guest, HeaderMap, status};
+
+use crate::{
+    bindings::wasi::http::{
+        outgoing_handler,
+        types::{ErrorCode, Fields, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam},
+    },
+    peer::Streams,
+    vocabulary::{method, scheme},
+    writer::Writer,
+};
+
+/// By this `serve` is asked for HTTP/2, which is not for filters.
+pub(crate) const ASKS_FOR_HTTP2: &str = "http2-settings";
+
+/// The fields of a head, or trailers. Any that this host refuses are left out.
+pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields {
+    let entries = chain.fields(headers);
+    Fields::from_list(&entries).unwrap_or_else(|_| {
+        let fields = Fields::new();
+        for (name, value) in &entries {
+            if fields.append(name, value).is_err() {
+                chain.field_refused(name.as_bytes());
+            }
+        }
+        fields
+    })
+}
+
+/// Sends a request's head; in HTTP/2, where that is asked for and the host lets itself be asked.
+pub(crate) fn request<G: Guest>(
+    chain: &Chain<G>,
+    to: &Origin,
+    headers: &HeaderMap,
+    end: bool,
+    http2: bool,
+) -> Result<Streams, ErrorCode> {
+    let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    let fields = fields(chain, headers);
+    if http2 {
+        // Whether it refuses that is the host's affair.
+        let _ = fields.append(ASKS_FOR_HTTP2, &[]);
+    }
+    let request = OutgoingRequest::new(fields);
+    let invalid = |()| ErrorCode::HttpRequestUriInvalid;
+    request.set_scheme(Some(&scheme(to.tls))).map_err(invalid)?;
+    request.set_authority(Some(&to.authority)).map_err(invalid)?;
+    request.set_path_with_query(text(b":path").as_deref()).map_err(invalid)?;
+    let method = method(text(b":method").unwrap_or_default());
+    request.set_method(&method).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    let writer = if end { None } else { request.body().ok().map(Writer::new) };
+    let response = outgoing_handler::handle(request, None)?;
+    Ok(Streams::asked(writer, response, headers.get(b":method") == Some(b"HEAD")))
+}
+
+/// Sends a response's head. The writer is for the body, where one follows.
+pub(crate) fn response<G: Guest>(
+    chain: &Chain<G>,
+    out: ResponseOutparam,
+    headers: &HeaderMap,
+    end: bool,
+    exact: bool,
+) -> Option<Writer> {
+    let response = OutgoingResponse::new(fields(chain, headers));
+    let status = status(headers);
+    // 200 is what it is anyway.
+    if status != Some(200) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
+        let _ = response.set_status_code(chain.status_refused());
+    }
+    // Of a body that was not opened the host knows that nothing follows the head. Hosts that are not `exact` compare a length
+    // that is declared, as in an answer to HEAD, with what they know to be empty. And jco waits for a body's end, always.
+    let opens = || {
+        let declares = headers.get(b"content-length").is_some_and(|length| length != b"0");
+        declares && !exact || chain.state().settings().upkeep.opens_bodies
+    };
+    if end && !opens() {
+        ResponseOutparam::set(out, Ok(response));
+        return None;
+    }
+    let body = response.body();
+    ResponseOutparam::set(out, Ok(response));
+    let body = body.ok()?;
+    if !end {
+        return Some(Writer::new(body));
+    }
+    // Wasmtime reports that a response to HEAD is shorter than its `content-length`, and sends it right.
+    let _ = OutgoingBody::finish(body, None);
+    None
+}
