@@ -60,14 +60,10 @@ impl CalloutResponse {
 
 impl From<LocalReply> for CalloutResponse {
     fn from(reply: LocalReply) -> Self {
-        let headers = HeaderMap::from_pairs(
-            Kind::Response,
-            [
-                (":status", reply.status.to_string()),
-                ("content-length", reply.body.len().to_string()),
-                ("content-type", "text/plain".into()),
-            ],
-        );
+        let mut headers = HeaderMap::new(Kind::Response);
+        headers.add(b":status", reply.status.to_string());
+        headers.add(b"content-length", reply.body.len().to_string());
+        headers.add(b"content-type", "text/plain");
         Self { headers, body: reply.body, trailers: None }
     }
 }

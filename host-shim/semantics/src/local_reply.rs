@@ -22,13 +22,24 @@ pub(crate) struct LocalReply {
 }
 
 impl LocalReply {
+    /// A reply with this body, and these details for the log.
+    pub(crate) fn new(status: u32, body: impl AsRef<[u8]>, details: &str) -> Self {
+        Self::of_bytes(status, body.as_ref(), details)
+    }
+
+    // Not inlined: replies are made in many places, each of them seldom.
+    #[inline(never)]
+    fn of_bytes(status: u32, body: &[u8], details: &str) -> Self {
+        Self { status, body: body.into(), details: details.into(), ..Self::default() }
+    }
+
     /// The answer to a body that is larger than what may be held.
     pub(crate) fn too_large(direction: Direction) -> Self {
         let (status, body, details) = match direction {
             Direction::Request => (413, "Payload Too Large", "request_payload_too_large"),
             Direction::Response => (500, "Internal Server Error", "response_payload_too_large"),
         };
-        Self { status, body: body.into(), details: details.into(), ..Self::default() }
+        Self::new(status, body, details)
     }
 
     pub(crate) fn head(&self, is_grpc: bool, is_head: bool) -> HeaderMap {

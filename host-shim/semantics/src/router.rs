@@ -82,7 +82,7 @@ impl UpstreamFailure {
                 )
             }
         };
-        LocalReply { status, body: body.into(), details, flags: self.flags(), ..LocalReply::default() }
+        LocalReply { flags: self.flags(), ..LocalReply::new(status, &body, &details) }
     }
 
     pub(crate) fn details_after_headers(self) -> String {
@@ -95,13 +95,9 @@ impl UpstreamFailure {
 
 /// The answer to a stream on which nothing moved for the idle timeout.
 pub(crate) fn idle_timeout_reply(request_complete: bool) -> LocalReply {
-    LocalReply {
-        status: if request_complete { 504 } else { 408 },
-        body: b"stream timeout".to_vec(),
-        details: "stream_idle_timeout".into(),
-        flags: flags::STREAM_IDLE_TIMEOUT,
-        ..LocalReply::default()
-    }
+    let status = if request_complete { 504 } else { 408 };
+    let reply = LocalReply::new(status, "stream timeout", "stream_idle_timeout");
+    LocalReply { flags: flags::STREAM_IDLE_TIMEOUT, ..reply }
 }
 
 /// The response's status, where it has one that is a number.
@@ -114,8 +110,7 @@ pub(crate) fn check_size(headers: &HeaderMap, host: Capabilities) -> Result<(), 
     if headers.byte_size() + headers.len() * host.header_entry_bytes <= host.head_max_bytes {
         return Ok(());
     }
-    let (body, details) = (b"headers too large".to_vec(), "filter_made_headers_too_large".into());
-    Err(LocalReply { status: 500, body, details, ..LocalReply::default() })
+    Err(LocalReply::new(500, "headers too large", "filter_made_headers_too_large"))
 }
 
 /// Refuses a response that the filter left without a status that the host takes, or that is too large. Envoy also sends
@@ -126,12 +121,8 @@ pub(crate) fn check_response(headers: &HeaderMap, host: Capabilities) -> Result<
     if status(headers).is_some_and(|status| (least..=greatest).contains(&status)) {
         return Ok(());
     }
-    Err(LocalReply {
-        status: 502,
-        body: b"missing required header: :status".to_vec(),
-        details: "filter_removed_required_response_headers{missing_required_header:_:status}".into(),
-        ..LocalReply::default()
-    })
+    let details = "filter_removed_required_response_headers{missing_required_header:_:status}";
+    Err(LocalReply::new(502, "missing required header: :status", details))
 }
 
 /// A request without one of these matches no route: Envoy's route table needs them, and a filter can take them away.
@@ -142,31 +133,28 @@ fn has_route(headers: &HeaderMap, forwarded_proto: bool) -> bool {
 
 /// Refuses a request that the filter made invalid.
 pub(crate) fn check_request(headers: &HeaderMap, host: Capabilities) -> Result<(), LocalReply> {
-    let refusal = |body: Vec<u8>, details: &str| LocalReply {
-        status: 503,
-        body,
-        details: details.into(),
-        flags: flags::DOWNSTREAM_PROTOCOL_ERROR,
-        ..LocalReply::default()
+    let refusal = |body: &[u8], details| {
+        let reply = LocalReply::new(503, body, details);
+        LocalReply { flags: flags::DOWNSTREAM_PROTOCOL_ERROR, ..reply }
     };
     if !headers.contains(b":method") {
         let details = "filter_removed_required_request_headers{missing_required_header:_:method}";
-        return Err(refusal(b"missing required header: :method".to_vec(), details));
+        return Err(refusal(b"missing required header: :method", details));
     }
     // With a path, it would be an upgrade.
     if headers.get(b":method") == Some(b"CONNECT") && headers.contains(b":path") && !headers.contains(b":protocol") {
         let details = "filter_removed_required_request_headers{missing_required_header:_:protocol}";
-        return Err(refusal(b"missing required header: :protocol".to_vec(), details));
+        return Err(refusal(b"missing required header: :protocol", details));
     }
     check_size(headers, host)?;
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
         let details = "filter_added_invalid_request_header";
         if !is_token(name) {
-            return Err(refusal([b"invalid header name: ".as_slice(), &escaped(name)].concat(), details));
+            return Err(refusal(&[b"invalid header name: ".as_slice(), &escaped(name)].concat(), details));
         }
         if !is_field_value(value) {
             let shown = String::from_utf8_lossy(name);
-            return Err(refusal(format!("invalid header value for: {shown}").into(), details));
+            return Err(refusal(format!("invalid header value for: {shown}").as_bytes(), details));
         }
     }
     Ok(())
@@ -213,18 +201,14 @@ fn choose(
             check_request(headers, capabilities)?;
             Ok((Destination::Upstream(cluster.origin.clone()), *timeout_ms))
         }
-        Some(Action::Respond { status, body }) => {
-            let (status, body) = (u32::from(*status), body.clone());
-            Err(LocalReply { status, body, details: "direct_response".into(), ..LocalReply::default() })
-        }
+        Some(Action::Respond { status, body }) => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
         None => Err(no_route()),
     }
 }
 
 /// The answer to a request that no route matches.
 fn no_route() -> LocalReply {
-    let (details, flags) = ("route_not_found".into(), flags::NO_ROUTE_FOUND);
-    LocalReply { status: 404, details, flags, ..LocalReply::default() }
+    LocalReply { flags: flags::NO_ROUTE_FOUND, ..LocalReply::new(404, "", "route_not_found") }
 }
 
 impl<G: Guest> Chain<G> {

@@ -188,9 +188,7 @@ fn timeout(milliseconds: u32) -> String {
 fn check(headers: &HeaderMap, host: Capabilities) -> Result<(), LocalReply> {
     let refusal = match check_request(headers, host) {
         Ok(()) if headers.get(b":path").is_some_and(is_field_value) => return Ok(()),
-        Ok(()) => {
-            LocalReply { status: 503, body: b"invalid header value for: :path".to_vec(), ..LocalReply::default() }
-        }
+        Ok(()) => LocalReply::new(503, "invalid header value for: :path", ""),
         Err(refusal) => refusal,
     };
     let reason = String::from_utf8_lossy(&refusal.body).replace(' ', "_");
