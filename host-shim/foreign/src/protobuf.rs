@@ -15,7 +15,12 @@ pub enum Value<'a> {
 }
 
 /// Hands over each field of a message, number and value; nothing where the bytes are no message.
-pub fn each_field<'a>(mut bytes: &'a [u8], mut visit: impl FnMut((u64, Value<'a>)) -> Option<()>) -> Option<()> {
+pub fn each_field<'a>(bytes: &'a [u8], mut visit: impl FnMut((u64, Value<'a>)) -> Option<()>) -> Option<()> {
+    walk(bytes, &mut visit)
+}
+
+/// The same for any visitor: it is not compiled once for each of them.
+fn walk<'a>(mut bytes: &'a [u8], visit: &mut dyn FnMut((u64, Value<'a>)) -> Option<()>) -> Option<()> {
     /// The fields of groups, which nobody uses, are passed over; so deep.
     const DEPTH_MAX: usize = 100;
     let mut groups = Vec::new();
