@@ -41,11 +41,9 @@ pub fn follows(request: &Request, exact: bool) -> Follows {
 }
 
 /// The head of a response, and whether a body may follow it; `to_head`: it answers HEAD.
-pub fn response_head(status: u16, fields: Vec<(String, Vec<u8>)>, to_head: bool) -> (HeaderMap, bool) {
-    let mut headers = HeaderMap::from_pairs(Kind::Response, [(":status", status.to_string())]);
-    for (name, value) in fields {
-        headers.add(name.as_bytes(), value);
-    }
+pub fn response_head(status: u16, mut fields: Vec<(String, Vec<u8>)>, to_head: bool) -> (HeaderMap, bool) {
+    fields.insert(0, (":status".into(), status.to_string().into()));
+    let mut headers = HeaderMap::from_pairs(Kind::Response, fields);
     if status == 204 {
         headers.remove(b"content-length");
     }

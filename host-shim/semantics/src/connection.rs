@@ -88,10 +88,10 @@ pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (Heade
     let mut headers = HeaderMap::from_pairs(
         Kind::Request,
         [
-            (":authority", request.authority),
-            (":path", request.path),
-            (":method", request.method),
-            (":scheme", request.scheme),
+            (":authority", request.authority.as_slice()),
+            (":path", &request.path),
+            (":method", &request.method),
+            (":scheme", &request.scheme),
         ],
     );
     let mut lines = request.headers;

@@ -150,17 +150,21 @@ impl HeaderMap {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        /// Bytes of a common header.
-        const COMMON: usize = 40;
         let pairs = pairs.into_iter();
         // Room for what the connection manager adds.
-        let count = pairs.size_hint().0 + 8;
-        let (text, entries) = (Vec::with_capacity(count * COMMON), Vec::with_capacity(count));
-        let mut map = Self { kind, lines: Rc::new(Lines { text, entries, dead: 0 }) };
+        let mut map = Self::with_room(kind, pairs.size_hint().0 + 8);
         for (name, value) in pairs {
             map.add(name.as_ref(), value);
         }
         map
+    }
+
+    /// An empty map with room for so many headers.
+    fn with_room(kind: Kind, count: usize) -> Self {
+        /// Bytes of a common header.
+        const COMMON: usize = 40;
+        let (text, entries) = (Vec::with_capacity(count * COMMON), Vec::with_capacity(count));
+        Self { kind, lines: Rc::new(Lines { text, entries, dead: 0 }) }
     }
 
     /// The first value of this header.
