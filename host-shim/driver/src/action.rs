@@ -53,9 +53,9 @@ pub enum Action {
 pub enum Input {
     /// The head of an upstream's or a callout's response; `true`: nothing follows.
     Head(HeaderMap, bool),
-    /// Body bytes.
-    Data(Vec<u8>),
-    /// The body's end.
+    /// Body bytes; `true`: and the body's end with them, as a frame of HTTP/2 has it that says so.
+    Data(Vec<u8>, bool),
+    /// The body's end, behind its bytes.
     End(Option<HeaderMap>),
     /// The body breaks off.
     Broken,

@@ -214,11 +214,18 @@ impl<G: Guest> Driver<'_, G> {
         match &mut call.kind {
             Kind::Grpc => self.grpc_input(id, input),
             Kind::Http(body) => match input {
-                Input::Data(bytes) if CalloutResponse::is_too_large(body.len() + bytes.len()) => {
+                Input::Data(bytes, _) if CalloutResponse::is_too_large(body.len() + bytes.len()) => {
                     self.call_failed(id, UpstreamFailure::ProtocolError, Some("a callout's response is too large"));
                 }
-                Input::Data(bytes) if body.is_empty() => *body = bytes,
-                Input::Data(bytes) => body.extend_from_slice(&bytes),
+                Input::Data(bytes, end) => {
+                    match body.is_empty() {
+                        true => *body = bytes,
+                        false => body.extend_from_slice(&bytes),
+                    }
+                    if end {
+                        self.call_answered(id, None);
+                    }
+                }
                 Input::Head(headers, end) => {
                     call.answered(headers, self.chain.now());
                     if end {

@@ -248,7 +248,7 @@ impl<G: Guest> Driver<'_, G> {
         exchange.note_progress();
         let direction = Direction::Request;
         match input {
-            Input::Data(bytes) => self.chain.data(id, direction, bytes, false),
+            Input::Data(bytes, end) => self.chain.data(id, direction, bytes, end),
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
             Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
             Input::Head(..) | Input::Broken | Input::Failed(..) => self.client_left(id),
@@ -260,7 +260,7 @@ impl<G: Guest> Driver<'_, G> {
         let Some(exchange) = self.exchange(id).filter(|exchange| exchange.upstream.is_open()) else { return };
         exchange.note_progress();
         let direction = Direction::Response;
-        let mut end = matches!(input, Input::End(_));
+        let mut end = matches!(input, Input::End(_) | Input::Data(_, true));
         if let Input::Head(_, ended) = &input {
             end = *ended;
             exchange.upstream = Incoming::after_head(end);
@@ -271,7 +271,7 @@ impl<G: Guest> Driver<'_, G> {
         }
         match input {
             Input::Head(headers, _) => self.chain.headers(id, direction, headers, end),
-            Input::Data(bytes) => self.chain.data(id, direction, bytes, false),
+            Input::Data(bytes, end) => self.chain.data(id, direction, bytes, end),
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
             Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
             Input::Broken => self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(BREAKS_OFF)),

@@ -52,7 +52,7 @@ impl<G: Guest> Driver<'_, G> {
                     self.grpc_end(id, Input::End(None));
                 }
             }
-            Input::Data(bytes) => {
+            Input::Data(bytes, end) => {
                 if !self.show_grpc_head(id, false) {
                     return;
                 }
@@ -62,6 +62,8 @@ impl<G: Guest> Driver<'_, G> {
                 }
                 if !self.chain.grpc_data(id, &bytes) {
                     self.calls.release(id);
+                } else if end {
+                    self.grpc_end(id, Input::End(None));
                 }
             }
             Input::End(_) | Input::Broken | Input::Failed(..) => self.grpc_end(id, input),

@@ -18,7 +18,7 @@ pub(crate) fn request(request: IncomingRequest, exact: bool) -> (Request, bool, 
         request.path_with_query(),
         request.headers().entries(),
     );
-    let mut body = request.consume().map_or_else(|()| Reader::empty(), Reader::new);
+    let mut body = request.consume().map_or_else(|()| Reader::empty(), |body| Reader::new(body, exact));
     drop(request);
     let end = match follows(&head, exact) {
         Follows::Nothing => true,
@@ -32,7 +32,7 @@ pub(crate) fn request(request: IncomingRequest, exact: bool) -> (Request, bool, 
 /// like nothing.
 pub(crate) fn response(response: &IncomingResponse, to_head: bool, exact: bool) -> (Input, Option<Reader>) {
     let (headers, may_have_body) = response_head(response.status(), response.headers().entries(), to_head);
-    let mut body = if may_have_body { response.consume().ok().map(Reader::new) } else { None };
+    let mut body = if may_have_body { response.consume().ok().map(|body| Reader::new(body, exact)) } else { None };
     body.take_if(|body| exact && body.look(false, 0) == Look::Nothing);
     (Input::Head(headers, body.is_none()), body)
 }

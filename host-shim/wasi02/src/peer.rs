@@ -57,7 +57,7 @@ impl Streams {
             Incoming::Body(reader) => reader.read()?,
             Incoming::Over => return None,
         };
-        if !matches!(input, Input::Data(_)) {
+        if !matches!(input, Input::Data(_, false)) {
             self.incoming = Incoming::Over;
         }
         Some(input)

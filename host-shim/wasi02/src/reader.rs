@@ -22,6 +22,8 @@ pub(crate) struct Reader {
     state: State,
     /// The input that a look found, which the next read gives.
     ahead: Option<Input>,
+    /// The host says when the end came: where it is there with the last bytes, it came with them.
+    exact: bool,
 }
 
 /// Whether there is a body, as far as that can be told at once.
@@ -47,17 +49,17 @@ enum State {
 }
 
 impl Reader {
-    pub(crate) fn new(body: IncomingBody) -> Self {
+    pub(crate) fn new(body: IncomingBody, exact: bool) -> Self {
         let state = match body.stream() {
             Ok(stream) => State::Body(stream, body),
             Err(()) => State::Done,
         };
-        Self { pollable: None, state, ahead: None }
+        Self { pollable: None, state, ahead: None, exact }
     }
 
     /// A body without a byte.
     pub(crate) fn empty() -> Self {
-        Self { pollable: None, state: State::Done, ahead: None }
+        Self { pollable: None, state: State::Done, ahead: None, exact: true }
     }
 
     /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none. Where
@@ -144,7 +146,11 @@ impl Reader {
             }
         }
         match &self.state {
-            _ if !piece.is_empty() => Some(Input::Data(piece)),
+            State::Ended(_) if self.exact && !piece.is_empty() => {
+                self.state = State::Done;
+                Some(Input::Data(piece, true))
+            }
+            _ if !piece.is_empty() => Some(Input::Data(piece, false)),
             State::Failed => Some(Input::Broken),
             _ => None,
         }

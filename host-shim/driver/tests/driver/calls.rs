@@ -33,6 +33,18 @@ fn a_callout_is_made_when_the_filter_has_returned() {
 }
 
 #[test]
+fn a_response_may_end_with_its_last_bytes() {
+    let mut world = World::new();
+    waits_for_callout(world.bed);
+    world.get();
+    world.worked();
+    world.head(callout(4), &[], false);
+    world.bed.trace();
+    world.last(callout(4), "ab");
+    assert_eq!(world.bed.trace(), ["http_call_response(1,4,2,2,0)"]);
+}
+
+#[test]
 fn bodies_and_trailers_are_framed() {
     for (body, trailers, expected) in [
         ("", &[][..], vec!["callout 4 request auth:80 POST /c end"]),

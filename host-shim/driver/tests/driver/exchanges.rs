@@ -39,6 +39,28 @@ fn a_head_alone_ends_an_exchange_at_once() {
 }
 
 #[test]
+fn an_end_that_comes_with_the_last_bytes_reaches_the_filter_with_them() {
+    let mut world = World::new();
+    let id = world.post();
+    let (client, upstream) = (Peer::Client(id), Peer::Upstream(id));
+    world.actions(id);
+    world.bed.trace();
+    world.last(client, "abc");
+    assert_eq!(world.bed.trace(), ["request_body(2,3,1)"]);
+    assert_eq!(world.actions(id), ["upstream 2 write \"abc\"", "upstream 2 finish"]);
+    assert!(!world.wants(client), "its request is over");
+    world.written(upstream);
+    world.head(upstream, &[], false);
+    world.bed.trace();
+    world.last(upstream, "ok");
+    assert_eq!(world.bed.trace(), ["response_body(2,2,1)"]);
+    assert_eq!(world.actions(id), ["client 2 response 200", "client 2 write \"ok\"", "client 2 finish"]);
+    assert!(!world.wants(upstream), "its response is over");
+    world.written(client);
+    assert!(world.is_over(id));
+}
+
+#[test]
 fn a_peer_is_read_when_what_it_sent_before_is_written() {
     let mut world = World::new();
     let id = world.post();

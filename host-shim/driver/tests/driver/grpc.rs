@@ -56,6 +56,18 @@ fn messages_flow_both_ways() {
 }
 
 #[test]
+fn a_response_may_end_with_its_last_message() {
+    let mut world = streaming(GrpcTransport::Http2);
+    world.worked();
+    world.head(callout(STREAM), &[], false);
+    world.last(callout(STREAM), &message("ab"));
+    let seen = world.bed.trace();
+    assert_eq!(seen.first().map(String::as_str), Some("grpc_receive_initial_metadata(1,6,1)"), "{seen:?}");
+    assert!(seen.iter().any(|line| line == "grpc_receive(1,6,2)"), "{seen:?}");
+    assert!(seen.last().is_some_and(|line| line.starts_with("grpc_close(1,6,")), "{seen:?}");
+}
+
+#[test]
 fn a_head_with_a_status_waits_for_what_follows() {
     let mut world = streaming(GrpcTransport::Http2);
     world.worked();

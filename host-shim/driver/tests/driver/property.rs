@@ -264,7 +264,7 @@ impl Run {
                 let side = self.edge.side(other);
                 let bytes: Vec<u8> = (0..len).map(|index| index.wrapping_add(side.came.len() as u8)).collect();
                 side.came.extend(&bytes);
-                Input::Data(bytes)
+                Input::Data(bytes, false)
             }
             Came::End => Input::End(None),
             Came::Broken => Input::Broken,

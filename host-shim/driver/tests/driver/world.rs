@@ -88,7 +88,11 @@ impl World {
     }
 
     pub(crate) fn data(&mut self, peer: Peer, bytes: &str) {
-        self.turn().input(peer, Input::Data(bytes.into()));
+        self.turn().input(peer, Input::Data(bytes.into(), false));
+    }
+
+    pub(crate) fn last(&mut self, peer: Peer, bytes: &str) {
+        self.turn().input(peer, Input::Data(bytes.into(), true));
     }
 
     pub(crate) fn end(&mut self, peer: Peer) {
