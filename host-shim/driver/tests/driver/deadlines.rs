@@ -42,7 +42,7 @@ fn what_moves_resets_the_idle_time() {
     let mut world = World::with(no_limit);
     let id = world.post();
     world.actions(id);
-    let moves: [fn(&mut World, u32); 4] = [
+    let moves: [fn(&mut World<'static>, u32); 4] = [
         |world, id| world.data(Peer::Client(id), "a"),
         |world, id| world.end(Peer::Client(id)),
         |world, id| world.head(Peer::Upstream(id), &[], false),

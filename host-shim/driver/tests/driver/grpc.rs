@@ -13,7 +13,7 @@ const CALL: u32 = 5;
 const STREAM: u32 = 6;
 
 /// A filter that opens a stream.
-fn streaming(transport: GrpcTransport) -> World {
+fn streaming(transport: GrpcTransport) -> World<'static> {
     let mut world = World::with(|settings| settings.upkeep.grpc_transport = transport);
     world.bed.on(Id::RequestHeaders, |filter| {
         filter.state().grpc_stream(METHOD).expect("it is accepted");

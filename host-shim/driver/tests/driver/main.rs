@@ -6,7 +6,9 @@ mod calls;
 #[path = "../../../semantics/tests/semantics/common/mod.rs"]
 mod common;
 mod deadlines;
+mod edge;
 mod egress;
+mod events;
 mod exchanges;
 mod grpc;
 mod property;

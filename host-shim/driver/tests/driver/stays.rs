@@ -11,7 +11,7 @@ use crate::{
 const LINGER_MS: u64 = 15_000;
 
 /// An exchange whose callout it leaves behind.
-fn left_behind(world: &mut World) {
+fn left_behind(world: &mut World<'_>) {
     world.bed.on(Id::RequestHeaders, |filter| {
         call_out(filter, 0);
         0
@@ -112,7 +112,7 @@ fn a_tended_instance_ends_callouts_that_took_too_long() {
 }
 
 /// Plugins that have not started, which ask for ticks when they are configured, and call out at each.
-fn starting(ticks: u32) -> World {
+fn starting(ticks: u32) -> World<'static> {
     let bed = Bed::unstarted(proxy_wasm_abi::bridge::AbiVersion::V0_2_1, |settings| {
         let origin = proxy_wasm_abi::settings::Origin { tls: false, authority: "auth:80".into() };
         settings.clusters.push(proxy_wasm_abi::settings::Cluster { name: "auth".into(), origin });

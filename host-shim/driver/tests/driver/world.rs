@@ -15,34 +15,49 @@ use crate::common::{
 
 pub(crate) const MS: u64 = 1_000_000;
 
-pub(crate) struct World {
-    pub(crate) bed: &'static Bed,
-    pub(crate) driver: Driver<'static, ScriptedFilter>,
+pub(crate) struct World<'a> {
+    pub(crate) bed: &'a Bed,
+    pub(crate) driver: Driver<'a, ScriptedFilter>,
     now: u64,
 }
 
-impl World {
+/// A started plugin whose settings know the cluster `auth`.
+pub(crate) fn bed() -> Bed {
+    bed_with(|_| {})
+}
+
+pub(crate) fn bed_with(change: impl FnOnce(&mut Settings)) -> Bed {
+    Bed::with(|settings| {
+        let origin = Origin { tls: false, authority: "auth:80".into() };
+        settings.clusters.push(Cluster { name: "auth".into(), origin });
+        change(settings);
+    })
+}
+
+impl World<'static> {
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    /// A started plugin whose settings know the cluster `auth`; the test has seen what came of its start.
+    /// The test has seen what came of the plugin's start.
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::of(Bed::with(|settings| {
-            let origin = Origin { tls: false, authority: "auth:80".into() };
-            settings.clusters.push(Cluster { name: "auth".into(), origin });
-            change(settings);
-        }))
+        Self::of(bed_with(change))
     }
 
     pub(crate) fn of(bed: Bed) -> Self {
-        let bed: &'static Bed = Box::leak(Box::new(bed));
+        Self::on(Box::leak(Box::new(bed)))
+    }
+}
+
+impl<'a> World<'a> {
+    /// The same on a test bed that ends with the test.
+    pub(crate) fn on(bed: &'a Bed) -> Self {
         let world = Self { bed, driver: Driver::new(&bed.chain), now: 0 };
         bed.clock_reads();
         world
     }
 
-    pub(crate) fn turn(&mut self) -> Turn<'_, 'static, ScriptedFilter> {
+    pub(crate) fn turn(&mut self) -> Turn<'_, 'a, ScriptedFilter> {
         self.driver.turn()
     }
 
