@@ -17,6 +17,10 @@
 
 mod caller;
 mod calls;
+// Among the tests, since what is there goes into no shim.
+#[cfg(any(test, feature = "testing"))]
+#[path = "tests/bed/mod.rs"]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -3,7 +3,7 @@
 
 mod beside;
 mod buffers;
-mod filter;
+mod exchange;
 mod general;
 mod grpc;
 mod hostile;
@@ -12,7 +12,8 @@ mod properties;
 mod streams;
 mod wasi;
 
-use filter::{Allocator, MEMORY, Running, during, exchange};
+use crate::testing::{Allocator, Bed, MEMORY, Running, make};
+use exchange::{during, exchange};
 
 /// Where results are written.
 const OUT: u32 = 64;
