@@ -50,7 +50,7 @@ fn good_first(call: &HostCall) -> u32 {
 }
 
 /// Whether the stream goes on after it: what these calls do when they are called rightly is tested elsewhere.
-fn is_without_effect(call: &HostCall, arguments: &[u32]) -> bool {
+pub(crate) fn is_without_effect(call: &HostCall, arguments: &[u32]) -> bool {
     match call.name {
         "proxy_close_stream" | "proxy_continue_stream" => arguments[0] > 3,
         // One of its three ranges is out of bounds.
@@ -118,7 +118,8 @@ pub fn filter(version: AbiVersion, allocator: &str) -> Vec<u8> {
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-fn import(call: &HostCall) -> String {
+/// Its import, under its own name.
+pub(crate) fn import(call: &HostCall) -> String {
     let params: String = call.params().map(|ty| if ty == Type::I64 { " i64" } else { " i32" }).collect();
     let result = if call.result { " (result i32)" } else { "" };
     let module = call.module.names()[0];

@@ -5,6 +5,7 @@
 //! suites/examples.rs    the examples on every host                                         ../examples/*/expected.toml
 //! suites/grpc.rs        gRPC callouts of an example, to a real gRPC server
 //! suites/grpc_peers/    real gRPC clients and servers, through Envoy and through `serve`
+//! suites/guests.rs      filters that mean harm, made from a seed, on Envoy and on `serve`
 //! suites/hostile.rs     filters that mean harm
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
 //! suites/page/          the page of `compare --html`, in Chromium
@@ -28,6 +29,7 @@ pub mod difference;
 pub mod examples;
 pub mod fixtures;
 pub mod grpc;
+pub mod guests;
 pub mod hostile;
 pub mod hosts;
 pub mod http2;
