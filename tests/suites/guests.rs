@@ -20,13 +20,13 @@ use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream, Version};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A run takes as long as a few other suites.
-const GUESTS: usize = 400;
+const GUESTS: usize = 300;
 
 /// Those that a pair of hosts runs, one after the other.
-const BATCH: usize = 100;
+const BATCH: usize = 75;
 
 /// Plugins that start: each takes hosts of its own.
-const STARTS: usize = 4;
+const STARTS: usize = 3;
 
 /// Headers that hosts of components keep to themselves, or that tell the length of what is compared anyway.
 const NOT_COMPARED: [&str; 7] =

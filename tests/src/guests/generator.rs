@@ -15,6 +15,8 @@ const EDGES: [u32; 12] = [0, 1, 2, 3, 7, 8, 65_532, 65_535, 65_536, 0x7fff_ffff,
 /// Places for results: good ones, some that overlap, and bad ones.
 const OUTS: [u32; 8] = [OUT, OUT + 8, OUT + 16, OUT + 2, 65_528, 65_532, 65_533, 0xffff_fffc];
 
+const LOCAL_RESPONSE: &str = "proxy_send_local_response";
+
 /// As long as what is good for something, together.
 const LONG: u32 = 1_024;
 
@@ -87,7 +89,7 @@ fn good(number: usize) -> [u32; 2] {
 }
 
 /// A letter for each argument: the greatest number that it is where it is no edge, `e` an edge, `o` a place for a result; and
-/// for two of them `r` a range, `n` a header's name, `v` its value, `m` a map.
+/// for two of them `r` a range, `n` a header's name, `v` its value, `m` a map; `s` and `g` a status of HTTP and of gRPC.
 fn shape(call: &HostCall) -> String {
     let known = match call.name {
         "proxy_log" => "6r",
@@ -105,6 +107,7 @@ fn shape(call: &HostCall) -> String {
         "proxy_set_buffer_bytes" => "388r",
         "proxy_get_status" => "ooo",
         "proxy_http_call" => "rrrr9o",
+        LOCAL_RESPONSE => "svvmg",
         "proxy_get_shared_data" => "rooo",
         "proxy_set_shared_data" => "rr3",
         "proxy_register_shared_queue" => "ro",
@@ -130,6 +133,8 @@ fn arguments(random: &mut Random, call: &HostCall) -> Vec<u32> {
             'n' => arguments.extend(range_of(random, &NAMES)),
             'v' => arguments.extend(range_of(random, &VALUES)),
             'm' => arguments.extend(range_of(random, &MAPS)),
+            's' => arguments.push(random.choose(&[200, 204, 403, 503])),
+            'g' => arguments.push(random.choose(&[0, 7, u32::MAX])),
             'e' => arguments.push(random.choose(&EDGES[6..])),
             'o' if random.one_in(4) => arguments.push(random.choose(&OUTS)),
             // Each result has a place of its own.
@@ -143,7 +148,7 @@ fn arguments(random: &mut Random, call: &HostCall) -> Vec<u32> {
 }
 
 /// Whether Envoy survives it, and whether its result is the same each time.
-fn is_comparable(call: &HostCall, allocator: Allocator, arguments: &[u32]) -> bool {
+fn is_comparable(letter: char, call: &HostCall, allocator: Allocator, arguments: &[u32]) -> bool {
     // What the host itself wrote there is not the same: addresses, times.
     let is_long = |pair: &[u32]| pair[1] > LONG && u64::from(pair[0]) + u64::from(pair[1]) <= 65_536;
     if arguments.windows(2).any(is_long) {
@@ -159,15 +164,21 @@ fn is_comparable(call: &HostCall, allocator: Allocator, arguments: &[u32]) -> bo
         "proxy_call_foreign_function" => allocator == Allocator::Good,
         // Without its pseudo-headers a message ends Envoy.
         "proxy_set_header_map_pairs" => ![0, 2].contains(&arguments[0]),
+        // Elsewhere it is too late: the head may have gone.
+        LOCAL_RESPONSE if letter == 'h' => true,
         "proxy_get_buffer_bytes" | "proxy_get_buffer_status" | "proxy_set_buffer_bytes" => arguments[0] != 8,
         _ => is_without_effect(call, arguments),
     }
 }
 
-fn section(random: &mut Random, calls: &[&'static HostCall], max: usize) -> Vec<Call> {
+fn section(random: &mut Random, letter: char, calls: &[&'static HostCall], max: usize) -> Vec<Call> {
     let mut section = Vec::new();
     for _ in 0..random.below(max + 1) {
-        let number = random.below(calls.len());
+        let replies = letter == 'h' && random.one_in(20);
+        let number = match calls.iter().position(|call| call.name == LOCAL_RESPONSE) {
+            Some(number) if replies => number,
+            _ => random.below(calls.len()),
+        };
         let call = calls[number];
         let arguments = arguments(random, call);
         let allocator = match random.below(8) {
@@ -175,7 +186,7 @@ fn section(random: &mut Random, calls: &[&'static HostCall], max: usize) -> Vec<
             1 => Allocator::OutOfBounds,
             _ => Allocator::Good,
         };
-        if is_comparable(call, allocator, &arguments) {
+        if is_comparable(letter, call, allocator, &arguments) {
             section.push(Call { allocator, number, call, arguments });
         }
     }
@@ -184,13 +195,33 @@ fn section(random: &mut Random, calls: &[&'static HostCall], max: usize) -> Vec<
 
 fn program_of(random: &mut Random, letters: &str, max: usize) -> Program {
     let all = calls();
-    let sections = letters.chars().map(|letter| (letter, section(random, &all, max)));
+    let sections = letters.chars().map(|letter| (letter, section(random, letter, &all, max)));
     Program { sections: sections.collect() }
+}
+
+/// Whether it is so in a stream that the filter itself answered.
+fn is_comparable_when_answered(letter: char, call: &Call) -> bool {
+    match call.call.name {
+        // Envoy cuts a body off that becomes longer than its head has said, and here the head says it right.
+        "proxy_set_buffer_bytes" => letter != 'B' || call.arguments[0] != 1,
+        // The head that was held then can still be changed in Envoy, where nobody reads it any more.
+        "proxy_add_header_map_value"
+        | "proxy_replace_header_map_value"
+        | "proxy_remove_header_map_value"
+        | "proxy_set_header_map_pairs" => letter != 'L',
+        _ => true,
+    }
 }
 
 /// A program for the callbacks of a stream. Each has a section, so that each is seen to come.
 pub fn program(random: &mut Random) -> Program {
-    program_of(random, "hbtHBRLDX", 8)
+    let mut program = program_of(random, "hbtHBRLDX", 8);
+    if program.calls('h').iter().any(|call| call.call.name == LOCAL_RESPONSE) {
+        for (letter, calls) in &mut program.sections {
+            calls.retain(|call| is_comparable_when_answered(*letter, call));
+        }
+    }
+    program
 }
 
 /// The callbacks of the start: those of each configuration.
