@@ -72,7 +72,7 @@ impl Stage {
         Ok(Self { host: host.start(&chain)?, upstream })
     }
 
-    /// What the filter logged since, up to its last callback: by the callback's letter the results.
+    /// The results that the filter logged since, by the callback's letter, up to its last callback.
     fn results(&self, from: usize, last: char) -> Result<BTreeMap<char, String>> {
         let lines = &self.host.child.lines;
         let logged = |line: &str| {
@@ -127,7 +127,7 @@ fn answer(id: &str) -> String {
 struct Outcome {
     /// By callback.
     results: BTreeMap<char, String>,
-    /// What came to the upstream and to the client.
+    /// The messages that the upstream and the client got.
     lines: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ use proxy_wasm_semantics::{HeaderMap, Kind};
 use common::{Id, text};
 use world::{METHOD, World, bed_with, callout};
 
-/// What the plain reader finds.
+/// A finding of the plain reader.
 #[derive(Clone, Copy)]
 enum Found<'a> {
     Message(&'a [u8]),

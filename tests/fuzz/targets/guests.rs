@@ -135,7 +135,7 @@ fn put_goods(running: &Running<'_>) -> Vec<(u32, u32)> {
     goods.iter().map(&mut put).collect()
 }
 
-/// What the peers do, by the bits of a byte.
+/// The acts of the peers, by the bits of a byte.
 #[derive(Clone, Copy)]
 struct Life(u8);
 

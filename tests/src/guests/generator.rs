@@ -149,7 +149,7 @@ fn arguments(random: &mut Random, call: &HostCall) -> Vec<u32> {
 
 /// Whether Envoy survives it, and whether its result is the same each time.
 fn is_comparable(letter: char, call: &HostCall, allocator: Allocator, arguments: &[u32]) -> bool {
-    // What the host itself wrote there is not the same: addresses, times.
+    // The host itself wrote there, and not the same each time: addresses, times.
     let is_long = |pair: &[u32]| pair[1] > LONG && u64::from(pair[0]) + u64::from(pair[1]) <= 65_536;
     if arguments.windows(2).any(is_long) {
         return false;

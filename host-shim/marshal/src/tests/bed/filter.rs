@@ -39,7 +39,7 @@ pub enum Allocator {
     Grows,
 }
 
-/// What it does in a callback, and returns from it.
+/// Its acts in a callback, and the value that it returns from it.
 pub(super) type Script = Box<dyn Fn(&Running<'_>, Id) -> u32>;
 
 /// The filter as the semantics and the marshalling know it.
