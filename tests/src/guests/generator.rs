@@ -109,11 +109,11 @@ fn shape(call: &HostCall) -> String {
         "proxy_http_call" => "rrrr9o",
         LOCAL_RESPONSE => "svvmg",
         "proxy_get_shared_data" => "rooo",
-        "proxy_set_shared_data" => "rr3",
+        "proxy_set_shared_data" => "rr0",
         "proxy_register_shared_queue" => "ro",
         "proxy_resolve_shared_queue" => "rro",
-        "proxy_enqueue_shared_queue" => "4r",
-        "proxy_dequeue_shared_queue" => "4oo",
+        "proxy_enqueue_shared_queue" => "er",
+        "proxy_dequeue_shared_queue" => "eoo",
         "proxy_define_metric" => "4ro",
         // An instance counts by itself.
         "proxy_increment_metric" | "proxy_record_metric" => "e9",
@@ -158,6 +158,9 @@ fn is_comparable(letter: char, call: &HostCall, allocator: Allocator, arguments:
         // Ticks come when they come, and an instance that is told that it is done is another matter.
         "proxy_set_tick_period_milliseconds" => arguments[0] == 0,
         "proxy_done" | "envoy_resolve_dns" => false,
+        // An instance shares with itself alone, and a guest may come to another one than the guest before.
+        "proxy_get_shared_data" | "proxy_resolve_shared_queue" => false,
+        "proxy_set_shared_data" => arguments[4] == 0,
         // The clock's numbers say which is which.
         "poll_oneoff" | "sched_yield" => false,
         // Envoy's function writes where the allocator gave nothing, and ends.
