@@ -52,7 +52,7 @@ fn came(value: u8) -> Came {
     match value % 8 {
         0 => Came::Head(false),
         1 => Came::Head(true),
-        2 | 3 => Came::Data(1 + value / 8 % 8),
+        2 | 3 => Came::Data(1 + value / 8 % 8, value >= 192),
         4 => Came::End,
         5 => Came::Trailers,
         6 => Came::Broken,

@@ -147,7 +147,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         let (piece, after) = rest.split_at(size.min(rest.len()));
         rest = after;
         ends.push(bytes.len() - rest.len());
-        world.turn().input(peer, Input::Data(piece.to_vec()));
+        world.turn().input(peer, Input::Data(piece.to_vec(), false));
         world.turn().work();
         let mut turn = world.driver.turn();
         while let Some(action) = turn.poll_calls() {

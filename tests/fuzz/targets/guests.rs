@@ -190,7 +190,7 @@ impl Edge {
     fn message(&self, head: Option<Kind>, bytes: &[&[u8]]) -> Vec<Input> {
         let trailers = HeaderMap::from_pairs(Kind::Trailers, [("grpc-status", "0"), ("x-t", "1")]);
         let mut pieces = vec![Input::End(self.life.trailers().then_some(trailers))];
-        pieces.extend(bytes.iter().rev().map(|bytes| Input::Data(bytes.to_vec())));
+        pieces.extend(bytes.iter().rev().map(|bytes| Input::Data(bytes.to_vec(), false)));
         if let Some(kind) = head {
             let headers = [(":status", "200"), ("content-type", "application/grpc"), ("x-r", "2")];
             pieces.push(Input::Head(HeaderMap::from_pairs(kind, headers), false));

@@ -49,7 +49,8 @@ pub(crate) enum Step {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Came {
     Head(bool),
-    Data(u8),
+    /// So many bytes; `true`: and the end with them.
+    Data(u8, bool),
     End,
     Trailers,
     Broken,
@@ -58,7 +59,7 @@ pub(crate) enum Came {
 
 impl Came {
     fn ends(self) -> bool {
-        matches!(self, Self::Head(true) | Self::End | Self::Trailers)
+        matches!(self, Self::Head(true) | Self::Data(_, true) | Self::End | Self::Trailers)
     }
 }
 
@@ -152,7 +153,7 @@ impl<'a> Run<'a> {
         let begun = is_client || self.edge.begun.contains(&peer);
         let fits = match came {
             Came::Head(_) | Came::Failed => !is_client && !begun,
-            Came::Data(_) | Came::End | Came::Trailers | Came::Broken => begun,
+            Came::Data(..) | Came::End | Came::Trailers | Came::Broken => begun,
         };
         if !asked || !fits || self.edge.over.contains(&peer) || !self.world.wants(peer) {
             return;
@@ -167,11 +168,11 @@ impl<'a> Run<'a> {
         side.complete |= came.ends();
         let input = match came {
             Came::Head(end) => Input::Head(HeaderMap::from_pairs(Kind::Response, [(":status", "200")]), end),
-            Came::Data(len) if is_grpc(peer) => Input::Data(message(len), false),
-            Came::Data(len) => {
+            Came::Data(len, end) if is_grpc(peer) => Input::Data(message(len), end),
+            Came::Data(len, end) => {
                 let bytes: Vec<u8> = (0..len).map(|index| index.wrapping_add(side.came.len() as u8)).collect();
                 side.came.extend(&bytes);
-                Input::Data(bytes, false)
+                Input::Data(bytes, end)
             }
             Came::End => Input::End(None),
             Came::Trailers => Input::End(Some(HeaderMap::from_pairs(Kind::Trailers, [("grpc-status", "0")]))),

@@ -12,7 +12,7 @@ use crate::{
 fn came() -> impl Strategy<Value = Came> {
     prop_oneof![
         2 => any::<bool>().prop_map(Came::Head),
-        4 => (1u8..9).prop_map(Came::Data),
+        4 => (1u8..9, any::<bool>()).prop_map(|(len, end)| Came::Data(len, end)),
         3 => Just(Came::End),
         1 => Just(Came::Trailers),
         1 => Just(Came::Broken),
@@ -65,7 +65,7 @@ fn what_was_held_arrives_whole() {
     run.take(&Step::Open(Plan::CallOut, false));
     run.take(&Step::Work);
     let id = run.edge.open[0];
-    for came in [Came::Data(5), Came::Data(8), Came::End] {
+    for came in [Came::Data(5, false), Came::Data(8, false), Came::End] {
         run.came(Peer::Client(id), came);
     }
     assert_eq!(run.edge.side(Peer::Upstream(id)).written, [0; 0]);
