@@ -13,7 +13,6 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::apart::Apart;
 use super::counters::{Counters, Held};
 use super::departure::Departure;
 use super::fields;
@@ -242,8 +241,6 @@ impl Instance {
         }
         let mut http = self.store.data_mut().http();
         // What the connection is, whatever the client calls it: filters and upstreams are told by it who may read along.
-        let multiplexed = request.version() == Version::HTTP_2;
-        let request = request.map(|body| Apart::new(body, multiplexed));
         let request = http.new_incoming_request(Scheme::Http, request)?;
         let answer = http.new_response_outparam(answer)?;
         let call = self.handler.wasi_http_incoming_handler().call_handle(&mut self.store, request, answer);

@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use wasmtime_wasi_http::Error;
 
+use super::apart::Apart;
 use super::front::are_trailers;
 use super::pace::Pace;
 use super::record::Record;
@@ -29,7 +30,7 @@ const LINGER_BYTES: usize = 16 << 20;
 /// A request's body.
 pub(super) struct RequestBody {
     /// `None` where it has ended, or where what is left of it needs no reading.
-    incoming: Option<Incoming>,
+    incoming: Option<Apart<Incoming>>,
     lingers: bool,
     multiplexed: bool,
     pace: Arc<Pace>,
@@ -51,7 +52,13 @@ pub(super) fn lingering(request: Request<Incoming>, pace: Arc<Pace>, record: Arc
     // Who waits for `100 Continue` sends nothing without it, and reading would bring it about.
     let multiplexed = request.version() == Version::HTTP_2;
     let lingers = !multiplexed && !request.headers().contains_key(EXPECT);
-    request.map(|incoming| RequestBody { incoming: Some(incoming), lingers, multiplexed, pace, record })
+    request.map(|incoming| RequestBody {
+        incoming: Some(Apart::new(incoming, multiplexed)),
+        lingers,
+        multiplexed,
+        pace,
+        record,
+    })
 }
 
 impl Body for RequestBody {
@@ -109,7 +116,7 @@ impl Drop for RequestBody {
     }
 }
 
-async fn read_on(mut incoming: Incoming) {
+async fn read_on(mut incoming: Apart<Incoming>) {
     let mut left = LINGER_BYTES;
     while let Some(Ok(frame)) = incoming.frame().await {
         left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
