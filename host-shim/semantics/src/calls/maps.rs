@@ -34,13 +34,17 @@ impl ChainState {
         Ok(self.map(map).map(HeaderMap::serialize).unwrap_or_default())
     }
 
-    /// `proxy_get_header_map_size`: the bytes of all names and values.
-    pub fn get_header_map_size(&self, map: u32) -> CallResult<u32> {
-        let map = MapType::from_u32(map).ok_or(Status::BadArgument)?;
-        // Envoy asks for the map that can be changed, and there is none of these.
-        // Source: Envoy's `Context::getHeaderMapSize`; `proxy_get_header_map_size/of-every-map-in-each-phase`.
-        let logging = self.is_logging() || is_of_callout(map);
-        self.map(map).filter(|_| !logging).map(|map| map.byte_size() as u32).ok_or(Status::BadArgument)
+    /// `proxy_get_header_map_size`: the bytes of all names and values. Envoy asks for the map that can be changed: there is
+    /// none of callouts, and trailers may come into being.
+    // Source: Envoy's `Context::getHeaderMapSize`; `proxy_get_header_map_size/of-every-map-in-each-phase` and
+    // `proxy_get_header_map_size/makes-trailers-at-the-end-of-a-body`.
+    pub fn get_header_map_size(&mut self, map: u32) -> CallResult<u32> {
+        let size = |map: &HeaderMap| map.byte_size() as u32;
+        if self.is_permissive() {
+            let map = MapType::from_u32(map).filter(|map| of_message(*map).is_some());
+            return map.and_then(|map| self.map(map)).map(size).ok_or(Status::BadArgument);
+        }
+        self.map_mut(map).map(|map| size(map))
     }
 
     /// `proxy_add_header_map_value`
@@ -119,14 +123,14 @@ impl ChainState {
         let (stream, plugin) = self.stream_mut().ok_or(Status::BadArgument)?;
         let (direction, kind) = of_message(map).ok_or(Status::BadArgument)?;
         let context = stream.context_mut(plugin);
-        let (end_of_stream, logging) = (context.was_told_end_of_stream(), context.is_logging());
+        let end_of_stream = context.was_told_end_of_stream();
         let (message, side) = stream.parts(direction, plugin);
         let can_add = kind == MapKind::Trailers && message.trailers().is_none() && side.open_body().is_some();
         if can_add && end_of_stream {
             message.add_trailers();
             side.make_trailers();
         }
-        if !side.is_open(kind) || logging {
+        if !side.is_open(kind) {
             self.hint_too_late(map);
             return Err(Status::BadArgument);
         }
@@ -144,9 +148,4 @@ fn of_message(map: MapType) -> Option<(Direction, MapKind)> {
         MapType::ResponseTrailers => Some((Direction::Response, MapKind::Trailers)),
         _ => None,
     }
-}
-
-fn is_of_callout(map: MapType) -> bool {
-    use MapType::*;
-    matches!(map, HttpCallResponseHeaders | HttpCallResponseTrailers | GrpcInitialMetadata | GrpcTrailingMetadata)
 }
