@@ -9,9 +9,10 @@ use proxy_wasm_adapter_tests::fixtures;
 use serde_json::Value;
 
 /// Those that are published, each behind what it needs.
-const PUBLISHED: [&str; 6] = [
+const PUBLISHED: [&str; 7] = [
     "proxy-wasm-abi",
     "proxy-wasm-shared",
+    "proxy-wasm-adapter-peers",
     "proxy-wasm-adapter-library",
     "proxy-wasm-adapter-compare",
     "proxy-wasm-adapter-serve",

@@ -7,6 +7,8 @@
 //! - the body does not have the length that the component declared: more is cut off, less is reset;
 //! - the client leaves: the component is told, and ends its work on the request.
 
+mod broken;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 
+use self::broken::Broken;
 use super::departure::Departure;
 use super::gate::Turn;
 use super::instance::Instance;
@@ -150,14 +153,17 @@ pub(super) struct GuestBody {
     interest: Interest,
     ending: Ending,
     /// Why it will be reset as soon as hyper has sent what there is.
-    broken: Option<Reset>,
+    broken: Option<Broken>,
+    /// What hyper was given last, to see when it lets go of it.
+    last: Bytes,
     /// Nobody reads it, so what is wrong with it harms nobody.
     discarded: bool,
 }
 
 impl GuestBody {
     pub(super) fn new(written: WasiBody, length: Option<u64>, interest: Interest, ending: Ending) -> Self {
-        let mut body = Self { written, remaining: length, interest, ending, broken: None, discarded: false };
+        let mut body =
+            Self { written, remaining: length, interest, ending, broken: None, last: Bytes::new(), discarded: false };
         // hyper never asks for what is declared to be nothing.
         if body.is_end_stream() || length == Some(0) {
             body.interest.is_satisfied();
@@ -172,13 +178,11 @@ impl GuestBody {
         while let Some(Ok(_)) = self.frame().await {}
     }
 
-    /// Breaks the body off, at the next poll: hyper sends what it has when a body lets it wait, and drops it when a
-    /// body fails.
-    fn reset(&mut self, why: &'static str, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
+    /// Breaks the body off, at a later poll.
+    fn reset(&mut self, why: &'static str, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
         self.interest.is_satisfied();
-        self.broken = Some(Reset(why));
-        context.waker().wake_by_ref();
-        Poll::Pending
+        let broken = self.broken.insert(Broken::new(why, std::mem::take(&mut self.last)));
+        broken.poll(context).map(|reset| Some(Err(reset)))
     }
 
     fn data(&mut self, mut data: Bytes) -> Frame<Bytes> {
@@ -195,6 +199,7 @@ impl GuestBody {
             }
         }
         self.interest.gets(data.len());
+        self.last = data.clone();
         Frame::data(data)
     }
 }
@@ -204,8 +209,8 @@ impl Body for GuestBody {
     type Error = Reset;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
-        if let Some(reset) = self.broken.take() {
-            return Poll::Ready(Some(Err(reset)));
+        if let Some(broken) = &mut self.broken {
+            return broken.poll(context).map(|reset| Some(Err(reset)));
         }
         self.interest.takes();
         if self.interest.is_given_up() {

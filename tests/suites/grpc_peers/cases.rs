@@ -141,7 +141,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "cancelled-after-the-head",
         method: "Both",
-        arguments: &[("--metadata", "x-caller=me"), ("--paced", "1"), ("--send", "hang"), ("--cancel", "0")],
+        arguments: &[("--metadata", "x-caller=me"), ("--paced", "1"), ("--send", "hush"), ("--cancel", "0")],
         end: End::Cancelled,
         seen: &["x-hello: me", "server cancelled"],
         ..UNARY
