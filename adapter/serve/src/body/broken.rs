@@ -12,10 +12,10 @@ use tokio::time::{Sleep, sleep};
 
 use super::Reset;
 
-/// How long it is until the next look.
+/// How often it is looked whether a client took what came before its response breaks off.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How often is looked. A client that takes nothing is not waited for.
+/// How many times that is looked, before the response breaks off all the same.
 const LOOKS: u32 = 100;
 
 pub(super) struct Broken {
