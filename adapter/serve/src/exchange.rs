@@ -90,7 +90,7 @@ impl Host {
         let is_received = record.respond(&response);
         if !is_received && !multiplexed {
             // The rest of the request would have to be waited for.
-            // Source: ConnectionManagerImpl::ActiveStream::encodeHeaders.
+            // Source: `http1-connections/closes-after-a-local-response-to-a-body`.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         drop(attended);
