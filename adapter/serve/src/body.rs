@@ -8,6 +8,7 @@
 //! - the client leaves: the component is told, and ends its work on the request.
 
 mod broken;
+pub(super) mod woken;
 
 use std::convert::Infallible;
 use std::pin::Pin;

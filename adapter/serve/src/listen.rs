@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::access_log::AccessLog;
 use super::admin::Admin;
+use super::body::woken::Woken;
 use super::body::{Held, Reset};
 use super::clusters::Clusters;
 use super::connections::{self, Acceptor, Connections};
@@ -247,7 +248,7 @@ fn serve(
                 Poll::Ready(answered) => answered,
                 Poll::Pending => answer.await,
             };
-            Ok::<_, Reset>(answered?.map(|body| Held::new(body, in_flight)))
+            Ok::<_, Reset>(answered?.map(|body| Woken::new(Held::new(body, in_flight))))
         }
     });
     builder.serve_connection(TokioIo::new(stream), service).into_owned()
