@@ -3,9 +3,10 @@
 #
 #   host-shim/build.sh [--install]            builds target/shim/wasi02.wasm, wasi02-extra.wasm with the larger foreign
 #                                             functions, and -trace.wasm of both, which trace calls; each with its
-#                                             description beside it
+#                                             description beside it; and the same of wasi03
 #   host-shim/build.sh [--install] --commit   and puts them into adapter/library/shim/, from where the adapter takes them
-#   host-shim/build.sh --digest               prints the digest of the sources, and builds nothing
+#   host-shim/build.sh --digest               prints the digest of the sources of each, and builds nothing
+#   host-shim/build.sh … wasi03               all that for the shim of one version of WASI alone
 #   host-shim/build.sh --digest --verbose     prints what the digest is made of
 #
 # The description, a .toml file:
@@ -19,30 +20,40 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../tests/toolchain.sh"
 
 target=wasm32-unknown-unknown
-package=proxy-wasm-shim-wasi02
+all=(wasi02 wasi03)
 
-# sources: everything that decides what the shim is, one line each.
+# worlds EDGE: where the WIT of an edge is. That of 0.2 stands around that of 0.3.
+worlds() {
+    case $1 in
+        wasi02) echo wit/world.wit wit/deps ;;
+        wasi03) echo wit/wasi03 ;;
+    esac
+}
+
+# sources EDGE: everything that decides what the shim is, one line each.
 #  - the Rust files and manifests of the crates that go into it (not their tests), and the WIT, by sha256;
 #  - the version of each crate that the lock file gives it;
 #  - its profiles, and the version of wasm-opt.
 sources() {
+    local edge=$1
     (
         cd "$root"
         export LC_ALL=C
-        find host-shim/abi host-shim/driver host-shim/foreign host-shim/semantics host-shim/shared host-shim/marshal host-shim/wasi02 wit -type f \
+        # shellcheck disable=SC2046  # one word for each
+        find host-shim/abi host-shim/driver host-shim/foreign host-shim/semantics host-shim/shared host-shim/marshal "host-shim/$edge" $(worlds "$edge") -type f \
             \( -name '*.rs' -o -name Cargo.toml -o -name '*.wit' \) ! -path '*/tests/*' | sort | while read -r file; do
             printf '%s  %s\n' "$(sha256 <"$file" | cut -d ' ' -f 1)" "$file"
         done
-        dependencies
+        dependencies "proxy-wasm-shim-$edge"
         awk '/^\[/ { inside = /^\[profile\.shim[.\]]/ } inside && NF && !/^#/' Cargo.toml
         grep '"binaryen":' tests/tools/package.json
     )
 }
 
-# dependencies: `name version` of every locked package that the shim depends on. Read from the lock file itself, so
+# dependencies PACKAGE: `name version` of every locked package that it depends on. Read from the lock file itself, so
 # that it needs neither a network nor a particular cargo.
 dependencies() {
-    awk -v start="$package" '
+    awk -v start="$1" '
         /^\[\[package\]\]/ { name = version = "" }
         /^name = / { name = unquoted($3) }
         /^version = / { version = unquoted($3); key = name " " version; keys[name] = keys[name] "\n" key; versions[key] = 1 }
@@ -69,28 +80,33 @@ dependencies() {
     ' "$root/Cargo.lock"
 }
 
+# digest EDGE
 digest() {
-    sources | sha256 | cut -d ' ' -f 1
+    sources "$1" | sha256 | cut -d ' ' -f 1
 }
 
-commit='' only_digest='' verbose=''
+commit='' only_digest='' verbose='' edges=()
 for argument; do
     case $argument in
         --install) install=1 ;;
         --commit) commit=1 ;;
         --digest) only_digest=1 ;;
         --verbose) verbose=1 ;;
-        *) fail "unknown argument \`$argument\`" "Usage: host-shim/build.sh [--install] [--commit] | --digest [--verbose]" ;;
+        wasi02 | wasi03) edges+=("$argument") ;;
+        *) fail "unknown argument \`$argument\`" "Usage: host-shim/build.sh [--install] [--commit] [wasi02|wasi03] | --digest [--verbose] [wasi02|wasi03]" ;;
     esac
 done
+[ ${#edges[@]} -gt 0 ] || edges=("${all[@]}")
 if [ "$only_digest" ]; then
-    if [ "$verbose" ]; then sources; else digest; fi
+    for edge in "${edges[@]}"; do
+        if [ "$verbose" ]; then sources "$edge"; else digest "$edge"; fi
+    done
     exit
 fi
 
 # build SHIM OPTION...: builds one and describes it.
 build() {
-    local shim=$1
+    local shim=$1 package=proxy-wasm-shim-${1%%-*}
     shift
     cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim "$@"
     # The features are those that Rust has on by default for this target. `-g` keeps the names of functions. Those that differ
@@ -115,17 +131,19 @@ END
 
 output=$root/target/shim
 mkdir -p "$output"
-before=$(digest)
 find_npm wasm-opt
 wasm_opt_version=$("$npm_tool" --version)
-build wasi02
-build wasi02-extra --features extra
-build wasi02-trace --features trace
-build wasi02-extra-trace --features extra,trace
-[ "$before" = "$(digest)" ] || fail "the sources changed during the build" "Run it again."
-if [ "$commit" ]; then
-    mkdir -p "$root/adapter/library/shim"
-    for shim in wasi02 wasi02-extra wasi02-trace wasi02-extra-trace; do
-        cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/library/shim/"
-    done
-fi
+for edge in "${edges[@]}"; do
+    before=$(digest "$edge")
+    build "$edge"
+    build "$edge-extra" --features extra
+    build "$edge-trace" --features trace
+    build "$edge-extra-trace" --features extra,trace
+    [ "$before" = "$(digest "$edge")" ] || fail "the sources changed during the build" "Run it again."
+    if [ "$commit" ]; then
+        mkdir -p "$root/adapter/library/shim"
+        for shim in "$edge" "$edge-extra" "$edge-trace" "$edge-extra-trace"; do
+            cp "$output/$shim.wasm" "$output/$shim.toml" "$root/adapter/library/shim/"
+        done
+    fi
+done

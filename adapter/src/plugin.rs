@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
+use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, Configuration, DirectResponse, Entries, Input, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::values::{parse_buffer, parse_milliseconds};
+use proxy_wasm_adapter::wasi::{Next, Wasi};
 
 use super::failure::{Failure, reason};
 use super::input;
@@ -28,7 +30,8 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   allow_on_headers_stop_iteration = false
   properties = { source.address = "192.0.2.1:4711", source.port = 4711, connection.mtls = true }
   property_headers = { source.address = "x-forwarded-for" }
-  upstream = "http://127.0.0.1:9000"        # or direct_response = "200:body"
+  wasi = "0.2"                              # or "0.3"
+  upstream = "http://127.0.0.1:9000"        # or direct_response = "200:body", or next = "handler"
   upstream_timeout = "15s"                  # a number alone is milliseconds
   clusters = { auth = "http://127.0.0.1:9001" }  # or, behind all else, [clusters.auth] with url = "…"
   x_forwarded_proto = true
@@ -126,6 +129,11 @@ pub(super) struct AdaptOptions {
     #[arg(long, value_name = "PATH=HEADER", value_parser = pair, help_heading = "Plugin")]
     property_header: Vec<(String, String)>,
 
+    /// What is linked behind the component, and gets the requests that the filter lets through: `handler` is whatever the
+    /// component is composed with
+    #[arg(long, value_name = "WHAT", value_parser = named(Next::ALL, Next::name), help_heading = "Routing")]
+    next: Option<Next>,
+
     /// Where requests go that the filter lets through
     #[arg(long, value_name = "URL", help_heading = "Routing")]
     upstream: Option<String>,
@@ -180,6 +188,10 @@ pub(super) struct AdaptOptions {
     #[arg(long, value_name = "WHERE", value_parser = named(MetricsTo::ALL, MetricsTo::name), help_heading = "Plugin")]
     metrics: Option<MetricsTo>,
 
+    /// The version of WASI that the component is for [default: 0.2, or 0.3 with `--next`]
+    #[arg(long, value_name = "VERSION", value_parser = named(Wasi::ALL, Wasi::name), help_heading = "Component")]
+    wasi: Option<Wasi>,
+
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
     #[arg(long, value_name = "KIND", value_parser = named(Kind::ALL, Kind::name), help_heading = "Component")]
     bridge: Option<Kind>,
@@ -199,6 +211,18 @@ pub(super) struct AdaptOptions {
     /// Another build of the shim, to test it
     #[arg(long, value_name = "FILE", hide = true)]
     shim: Option<PathBuf>,
+}
+
+/// Refuses what this program's own host cannot run yet.
+pub(super) fn check_served(command: &str, options: &Options) -> Result<(), Failure> {
+    match options.wasi {
+        Wasi::V0_2 => Ok(()),
+        Wasi::V0_3 => Err(Failure::Usage {
+            message: format!("`{command}` runs components for WASI 0.2 only, and these filters are adapted for 0.3"),
+            help: "Leave out `--wasi` and `--next`; or `adapt` them, and run `wasmtime serve -S p3 -W component-model-async`."
+                .into(),
+        }),
+    }
 }
 
 /// A value by its name, one of these.
@@ -249,11 +273,11 @@ impl AdaptOptions {
     }
 
     /// The shim that they choose.
-    pub(super) fn shim(&self) -> Result<Shim, Failure> {
+    pub(super) fn shim(&self, wasi: Wasi) -> Result<Shim, Failure> {
         let flavour = if self.trace { Flavour::Tracing } else { Flavour::Plain };
         match &self.shim {
             Some(file) => Ok(Shim::from_bytes(flavour, input::read(file)?)),
-            None => Ok(Shim::built_in(flavour)),
+            None => Ok(Shim::built_in(wasi, flavour)),
         }
     }
 
@@ -279,6 +303,8 @@ impl AdaptOptions {
         input.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
         input.properties = Entries(self.property.into_iter().map(text).collect());
         input.property_headers = self.property_header.into();
+        input.wasi = self.wasi;
+        input.next = self.next;
         input.upstream = self.upstream;
         input.upstream_timeout = self.upstream_timeout;
         input.direct_response = self.direct_response.as_deref().map(DirectResponse::parse);

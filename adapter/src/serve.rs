@@ -9,7 +9,7 @@ use proxy_wasm_adapter_serve as serve;
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{self, Given};
-use super::plugin::{AdaptOptions, QUANTITIES, SETTINGS_FILE};
+use super::plugin::{self, AdaptOptions, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
 
 /// Serve filters, or a component that `adapt` made: for development and small deployments
@@ -65,6 +65,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
         }
         _ => {
             let (modules, options) = given.options(Input::default())?;
+            plugin::check_served("serve", &options)?;
             let files = input::names(&modules);
             let adapted =
                 adapt(&modules, &options).map_err(|error| Failure::Library { files: files.clone(), error })?;

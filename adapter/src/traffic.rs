@@ -10,7 +10,7 @@ use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
 use super::failure::Failure;
 use super::input::{self, Given};
-use super::plugin::AdaptOptions;
+use super::plugin::{self, AdaptOptions};
 
 /// The exit codes: nothing differs or fails, something does, nothing was run.
 pub(super) const SAME: u8 = 0;
@@ -41,8 +41,8 @@ pub(super) struct Filters {
 
 impl Filters {
     /// What was given to the command of this name.
-    pub(super) fn read(command: &str, files: Vec<PathBuf>, plugin: AdaptOptions) -> Result<Self, Failure> {
-        if let Some(option) = plugin.own_servers() {
+    pub(super) fn read(command: &str, files: Vec<PathBuf>, given: AdaptOptions) -> Result<Self, Failure> {
+        if let Some(option) = given.own_servers() {
             let (key, example) = match option {
                 "--upstream" => ("upstream", "upstream: {status: 200, body: text}"),
                 _ => ("clusters", "clusters: {auth: {status: 403}}"),
@@ -55,7 +55,7 @@ impl Filters {
                 ),
             });
         }
-        let given = Given::read(files, plugin.tracing())?;
+        let given = Given::read(files, given.tracing())?;
         if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
             return Err(Failure::Usage {
                 message: format!("`{}` is a component, and `{command}` takes filters", input::shown(&component.path)),
@@ -66,6 +66,7 @@ impl Filters {
         let mut below = Input::default();
         below.upstream = Some("http://127.0.0.1:1".into());
         let (modules, options) = given.options(below)?;
+        plugin::check_served(command, &options)?;
         let files = input::names(&modules);
         let filters = modules.into_iter().zip(files);
         let filters = filters.map(|(module, file)| compare::NamedFilter { file, bytes: module.bytes }).collect();

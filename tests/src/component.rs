@@ -18,6 +18,25 @@ pub const PROXY_WORLD: &[&str] = &[
     "wasi:http/outgoing-handler@0.2.0",
 ];
 
+/// What the worlds of wasi:http 0.3.0 import besides the next handler.
+pub const SERVICE_WORLD: &[&str] = &[
+    "wasi:cli/types@0.3.0",
+    "wasi:cli/stdout@0.3.0",
+    "wasi:cli/stderr@0.3.0",
+    "wasi:cli/stdin@0.3.0",
+    "wasi:clocks/types@0.3.0",
+    "wasi:clocks/monotonic-clock@0.3.0",
+    "wasi:clocks/system-clock@0.3.0",
+    "wasi:random/random@0.3.0",
+    "wasi:random/insecure@0.3.0",
+    "wasi:random/insecure-seed@0.3.0",
+    "wasi:http/types@0.3.0",
+    "wasi:http/client@0.3.0",
+];
+
+/// What a middleware is composed by: it exports it and imports it.
+pub const HANDLER: &str = "wasi:http/handler@0.3.0";
+
 /// The names of a component's imports.
 ///
 /// # Errors

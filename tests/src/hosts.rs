@@ -4,6 +4,7 @@ mod child;
 mod envoy;
 mod jco;
 mod serve;
+pub mod wasi03;
 mod wasmtime;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result};
 use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::wasi::Wasi;
 use sha2::{Digest, Sha256};
 
 pub use child::{Child, Lines};
@@ -31,11 +33,18 @@ pub enum Host {
     WasmtimeServeReuse,
     /// `jco serve` on Node, with the portable bridge.
     Jco,
+    /// The stock `wasmtime serve`, at its defaults, with a component for WASI 0.3.
+    WasmtimeServe03,
+    /// The same, with the filters as middleware, composed with a service that passes requests on.
+    WasmtimeServe03Middleware,
 }
 
 impl Host {
-    /// All of them, Envoy first.
+    /// All of WASI 0.2, Envoy first.
     pub const ALL: [Self; 5] = [Self::Envoy, Self::Serve, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
+
+    /// Those of WASI 0.3.
+    pub const OF_03: [Self; 2] = [Self::WasmtimeServe03, Self::WasmtimeServe03Middleware];
 
     /// The name in a test's name and in `known-differences.toml`.
     pub fn name(self) -> &'static str {
@@ -45,12 +54,14 @@ impl Host {
             Self::WasmtimeServe => "wasmtime-serve",
             Self::WasmtimeServeReuse => "wasmtime-serve-reuse",
             Self::Jco => "jco",
+            Self::WasmtimeServe03 => "wasmtime-serve-03",
+            Self::WasmtimeServe03Middleware => "wasmtime-serve-03-middleware",
         }
     }
 
     /// The host with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|host| host.name() == name)
+        Self::ALL.into_iter().chain(Self::OF_03).find(|host| host.name() == name)
     }
 
     /// Starts it with this chain.
@@ -62,9 +73,14 @@ impl Host {
         if self == Self::Envoy {
             return envoy::start(chain, directory);
         }
-        let kind = if self == Self::Jco { bridge::Kind::Portable } else { bridge::Kind::MemoryCopy };
+        let bytes = match self {
+            Self::Jco => adapt(chain, bridge::Kind::Portable)?,
+            Self::WasmtimeServe03 => wasi03::service(chain)?,
+            Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
+            _ => adapt(chain, bridge::Kind::MemoryCopy)?,
+        };
         let component = directory.path().join("filter.component.wasm");
-        std::fs::write(&component, adapt(chain, kind)?).context("writes the component")?;
+        std::fs::write(&component, bytes).context("writes the component")?;
         if self == Self::Serve {
             let (child, address) = serve::start(&component, chain.http2_upstream())?;
             return Ok(Running { address, child, _directory: directory });
@@ -82,6 +98,7 @@ impl Host {
             Self::Serve => serve::start(component, None)?,
             Self::WasmtimeServe => wasmtime::start(component, Reuse::Never)?,
             Self::WasmtimeServeReuse => wasmtime::start(component, Reuse::Always)?,
+            Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware => wasmtime::start_03(component)?,
             Self::Jco => jco::start(component, directory.path())?,
         };
         Ok(Running { address, child, _directory: directory })
@@ -134,14 +151,18 @@ pub struct Running {
 ///
 /// # Errors
 /// One that can't be read.
-pub fn fresh_shim(plain: &Path, flavour: Flavour) -> Result<Shim> {
-    let read = |name: &str| {
-        let path = plain.with_file_name(name);
+pub fn fresh_shim(plain: &Path, wasi: Wasi, flavour: Flavour) -> Result<Shim> {
+    let edge = match wasi {
+        Wasi::V0_2 => "wasi02",
+        Wasi::V0_3 => "wasi03",
+    };
+    let read = |end: &str| {
+        let path = plain.with_file_name(format!("{edge}{end}.wasm"));
         std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))
     };
     let (lean, full) = match flavour {
-        Flavour::Plain => ("wasi02.wasm", "wasi02-extra.wasm"),
-        Flavour::Tracing => ("wasi02-trace.wasm", "wasi02-extra-trace.wasm"),
+        Flavour::Plain => ("", "-extra"),
+        Flavour::Tracing => ("-trace", "-extra-trace"),
     };
     Ok(Shim::from_builds(flavour, read(lean)?, read(full)?))
 }
@@ -151,10 +172,16 @@ pub fn fresh_shim(plain: &Path, flavour: Flavour) -> Result<Shim> {
 /// # Errors
 /// The adapter's.
 pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
+    adapt_for(Wasi::V0_2, chain, bridge)
+}
+
+fn adapt_for(wasi: Wasi, chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
     let mut options = proxy_wasm_adapter::Options::new(chain.settings.clone());
     options.bridge = bridge;
-    if let Some(path) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-        options.shim = fresh_shim(Path::new(&path), Flavour::Plain)?;
-    }
+    options.wasi = wasi;
+    options.shim = match std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
+        Some(path) => fresh_shim(Path::new(&path), wasi, Flavour::Plain)?,
+        None => Shim::built_in(wasi, Flavour::Plain),
+    };
     Ok(proxy_wasm_adapter::adapt(&chain.filters, &options).context("adapts the filters")?.component)
 }

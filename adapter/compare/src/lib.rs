@@ -169,7 +169,7 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
     }
     settings.clusters = origins.clusters(settings.upstream().map(|cluster| cluster.name.clone())).into();
     if options.shim == Shim::default() {
-        options.shim = Shim::built_in(Flavour::Tracing);
+        options.shim = Shim::built_in(options.wasi, Flavour::Tracing);
     }
     options
 }

@@ -51,6 +51,7 @@ mod stubs;
 mod text;
 mod unused_imports;
 pub mod values;
+pub mod wasi;
 
 use proxy_wasm_abi::settings::Profile;
 
@@ -66,6 +67,7 @@ use chain::Chain;
 use error::{Internal, Severity};
 use provenance::Provenance;
 use reachable::Reachable;
+use wasi::Wasi;
 
 /// Adapted filters.
 #[derive(Clone, Debug)]
@@ -96,7 +98,8 @@ pub fn adapt(filters: &[impl AsRef<[u8]>], options: &Options) -> Result<Adapted,
     let mut options = options.clone();
     let chain = Chain::of(filters, &mut options.settings.plugins).map_err(|problem| Error::Settings(vec![problem]))?;
     grant::grant(&chain, &mut options.settings);
-    options.settings.upkeep.opens_bodies = options.bridge == bridge::Kind::Portable;
+    // Hosts of 0.3, too, want to be told that a body is empty: it would be sent in chunks, of which there are none.
+    options.settings.upkeep.opens_bodies = options.bridge == bridge::Kind::Portable || options.wasi == Wasi::V0_3;
     // Validating takes longest. Filters that pass are validated once, within their component; others here, so that
     // nothing else is said of a filter that is invalid.
     build(&chain, &options).map_err(|error| {
@@ -116,7 +119,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let bridge = bridge::generate(options.bridge, &prepared.vms(chain, &settings.plugins), &settings.encode());
     let shim = options.shim.with(prepared.foreign_functions());
     let pruned = prune::prune(shim, &Reachable::by(&prepared.filters))?;
-    let pruned = unused_imports::remove(pruned, settings.upkeep.state)?;
+    let pruned = unused_imports::remove(pruned, settings)?;
     let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;
     let provenance = Provenance::new(chain, prepared.changed(), shim, options);
     let component = provenance.add_to(linked)?;

@@ -4,12 +4,15 @@ use proxy_wasm_abi::settings::Settings;
 
 use crate::bridge::kind::Kind;
 use crate::shim::Shim;
+use crate::wasi::Wasi;
 
 /// How to adapt filters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// What the plugins and the shim are told. The numbers of virtual machines in it are made anew.
     pub settings: Settings,
+    /// The hosts that it is for. Its shim is one of theirs.
+    pub wasi: Wasi,
     /// How bytes get between the memories.
     pub bridge: Kind,
     /// Let imports that are no host calls become functions that trap.
@@ -25,6 +28,7 @@ impl Options {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            wasi: Wasi::default(),
             bridge: Kind::default(),
             stub_unknown_imports: false,
             foreign_functions: Vec::new(),

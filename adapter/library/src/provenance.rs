@@ -16,8 +16,9 @@ use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
 use crate::options::Options;
-use crate::settings::{Shown, ShownPlugin, title};
+use crate::settings::{Shown, ShownPlugin, is_default, title};
 use crate::shim::Flavour;
+use crate::wasi::Wasi;
 
 /// The name of the custom section.
 pub const SECTION: &str = "proxy-wasm-adapter";
@@ -38,6 +39,9 @@ pub struct Provenance {
     pub filters: Vec<FilterRecord>,
     /// The shim's SHA-256, in hexadecimal.
     pub shim_sha256: String,
+    /// The version of WASI that it is for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub wasi: Wasi,
     /// The kind of bridge.
     pub bridge: Kind,
     /// Whether every call across the ABI is written to stderr.
@@ -109,6 +113,7 @@ impl Provenance {
                 })
                 .collect(),
             shim_sha256: sha256(shim),
+            wasi: options.wasi,
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,

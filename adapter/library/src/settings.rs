@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
 
 use crate::bridge::kind::Kind;
+use crate::wasi::{Next, Wasi};
 
 pub use file::{parse, write};
 pub use keys::Entries;
@@ -34,6 +35,7 @@ pub(crate) use plugin::title;
 pub use problem::Problem;
 pub use resolve::Read;
 pub use route::{ClusterInput, DirectResponse, RouteInput};
+pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};
 pub use written::{Configuration, Value};
 
@@ -74,6 +76,10 @@ keys! {
         pub property_headers: Entries<String>,
         /// Where requests go.
         pub route: Vec<RouteInput>,
+        /// The version of WASI that the component is for.
+        pub wasi: Option<Wasi>,
+        /// Short for a route to the component that is linked behind it.
+        pub next: Option<Next>,
         /// Short for a cluster of that name and a route to it.
         pub upstream: Option<String>,
         /// The timeout of the route, where that says none.
@@ -136,8 +142,9 @@ impl Input {
                 self.upstream_timeout = route.timeout;
             }
         }
-        if self.upstream.is_some() || self.direct_response.is_some() || !self.route.is_empty() {
-            (below.upstream, below.direct_response, below.route) = (None, None, Vec::new());
+        let says_one = self.next.is_some() || self.upstream.is_some() || self.direct_response.is_some();
+        if says_one || !self.route.is_empty() {
+            (below.next, below.upstream, below.direct_response, below.route) = (None, None, None, Vec::new());
         }
         if self.direct_response.is_some() {
             // That of an upstream which a direct response took the place of has no meaning any more.
@@ -222,7 +229,7 @@ impl Input {
                 (plugins.iter().any(|plugin| json(&plugin.configuration)), "plugin.configuration"),
             ]
         };
-        ["upstream", "direct_response"].into_iter().find_map(|key| {
+        ["next", "upstream", "direct_response"].into_iter().find_map(|key| {
             let (_, table) = tables(key).into_iter().find(|(is_in, _)| *is_in)?;
             Some((key, table))
         })

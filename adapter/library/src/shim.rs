@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use proxy_wasm_abi::foreign_functions::{ForeignFunction, Presence};
 
+use crate::wasi::Wasi;
+
 /// What a build of the shim can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
@@ -26,12 +28,20 @@ pub struct Shim {
 }
 
 impl Shim {
-    /// The committed builds for WASI 0.2.
-    pub fn built_in(flavour: Flavour) -> Self {
-        let (lean, full): (&[u8], &[u8]) = match flavour {
-            Flavour::Plain => (include_bytes!("../shim/wasi02.wasm"), include_bytes!("../shim/wasi02-extra.wasm")),
-            Flavour::Tracing => {
+    /// The committed builds for a version of WASI.
+    pub fn built_in(wasi: Wasi, flavour: Flavour) -> Self {
+        let (lean, full): (&[u8], &[u8]) = match (wasi, flavour) {
+            (Wasi::V0_2, Flavour::Plain) => {
+                (include_bytes!("../shim/wasi02.wasm"), include_bytes!("../shim/wasi02-extra.wasm"))
+            }
+            (Wasi::V0_2, Flavour::Tracing) => {
                 (include_bytes!("../shim/wasi02-trace.wasm"), include_bytes!("../shim/wasi02-extra-trace.wasm"))
+            }
+            (Wasi::V0_3, Flavour::Plain) => {
+                (include_bytes!("../shim/wasi03.wasm"), include_bytes!("../shim/wasi03-extra.wasm"))
+            }
+            (Wasi::V0_3, Flavour::Tracing) => {
+                (include_bytes!("../shim/wasi03-trace.wasm"), include_bytes!("../shim/wasi03-extra-trace.wasm"))
             }
         };
         Self { flavour, lean: Cow::Borrowed(lean), full: Cow::Borrowed(full) }
@@ -65,7 +75,7 @@ impl Shim {
 
 impl Default for Shim {
     fn default() -> Self {
-        Self::built_in(Flavour::default())
+        Self::built_in(Wasi::default(), Flavour::default())
     }
 }
 
@@ -79,14 +89,19 @@ mod tests {
     use crate::digest::sha256;
     use crate::facts::{Facts, Item, Signature};
 
-    /// The four builds, each with the name of its file and its description.
-    fn builds() -> [(Flavour, Cow<'static, [u8]>, &'static str); 4] {
-        let [plain, tracing] = [Flavour::Plain, Flavour::Tracing].map(Shim::built_in);
+    /// The builds for both versions of WASI, each with its description.
+    fn builds() -> [(Flavour, Cow<'static, [u8]>, &'static str); 8] {
+        let of = |wasi| [Flavour::Plain, Flavour::Tracing].map(|flavour| Shim::built_in(wasi, flavour));
+        let ([plain2, tracing2], [plain3, tracing3]) = (of(Wasi::V0_2), of(Wasi::V0_3));
         [
-            (Flavour::Plain, plain.lean, include_str!("../shim/wasi02.toml")),
-            (Flavour::Plain, plain.full, include_str!("../shim/wasi02-extra.toml")),
-            (Flavour::Tracing, tracing.lean, include_str!("../shim/wasi02-trace.toml")),
-            (Flavour::Tracing, tracing.full, include_str!("../shim/wasi02-extra-trace.toml")),
+            (Flavour::Plain, plain2.lean, include_str!("../shim/wasi02.toml")),
+            (Flavour::Plain, plain2.full, include_str!("../shim/wasi02-extra.toml")),
+            (Flavour::Tracing, tracing2.lean, include_str!("../shim/wasi02-trace.toml")),
+            (Flavour::Tracing, tracing2.full, include_str!("../shim/wasi02-extra-trace.toml")),
+            (Flavour::Plain, plain3.lean, include_str!("../shim/wasi03.toml")),
+            (Flavour::Plain, plain3.full, include_str!("../shim/wasi03-extra.toml")),
+            (Flavour::Tracing, tracing3.lean, include_str!("../shim/wasi03-trace.toml")),
+            (Flavour::Tracing, tracing3.full, include_str!("../shim/wasi03-extra-trace.toml")),
         ]
     }
 
@@ -110,18 +125,20 @@ mod tests {
 
     #[test]
     fn exports_every_foreign_function_that_it_is_to_have() {
-        for flavour in [Flavour::Plain, Flavour::Tracing] {
-            for function in FOREIGN_FUNCTIONS {
-                let shim = Shim::built_in(flavour);
-                let facts = Facts::read(shim.with([function])).unwrap();
-                assert!(facts.exported_function(function.export).is_some(), "{}", function.name);
+        for wasi in Wasi::ALL {
+            for flavour in [Flavour::Plain, Flavour::Tracing] {
+                for function in FOREIGN_FUNCTIONS {
+                    let shim = Shim::built_in(wasi, flavour);
+                    let facts = Facts::read(shim.with([function])).unwrap();
+                    assert!(facts.exported_function(function.export).is_some(), "{}", function.name);
+                }
             }
         }
     }
 
     #[test]
     fn the_larger_build_is_for_filters_that_need_it() {
-        let shim = Shim::built_in(Flavour::Plain);
+        let shim = Shim::built_in(Wasi::V0_2, Flavour::Plain);
         let with = |names: &[&str]| {
             let bytes = shim.with(FOREIGN_FUNCTIONS.iter().filter(|function| names.contains(&function.name)));
             bytes == &*shim.full

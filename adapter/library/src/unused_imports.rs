@@ -1,11 +1,12 @@
-//! Leaves out of the shim what it would import for state that the host keeps, where the settings don't ask for that.
+//! Leaves out of the shim what it would import for what the settings don't ask for: state that the host keeps, and on WASI 0.3
+//! a next handler.
 //!
-//! Each function that is imported from [`INTERFACE`] becomes one that traps, defined before all others, so that these keep
+//! Each function that is imported for it becomes one that traps, defined before all others, so that these keep
 //! their indices; wit-component then finds nothing to import.
 
 use std::collections::BTreeMap;
 
-use proxy_wasm_abi::settings::SharedStateIn;
+use proxy_wasm_abi::settings::{Action, Settings, SharedStateIn};
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{
     CodeSection, CustomSection, Function, FunctionSection, ImportSection, Module, NameMap, NameSection,
@@ -17,39 +18,50 @@ use wasmparser::{
 
 use crate::error::Internal;
 
-/// What the shim imports for it.
-const INTERFACE: &str = "proxy-wasm:adapter/shared@0.1.0";
+/// What the shim imports for state that the host keeps.
+const SHARED_STATE: &str = "proxy-wasm:adapter/shared@0.1.0";
+/// What it imports for the component that is linked behind it.
+const NEXT_HANDLER: &str = "wasi:http/handler@0.3.0";
 
-/// The shim without these imports, unless the host keeps its state.
-pub(crate) fn remove(shim: Vec<u8>, state: SharedStateIn) -> Result<Vec<u8>, Internal> {
-    if state == SharedStateIn::Host { Ok(shim) } else { without_host(&shim) }
+/// The shim without these imports, unless the settings ask for them.
+pub(crate) fn remove(shim: Vec<u8>, settings: &Settings) -> Result<Vec<u8>, Internal> {
+    let mut unused = Vec::new();
+    if settings.upkeep.state != SharedStateIn::Host {
+        unused.push(SHARED_STATE);
+    }
+    if !settings.routes.iter().any(|route| matches!(route.action, Action::Next { .. })) {
+        unused.push(NEXT_HANDLER);
+    }
+    without(&shim, &unused)
 }
 
-fn without_host(shim: &[u8]) -> Result<Vec<u8>, Internal> {
+fn without(shim: &[u8], unused: &[&str]) -> Result<Vec<u8>, Internal> {
     let failed = |error: &dyn std::fmt::Display| Internal::new("takes imports out of the shim", error.to_string());
-    let mut remover = Remover::read(shim).map_err(|error| failed(&error))?;
+    let mut remover = Remover::read(shim, unused).map_err(|error| failed(&error))?;
     let mut module = Module::new();
     remover.parse_core_module(&mut module, Parser::new(0), shim).map_err(|error| failed(&error))?;
     Ok(module.finish())
 }
 
 /// The imported functions.
-struct Remover {
+struct Remover<'a> {
+    /// The interfaces that are left out.
+    unused: &'a [&'a str],
     /// For each: where it goes.
     indices: Vec<u32>,
     /// The types of those that are removed.
     removed: Vec<u32>,
 }
 
-impl Remover {
-    fn read(shim: &[u8]) -> wasmparser::Result<Self> {
+impl<'a> Remover<'a> {
+    fn read(shim: &[u8], unused: &'a [&'a str]) -> wasmparser::Result<Self> {
         let mut functions = Vec::new();
         for payload in Parser::new(0).parse_all(shim) {
             if let Payload::ImportSection(section) = payload? {
                 for import in section.into_imports() {
                     let import = import?;
                     if let TypeRef::Func(of_type) = import.ty {
-                        functions.push((import.module == INTERFACE, of_type));
+                        functions.push((unused.contains(&import.module), of_type));
                     }
                 }
             }
@@ -57,11 +69,11 @@ impl Remover {
         let removed: Vec<u32> = functions.iter().filter(|(is_removed, _)| *is_removed).map(|(_, of)| *of).collect();
         let (mut kept, mut stubs) = (0.., functions.len().saturating_sub(removed.len()) as u32..);
         let next = |(is_removed, _): &(bool, u32)| if *is_removed { stubs.next() } else { kept.next() };
-        Ok(Self { indices: functions.iter().filter_map(next).collect(), removed })
+        Ok(Self { unused, indices: functions.iter().filter_map(next).collect(), removed })
     }
 }
 
-impl Reencode for Remover {
+impl Reencode for Remover<'_> {
     type Error = std::convert::Infallible;
 
     fn function_index(&mut self, function: u32) -> Result<u32, reencode::Error<Self::Error>> {
@@ -75,7 +87,7 @@ impl Reencode for Remover {
     ) -> Result<(), reencode::Error<Self::Error>> {
         for import in section.into_imports() {
             let import = import?;
-            if import.module != INTERFACE {
+            if !self.unused.contains(&import.module) {
                 self.parse_import(imports, import)?;
             }
         }
@@ -153,7 +165,7 @@ mod tests {
                  (func (export "f")
                    (call $first (i64.const 1)) (call $get (i32.const 2)) (call $last) (call $inner)))"#,
         );
-        let without = without_host(&module.unwrap()).unwrap();
+        let without = without(&module.unwrap(), &[SHARED_STATE]).unwrap();
         wasmparser::validate(&without).unwrap();
         let text = wasmprinter::print_bytes(&without).unwrap();
         assert!(!text.contains("adapter/shared"), "{text}");

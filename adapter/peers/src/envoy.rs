@@ -87,6 +87,8 @@ fn route(route: &Route) -> Value {
             "match": {"prefix": "/"},
             "route": {"cluster": cluster, "timeout": milliseconds(*timeout_ms)},
         }),
+        // Envoy has none, and nothing that has one is compared with it.
+        Action::Next { .. } => json!({"match": {"prefix": "/"}, "direct_response": {"status": 503}}),
         Action::Respond { status, body } => {
             let mut response = json!({"status": status});
             if !body.is_empty() {

@@ -186,6 +186,11 @@ pub enum Action {
         /// The body.
         body: Vec<u8>,
     },
+    /// It goes to the component that is linked behind this one.
+    Next {
+        /// Milliseconds from the end of the request to the end of the response; 0 is no limit.
+        timeout_ms: u64,
+    },
 }
 
 /// A scheme and an authority.
@@ -260,7 +265,7 @@ impl Settings {
     pub fn upstream(&self) -> Option<&Cluster> {
         match &self.default_route()?.action {
             Action::Forward { cluster, .. } => self.cluster(cluster.as_bytes()),
-            Action::Respond { .. } => None,
+            Action::Respond { .. } | Action::Next { .. } => None,
         }
     }
 

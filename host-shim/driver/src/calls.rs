@@ -253,7 +253,7 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn call_failed(&mut self, id: CallId, failure: UpstreamFailure, cause: Option<&str>) {
         let Some(call) = self.calls.release(id) else { return };
         self.told = true;
-        warn(self.chain, call.kind.name(), &call.origin, failure, cause);
+        warn(self.chain, call.kind.name(), Some(&call.origin), failure, cause);
         match call.kind {
             Kind::Http(_) => self.chain.callout_failed(id, failure, call.head.is_some()),
             Kind::Grpc => self.chain.grpc_failed(id, failure),

@@ -335,12 +335,15 @@ pub(crate) const BREAKS_OFF: &str = "its answer breaks off";
 pub(crate) fn warn<G: Guest>(
     chain: &Chain<G>,
     what: &str,
-    origin: &Origin,
+    origin: Option<&Origin>,
     failure: UpstreamFailure,
     cause: Option<&str>,
 ) {
-    let scheme = if origin.tls { "https" } else { "http" };
-    let mut line = format!("[warn] {what} {scheme}://{}: {}", origin.authority, failure.reason());
+    let whom = match origin {
+        Some(Origin { tls, authority }) => format!("{what} {}://{authority}", if *tls { "https" } else { "http" }),
+        None => "the next handler".into(),
+    };
+    let mut line = format!("[warn] {whom}: {}", failure.reason());
     if let Some(cause) = cause {
         line.push_str(": ");
         line.push_str(cause);

@@ -17,13 +17,16 @@ pub enum Destination {
     Upstream(Origin),
     /// The cluster that a callout named.
     Cluster(Origin),
+    /// The component that is linked behind this one.
+    Next,
 }
 
 impl Destination {
-    /// Its address.
-    pub fn origin(&self) -> &Origin {
+    /// Its address, where it has one.
+    pub fn origin(&self) -> Option<&Origin> {
         match self {
-            Self::Upstream(origin) | Self::Cluster(origin) => origin,
+            Self::Upstream(origin) | Self::Cluster(origin) => Some(origin),
+            Self::Next => None,
         }
     }
 }
@@ -200,6 +203,10 @@ fn choose(
             let cluster = settings.cluster(cluster.as_bytes()).ok_or_else(no_route)?;
             check_request(headers, capabilities)?;
             Ok((Destination::Upstream(cluster.origin.clone()), *timeout_ms))
+        }
+        Some(Action::Next { timeout_ms }) => {
+            check_request(headers, capabilities)?;
+            Ok((Destination::Next, *timeout_ms))
         }
         Some(Action::Respond { status, body }) => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
         None => Err(no_route()),

@@ -155,7 +155,7 @@ impl Edge {
         let chain = turn.chain();
         match action {
             Action::Request { peer, to, headers, end, http2 } => {
-                match outgoing::request(chain, to.origin(), &headers, end, http2) {
+                match outgoing::request(chain, &to, &headers, end, http2) {
                     Ok(streams) => {
                         let at = if matches!(peer, Peer::Callout(_)) { self.peers.len() } else { 1 };
                         self.peers.insert(at, (peer, streams));

@@ -4,8 +4,7 @@
 //! that all other hosts forbid, and that `serve` takes out of what clients send: nobody else can ask. By the type of the
 //! content it could not be told: that of the client's request is the client's choice.
 
-use proxy_wasm_abi::settings::Origin;
-use proxy_wasm_semantics::{Chain, Guest, HeaderMap, status};
+use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
 
 use crate::{
     bindings::wasi::http::{
@@ -37,11 +36,13 @@ pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields 
 /// Sends a request's head; in HTTP/2, where that is asked for and the host lets itself be asked.
 pub(crate) fn request<G: Guest>(
     chain: &Chain<G>,
-    to: &Origin,
+    to: &Destination,
     headers: &HeaderMap,
     end: bool,
     http2: bool,
 ) -> Result<Streams, ErrorCode> {
+    // WASI 0.2 has no next handler.
+    let to = to.origin().ok_or(ErrorCode::ConfigurationError)?;
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
     let fields = fields(chain, headers);
     if http2 {

@@ -22,14 +22,25 @@ pub enum Reuse {
 }
 
 pub(super) fn start(component: &Path, reuse: Reuse) -> Result<(Child, SocketAddr)> {
+    match reuse {
+        Reuse::Never => run(component, &[]),
+        Reuse::Always => {
+            run(component, &["--max-instance-reuse-count", "1000000000", "--idle-instance-timeout", "60s"])
+        }
+    }
+}
+
+/// With a component for WASI 0.3, which this version runs when it is told to.
+pub(super) fn start_03(component: &Path) -> Result<(Child, SocketAddr)> {
+    run(component, &["-S", "p3", "-W", "component-model-async"])
+}
+
+fn run(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("wasmtime-serve")?);
     command.args(["--addr", "127.0.0.1:0"]);
     let cache = cache_configuration()?;
     command.arg("-C").arg(format!("cache-config={}", cache.display()));
-    if reuse == Reuse::Always {
-        command.args(["--max-instance-reuse-count", "1000000000", "--idle-instance-timeout", "60s"]);
-    }
-    let mut child = Child::start(command.arg(component))?;
+    let mut child = Child::start(command.args(options).arg(component))?;
     let address = child
         .wait_for("address", |line| line.strip_prefix("Serving HTTP on http://")?.trim_end_matches('/').parse().ok());
     Ok((child, address.context("starts `wasmtime serve`")?))

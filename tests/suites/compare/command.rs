@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
 use serde_json::Value;
@@ -103,7 +104,7 @@ pub(crate) fn an_example_is_the_same() -> Result<()> {
 
 /// The tracing shim with a host call that does what it did and answers `NOT_FOUND`.
 fn shim_with_another_status(host_call: &str) -> Result<Vec<u8>> {
-    let text = wasmprinter::print_bytes(Shim::built_in(Flavour::Tracing).bytes())?;
+    let text = wasmprinter::print_bytes(Shim::built_in(Wasi::V0_2, Flavour::Tracing).bytes())?;
     let begin = text.find(&format!("(func ${host_call} ")).context("the host call")?;
     let end = begin + text[begin..].find("\n  (func ").context("the function behind it")?;
     let mut changed = String::new();

@@ -168,7 +168,7 @@ impl Scenario {
         let options = input.over(below).resolve(filters.len(), &read);
         let mut options = options.map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
         if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-            options.shim = fresh_shim(Path::new(&plain), Flavour::Tracing)?;
+            options.shim = fresh_shim(Path::new(&plain), options.wasi, Flavour::Tracing)?;
         }
         Ok((filters, options))
     }

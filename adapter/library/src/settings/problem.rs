@@ -50,6 +50,12 @@ pub enum Problem {
     },
     /// Both an upstream and a direct response.
     TwoRoutes,
+    /// A next handler, and an upstream or a direct response.
+    NextBesides,
+    /// A next handler, and a version of WASI that has none.
+    NextOn02,
+    /// State that the host keeps, on a version of WASI on which the shim cannot ask for it yet.
+    HostStateOn03,
     /// A `[[route]]`, and a short form of one.
     RouteBesides {
         /// The short form's key.
@@ -174,6 +180,9 @@ impl Problem {
             Self::RouteAstray { key, .. } => {
                 format!("Let `{key}` stand before the first table: all that stands below `[…]` belongs to that.")
             }
+            Self::NextBesides => "Leave out `--next`, or else `--upstream` and `--direct-response`.".into(),
+            Self::NextOn02 => "Leave out `--wasi 0.2`, or name an `--upstream` instead of the next handler.".into(),
+            Self::HostStateOn03 => "Leave out `--state host`, or `--wasi 0.3`.".into(),
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
             Self::RouteBesides { key } => format!("Leave out `{key}`, or the `[[route]]`."),
             Self::RouteAction => "Give it a `cluster`, or else a `direct_response`.".into(),
@@ -224,6 +233,13 @@ impl fmt::Display for Problem {
             Self::NoRoute => write!(f, "there is neither an upstream nor a direct response"),
             Self::RouteAstray { key, table } => {
                 write!(f, "there is neither an upstream nor a direct response, but a `{key}` in the table `[{table}]`")
+            }
+            Self::NextBesides => write!(f, "there is a next handler, and another route besides"),
+            Self::NextOn02 => {
+                write!(f, "WASI 0.2 has no next handler: its components are not linked one behind another")
+            }
+            Self::HostStateOn03 => {
+                write!(f, "a component for WASI 0.3 cannot ask the host for its state yet: each instance has its own")
             }
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
             Self::RouteBesides { key } => {

@@ -8,13 +8,15 @@ use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
-use proxy_wasm_abi::settings::{Action, Cluster, Connection, Plugin, Route, Settings, UPSTREAM, Upkeep};
+use proxy_wasm_abi::settings::{Action, Cluster, Connection, Plugin, Route, Settings, SharedStateIn, UPSTREAM, Upkeep};
 
 use super::{
     ClusterInput, Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, origin, path,
     title,
 };
 use crate::options::Options;
+use crate::shim::{Flavour, Shim};
+use crate::wasi::Wasi;
 
 /// Bytes of encoded settings: what a shim's memory holds with ease.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -48,6 +50,7 @@ impl Input {
         duplicates("properties", self.properties.keys(), problems);
         duplicates("properties from headers", self.property_headers.keys(), problems);
         let routes = self.routes(problems);
+        let wasi = self.wasi(problems);
         let alone = self.take_alone();
         let settings = Settings {
             plugins: plugins(alone, self.plugin, filters, read, problems),
@@ -71,6 +74,8 @@ impl Input {
             routes: routes?.into(),
         };
         Some(Options {
+            wasi,
+            shim: Shim::built_in(wasi, Flavour::Plain),
             bridge: self.bridge.unwrap_or_default(),
             stub_unknown_imports: self.stub_unknown_imports.unwrap_or(false),
             foreign_functions: self.foreign_functions,
@@ -78,13 +83,30 @@ impl Input {
         })
     }
 
+    /// The version of WASI, with what it does not offer yet.
+    fn wasi(&self, problems: &mut Vec<Problem>) -> Wasi {
+        let default = if self.next.is_some() { Wasi::V0_3 } else { Wasi::V0_2 };
+        let wasi = self.wasi.unwrap_or(default);
+        match wasi {
+            Wasi::V0_2 if self.next.is_some() => problems.push(Problem::NextOn02),
+            Wasi::V0_3 if self.state == Some(SharedStateIn::Host) => problems.push(Problem::HostStateOn03),
+            Wasi::V0_2 | Wasi::V0_3 => {}
+        }
+        wasi
+    }
+
     /// The routes, with what the short forms stand for.
     fn routes(&self, problems: &mut Vec<Problem>) -> Option<Vec<Route>> {
         let short = |key: &'static str, is_said: bool| (is_said && !self.route.is_empty()).then_some(key);
-        if let Some(key) =
-            short("upstream", self.upstream.is_some()).or(short("direct_response", self.direct_response.is_some()))
+        if let Some(key) = short("upstream", self.upstream.is_some())
+            .or(short("direct_response", self.direct_response.is_some()))
+            .or(short("next", self.next.is_some()))
         {
             problems.push(Problem::RouteBesides { key });
+            return None;
+        }
+        if self.next.is_some() && (self.upstream.is_some() || self.direct_response.is_some()) {
+            problems.push(Problem::NextBesides);
             return None;
         }
         if self.upstream.is_none() && self.direct_response.is_some() && self.upstream_timeout.is_some() {
@@ -96,6 +118,7 @@ impl Input {
             (Some(_), Some(_), _) => Err(Problem::TwoRoutes),
             (Some(_), None, _) => to(UPSTREAM, timeout),
             (None, Some(answer), _) => respond(answer),
+            (None, None, []) if self.next.is_some() => Ok(Action::Next { timeout_ms: timeout }),
             (None, None, []) => Err(match self.astray() {
                 Some((key, table)) => Problem::RouteAstray { key, table },
                 None => Problem::NoRoute,

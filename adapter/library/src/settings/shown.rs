@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::path;
 use crate::digest::{hex, sha256};
+use crate::wasi::Next;
 
 /// A plugin's own settings for people, with bytes as text where they are text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct ShownPlugin {
 pub struct Shown {
     pub properties: Vec<(String, Bytes)>,
     pub property_headers: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +138,7 @@ impl Shown {
 
     pub(crate) fn of(settings: &Settings) -> Self {
         let (upstream_timeout, direct_response) = match settings.default_route().map(|route| &route.action) {
-            Some(Action::Forward { timeout_ms, .. }) => (Some(*timeout_ms), None),
+            Some(Action::Forward { timeout_ms, .. } | Action::Next { timeout_ms }) => (Some(*timeout_ms), None),
             Some(Action::Respond { status, body }) => {
                 (None, Some(ShownResponse { status: *status, body: Bytes::of(body) }))
             }
@@ -145,7 +148,9 @@ impl Shown {
             .clusters
             .iter()
             .partition(|cluster| cluster.name == UPSTREAM && settings.upstream() == Some(cluster));
+        let is_next = matches!(settings.default_route().map(|route| &route.action), Some(Action::Next { .. }));
         Self {
+            next: is_next.then_some(Next::Handler),
             properties: settings.properties.iter().map(|(path, value)| (path::show(path), Bytes::of(value))).collect(),
             property_headers: settings
                 .property_headers
@@ -170,8 +175,8 @@ impl Shown {
     }
 }
 
-fn is_default(profile: &Profile) -> bool {
-    *profile == Profile::default()
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn url(origin: &Origin) -> String {

@@ -208,7 +208,12 @@ fn show(action: &Action) -> String {
         Action::Request { peer, to, headers, end, http2 } => {
             let http2 = if *http2 { " http2" } else { "" };
             let (method, path) = (value(headers, ":method"), value(headers, ":path"));
-            format!("{} request {} {method} {path}{http2}{}", name(peer), to.origin().authority, ended(end))
+            format!(
+                "{} request {} {method} {path}{http2}{}",
+                name(peer),
+                to.origin().map_or("next", |origin| &origin.authority),
+                ended(end)
+            )
         }
         Action::Response { id, headers, end } => {
             format!("client {id} response {}{}", value(headers, ":status"), ended(end))

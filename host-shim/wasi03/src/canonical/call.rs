@@ -1,0 +1,173 @@
+//! What is asked of others and takes time: responses, and the clock.
+
+use std::task::Poll;
+
+use super::{
+    Waitable,
+    imports::{self, Value},
+    trailers::lift,
+};
+use crate::bindings::wasi::http::types::{ErrorCode, Request, Response};
+
+/// How far a call is: the low bits of its code, and the code of its events.
+const STATE: u32 = 0xf;
+const RETURNED: u32 = 2;
+const CANCELLED_BEFORE_STARTED: u32 = 3;
+const CANCELLED: u32 = 4;
+/// The number of the call is in the other bits.
+const SUBTASK_SHIFT: u32 = 4;
+
+/// A request that was sent.
+pub(crate) struct Call {
+    state: State,
+}
+
+enum State {
+    /// The callee has got hold of the memory, for its response; and of the request, once it has started.
+    UnderWay {
+        subtask: Waitable,
+        value: Box<Value>,
+        request: u32,
+    },
+    Returned(Box<Value>),
+    Over,
+}
+
+impl Call {
+    /// Sends a request to where it says.
+    pub(crate) fn send(request: Request) -> Self {
+        // SAFETY: `new` keeps the memory where it is while the call is under way.
+        Self::new(request, |request, value| unsafe { imports::client_send(request, value) })
+    }
+
+    /// Hands a request to the next component.
+    pub(crate) fn next(request: Request) -> Self {
+        // SAFETY: as above.
+        Self::new(request, |request, value| unsafe { imports::next_handle(request, value) })
+    }
+
+    fn new(request: Request, call: impl FnOnce(u32, *mut Value) -> u32) -> Self {
+        let request = request.take_handle();
+        let mut value = Box::new(Value::default());
+        let code = call(request, &raw mut *value);
+        if code & STATE == RETURNED {
+            return Self { state: State::Returned(value) };
+        }
+        let mut subtask = Waitable::new(code >> SUBTASK_SHIFT);
+        subtask.wait_here();
+        Self { state: State::UnderWay { subtask, value, request } }
+    }
+
+    /// The response, when it is there. It comes once.
+    pub(crate) fn poll(&mut self) -> Poll<Result<Response, ErrorCode>> {
+        if let State::UnderWay { subtask, .. } = &mut self.state {
+            // That it has started is no news.
+            let mut events = std::iter::from_fn(|| subtask.event());
+            if !events.any(|code| code == RETURNED) {
+                return Poll::Pending;
+            }
+            subtask.leave();
+            imports::subtask_drop(subtask.handle);
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::UnderWay { mut value, .. } | State::Returned(mut value) => Poll::Ready(response(&mut value)),
+            State::Over => Poll::Pending,
+        }
+    }
+
+    /// From now on the task that runs is told of the response.
+    pub(crate) fn wait_here(&mut self) -> bool {
+        let State::UnderWay { subtask, .. } = &mut self.state else { return false };
+        subtask.wait_here();
+        true
+    }
+
+    /// The task that runs is told of it no more: it ends.
+    pub(crate) fn part(&mut self) {
+        if let State::UnderWay { subtask, .. } = &mut self.state {
+            subtask.part();
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::UnderWay { mut subtask, mut value, request } => match cancel(&mut subtask) {
+                RETURNED => drop(response(&mut value)),
+                // SAFETY: the callee never got the request, so it is ours again.
+                CANCELLED_BEFORE_STARTED => drop(unsafe { Request::from_handle(request) }),
+                _ => {}
+            },
+            State::Returned(mut value) => drop(response(&mut value)),
+            State::Over => {}
+        }
+    }
+}
+
+/// Gives a call up, however far it is; tells how far it was.
+fn cancel(subtask: &mut Waitable) -> u32 {
+    let over = |code: &u32| matches!(*code, RETURNED | CANCELLED_BEFORE_STARTED | CANCELLED);
+    let state = std::iter::from_fn(|| subtask.event()).find(over);
+    let state = state.unwrap_or_else(|| {
+        subtask.leave();
+        imports::subtask_cancel(subtask.handle)
+    });
+    subtask.leave();
+    imports::subtask_drop(subtask.handle);
+    state
+}
+
+/// The result of a call that has returned.
+fn response(value: &mut Value) -> Result<Response, ErrorCode> {
+    if value[0] & 0xff == 0 {
+        // SAFETY: the first case is the response, which is ours from now on: whoever calls this does so once.
+        return Ok(unsafe { Response::from_handle(value[1] as u32) });
+    }
+    // SAFETY: the other case is that of a body's trailers, too, at the same place; read once, as above.
+    match unsafe { lift(value) } {
+        Err(code) => Err(code),
+        Ok(_) => Err(ErrorCode::ConnectionTerminated),
+    }
+}
+
+/// Fires at a time.
+pub(crate) struct Timer {
+    pub(crate) at: u64,
+    subtask: Option<Waitable>,
+}
+
+impl Timer {
+    /// One for this time, by the monotonic clock.
+    pub(crate) fn new(at: u64) -> Self {
+        let code = imports::wait_until(at);
+        let subtask = (code & STATE != RETURNED).then(|| {
+            let mut subtask = Waitable::new(code >> SUBTASK_SHIFT);
+            subtask.wait_here();
+            subtask
+        });
+        Self { at, subtask }
+    }
+
+    /// Whether it has fired.
+    pub(crate) fn poll(&mut self) -> Poll<()> {
+        if let Some(subtask) = &mut self.subtask {
+            let mut events = std::iter::from_fn(|| subtask.event());
+            if !events.any(|code| code == RETURNED) {
+                return Poll::Pending;
+            }
+            subtask.leave();
+            imports::subtask_drop(subtask.handle);
+            self.subtask = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(subtask) = &mut self.subtask {
+            cancel(subtask);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The canonical ABI's asynchronous side: the one module with unsafe code.
+//!
+//! wit-bindgen would bring an executor of its own for it, which is a third of a small component. What is under way is asked
+//! instead, whenever the host has said that something is over: each operation knows whether it is its own.
+//!
+//! ```text
+//!             begin: the host has a result at once ─────────────► over
+//!               │ it has none                                      ▲
+//!               ▼                                                  │ poll
+//!            blocked: joined to the set of the task that runs ──► arrived: `note` has the event
+//! ```
+
+#![allow(unsafe_code, reason = "the canonical built-ins read and write this instance's memory")]
+
+mod body;
+mod call;
+mod imports;
+mod message;
+mod stderr;
+mod task;
+mod trailers;
+
+use std::cell::{Cell, RefCell};
+
+pub(crate) use body::{BodyReader, BodyWriter, Gone};
+pub(crate) use call::{Call, Timer};
+pub(crate) use message::{consume_request, consume_response, new_request, new_response, received_request};
+pub(crate) use stderr::Stderr;
+pub(crate) use task::{Answer, Code, Task, Wake};
+pub(crate) use trailers::{TrailersReader, TrailersWriter};
+
+/// The code of what is not over yet.
+const BLOCKED: u32 = u32::MAX;
+
+thread_local! {
+    /// The events that came for what is under way, each with its waitable and its code.
+    static ARRIVED: RefCell<Vec<(u32, u32)>> = const { RefCell::new(Vec::new()) };
+    /// The set of the task that runs.
+    static CURRENT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The host says that something is over, or further.
+pub(crate) fn note(waitable: u32, code: u32) {
+    ARRIVED.with_borrow_mut(|arrived| arrived.push((waitable, code)));
+}
+
+/// Something that the host tells of.
+#[derive(Debug, PartialEq, Eq)]
+struct Waitable {
+    handle: u32,
+    /// The set that it is in.
+    set: u32,
+}
+
+impl Waitable {
+    fn new(handle: u32) -> Self {
+        Self { handle, set: 0 }
+    }
+
+    /// The event that came for it, once.
+    fn event(&self) -> Option<u32> {
+        ARRIVED.with_borrow_mut(|arrived| {
+            let at = arrived.iter().position(|(waitable, _)| *waitable == self.handle)?;
+            Some(arrived.remove(at).1)
+        })
+    }
+
+    /// The code, unless it says that it is to be waited for: then this is done in the task that runs.
+    fn unless_blocked(&mut self, code: u32) -> Option<u32> {
+        if code == BLOCKED {
+            self.wait_here();
+            return None;
+        }
+        Some(code)
+    }
+
+    /// From now on the task that runs is told of it.
+    fn wait_here(&mut self) {
+        self.wait_in(CURRENT.get());
+    }
+
+    /// From now on the task with this set is told of it.
+    fn wait_in(&mut self, set: u32) {
+        if self.set != set {
+            self.set = set;
+            imports::waitable_join(self.handle, set);
+        }
+    }
+
+    /// The task that runs is told of it no more: it ends.
+    fn part(&mut self) {
+        if self.set == CURRENT.get() {
+            self.leave();
+        }
+    }
+
+    /// Nobody is told of it any more. To cancel what is in a set is an error.
+    fn leave(&mut self) {
+        if self.set != 0 {
+            self.set = 0;
+            imports::waitable_join(self.handle, 0);
+        }
+    }
+}

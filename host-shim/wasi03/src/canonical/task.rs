@@ -1,0 +1,134 @@
+//! The tasks of the export: what each waits for, and how it answers.
+
+use super::{CURRENT, Waitable, imports, trailers::TERMINATED};
+use crate::bindings::wasi::http::types::Response;
+
+/// The set of what a task waits for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    set: u32,
+}
+
+/// What the host is to do with a task.
+pub(crate) enum Code {
+    /// Call it when something has come that is in its set.
+    Wait,
+    /// Nothing: it is over.
+    Exit,
+}
+
+impl Task {
+    /// The task that the host has just begun, which is to be known by this number; it runs now.
+    pub(crate) fn begin(number: u32) -> Self {
+        imports::context_set(number);
+        let set = imports::waitable_set_new();
+        CURRENT.set(set);
+        Self { set }
+    }
+
+    /// The number of the task that runs.
+    pub(crate) fn number() -> u32 {
+        imports::context_get()
+    }
+
+    /// It runs now: what blocks from now on, it waits for.
+    pub(crate) fn enter(&self) {
+        CURRENT.set(self.set);
+    }
+
+    /// What the export returns.
+    pub(crate) fn returned(&self, code: &Code) -> u32 {
+        match code {
+            Code::Wait => 2 | self.set << 4,
+            Code::Exit => 0,
+        }
+    }
+
+    /// No further task is begun in this instance, or more are.
+    pub(crate) fn hold_others(held: bool) {
+        if held {
+            imports::backpressure_inc();
+        } else {
+            imports::backpressure_dec();
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        CURRENT.set(0);
+        imports::waitable_set_drop(self.set);
+    }
+}
+
+/// A task's answer, which it owes until it has given it, or is let off. Only the task that runs can give its own.
+#[derive(Debug)]
+pub(crate) struct Answer(());
+
+impl Answer {
+    /// Of a task that has just begun.
+    pub(crate) fn owed() -> Self {
+        Self(())
+    }
+
+    /// Gives the response.
+    pub(crate) fn give(self, response: Response) {
+        imports::task_return(0, response.take_handle(), 0, 0, 0, 0, 0, 0);
+    }
+
+    /// Says that there is none.
+    pub(crate) fn fail(self) {
+        imports::task_return(1, TERMINATED, 0, 0, 0, 0, 0, 0);
+    }
+
+    /// Agrees that nobody wants it any more.
+    pub(crate) fn cancel(self) {
+        imports::task_cancel();
+    }
+}
+
+/// Lets one task be woken by another: a stream within the instance, which carries nothing.
+pub(crate) struct Wake {
+    reader: Waitable,
+    writer: u32,
+    /// The task is woken, and has not run since.
+    is_under_way: bool,
+}
+
+impl Wake {
+    pub(crate) fn new() -> Self {
+        let ends = imports::wake_new();
+        Self { reader: Waitable::new(ends as u32), writer: (ends >> 32) as u32, is_under_way: false }
+    }
+
+    /// Has this task run: it is told that what it reads has come, which it need not have begun to read itself.
+    pub(crate) fn wake(&mut self, task: &Task) {
+        if self.is_under_way {
+            return;
+        }
+        self.is_under_way = true;
+        // SAFETY: an element takes no memory.
+        unsafe { imports::wake_read(self.reader.handle, std::ptr::null_mut(), 1) };
+        self.reader.wait_in(task.set);
+        // SAFETY: as above.
+        unsafe { imports::wake_write(self.writer, std::ptr::null(), 1) };
+    }
+
+    /// The task runs, perhaps because it was woken.
+    pub(crate) fn runs(&mut self) {
+        if self.reader.event().is_some() {
+            self.is_under_way = false;
+        }
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.reader.leave();
+        if self.is_under_way {
+            imports::wake_cancel_read(self.reader.handle);
+        }
+        imports::wake_drop_readable(self.reader.handle);
+        imports::wake_drop_writable(self.writer);
+    }
+}

@@ -1,0 +1,70 @@
+//! Clocks, randomness and the log.
+
+use std::cell::RefCell;
+
+use proxy_wasm_abi::limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES};
+use proxy_wasm_semantics::{Capabilities, Host};
+
+use crate::{
+    bindings::wasi::{
+        clocks::{monotonic_clock, system_clock},
+        random::random,
+    },
+    canonical::Stderr,
+};
+
+/// The imports of the world.
+pub(crate) struct WasiHost;
+
+thread_local! {
+    static STDERR: RefCell<Option<Stderr>> = const { RefCell::new(None) };
+}
+
+/// Goes on with lines that the host has not taken yet, in the task that runs.
+pub(crate) fn flush_log() {
+    STDERR.with_borrow_mut(|stderr| stderr.as_mut().map(Stderr::flush));
+}
+
+/// The task that runs ends.
+pub(crate) fn part_from_log() {
+    STDERR.with_borrow_mut(|stderr| stderr.as_mut().map(Stderr::part));
+}
+
+impl Host for WasiHost {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            head_max_bytes: HEADERS_MAX_BYTES,
+            header_entry_bytes: HEADER_ENTRY_BYTES,
+            statuses: (200, 999),
+            // Those that all hosts forbid.
+            forbidden: &["connection", "host", "keep-alive"],
+        }
+    }
+
+    fn wall_clock(&self) -> u64 {
+        let now = system_clock::now();
+        // A clock that stands before 1970 shows 1970.
+        u64::try_from(now.seconds)
+            .map_or(0, |seconds| seconds.wrapping_mul(1_000_000_000).wrapping_add(now.nanoseconds.into()))
+    }
+
+    fn monotonic_clock(&self) -> u64 {
+        monotonic_clock::now()
+    }
+
+    fn random(&self, mut bytes: &mut [u8]) {
+        // The host may give fewer than it was asked for.
+        while !bytes.is_empty() {
+            let some = random::get_random_bytes(bytes.len() as u64);
+            let (filled, rest) = bytes.split_at_mut(some.len().min(bytes.len()));
+            filled.copy_from_slice(&some[..filled.len()]);
+            bytes = rest;
+        }
+    }
+
+    fn log(&self, line: &str) {
+        STDERR.with_borrow_mut(|stderr| {
+            stderr.get_or_insert_with(Stderr::new).write([line.as_bytes(), b"\n"].concat());
+        });
+    }
+}

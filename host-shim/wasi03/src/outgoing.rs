@@ -1,0 +1,69 @@
+//! Heads that go out.
+
+use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
+
+use crate::{
+    bindings::wasi::http::types::{ErrorCode, Fields, Response},
+    canonical::{Call, new_request, new_response},
+    peer::Streams,
+    vocabulary::{method, scheme},
+    writer::Writer,
+};
+
+/// The fields of a head, or trailers. Any that this host refuses are left out.
+pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields {
+    let entries = chain.fields(headers);
+    Fields::from_list(&entries).unwrap_or_else(|_| {
+        let fields = Fields::new();
+        for (name, value) in &entries {
+            if fields.append(name, value).is_err() {
+                chain.field_refused(name.as_bytes());
+            }
+        }
+        fields
+    })
+}
+
+/// Sends a request's head.
+pub(crate) fn request<G: Guest>(
+    chain: &Chain<G>,
+    to: &Destination,
+    headers: &HeaderMap,
+    end: bool,
+) -> Result<Streams, ErrorCode> {
+    let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    let (request, outgoing) = new_request(fields(chain, headers), !end);
+    // Where it is dropped below, its end is written, which nobody reads.
+    let mut writer = Writer::new(outgoing);
+    let invalid = |()| ErrorCode::HttpRequestUriInvalid;
+    let (scheme, authority) = match to.origin() {
+        Some(origin) => (scheme(origin.tls), Some(origin.authority.clone())),
+        // The next handler is told whom the client meant, as far as the host tells.
+        None => (scheme(text(b":scheme").as_deref() == Some("https")), text(b":authority").filter(|is| !is.is_empty())),
+    };
+    request.set_scheme(Some(&scheme)).map_err(invalid)?;
+    request.set_authority(authority.as_deref()).map_err(invalid)?;
+    request.set_path_with_query(text(b":path").as_deref()).map_err(invalid)?;
+    let method = method(text(b":method").unwrap_or_default());
+    request.set_method(&method).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    if end {
+        writer.end(None);
+    }
+    let call = if *to == Destination::Next { Call::next(request) } else { Call::send(request) };
+    Ok(Streams::asked(writer, call, headers.get(b":method") == Some(b"HEAD")))
+}
+
+/// A response's head. The writer is for what follows.
+pub(crate) fn response<G: Guest>(chain: &Chain<G>, headers: &HeaderMap, end: bool) -> (Response, Writer) {
+    let (response, outgoing) = new_response(fields(chain, headers), !end);
+    let status = status(headers);
+    // 200 is what it is anyway.
+    if status != Some(200) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
+        let _ = response.set_status_code(chain.status_refused());
+    }
+    let mut writer = Writer::new(outgoing);
+    if end {
+        writer.end(None);
+    }
+    (response, writer)
+}

@@ -1,0 +1,111 @@
+//! The streams between this instance and one peer: one body goes out, a message comes in.
+
+use std::task::Poll;
+
+use proxy_wasm_driver::{Input, Peer, Turn};
+use proxy_wasm_semantics::Guest;
+
+use crate::{
+    canonical::{Call, Gone},
+    incoming,
+    reader::Reader,
+    vocabulary::failed,
+    writer::Writer,
+};
+
+/// What flows to a peer, and from it.
+pub(crate) struct Streams {
+    /// Where a body goes out.
+    pub(crate) writer: Option<Writer>,
+    incoming: Incoming,
+}
+
+/// What comes from it.
+enum Incoming {
+    /// The response to what was sent.
+    Waiting {
+        call: Call,
+        to_head: bool,
+    },
+    Body(Reader),
+    Over,
+}
+
+impl Streams {
+    /// A client, whose request has this body.
+    pub(crate) fn client(body: Reader) -> Self {
+        Self { writer: None, incoming: Incoming::Body(body) }
+    }
+
+    /// Whoever was sent a request; `to_head`: by HEAD.
+    pub(crate) fn asked(writer: Writer, call: Call, to_head: bool) -> Self {
+        Self { writer: Some(writer), incoming: Incoming::Waiting { call, to_head } }
+    }
+
+    /// Reads what has come, without waiting.
+    pub(crate) fn read(&mut self) -> Option<Input> {
+        let input = match &mut self.incoming {
+            Incoming::Waiting { call, to_head } => match call.poll() {
+                Poll::Pending => return None,
+                Poll::Ready(Ok(response)) => {
+                    let (head, body) = incoming::response(response, *to_head);
+                    self.incoming = body.map_or(Incoming::Over, Incoming::Body);
+                    return Some(head);
+                }
+                Poll::Ready(Err(code)) => failed(&code),
+            },
+            Incoming::Body(reader) => reader.read()?,
+            Incoming::Over => return None,
+        };
+        if !matches!(input, Input::Data(_, false)) {
+            self.incoming = Incoming::Over;
+        }
+        Some(input)
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.incoming, Incoming::Over)
+    }
+
+    /// Writes what the host takes now.
+    pub(crate) fn pump<G: Guest>(&mut self, peer: Peer, turn: &mut Turn<'_, '_, G>) {
+        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_more()) else { return };
+        match writer.pump() {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                if writer.is_ending() {
+                    self.writer = None;
+                }
+                turn.written(peer);
+            }
+            Poll::Ready(Err(Gone)) => {
+                self.writer = None;
+                turn.refused(peer);
+            }
+        }
+    }
+
+    /// From now on the task that runs is told of what comes, and of room; says whether any of it would move something. What
+    /// comes does where it is `wanted`.
+    pub(crate) fn wait_here(&mut self, wanted: bool) -> bool {
+        let comes = match &mut self.incoming {
+            Incoming::Waiting { call, .. } => call.wait_here(),
+            Incoming::Body(reader) => reader.wait_here() && wanted,
+            Incoming::Over => false,
+        };
+        self.writer.as_mut().is_some_and(Writer::wait_here) | comes
+    }
+
+    /// The task that runs is told of it no more: it ends.
+    pub(crate) fn part(&mut self) {
+        match &mut self.incoming {
+            Incoming::Waiting { call, .. } => call.part(),
+            Incoming::Body(reader) => reader.part(),
+            Incoming::Over => {}
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.part();
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A body on its way in: bytes as they come, then trailers.
+
+use std::task::Poll;
+
+use proxy_wasm_driver::Input;
+
+use crate::canonical::{BodyReader, TrailersReader};
+
+/// Bytes that are read as one piece where they are there, as Envoy does, so that a filter that looks at each piece by itself
+/// sees the same ones. As many may have come besides that the filters do not want yet.
+const READ_BYTES: usize = 64 * 1024;
+
+/// An incoming body.
+pub(crate) struct Reader {
+    state: State,
+    /// The input that a look found, which the next read gives.
+    ahead: Option<Input>,
+}
+
+/// Whether there is a body, as far as that can be told at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// There is none.
+    Nothing,
+    /// There is one, or trailers.
+    Something,
+    /// Nothing came yet, nor the end.
+    Unknown,
+}
+
+enum State {
+    Body(BodyReader, TrailersReader),
+    /// All bytes were read.
+    Trailers(TrailersReader),
+    /// Nothing more is read of it: it would look like the body's end.
+    Failed,
+    Done,
+}
+
+impl Reader {
+    pub(crate) fn new((body, trailers): (BodyReader, TrailersReader)) -> Self {
+        Self { state: State::Body(body, trailers), ahead: None }
+    }
+
+    /// A body without a byte.
+    pub(crate) fn empty() -> Self {
+        Self { state: State::Done, ahead: None }
+    }
+
+    /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none.
+    pub(crate) fn look(&mut self, trailers: bool) -> Look {
+        match if trailers { self.read() } else { self.read_body() } {
+            None if !trailers && matches!(self.state, State::Trailers(_)) => {
+                self.state = State::Done;
+                Look::Nothing
+            }
+            None => Look::Unknown,
+            Some(Input::End(None)) => Look::Nothing,
+            input => {
+                self.ahead = input;
+                Look::Something
+            }
+        }
+    }
+
+    /// Whether a look found what the next read gives.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Reads what has come, without waiting: bytes, the end, or that it breaks off.
+    pub(crate) fn read(&mut self) -> Option<Input> {
+        if self.ahead.is_some() {
+            return self.ahead.take();
+        }
+        let input = self.read_body();
+        if input.is_some() {
+            return input;
+        }
+        let outcome = match &mut self.state {
+            State::Body(..) => return None,
+            State::Trailers(trailers) => trailers.poll(),
+            State::Failed => return Some(Input::Broken),
+            State::Done => return Some(Input::end(Vec::new())),
+        };
+        match outcome {
+            Poll::Pending => None,
+            Poll::Ready(Ok(fields)) => {
+                self.state = State::Done;
+                Some(Input::end(fields.map(|fields| fields.copy_all()).unwrap_or_default()))
+            }
+            Poll::Ready(Err(_)) => {
+                self.state = State::Failed;
+                Some(Input::Broken)
+            }
+        }
+    }
+
+    /// The body bytes that are there, up to a piece's size. Where the body is over, the state says so.
+    fn read_body(&mut self) -> Option<Input> {
+        let State::Body(body, _) = &mut self.state else { return None };
+        let mut piece = Vec::new();
+        while piece.len() < READ_BYTES {
+            match body.poll(READ_BYTES - piece.len()) {
+                Poll::Ready(Some(bytes)) if piece.is_empty() => piece = bytes,
+                Poll::Ready(Some(bytes)) => piece.extend_from_slice(&bytes),
+                Poll::Ready(None) => {
+                    if let State::Body(_, trailers) = std::mem::replace(&mut self.state, State::Done) {
+                        self.state = State::Trailers(trailers);
+                    }
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        // Hosts of this kind do not say whether the end came with the last bytes.
+        (!piece.is_empty()).then_some(Input::Data(piece, false))
+    }
+
+    /// From now on the task that runs is told of what comes, if anything is to come.
+    pub(crate) fn wait_here(&mut self) -> bool {
+        match &mut self.state {
+            State::Body(body, _) => body.wait_here(),
+            State::Trailers(trailers) => trailers.wait_here(),
+            State::Failed | State::Done => false,
+        }
+    }
+
+    /// The task that runs is told of it no more: it ends.
+    pub(crate) fn part(&mut self) {
+        match &mut self.state {
+            State::Body(body, _) => body.part(),
+            State::Trailers(trailers) => trailers.part(),
+            State::Failed | State::Done => {}
+        }
+    }
+}

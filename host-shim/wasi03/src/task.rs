@@ -1,0 +1,90 @@
+//! A call of the export, from the request to what it leaves behind.
+//!
+//! ```text
+//!  Starting ──► Looking ──► Open ──► Staying ──► Writing ──► over
+//!     │            │                                ▲
+//!     └────────────┴─ refused, or cancelled ────────┘
+//! ```
+
+use std::task::Poll;
+
+use proxy_wasm_semantics::Request as Head;
+
+use crate::{
+    bindings::wasi::http::types::Request,
+    canonical::{self, Answer, Timer, Wake},
+    reader::Reader,
+};
+
+/// A call that has not returned for good.
+pub(crate) struct Task {
+    /// It is known by this number.
+    pub(crate) number: u32,
+    /// Until it has answered.
+    pub(crate) answer: Option<Answer>,
+    pub(crate) phase: Phase,
+    /// A timer that fires at the next deadline or earlier.
+    timer: Option<Timer>,
+    /// By this others wake it, once one has.
+    wake: Option<Wake>,
+    // Behind what is in its set, which has to be empty when it is dropped.
+    pub(crate) own: canonical::Task,
+}
+
+/// How far it is.
+pub(crate) enum Phase {
+    /// The plugins start, with what they wait for.
+    Starting(Request),
+    /// It looks whether the request has a body, or `trailers`, until a time.
+    Looking { head: Head, body: Reader, trailers: bool, until: u64 },
+    /// The exchange is under way.
+    Open(u32),
+    /// The exchange is over, and left callouts behind.
+    Staying,
+    /// What it was given to write is written.
+    Writing,
+}
+
+impl Task {
+    pub(crate) fn begin(number: u32, request: Request) -> Self {
+        let own = canonical::Task::begin(number);
+        Self { number, own, answer: Some(Answer::owed()), phase: Phase::Starting(request), timer: None, wake: None }
+    }
+
+    /// It runs now.
+    pub(crate) fn enter(&mut self) {
+        self.own.enter();
+        if let Some(wake) = &mut self.wake {
+            wake.runs();
+        }
+    }
+
+    /// Has it run, though nothing has come that it waits for.
+    pub(crate) fn wake(&mut self) {
+        self.wake.get_or_insert_with(Wake::new).wake(&self.own);
+    }
+
+    /// Whether this exchange is its own.
+    pub(crate) fn has(&self, exchange: u32) -> bool {
+        matches!(self.phase, Phase::Open(id) if id == exchange)
+    }
+
+    /// Has a timer fire at this time or earlier, if there is one. An earlier one is kept, to save making one each time.
+    pub(crate) fn set_timer(&mut self, at: Option<u64>) -> bool {
+        match at {
+            None => self.timer = None,
+            Some(next) if self.timer.as_ref().is_some_and(|timer| timer.at <= next) => {}
+            Some(next) => self.timer = Some(Timer::new(next)),
+        }
+        self.timer.is_some()
+    }
+
+    /// Whether the timer has fired, once.
+    pub(crate) fn timer_fired(&mut self) -> bool {
+        let has_fired = self.timer.as_mut().is_some_and(|timer| timer.poll() == Poll::Ready(()));
+        if has_fired {
+            self.timer = None;
+        }
+        has_fired
+    }
+}

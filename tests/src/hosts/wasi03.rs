@@ -1,0 +1,68 @@
+//! Components for WASI 0.3, alone and composed.
+
+use anyhow::{Context, Result, anyhow};
+use proxy_wasm_abi::settings::{Action, Plugin, Route};
+use proxy_wasm_adapter::bridge;
+use proxy_wasm_adapter::wasi::Wasi;
+use wac_graph::types::Package;
+use wac_graph::{CompositionGraph, EncodeOptions, plug};
+
+use super::{Chain, adapt_for};
+
+/// A filter that does nothing.
+const PASSES_ON: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024)))"#;
+
+/// The component of this chain.
+///
+/// # Errors
+/// The adapter's.
+pub fn service(chain: &Chain) -> Result<Vec<u8>> {
+    adapt_for(Wasi::V0_3, chain, bridge::Kind::MemoryCopy)
+}
+
+/// The component of this chain as middleware, which sends requests to whatever is composed with it.
+///
+/// # Errors
+/// The adapter's.
+pub fn middleware(chain: &Chain) -> Result<Vec<u8>> {
+    let mut chain = chain.clone();
+    let timeout_ms = proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS;
+    chain.settings.routes = vec![Route { action: Action::Next { timeout_ms } }].into();
+    service(&chain)
+}
+
+/// The component of this chain as middleware in front of a service that sends requests where the chain does.
+///
+/// # Errors
+/// The adapter's, or they can't be composed.
+pub fn behind_middleware(chain: &Chain) -> Result<Vec<u8>> {
+    let mut settings = chain.settings.clone();
+    settings.plugins = vec![Plugin::default()];
+    // What the connection manager adds is added by the first.
+    (settings.connection.forwarded_proto, settings.connection.request_id) = (false, false);
+    let last = service(&Chain::one(wat::parse_str(PASSES_ON)?, settings))?;
+    compose(&[middleware(chain)?, last])
+}
+
+/// Joins components: requests pass them in this order.
+///
+/// # Errors
+/// They can't be composed.
+pub fn compose(components: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let (last, before) = components.split_last().context("there is no component")?;
+    before.iter().rev().try_fold(last.clone(), |next, middleware| {
+        let mut graph = CompositionGraph::new();
+        let mut register = |name: &str, bytes: Vec<u8>| {
+            let package = Package::from_bytes(name, None, bytes, graph.types_mut())
+                .map_err(|error| anyhow!("reads the {name}: {error:#}"))?;
+            graph.register_package(package).context("adds it to the graph")
+        };
+        let socket = register("test:middleware", middleware.clone())?;
+        let next = register("test:next", next)?;
+        plug(&mut graph, vec![next], socket).context("plugs it")?;
+        graph.encode(EncodeOptions::default()).context("encodes the composition")
+    })
+}
