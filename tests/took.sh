@@ -4,7 +4,7 @@
 #   tests/took.sh FILE PROGRAM [ARGUMENT...]
 #
 # runs a program and adds a line about it to the file: cargo's runner in `tests/run`, which also sources this for its own
-# steps and for the table at its end.
+# steps and for the table at its end. A test program whose name stands in `SKIP` is not run.
 
 # note FILE NAME: adds what passed since the last note of this shell, or since it began: seconds, and of them those of
 # processors, in this shell and in all that it has waited for.
@@ -33,9 +33,11 @@ show_notes() {
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     file=$1
     shift
+    program=$(basename "$1")
+    program=${program%-*}
+    [[ " ${SKIP-} " != *" $program "* ]] || exit 0
     status=0
     "$@" || status=$?
-    program=$(basename "$1")
-    note "$file" "  ${program%-*}"
+    note "$file" "  $program"
     exit $status
 fi
