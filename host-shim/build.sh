@@ -104,18 +104,29 @@ if [ "$only_digest" ]; then
     exit
 fi
 
-# build SHIM OPTION...: builds one and describes it.
+# build SHIM OPTION...: builds one; it is optimized and described beside the building of the next.
 build() {
     local shim=$1 package=proxy-wasm-shim-${1%%-*}
     shift
     cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim "$@"
+    mv "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.unoptimized"
+    finish "$shim" &
+    finishing+=($!)
+}
+
+finishing=()
+
+# finish SHIM: optimizes what was built.
+finish() {
+    local shim=$1
     # The features are those that Rust has on by default for this target. `-g` keeps the names of functions. Those that differ
     # in constants alone become one before they are optimized (what grows a vector, most of all); then it goes on until nothing
     # becomes smaller, and gives what is called most the shortest numbers: a hundredth of the size, together.
     "$npm_tool" --merge-similar-functions -Os --converge --reorder-functions -g \
         --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-reference-types \
         --enable-sign-ext --enable-nontrapping-float-to-int \
-        "$root/target/shim-build/$target/shim/${package//-/_}.wasm" -o "$output/.$shim.wasm"
+        "$output/.$shim.unoptimized" -o "$output/.$shim.wasm"
+    rm "$output/.$shim.unoptimized"
     # Complete or not there at all.
     chmod 644 "$output/.$shim.wasm"
     mv "$output/.$shim.wasm" "$output/$shim.wasm"
@@ -139,6 +150,8 @@ for edge in "${edges[@]}"; do
     build "$edge-extra" --features extra
     build "$edge-trace" --features trace
     build "$edge-extra-trace" --features extra,trace
+    for one in "${finishing[@]}"; do wait "$one"; done
+    finishing=()
     [ "$before" = "$(digest "$edge")" ] || fail "the sources changed during the build" "Run it again."
     if [ "$commit" ]; then
         mkdir -p "$root/adapter/library/shim"
