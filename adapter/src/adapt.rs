@@ -13,7 +13,7 @@ use super::failure::{Failure, Message};
 use super::input::{Given, Module};
 use super::plugin::{AdaptOptions, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
-use super::{input, output};
+use super::{compose, input, output};
 
 /// Turn a filter, or a chain of filters, into a component
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,8 @@ Examples:
   proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --upstream http://127.0.0.1:9000
   proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello > hello.wasm
   proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable
-  proxy-wasm-adapter adapt auth.wasm limit.wasm -o chain.wasm --settings chain.toml"
+  proxy-wasm-adapter adapt auth.wasm limit.wasm -o chain.wasm --settings chain.toml
+  proxy-wasm-adapter adapt filter.wasm -o app.wasm --next service.wasm"
     )
 }
 
@@ -49,21 +50,32 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     let given = Given::read(args.filters, args.plugin)?;
     // Those that the settings name.
     output::check(given.modules.iter().map(|module| module.path.as_path()), &args.output, "-o")?;
+    let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
+    if let Some(Ok((file, _))) = &next {
+        output::check([file.as_path()], &args.output, "-o")?;
+    }
     let (modules, options) = given.options(Input::default())?;
+    let next = next.transpose()?;
     let files = input::names(&modules);
     let adapted = proxy_wasm_adapter::adapt(&modules, &options)
         .map_err(|error| Failure::Library { files: files.clone(), error })?;
     for warning in &adapted.warnings {
         reporter.message(&Message::of(&files, warning));
     }
-    output::write(&args.output, &adapted.component, "-o")?;
+    let component = match next {
+        None => adapted.component,
+        Some((file, next)) => {
+            compose::join(&[("the adapted filter".into(), adapted.component), (input::shown(&file), next)])?
+        }
+    };
+    output::write(&args.output, &component, "-o")?;
     reporter.verbose(|| {
         let Provenance { filters, plugins, .. } = &adapted.provenance;
         let told = plugins.iter().zip(&files).filter_map(|(plugin, file)| {
             let filter = filters.get(plugin.filter)?;
             Some(format!("`{file}` ({} bytes, sha256 {})", filter.size, filter.sha256))
         });
-        format!("adapted {} into {} bytes", told.collect::<Vec<_>>().join(", "), adapted.component.len())
+        format!("adapted {} into {} bytes", told.collect::<Vec<_>>().join(", "), component.len())
     });
     reporter.verbose(|| unimplemented(&modules, options.settings.upkeep.profile));
     Ok(Code::Done)

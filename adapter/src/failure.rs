@@ -5,6 +5,7 @@ use std::io;
 use proxy_wasm_adapter::error::{NotExtractable, Problem, Severity};
 use proxy_wasm_adapter::{Error, FilterProblem, settings};
 use proxy_wasm_adapter_compare as compare;
+use proxy_wasm_adapter_compose as compose;
 use proxy_wasm_adapter_serve as serve;
 
 use super::exit::Code;
@@ -22,6 +23,8 @@ pub(super) enum Failure {
     ReadNamed { file: String, settings: String, plugin: usize, error: io::Error },
     /// A file, which this option names, or a stream cannot be written.
     Write { file: String, option: Option<&'static str>, error: io::Error },
+    /// These components can't be joined.
+    Compose { files: Vec<String>, error: compose::Error },
     /// The host could not begin.
     Serve(serve::Error),
     /// There is no comparison.
@@ -70,7 +73,7 @@ impl Failure {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Usage { .. } => Code::Usage,
-            Self::Library { error: Error::Filter(_) | Error::Extract(_), .. } => Code::Unusable,
+            Self::Library { error: Error::Filter(_) | Error::Extract(_), .. } | Self::Compose { .. } => Code::Unusable,
             Self::Library { error: Error::Settings(_), .. } => Code::Settings,
             Self::Library { .. } => Code::Internal,
             Self::Read { .. } | Self::ReadNamed { .. } | Self::Write { .. } => Code::Io,
@@ -114,6 +117,16 @@ impl Failure {
                 vec![Message::error(format!("cannot write `{file}`: {}", reason(error)), write_help(*option, error))]
             }
             Self::Several(failures) => failures.iter().flat_map(Self::messages).collect(),
+            Self::Compose { files, error: compose::Error::Parts(problems) } => problems
+                .iter()
+                .map(|(part, problem)| {
+                    let file = files.get(*part).map_or("", String::as_str);
+                    Message::error(format!("`{file}` {problem}"), problem.remedy())
+                })
+                .collect(),
+            Self::Compose { error, .. } => {
+                vec![Message::error(error.to_string(), "Build them for the same version of `wasi:http`.".to_owned())]
+            }
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
             Self::Compare(error @ compare::Error::Requests { file, problems }) => {
                 let mut messages: Vec<Message> =

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::settings::Input;
+use proxy_wasm_adapter::wasi::Next;
 use proxy_wasm_adapter::{Error, FilterProblem, Options, assemble, check};
 
 use super::failure::{Failure, reason};
@@ -30,6 +31,17 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         fs::read(file)
     };
     result.map_err(|error| Failure::Read { file: shown(file), error })
+}
+
+/// Refuses to read stdin twice.
+pub(super) fn check_stdin(files: &[PathBuf]) -> Result<(), Failure> {
+    if files.iter().filter(|file| is_stdin(file)).count() > 1 {
+        return Err(Failure::Usage {
+            message: "more than one file is to be read from stdin".into(),
+            help: "Name a file for all but one.".into(),
+        });
+    }
+    Ok(())
 }
 
 /// The module in a file of WebAssembly's binary or text format.
@@ -74,12 +86,7 @@ impl Given {
                 (input.filters().map_err(Failure::settings)?, Ok(input), plugin.settings_file())
             }
         };
-        if files.iter().filter(|file| is_stdin(file)).count() > 1 {
-            return Err(Failure::Usage {
-                message: "more than one filter is to be read from stdin".into(),
-                help: "Name a file for all but one.".into(),
-            });
-        }
+        check_stdin(&files)?;
         let (mut modules, mut failures) = (Vec::new(), Vec::new());
         for (index, path) in files.into_iter().enumerate() {
             match (read_module(&path), &by_settings) {
@@ -96,6 +103,14 @@ impl Given {
     /// Whether options for adapting were given.
     pub(super) fn has_options(&self) -> bool {
         self.plugin.is_given()
+    }
+
+    /// The component that is linked behind them, where a file is named.
+    pub(super) fn next(&self) -> Option<PathBuf> {
+        match self.input.as_ref().ok()?.next.as_ref()? {
+            Next::Component(file) => Some(file.clone()),
+            Next::Handler => None,
+        }
     }
 
     /// The filters, and how to adapt them; what is not said of that is taken from `below`. What is wrong with either is told

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use proxy_wasm_abi::settings::Profile;
+use proxy_wasm_adapter::composition::Hop;
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::inspect::{AbiFacts, InspectedFilter, Inspection};
 use proxy_wasm_adapter::provenance::Provenance;
@@ -52,6 +53,15 @@ pub(super) fn run(args: &Args) -> Result<Code, Failure> {
 
 fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::Result {
     writeln!(out, "{file}: {} bytes, sha256 {}", inspection.size, inspection.sha256)?;
+    if !inspection.parts.is_empty() {
+        return composed(out, inspection);
+    }
+    contents(out, inspection)?;
+    verdict(out, inspection)
+}
+
+/// What is in a file that was not composed.
+fn contents(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
     if let Some(adapted) = &inspection.adapted {
         provenance(out, adapted)?;
     }
@@ -67,14 +77,32 @@ fn describe(out: &mut String, file: &str, inspection: &Inspection) -> std::fmt::
         };
         writeln!(out, "\n{severity}: {it} {}\n  help: {}", problem.message, problem.remedy)?;
     }
-    verdict(out, inspection)
+    Ok(())
+}
+
+/// What was composed of others: each of them, in the order in which a request passes them.
+fn composed(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
+    let count = inspection.parts.len();
+    writeln!(out, "\ncomposed of {count} component{}", if count == 1 { "" } else { "s" })?;
+    for (index, part) in inspection.parts.iter().enumerate() {
+        let maker = if part.adapted.is_some() { "adapted" } else { "not made by this program" };
+        let hop = part.hop.map_or("a component that handles no requests", Hop::name);
+        writeln!(out, "\n== {}: {hop}, {maker}: {} bytes, sha256 {}", index + 1, part.size, part.sha256)?;
+        contents(out, part)?;
+    }
+    writeln!(out, "\n{}", next_needed(inspection).unwrap_or("it is composed"))
+}
+
+/// What is said of a component that no host runs by itself.
+fn next_needed(inspection: &Inspection) -> Option<&'static str> {
+    inspection.hop.is_some_and(Hop::needs_next).then_some("it is middleware: it needs a next handler")
 }
 
 /// The last line: what it comes to.
 fn verdict(out: &mut String, inspection: &Inspection) -> std::fmt::Result {
     let verdict = match (inspection.errors(), &inspection.adapted) {
         (0, None) => "it can be adapted".into(),
-        (0, Some(_)) => "it is adapted".into(),
+        (0, Some(_)) => next_needed(inspection).unwrap_or("it is adapted").into(),
         (1, _) => "it cannot be adapted: 1 error".into(),
         (errors, _) => format!("it cannot be adapted: {errors} errors"),
     };

@@ -7,6 +7,7 @@
 mod adapt;
 mod compare;
 mod completions;
+mod compose;
 mod exit;
 mod extract;
 mod failure;
@@ -46,6 +47,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Adapt(Box<adapt::Args>),
+    Compose(compose::Args),
     Inspect(inspect::Args),
     Extract(extract::Args),
     Serve(Box<serve::Args>),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
     let reporter = Reporter::new(cli.color, cli.verbose);
     let result = match cli.command {
         Command::Adapt(args) => adapt::run(*args, &reporter),
+        Command::Compose(args) => compose::run(&args, &reporter),
         Command::Inspect(args) => inspect::run(&args),
         Command::Extract(args) => extract::run(&args, &reporter),
         Command::Serve(args) => serve::run(*args, &reporter),

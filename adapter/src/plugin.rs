@@ -129,9 +129,9 @@ pub(super) struct AdaptOptions {
     #[arg(long, value_name = "PATH=HEADER", value_parser = pair, help_heading = "Plugin")]
     property_header: Vec<(String, String)>,
 
-    /// What is linked behind the component, and gets the requests that the filter lets through: `handler` is whatever the
-    /// component is composed with
-    #[arg(long, value_name = "WHAT", value_parser = named(Next::ALL, Next::name), help_heading = "Routing")]
+    /// The component for WASI 0.3 that gets the requests which the filter lets through, linked behind it: a file, or
+    /// `handler` for whatever it is composed with later
+    #[arg(long, value_name = "FILE|handler", value_parser = next, help_heading = "Routing")]
     next: Option<Next>,
 
     /// Where requests go that the filter lets through
@@ -223,6 +223,11 @@ pub(super) fn check_served(command: &str, options: &Options) -> Result<(), Failu
                 .into(),
         }),
     }
+}
+
+/// What `--next` names.
+fn next(text: &str) -> Result<Next, String> {
+    if text.is_empty() { Err("it names no file".into()) } else { Ok(Next::from(text.to_owned())) }
 }
 
 /// A value by its name, one of these.

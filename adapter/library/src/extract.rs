@@ -3,6 +3,7 @@
 use wasmparser::{Parser, Payload};
 
 use crate::check::is_component;
+use crate::composition;
 use crate::digest::sha256;
 use crate::error::{Error, NotExtractable};
 use crate::filter;
@@ -13,11 +14,45 @@ use crate::provenance::{FilterRecord, PluginRecord, Provenance};
 ///
 /// # Errors
 /// [`Error::Extract`] for every other file, for a component in which a filter is no longer the same, and where the plugin is
-/// not there or several may be meant.
+/// not there or several may be meant. Of a component that was composed, the plugins of its parts count as one chain.
 pub fn extract(component: &[u8], plugin: Option<&str>) -> Result<Vec<u8>, Error> {
+    let parts = composition::parts(component);
+    if !parts.is_empty() {
+        return extract_of_parts(&parts, plugin);
+    }
     let (provenance, mut filters) = open(component).map_err(Error::Extract)?;
     let index = choose(&provenance.plugins, plugin).map_err(Error::Extract)?;
     if index < filters.len() { Ok(filters.swap_remove(index)) } else { Err(Error::Extract(NotExtractable::NotAdapted)) }
+}
+
+/// The same of the parts of a composed component, whose plugins are numbered through.
+fn extract_of_parts(parts: &[&[u8]], plugin: Option<&str>) -> Result<Vec<u8>, Error> {
+    let mut plugins = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let Some(provenance) = Provenance::read(part) else { continue };
+        for record in provenance.plugins {
+            let filter = provenance.filters.get(record.filter).map(|filter| filter.sha256.clone());
+            plugins.push((index, filter, record));
+        }
+    }
+    // Which part and filter a plugin's is, as one number: equal for those that run the same.
+    let mut distinct: Vec<&Option<String>> = Vec::new();
+    let records = plugins.iter().map(|(_, sha256, record)| {
+        let filter = distinct.iter().position(|known| *known == sha256).unwrap_or_else(|| {
+            distinct.push(sha256);
+            distinct.len() - 1
+        });
+        PluginRecord { filter, ..record.clone() }
+    });
+    let records: Vec<_> = records.collect();
+    if records.is_empty() {
+        return Err(Error::Extract(NotExtractable::NotAdapted));
+    }
+    let wanted = choose(&records, plugin).map_err(Error::Extract)?;
+    let chosen = records.iter().position(|record| record.filter == wanted).and_then(|at| plugins.get(at));
+    let Some((part, _, record)) = chosen else { return Err(Error::Extract(NotExtractable::NotAdapted)) };
+    let (_, mut filters) = open(parts[*part]).map_err(Error::Extract)?;
+    Ok(filters.swap_remove(record.filter))
 }
 
 /// Which filter that plugin runs.

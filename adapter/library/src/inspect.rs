@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::abi::{Abi, Shape, Start};
 use crate::check;
+use crate::composition::{self, Hop};
 use crate::digest::sha256;
 use crate::error::{NotExtractable, Problem, Severity};
 use crate::extract;
@@ -28,6 +29,13 @@ pub struct Inspection {
     /// For an adapted component: how it was made. All that follows is about the filters in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapted: Option<Provenance>,
+    /// Of a component that handles requests: what it is on their way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hop: Option<Hop>,
+    /// Of a component that was composed: its parts, in the order in which a request passes them. Then all that follows is
+    /// about them, and empty here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Self>,
     /// The filter that the file is, or those that it holds, in the order of [`Provenance::filters`]; as far as they are
     /// valid core modules.
     pub filters: Vec<InspectedFilter>,
@@ -38,7 +46,8 @@ pub struct Inspection {
 impl Inspection {
     /// How many problems stop it from running.
     pub fn errors(&self) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+        let own = self.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+        own + self.parts.iter().map(Self::errors).sum::<usize>()
     }
 }
 
@@ -177,9 +186,16 @@ pub fn inspect_as(file: &[u8], profile: Profile) -> Inspection {
         size: file.len(),
         sha256: sha256(file),
         adapted: Provenance::read(file),
+        hop: Hop::of(file),
+        parts: Vec::new(),
         filters: Vec::new(),
         problems: Vec::new(),
     };
+    let parts = composition::parts(file);
+    if !parts.is_empty() {
+        inspection.parts = parts.into_iter().map(|part| inspect_part(part, profile)).collect();
+        return inspection;
+    }
     let extracted;
     let modules: Vec<&[u8]> = match extract::open(file) {
         Ok((_, filters)) => {
@@ -206,6 +222,15 @@ pub fn inspect_as(file: &[u8], profile: Profile) -> Inspection {
                 inspection.filters.push(filter(module, &facts, &abi, profile));
             }
         }
+    }
+    inspection
+}
+
+/// The same of a part of a composed component: that others made it is no fault.
+fn inspect_part(part: &[u8], profile: Profile) -> Inspection {
+    let mut inspection = inspect_as(part, profile);
+    if inspection.adapted.is_none() {
+        inspection.problems.clear();
     }
     inspection
 }

@@ -27,6 +27,7 @@ pub mod bridge;
 mod builder;
 mod chain;
 mod check;
+pub mod composition;
 pub mod digest;
 pub mod error;
 mod extract;

@@ -192,6 +192,9 @@ impl Input {
             alone
         });
         self.plugin.iter_mut().for_each(|plugin| plugin.relative_to(directory));
+        if let Some(Next::Component(file)) = &mut self.next {
+            *file = directory.join(&*file);
+        }
         self
     }
 

@@ -1,5 +1,7 @@
 //! Which hosts a component is for, and what is linked behind it, as options and settings name them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// A version of WASI.
@@ -27,22 +29,31 @@ impl Wasi {
     }
 }
 
-/// The next hop of a component that is middleware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What is linked behind a component that is middleware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Next {
-    /// The handler that the component imports: another component is linked behind it.
+    /// Whatever the component is composed with later: it imports a handler.
     Handler,
+    /// The component in this file.
+    Component(PathBuf),
 }
 
-impl Next {
-    /// All of them.
-    pub const ALL: [Self; 1] = [Self::Handler];
+/// `handler`, or a file.
+impl From<String> for Next {
+    fn from(text: String) -> Self {
+        if text == HANDLER { Self::Handler } else { Self::Component(text.into()) }
+    }
+}
 
-    /// Its name in options and settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Handler => "handler",
+impl From<Next> for String {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Handler => HANDLER.into(),
+            Next::Component(file) => file.display().to_string(),
         }
     }
 }
+
+/// What stands for [`Next::Handler`].
+const HANDLER: &str = "handler";

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use proxy_wasm_adapter::composition::Hop;
+
 /// Why serving could not begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,26 @@ pub enum Error {
     NoHandler {
         /// Which export.
         reason: String,
+    },
+    /// The component is for another version of WASI than this host offers.
+    #[error(
+        "the component is {}, and this host runs components for WASI 0.2. {}",
+        hop.name(),
+        if hop.needs_next() {
+            "It needs a next handler: `compose` it with a service, then run `wasmtime serve -S p3 -W component-model-async`"
+        } else {
+            "Run it by `wasmtime serve -S p3 -W component-model-async`"
+        }
+    )]
+    OtherWasi {
+        /// What it is on a request's way.
+        hop: Hop,
+    },
+    /// The component needs another one behind it.
+    #[error("the component is {}: it needs a next handler. Join it with a service, for example with `wac plug`", hop.name())]
+    NeedsNext {
+        /// What it is on a request's way.
+        hop: Hop,
     },
     /// The component could not be instantiated.
     #[error("the component cannot be instantiated: {reason}")]

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use proxy_wasm_adapter::composition::Hop;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
@@ -31,6 +32,11 @@ pub(super) struct Program {
 impl Program {
     /// Compiles and links, for so many requests at the same time; compiled code is taken from this directory, or kept there.
     pub(super) fn new(bytes: &[u8], concurrency: u32, cache: Option<&Path>) -> Result<Self, Error> {
+        match Hop::of(bytes) {
+            Some(hop @ (Hop::Service | Hop::Middleware)) => return Err(Error::OtherWasi { hop }),
+            Some(hop @ Hop::MiddlewareOf02) => return Err(Error::NeedsNext { hop }),
+            Some(Hop::ServiceOf02 | Hop::Both) | None => {}
+        }
         let filters = Filters::of(bytes);
         let cache = cache.map(open).transpose()?;
         let engine = super::allocation::engine(bytes, concurrency, || {

@@ -1,11 +1,10 @@
 //! Components for WASI 0.3, alone and composed.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use proxy_wasm_abi::settings::{Action, Plugin, Route};
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::wasi::Wasi;
-use wac_graph::types::Package;
-use wac_graph::{CompositionGraph, EncodeOptions, plug};
+use proxy_wasm_adapter_compose::compose;
 
 use super::{Chain, adapt_for};
 
@@ -44,25 +43,5 @@ pub fn behind_middleware(chain: &Chain) -> Result<Vec<u8>> {
     // What the connection manager adds is added by the first.
     (settings.connection.forwarded_proto, settings.connection.request_id) = (false, false);
     let last = service(&Chain::one(wat::parse_str(PASSES_ON)?, settings))?;
-    compose(&[middleware(chain)?, last])
-}
-
-/// Joins components: requests pass them in this order.
-///
-/// # Errors
-/// They can't be composed.
-pub fn compose(components: &[Vec<u8>]) -> Result<Vec<u8>> {
-    let (last, before) = components.split_last().context("there is no component")?;
-    before.iter().rev().try_fold(last.clone(), |next, middleware| {
-        let mut graph = CompositionGraph::new();
-        let mut register = |name: &str, bytes: Vec<u8>| {
-            let package = Package::from_bytes(name, None, bytes, graph.types_mut())
-                .map_err(|error| anyhow!("reads the {name}: {error:#}"))?;
-            graph.register_package(package).context("adds it to the graph")
-        };
-        let socket = register("test:middleware", middleware.clone())?;
-        let next = register("test:next", next)?;
-        plug(&mut graph, vec![next], socket).context("plugs it")?;
-        graph.encode(EncodeOptions::default()).context("encodes the composition")
-    })
+    Ok(compose(&[middleware(chain)?, last])?)
 }

@@ -1,0 +1,125 @@
+//! Joins components for WASI 0.3: a request passes middlewares in the order given, then a service.
+//!
+//! ```text
+//! component = middleware 1 ── handler ─► middleware 2 ── handler ─► service
+//! ```
+
+mod problem;
+
+use std::fmt;
+
+use proxy_wasm_adapter::composition::HANDLER;
+use wac_graph::types::Package;
+use wac_graph::{CompositionGraph, EncodeOptions};
+
+pub use problem::Problem;
+
+/// Why components were not joined.
+#[derive(Debug)]
+pub enum Error {
+    /// They can't be, each by its number from 0.
+    Parts(Vec<(usize, Problem)>),
+    /// They don't fit together, as the linker says.
+    Link(String),
+}
+
+/// What is wrong, and of which part.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parts(problems) => problems.iter().enumerate().try_for_each(|(line, (part, problem))| {
+                let separator = if line == 0 { "" } else { "\n" };
+                write!(f, "{separator}component {} {problem}. {}", part + 1, problem.remedy())
+            }),
+            Self::Link(reason) => write!(f, "the components do not fit together: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Joins these components into one: requests pass them in this order, responses in reverse. The last is the service, all
+/// before it are middleware.
+///
+/// # Errors
+/// [`Error::Parts`] names each that is something else; [`Error::Link`] where what one exports is not what another imports.
+pub fn compose(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
+    let last = components.len().saturating_sub(1);
+    let problems = components
+        .iter()
+        .enumerate()
+        .filter_map(|(index, component)| Some((index, Problem::of(component.as_ref(), index == last)?)));
+    let problems: Vec<_> = problems.collect();
+    if !problems.is_empty() {
+        return Err(Error::Parts(problems));
+    }
+    link(components).map_err(Error::Link)
+}
+
+/// The last is instantiated first: each gets the handler of the one behind it.
+fn link(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, String> {
+    let mut graph = CompositionGraph::new();
+    let mut next = None;
+    for (index, component) in components.iter().enumerate().rev() {
+        let failed = |error: &dyn fmt::Display| format!("component {}: {error}", index + 1);
+        let name = format!("proxy-wasm-adapter:part{}", index + 1);
+        let package = Package::from_bytes(&name, None, component.as_ref().to_vec(), graph.types_mut())
+            .map_err(|error| failed(&format_args!("{error:#}")))?;
+        let package = graph.register_package(package).map_err(|error| failed(&error))?;
+        let instance = graph.instantiate(package);
+        if let Some(next) = next {
+            graph.set_instantiation_argument(instance, HANDLER, next).map_err(|error| failed(&error))?;
+        }
+        next = Some(graph.alias_instance_export(instance, HANDLER).map_err(|error| failed(&error))?);
+    }
+    let Some(first) = next else { return Err("there is no component".into()) };
+    graph.export(first, HANDLER).map_err(|error| error.to_string())?;
+    graph.encode(EncodeOptions::default()).map_err(|error| format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_wasm_adapter::composition::{Hop, parts};
+
+    use super::*;
+
+    /// A handler with a core module, and a section by which it is known.
+    fn part(mark: &str, imports: bool) -> Vec<u8> {
+        let import = if imports { format!(r#"(import "{HANDLER}" (instance))"#) } else { String::new() };
+        let text = format!(
+            r#"(component {import} (core module) (@custom "mark" "{mark}")
+              (instance $own) (export "{HANDLER}" (instance $own)))"#
+        );
+        wat::parse_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_request_passes_them_in_the_order_given() {
+        let [first, second, last] = [part("first", true), part("second", true), part("last", false)];
+        let composed = compose(&[&first, &second, &last]).unwrap();
+        assert_eq!(Hop::of(&composed), Some(Hop::Service));
+        assert_eq!(parts(&composed), [&first, &second, &last]);
+        // One of the parts may be composed itself, and one may stand twice.
+        let composed = compose(&[&first, &first, &composed]).unwrap();
+        assert_eq!(parts(&composed), [&first, &first, &first, &second, &last]);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let (middleware, service) = (part("m", true), part("s", false));
+        let problems = |parts: &[&[u8]]| match compose(parts) {
+            Err(Error::Parts(problems)) => problems,
+            other => panic!("{other:?}"),
+        };
+        let module = wat::parse_str("(module)").unwrap();
+        assert_eq!(
+            problems(&[b"hello", &module, &service, &middleware]),
+            [(0, Problem::NoComponent), (1, Problem::Module), (2, Problem::NoMiddleware), (3, Problem::NeedsNext),]
+        );
+        let of = |text: &str| problems(&[&wat::parse_str(text).unwrap()])[0].1;
+        assert_eq!(of("(component)"), Problem::NoHandler);
+        let old = r#"(export "wasi:http/incoming-handler@0.2.0" (instance $i))"#;
+        assert_eq!(of(&format!("(component (instance $i) {old})")), Problem::Of02);
+        assert_eq!(of(&format!(r#"(component (instance $i) {old} (export "{HANDLER}" (instance $i)))"#)), Problem::Two);
+    }
+}
