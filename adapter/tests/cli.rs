@@ -70,6 +70,40 @@ fn text_is_taken() {
     assert_eq!(read(&directory, "text.wasm"), read(&directory, "binary.wasm"));
 }
 
+/// The filter in front of a service, by `--next FILE` or by `compose`.
+#[test]
+fn what_is_joined_is_told_apart() {
+    let directory = directory();
+    let run = |args: &[&str]| {
+        let output = command(&directory, args).output().unwrap();
+        done(&output);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["adapt", "filter.wasm", "-o", "service.wasm", "--wasi", "0.3", "--direct-response", "200"]);
+    run(&["adapt", "filter.wasm", "-o", "middleware.wasm", "--next", "handler", "--plugin-name", "auth"]);
+    assert!(run(&["inspect", "middleware.wasm"]).ends_with("it is middleware: it needs a next handler\n"));
+    run(&["compose", "middleware.wasm", "service.wasm", "-o", "composed.wasm"]);
+    // A file that settings name is relative to them.
+    fs::create_dir(directory.path().join("conf")).unwrap();
+    fs::write(directory.path().join("conf/chain.toml"), "next = \"../service.wasm\"\nplugin_name = \"auth\"").unwrap();
+    run(&["adapt", "filter.wasm", "-o", "next.wasm", "--settings", "conf/chain.toml"]);
+    assert_eq!(read(&directory, "next.wasm"), read(&directory, "composed.wasm"));
+
+    run(&["compose", "middleware.wasm", "composed.wasm", "-o", "three.wasm"]);
+    let text = run(&["inspect", "three.wasm"]);
+    for (number, what) in [(1, "middleware"), (2, "middleware"), (3, "a service")] {
+        assert!(text.contains(&format!("== {number}: {what} for WASI 0.3, adapted: ")), "{text}");
+    }
+    let facts: serde_json::Value = serde_json::from_str(&run(&["inspect", "--json", "three.wasm"])).unwrap();
+    assert_eq!(facts["hop"], "service");
+    assert_eq!(facts["parts"].as_array().unwrap().len(), 3);
+    assert_eq!(facts["parts"][0]["adapted"]["plugins"][0]["name"], "auth");
+
+    run(&["extract", "three.wasm", "-o", "back.wasm"]);
+    assert_eq!(read(&directory, "back.wasm"), read(&directory, "filter.wasm"));
+    run(&["extract", "three.wasm", "--plugin", "3", "-o", "back.wasm"]);
+}
+
 #[test]
 fn a_reader_that_has_gone_is_no_error() {
     let directory = directory();

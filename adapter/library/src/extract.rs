@@ -51,8 +51,8 @@ fn extract_of_parts(parts: &[&[u8]], plugin: Option<&str>) -> Result<Vec<u8>, Er
     let wanted = choose(&records, plugin).map_err(Error::Extract)?;
     let chosen = records.iter().position(|record| record.filter == wanted).and_then(|at| plugins.get(at));
     let Some((part, _, record)) = chosen else { return Err(Error::Extract(NotExtractable::NotAdapted)) };
-    let (_, mut filters) = open(parts[*part]).map_err(Error::Extract)?;
-    Ok(filters.swap_remove(record.filter))
+    let (_, filters) = open(parts[*part]).map_err(Error::Extract)?;
+    filters.into_iter().nth(record.filter).ok_or(Error::Extract(NotExtractable::NotAdapted))
 }
 
 /// Which filter that plugin runs.

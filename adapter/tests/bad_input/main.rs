@@ -3,6 +3,8 @@
 //!
 //! `BLESS=1 cargo test -p proxy-wasm-adapter --test bad_input` writes them.
 
+mod compositions;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -425,8 +427,8 @@ fn compare(name: &str, found: &str) -> Result<(), Failed> {
 }
 
 fn main() {
-    let cases: Vec<Case> =
-        [not_a_filter(), unsupported(), bad_settings(), files_and_usage(), chains()].into_iter().flatten().collect();
+    let cases = [not_a_filter(), unsupported(), bad_settings(), files_and_usage(), chains(), compositions::cases()];
+    let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let expected: Vec<String> = names(golden("").parent().unwrap());
     let stale = expected.into_iter().filter(|file| !cases.iter().any(|case| format!("{}.txt", case.name) == *file));
     let stale: Vec<String> = stale.collect();
