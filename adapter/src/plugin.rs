@@ -34,6 +34,8 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   upstream = "http://127.0.0.1:9000"        # or direct_response = "200:body", or next = "handler"
   upstream_timeout = "15s"                  # a number alone is milliseconds
   clusters = { auth = "http://127.0.0.1:9001" }  # or, behind all else, [clusters.auth] with url = "…"
+  authority = "example.test"                # where the host tells none, and no header does:
+  authority_header = "x-forwarded-host"
   x_forwarded_proto = true
   x_request_id = true
   buffer_limit = "1MiB"                     # a number alone is bytes
@@ -149,6 +151,14 @@ pub(super) struct AdaptOptions {
     /// Cluster that the filter's callouts name
     #[arg(long, value_name = "NAME=URL", value_parser = pair, help_heading = "Routing")]
     cluster: Vec<(String, String)>,
+
+    /// The authority of requests of which the host tells none, as Wasmtime 48 does of HTTP/1.1 with `--wasi 0.3`
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Routing")]
+    authority: Option<String>,
+
+    /// Request header that has the authority where the host tells none: a proxy in front sets it, and it is taken out
+    #[arg(long, value_name = "HEADER", help_heading = "Routing")]
+    authority_header: Option<String>,
 
     /// Do not add x-forwarded-proto to requests without one
     #[arg(long, help_heading = "Routing")]
@@ -314,6 +324,8 @@ impl AdaptOptions {
         input.upstream_timeout = self.upstream_timeout;
         input.direct_response = self.direct_response.as_deref().map(DirectResponse::parse);
         input.clusters = Entries(self.cluster.into_iter().map(cluster).collect());
+        input.authority = self.authority;
+        input.authority_header = self.authority_header;
         input.x_forwarded_proto = self.no_x_forwarded_proto.then_some(false);
         input.x_request_id = self.no_x_request_id.then_some(false);
         input.buffer_limit = self.buffer_limit;

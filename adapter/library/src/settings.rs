@@ -89,6 +89,10 @@ keys! {
         pub direct_response: Option<DirectResponse>,
         /// Clusters, by name.
         pub clusters: Entries<ClusterInput>,
+        /// The authority of requests of which the host tells none.
+        pub authority: Option<String>,
+        /// The request header that has it then.
+        pub authority_header: Option<String>,
         /// Whether to add `x-forwarded-proto`.
         pub x_forwarded_proto: Option<bool>,
         /// Whether to add `x-request-id`.

@@ -217,6 +217,11 @@ pub const UPSTREAM: &str = "upstream";
 /// The part of Envoy's connection manager that the shim plays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
+    /// The authority of a request of which the host tells none.
+    pub authority: Option<String>,
+    /// The request header, in lower case, that has the authority where the host tells none: it is taken out, and counts
+    /// before `authority`.
+    pub authority_header: Option<String>,
     /// Add `x-forwarded-proto` to a request that has none.
     pub forwarded_proto: bool,
     /// Add `x-request-id` to a request that has none.
@@ -230,6 +235,8 @@ pub struct Connection {
 impl Default for Connection {
     fn default() -> Self {
         Self {
+            authority: None,
+            authority_header: None,
             forwarded_proto: true,
             request_id: true,
             buffer_limit: limits::BUFFER_LIMIT_BYTES,

@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 
-use proxy_wasm_abi::{grpc, properties, settings::Settings};
+use proxy_wasm_abi::{
+    grpc, properties,
+    settings::{Connection, Settings},
+};
 
 use crate::{
     headers::{HeaderMap, Kind},
@@ -84,7 +87,8 @@ const HOP_BY_HOP: &[&str] =
     &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// The head that the filter sees, and the facts that its properties tell.
-pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (HeaderMap, Facts) {
+pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (HeaderMap, Facts) {
+    find_authority(&mut request, &settings.connection);
     let mut headers = HeaderMap::from_pairs(
         Kind::Request,
         [
@@ -151,6 +155,21 @@ pub(crate) fn receive(request: Request, settings: &Settings, now: u64) -> (Heade
         from_headers,
     };
     (headers, facts)
+}
+
+/// Fills in an authority that the host does not tell: Wasmtime 48 hides that of HTTP/1.1 from components for WASI 0.3.
+fn find_authority(request: &mut Request, connection: &Connection) {
+    if !request.authority.is_empty() {
+        return;
+    }
+    let carrier = connection.authority_header.as_deref();
+    let told =
+        request.headers.iter().position(|(name, _)| carrier.is_some_and(|carrier| name.eq_ignore_ascii_case(carrier)));
+    if let Some(line) = told {
+        request.authority = request.headers.remove(line).1;
+    } else if let Some(authority) = &connection.authority {
+        request.authority = authority.clone().into_bytes();
+    }
 }
 
 /// Whether a header of this lower-case name goes no further.

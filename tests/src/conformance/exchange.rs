@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{ClusterServer, Stage, transcript};
 use crate::client::{self, Received, Reply, Then, Told};
-use crate::hosts::{Host, Lines};
+use crate::hosts::{Host, Lines, wasi03};
 use crate::http2::client::Request as Http2Request;
 use crate::message::{self, Action, Step, bytes, framed};
 use crate::script::Script;
@@ -156,7 +156,10 @@ impl Exchange {
             let request = self.http2();
             return Ok(request.exchange(stage.host.address, patience, received, wait, stay)?.into());
         }
-        let steps = self.steps();
+        let mut steps = self.steps();
+        if Host::OF_03.contains(&stage.kind) {
+            carry_authority(&mut steps);
+        }
         let write = |stream: &mut TcpStream, finished: &AtomicBool| {
             for step in &steps {
                 match step {
@@ -231,6 +234,27 @@ impl Exchange {
             steps.push(Step::Text(format!("0\r\n{trailers}\r\n")));
         }
         merge(steps)
+    }
+}
+
+/// Repeats the host in the header from which components for WASI 0.3 take it.
+fn carry_authority(steps: &mut [Step]) {
+    let Some(Step::Text(text)) = steps.first_mut() else { return };
+    let head = text.find("\r\n\r\n").map_or(text.len(), |end| end + 2);
+    let mut end_of_line = None;
+    let mut at = 0;
+    for line in text[..head].split_inclusive("\r\n") {
+        at += line.len();
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("host")
+            && line.ends_with("\r\n")
+        {
+            end_of_line = Some((at, format!("{}:{value}", wasi03::AUTHORITY_HEADER)));
+            break;
+        }
+    }
+    if let Some((at, line)) = end_of_line {
+        text.insert_str(at, &line);
     }
 }
 

@@ -14,12 +14,17 @@ const PASSES_ON: &str = r#"(module
     (func (export "proxy_abi_version_0_2_1"))
     (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024)))"#;
 
+/// The header that clients put the authority into, which `wasmtime serve` 48 hides from components for WASI 0.3.
+pub const AUTHORITY_HEADER: &str = "x-test-authority";
+
 /// The component of this chain.
 ///
 /// # Errors
 /// The adapter's.
 pub fn service(chain: &Chain) -> Result<Vec<u8>> {
-    adapt_for(Wasi::V0_3, chain, bridge::Kind::MemoryCopy)
+    let mut chain = chain.clone();
+    chain.settings.connection.authority_header = Some(AUTHORITY_HEADER.into());
+    adapt_for(Wasi::V0_3, &chain, bridge::Kind::MemoryCopy)
 }
 
 /// The component of this chain as middleware, which sends requests to whatever is composed with it.

@@ -115,10 +115,15 @@ pub enum Problem {
         /// What it should be.
         wanted: &'static str,
     },
+    /// Not an authority.
+    Authority {
+        /// What was written.
+        authority: String,
+    },
     /// Not a header's name.
     HeaderName {
-        /// The property that is read from it.
-        path: String,
+        /// What is read from it.
+        of: String,
         /// What was written.
         header: String,
     },
@@ -204,6 +209,7 @@ impl Problem {
                 "Write segments separated by dots, as in `source.address`; a dot within a segment is `\\.`.".into()
             }
             Self::Value { wanted, .. } => format!("Write {wanted}."),
+            Self::Authority { .. } => "Write a host, and a port where there is one, as in `example.test:8080`.".into(),
             Self::HeaderName { .. } => "Write a header's name, as in `x-forwarded-for`.".into(),
             Self::Environment { .. } => "Write `NAME=VALUE`, with a name, and no NUL.".into(),
             Self::ClusterName => "Write `NAME=URL`.".into(),
@@ -260,9 +266,8 @@ impl fmt::Display for Problem {
             Self::ForeignFunction { name } => write!(f, "there is no foreign function `{name}`"),
             Self::Path { path } => write!(f, "`{path}` is not the path of a property"),
             Self::Value { path, value, .. } => write!(f, "`{value}` is not a value for the property `{path}`"),
-            Self::HeaderName { path, header } => {
-                write!(f, "`{header}`, for the property `{path}`, is not a header's name")
-            }
+            Self::Authority { authority } => write!(f, "`{authority}` is not an authority"),
+            Self::HeaderName { of, header } => write!(f, "`{header}`, for {of}, is not a header's name"),
             Self::Environment { key } => write!(f, "`{key}` cannot be an environment variable as it is"),
             Self::ClusterName => write!(f, "there is a cluster without a name"),
             Self::Duplicate { list, key } => write!(f, "`{key}` stands twice among the {list}"),

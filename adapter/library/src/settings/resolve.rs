@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use http::HeaderName;
+use http::uri::Authority;
 use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
@@ -58,6 +59,8 @@ impl Input {
             properties: properties(self.properties, problems),
             property_headers: property_headers(self.property_headers, problems),
             connection: Connection {
+                authority: self.authority.and_then(|text| authority(text, problems)),
+                authority_header: self.authority_header.and_then(|name| authority_header(name, problems)),
                 forwarded_proto: self.x_forwarded_proto.unwrap_or(true),
                 request_id: self.x_request_id.unwrap_or(true),
                 buffer_limit: self.buffer_limit.unwrap_or(limits::BUFFER_LIMIT_BYTES),
@@ -314,6 +317,26 @@ fn encode(path: &str, kind: Kind, value: Value) -> Result<Vec<u8>, Problem> {
     }
 }
 
+/// A host, and perhaps a port.
+fn authority(text: String, problems: &mut Vec<Problem>) -> Option<String> {
+    let is_one = text.parse::<Authority>().is_ok_and(|parsed| !parsed.host().is_empty() && !text.contains('@'));
+    if !is_one {
+        problems.push(Problem::Authority { authority: text.clone() });
+    }
+    is_one.then_some(text)
+}
+
+/// The name of a header, in lower case.
+fn authority_header(name: String, problems: &mut Vec<Problem>) -> Option<String> {
+    match name.parse::<HeaderName>() {
+        Ok(name) => Some(name.as_str().to_owned()),
+        Err(_) => {
+            problems.push(Problem::HeaderName { of: "the authority".into(), header: name });
+            None
+        }
+    }
+}
+
 fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, String)> {
     let mut all = Vec::new();
     for (text, header) in headers {
@@ -321,7 +344,7 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
         match (path::parse(&text), name) {
             (Some(path), Ok(name)) => all.push((path, name.as_str().to_owned())),
             (None, _) => problems.push(Problem::Path { path: text }),
-            (_, Err(_)) => problems.push(Problem::HeaderName { path: text, header }),
+            (_, Err(_)) => problems.push(Problem::HeaderName { of: format!("the property `{text}`"), header }),
         }
     }
     all

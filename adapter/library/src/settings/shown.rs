@@ -42,6 +42,10 @@ pub struct Shown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route_cluster: Option<String>,
     pub clusters: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_header: Option<String>,
     pub x_forwarded_proto: bool,
     pub x_request_id: bool,
     pub buffer_limit: u32,
@@ -162,6 +166,8 @@ impl Shown {
             direct_response,
             route_cluster: settings.upstream().map(|cluster| cluster.name.clone()).filter(|name| name != UPSTREAM),
             clusters: clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
+            authority: settings.connection.authority.clone(),
+            authority_header: settings.connection.authority_header.clone(),
             x_forwarded_proto: settings.connection.forwarded_proto,
             x_request_id: settings.connection.request_id,
             buffer_limit: settings.connection.buffer_limit,

@@ -116,6 +116,39 @@ fn the_scheme_follows_x_forwarded_proto() {
     }
 }
 
+/// The map that the filter sees of a request of which the host tells this authority, with one setting or both.
+fn authority(told: &str, fixed: Option<&str>, header: Option<&str>) -> String {
+    let bed = Bed::with(|settings| {
+        settings.connection.authority = fixed.map(Into::into);
+        settings.connection.authority_header = header.map(Into::into);
+    });
+    bed.on(Id::RequestHeaders, |f| {
+        f.pairs(0);
+        0
+    });
+    bed.trace();
+    let line = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let head = Request {
+        headers: vec![line("a", "1"), line("X-Host", "carried.test"), line("b", "2")],
+        ..Request::new("GET".into(), None, Some(told.into()).filter(|told: &String| !told.is_empty()), None, Vec::new())
+    };
+    bed.chain.open(head, true);
+    let map = bed.notes().remove(0);
+    map.replace("pairs 0: 0 ", "").replace(" [:path: /] [:method: GET] [:scheme: http]", "")
+}
+
+#[test]
+fn an_authority_that_the_host_hides_is_carried_by_a_header_or_set() {
+    let (fixed, header) = (Some("fixed.test"), Some("x-host"));
+    let all = "[a: 1] [x-host: carried.test] [b: 2]";
+    // What the host tells counts, and then the header is one like any other.
+    assert_eq!(authority("told.test", fixed, header), format!("[:authority: told.test] {all}"));
+    assert_eq!(authority("", fixed, header), "[:authority: carried.test] [a: 1] [b: 2]");
+    assert_eq!(authority("", fixed, Some("x-other")), format!("[:authority: fixed.test] {all}"));
+    assert_eq!(authority("", fixed, None), format!("[:authority: fixed.test] {all}"));
+    assert_eq!(authority("", None, None), format!("[:authority: ] {all}"));
+}
+
 #[test]
 fn each_request_has_an_id_of_its_own() {
     let bed = managed();

@@ -42,6 +42,8 @@ fn every_problem_at_once() {
     input.properties =
         vec![("source.port".into(), Value::Text("http".into())), ("a..b".into(), Value::Bool(true))].into();
     input.property_headers = vec![pair("source.address", "x y")].into();
+    input.authority = Some("user@example.test".into());
+    input.authority_header = Some("x host".into());
     assert_eq!(
         problems(input, 1),
         [
@@ -54,6 +56,8 @@ fn every_problem_at_once() {
             "`http` is not a value for the property `source.port`",
             "`a..b` is not the path of a property",
             "`x y`, for the property `source.address`, is not a header's name",
+            "`user@example.test` is not an authority",
+            "`x host`, for the authority, is not a header's name",
         ]
     );
 }
