@@ -64,9 +64,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     }
     let component = match next {
         None => adapted.component,
-        Some((file, next)) => {
-            compose::join(&[("the adapted filter".into(), adapted.component), (input::shown(&file), next)])?
-        }
+        Some(next) => compose::with_next(adapted.component, next)?,
     };
     output::write(&args.output, &component, "-o")?;
     reporter.verbose(|| {

@@ -44,6 +44,11 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
+/// Joins adapted filters with the component in the file that `--next` names.
+pub(super) fn with_next(adapted: Vec<u8>, (file, next): (PathBuf, Vec<u8>)) -> Result<Vec<u8>, Failure> {
+    join(&[("the adapted filter".into(), adapted), (input::shown(&file), next)])
+}
+
 /// Joins components, each with what messages call it.
 pub(super) fn join(components: &[(String, Vec<u8>)]) -> Result<Vec<u8>, Failure> {
     let bytes: Vec<&[u8]> = components.iter().map(|(_, bytes)| bytes.as_slice()).collect();

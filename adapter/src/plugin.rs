@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
-use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
+use proxy_wasm_abi::settings::{Action, GrpcTransport, MetricsTo, Profile, SharedStateIn};
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
 use proxy_wasm_adapter::settings::{self, Configuration, DirectResponse, Entries, Input, Value};
@@ -223,15 +223,25 @@ pub(super) struct AdaptOptions {
     shim: Option<PathBuf>,
 }
 
-/// Refuses what this program's own host cannot run yet.
+/// Refuses what this command cannot run yet.
 pub(super) fn check_served(command: &str, options: &Options) -> Result<(), Failure> {
     match options.wasi {
         Wasi::V0_2 => Ok(()),
         Wasi::V0_3 => Err(Failure::Usage {
             message: format!("`{command}` runs components for WASI 0.2 only, and these filters are adapted for 0.3"),
-            help: "Leave out `--wasi` and `--next`; or `adapt` them, and run `wasmtime serve -S p3 -W component-model-async`."
-                .into(),
+            help: "Leave out `--wasi` and `--next`; or `serve` them.".into(),
         }),
+    }
+}
+
+/// Refuses filters that are to be linked with something, and are served alone.
+pub(super) fn check_complete(options: &Options) -> Result<(), Failure> {
+    match options.settings.default_route().map(|route| &route.action) {
+        Some(Action::Next { .. }) => Err(Failure::Usage {
+            message: "these filters are middleware: they need a next handler, and `serve` has none for them".into(),
+            help: "Name the service behind them: `--next FILE`.".into(),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -6,17 +6,18 @@ use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::{adapt, is_component};
 use proxy_wasm_adapter_serve as serve;
 
+use super::compose;
 use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{self, Given};
 use super::plugin::{self, AdaptOptions, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
 
-/// Serve filters, or a component that `adapt` made: for development and small deployments
+/// Serve filters, or a component that `adapt` made, or another service for WASI 0.3: for development and small deployments
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub(super) struct Args {
-    /// A filter, or several as a chain, or a component that `adapt` made; `-` is stdin
+    /// A filter, or several as a chain, or a component; `-` is stdin
     #[arg(required_unless_present = "settings", value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -35,6 +36,7 @@ Examples:
   proxy-wasm-adapter serve filter.wasm --upstream http://127.0.0.1:9000
   proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0
   proxy-wasm-adapter serve --settings chain.toml
+  proxy-wasm-adapter serve filter.wasm --next service.wasm
 
 Limits that no option sets:
   60 KiB   the head of a request: 431
@@ -64,15 +66,22 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             module.bytes.clone()
         }
         _ => {
+            let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
             let (modules, options) = given.options(Input::default())?;
-            plugin::check_served("serve", &options)?;
+            let next = next.transpose()?;
+            if next.is_none() {
+                plugin::check_complete(&options)?;
+            }
             let files = input::names(&modules);
             let adapted =
                 adapt(&modules, &options).map_err(|error| Failure::Library { files: files.clone(), error })?;
             for warning in &adapted.warnings {
                 reporter.message(&Message::of(&files, warning));
             }
-            adapted.component
+            match next {
+                None => adapted.component,
+                Some(next) => compose::with_next(adapted.component, next)?,
+            }
         }
     };
     serve::run(component, args.host).map_err(Failure::Serve)?;

@@ -128,7 +128,7 @@ impl Admin {
         if self.host.draining.load(Ordering::Relaxed) {
             return text(StatusCode::SERVICE_UNAVAILABLE, "DRAINING\n");
         }
-        if self.host.pool.is_closed() {
+        if self.host.runner.is_closed() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "FAILED\n");
         }
         text(StatusCode::OK, "LIVE\n")

@@ -29,22 +29,8 @@ pub enum Error {
         /// Which export.
         reason: String,
     },
-    /// The component is for another version of WASI than this host offers.
-    #[error(
-        "the component is {}, and this host runs components for WASI 0.2. {}",
-        hop.name(),
-        if hop.needs_next() {
-            "It needs a next handler: `compose` it with a service, then run `wasmtime serve -S p3 -W component-model-async`"
-        } else {
-            "Run it by `wasmtime serve -S p3 -W component-model-async`"
-        }
-    )]
-    OtherWasi {
-        /// What it is on a request's way.
-        hop: Hop,
-    },
     /// The component needs another one behind it.
-    #[error("the component is {}: it needs a next handler. Join it with a service, for example with `wac plug`", hop.name())]
+    #[error("the component is {}: it needs a next handler. {}", hop.name(), next_help(*hop))]
     NeedsNext {
         /// What it is on a request's way.
         hop: Hop,
@@ -102,4 +88,12 @@ pub enum Error {
     /// The runtime cannot be set up.
     #[error("cannot set up the runtime: {0}")]
     Runtime(std::io::Error),
+}
+
+/// How a component gets a next handler.
+fn next_help(hop: Hop) -> &'static str {
+    match hop {
+        Hop::MiddlewareOf02 | Hop::ServiceOf02 => "join it with a service, for example with `wac plug`",
+        Hop::Middleware | Hop::Service | Hop::Both => "`compose` it with a service",
+    }
 }

@@ -28,6 +28,7 @@ use super::record::{Observer, Record};
 use super::recorded::Recorded;
 use super::reply::Reply;
 use super::request::{self, RequestBody};
+use super::runner::Runner;
 use super::tasks::Tasks;
 
 /// What hyper sends.
@@ -38,7 +39,7 @@ pub(super) type AnswerBody = Either<GuestBody, Either<NoBody, Full<Bytes>>>;
 
 /// Answers requests.
 pub(super) struct Host {
-    pub(super) pool: Arc<Pool>,
+    pub(super) runner: Runner,
     pub(super) gate: Gate,
     pub(super) nesting: Arc<Nesting>,
     pub(super) max_nesting: u32,
@@ -139,7 +140,7 @@ impl Host {
         let Caller { pace, departure } = caller;
         let interest = Interest::new(departure.clone(), pace);
         let work = self.clone().work(request, depth, record.clone(), departure.clone(), turn, outcome);
-        let (is_told, overdue) = (self.pool.hears_of_departures(), departure.clone());
+        let (is_told, overdue) = (self.runner.hears_of_departures(), departure.clone());
         self.tasks.spawn(log_format::of_the_same(async move {
             tokio::select! {
                 () = work => {}
@@ -223,37 +224,41 @@ impl Host {
         outcome: Outcome,
     ) {
         let Outcome { answer, end } = outcome;
+        let pool = match &self.runner {
+            Runner::Pool(pool) => pool,
+            Runner::Workers(workers) => return workers.serve(request, depth, answer, end).await,
+        };
         // Whoever waits for the end may have left with the client.
-        let mut instance = match self.pool.take(depth).await {
+        let mut instance = match pool.take(depth).await {
             Ok(instance) => instance,
             Err(failure) => {
-                self.unavailable(&failure);
+                self.unavailable(pool, &failure);
                 let _ = end.send(End::Unavailable);
                 return;
             }
         };
-        let departure = Some(departure).filter(|_| self.pool.hears_of_departures());
+        let departure = Some(departure).filter(|_| pool.hears_of_departures());
         match instance.handle(request, depth, &record, departure, answer).await {
             Ok(()) => {
-                self.pool.put_back(instance);
+                pool.put_back(instance);
                 let _ = end.send(End::Returned);
             }
             Err(error) => {
-                self.pool.trapped(instance.loaded, &error);
+                pool.trapped(instance.loaded, &error);
                 let _ = end.send(End::Trapped(Box::new(Remains { _instance: instance, _turn: turn })));
             }
         }
     }
 
     /// Logs why there was no instance for a request.
-    fn unavailable(&self, failure: &Failure) {
+    fn unavailable(&self, pool: &Pool, failure: &Failure) {
         let plugin = &self.plugin;
         match failure {
             Failure::Instantiate(error) => tracing::error!("503: cannot instantiate {plugin}: {error:#}"),
             Failure::Refused(reason) => tracing::error!("503: {plugin} cannot start: {reason}"),
             Failure::Failed => tracing::debug!("503: {plugin} failed before"),
             Failure::Trapped(error) => {
-                tracing::error!("503: {plugin} cannot start: {}", self.pool.report(error));
+                tracing::error!("503: {plugin} cannot start: {}", pool.report(error));
             }
         }
     }

@@ -22,7 +22,7 @@ use super::memory::{Budget, MemoryLimit};
 use super::meter::Meter;
 use super::outgoing::Client;
 use super::plugin::{Plugin, Remains};
-use super::program::Program;
+use super::program::{Handler, Program};
 use super::record::Record;
 use super::request::RequestBody;
 use super::shared::{Member, Shared};
@@ -147,7 +147,10 @@ impl Instance {
         meter.attach(&mut store);
 
         let instance = meter.run(program.pre.instantiate_async(&mut store)).await.map_err(Failure::of_instantiating)?;
-        let handler = program.handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
+        let Handler::V02(handler) = &program.handler else {
+            return Err(Failure::Instantiate(wasmtime::Error::msg("the component is not for WASI 0.2")));
+        };
+        let handler = handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         let plugin = program.plugin.load(&mut store, &instance).map_err(Failure::Instantiate)?;
         let stats = recipe.stats.clone().map(Share::new);
         recipe.counters.instances.made.add();

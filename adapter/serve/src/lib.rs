@@ -22,6 +22,8 @@
 //! | `instance` | one running component, from its start to its last request |
 //! | `plugin` | what an adapted component exports besides its handler |
 //! | `pool` | idle instances, ready for the next request, and what they do meanwhile |
+//! | `workers` | instances for WASI 0.3, each with several requests at once |
+//! | `runner` | the one or the other |
 //! | `policy` | what becomes of requests after the plugin failed |
 //! | `shared` | shared data and queues, for components that leave them to the host |
 //! | `stats` | the filter's metrics, over all instances |
@@ -63,7 +65,7 @@
 //! answers to its own callouts. Here they come and go with the traffic, so a plugin that ticks is never left without one,
 //! and one that needs a cache filled before it sees a request says so by `--startup-ticks`.
 //!
-//! Architecture invariant: an instance serves one request at a time, and an instance that did not come back from a
+//! Architecture invariant: an instance for WASI 0.2 serves one request at a time, and an instance that did not come back from a
 //! request in good order never serves another.
 
 mod access_log;
@@ -107,6 +109,7 @@ mod record;
 mod recorded;
 mod reply;
 mod request;
+mod runner;
 mod samples;
 mod shared;
 mod shutdown;
@@ -118,6 +121,7 @@ mod target;
 mod tasks;
 mod trap;
 mod wire;
+mod workers;
 
 use tokio::sync::oneshot;
 

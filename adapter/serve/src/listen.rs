@@ -31,10 +31,10 @@ use super::nesting::Nesting;
 use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::{Client, Trust};
 use super::policy::{FailurePolicy, Policy};
-use super::pool::Pool;
 use super::presence::{Limits, Presence, Watched};
 use super::program::Program;
 use super::record::Observer;
+use super::runner::Runner;
 use super::shutdown;
 use super::stats::Stats;
 use super::tags::StatsTag;
@@ -101,9 +101,9 @@ impl Server {
         };
         let policy = Policy::new(options.failure_policy, options.reload_backoff);
         let tasks = Tasks::default();
-        let pool = Pool::start(recipe, options.max_instance_reuse, policy, tasks.clone()).await?;
+        let runner = Runner::start(recipe, options, policy, tasks.clone()).await?;
         let host = Arc::new(Host {
-            pool: Arc::new(pool),
+            runner,
             gate: Gate::new(options.max_concurrency, options.max_queue, options.queue_timeout),
             plugin,
             observer: Observer::new(counters, access_log.clone()),
@@ -155,7 +155,7 @@ impl Server {
         });
         let mut acceptor = Acceptor::new(listener, connections.clone(), None);
         let mut served = JoinSet::new();
-        let keeper = Aborted(tokio::spawn(host.pool.clone().keep()));
+        let keeper = Aborted(tokio::spawn(host.runner.clone().keep()));
         let mut trim = tokio::time::interval(TRIM);
         let mut end = std::pin::pin!(end);
         loop {
@@ -166,8 +166,8 @@ impl Server {
                     served.spawn(place.serve(connection));
                 }
                 Some(_) = served.join_next() => {}
-                _ = trim.tick() => host.pool.trim(),
-                () = host.pool.is_pressed() => host.pool.drop_idle(),
+                _ = trim.tick() => host.runner.trim(),
+                () = host.runner.is_pressed() => host.runner.drop_idle(),
             }
         }
 

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, Store, UpdateDeadline};
@@ -83,6 +83,53 @@ impl Meter {
         }
         self.0.yielding.store(true, Relaxed);
         UpdateDeadline::Yield(1)
+    }
+}
+
+/// Measures a store that others poll, by the ticks at which it computes.
+#[derive(Clone)]
+pub(super) struct Pulse(Arc<Beats>);
+
+struct Beats {
+    most: u32,
+    /// Since the component last waited.
+    count: AtomicU32,
+    /// The present poll ends because of a tick, not because the component waits.
+    yielding: AtomicBool,
+}
+
+impl Pulse {
+    /// One that stops what computes for longer than `limit`.
+    pub(super) fn new(limit: Duration) -> Self {
+        let ticks = limit.as_millis().div_ceil(TICK.as_millis());
+        // One may have passed while it waited.
+        let most = u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(1);
+        Self(Arc::new(Beats { most, count: AtomicU32::new(0), yielding: AtomicBool::new(false) }))
+    }
+
+    /// Lets it decide for a store at each tick.
+    pub(super) fn attach<T>(&self, store: &mut Store<T>) {
+        let pulse = self.clone();
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| Ok(pulse.tick()));
+    }
+
+    /// A poll of the store ended: unless that was for a tick, it waits.
+    pub(super) fn waits(&self) {
+        if !self.0.yielding.swap(false, Relaxed) {
+            self.0.count.store(0, Relaxed);
+        }
+    }
+
+    fn tick(&self) -> UpdateDeadline {
+        match self.0.count.fetch_add(1, Relaxed) {
+            0 => UpdateDeadline::Continue(1),
+            count if count >= self.0.most => UpdateDeadline::Interrupt,
+            _ => {
+                self.0.yielding.store(true, Relaxed);
+                UpdateDeadline::Yield(1)
+            }
+        }
     }
 }
 

@@ -30,7 +30,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_instance_reuse: u32,
 
-    /// Requests that run at the same time, each in an instance of its own. Further ones wait; where one does, that request
+    /// Requests that one instance of a component for WASI 0.3 has at the same time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_instance_concurrency: u32,
+
+    /// Requests that run at the same time, each in an instance of its own with WASI 0.2. Further ones wait; where one does, that request
     /// ends which is furthest behind: its client sent or took less than 1 KiB for each second that it is waited for, then the
     /// answer is 408; or its filter has answered 16 callouts with another one, for a second or more, then it is 504; or it is
     /// broken off
@@ -143,6 +147,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             max_instance_reuse: 1000,
+            max_instance_concurrency: 16,
             max_concurrency: 1000,
             max_queue: 1000,
             queue_timeout: Duration::from_secs(15),

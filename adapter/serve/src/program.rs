@@ -5,8 +5,9 @@ use std::path::Path;
 
 use proxy_wasm_adapter::composition::Hop;
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Cache, CacheConfig, Config};
+use wasmtime::{Cache, CacheConfig, Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::error::Error;
 use super::filters::Filters;
@@ -18,10 +19,18 @@ use super::state::State;
 /// recursion without end began.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(1 << 15).expect("is not zero");
 
+/// How a component takes requests.
+pub(super) enum Handler {
+    /// By `wasi:http/incoming-handler` 0.2.
+    V02(ProxyIndices),
+    /// By `wasi:http/handler` 0.3.
+    V03(ServicePre<State>),
+}
+
 /// A component, ready to be instantiated.
 pub(super) struct Program {
     pub(super) pre: InstancePre<State>,
-    pub(super) handler: ProxyIndices,
+    pub(super) handler: Handler,
     /// What it exports for the plugin's sake.
     pub(super) plugin: Exports,
     /// The filters in it.
@@ -32,15 +41,15 @@ pub(super) struct Program {
 impl Program {
     /// Compiles and links, for so many requests at the same time; compiled code is taken from this directory, or kept there.
     pub(super) fn new(bytes: &[u8], concurrency: u32, cache: Option<&Path>) -> Result<Self, Error> {
-        match Hop::of(bytes) {
-            Some(hop @ (Hop::Service | Hop::Middleware)) => return Err(Error::OtherWasi { hop }),
-            Some(hop @ Hop::MiddlewareOf02) => return Err(Error::NeedsNext { hop }),
-            Some(Hop::ServiceOf02 | Hop::Both) | None => {}
+        let hop = Hop::of(bytes);
+        if let Some(hop) = hop.filter(|hop| hop.needs_next()) {
+            return Err(Error::NeedsNext { hop });
         }
+        let is_03 = hop == Some(Hop::Service);
         let filters = Filters::of(bytes);
         let cache = cache.map(open).transpose()?;
         let engine = super::allocation::engine(bytes, concurrency, || {
-            let mut config = config();
+            let mut config = config(is_03);
             config.cache(cache.clone());
             config
         })
@@ -48,15 +57,15 @@ impl Program {
         let component =
             Component::new(&engine, bytes).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
 
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)
-            .map_err(|error| Error::Link { reason: format!("{error:#}") })?;
-        super::target::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
-        super::shared::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
-        super::departure::add_to_linker(&mut linker).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
+        let linker = linker(&engine, is_03).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
 
-        let handler = ProxyIndices::new(&pre).map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
+        let handler = if is_03 {
+            ServicePre::new(pre.clone()).map(Handler::V03)
+        } else {
+            ProxyIndices::new(&pre).map(Handler::V02)
+        };
+        let handler = handler.map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
         let plugin = Exports::of(&component, bytes);
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
         Ok(Self { pre, handler, plugin, filters, _ticker: ticker })
@@ -76,12 +85,30 @@ fn open(directory: &Path) -> Result<Cache, Error> {
     Cache::new(config).map_err(|error| failed(error.root_cause().to_string()))
 }
 
+/// What this host offers.
+fn linker(engine: &Engine, is_03: bool) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    if is_03 {
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        // What toolchains still take from 0.2: a standard library is built for it.
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    } else {
+        wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
+        super::target::add_to_linker(&mut linker)?;
+        super::departure::add_to_linker(&mut linker)?;
+    }
+    super::shared::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
 /// The engine's settings, save for where memory comes from.
-fn config() -> Config {
+fn config(is_03: bool) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
     // WASI 0.2 has no concurrent calls into one instance, and without the support for them each call costs less.
-    config.concurrency_support(false);
+    config.concurrency_support(is_03);
+    config.wasm_component_model_async(is_03);
     config
 }

@@ -1,0 +1,79 @@
+//! Where requests run: instances for WASI 0.2, with one request at a time, or for WASI 0.3, with several.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use super::instance::Recipe;
+use super::options::Options;
+use super::policy::Policy;
+use super::pool::Pool;
+use super::program::Handler;
+use super::tasks::Tasks;
+use super::workers::{Load, Workers};
+
+/// Where requests run.
+#[derive(Clone)]
+pub(super) enum Runner {
+    Pool(Arc<Pool>),
+    Workers(Arc<Workers>),
+}
+
+impl Runner {
+    /// What this component needs.
+    pub(super) async fn start(recipe: Recipe, options: &Options, policy: Policy, tasks: Tasks) -> Result<Self, Error> {
+        let reuse = options.max_instance_reuse;
+        match recipe.program.handler {
+            Handler::V02(_) => Ok(Self::Pool(Arc::new(Pool::start(recipe, reuse, policy, tasks).await?))),
+            Handler::V03(_) => {
+                let load = Load { reuse, concurrency: options.max_instance_concurrency };
+                let workers = Workers::start(recipe, load, policy, options.max_nesting).await?;
+                Ok(Self::Workers(Arc::new(workers)))
+            }
+        }
+    }
+
+    /// Whether its instances are told when clients leave.
+    pub(super) fn hears_of_departures(&self) -> bool {
+        match self {
+            Self::Pool(pool) => pool.hears_of_departures(),
+            Self::Workers(_) => false,
+        }
+    }
+
+    /// Whether every request is answered 503 from now on.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Pool(pool) => pool.is_closed(),
+            Self::Workers(workers) => workers.is_closed(),
+        }
+    }
+
+    /// Tends idle instances, as long as it is polled. Those for WASI 0.3 wait for their own clocks.
+    pub(super) async fn keep(self) {
+        if let Self::Pool(pool) = self {
+            pool.keep().await;
+        }
+    }
+
+    /// Drops the instances that no request needed for a while. Those for WASI 0.3 end by themselves.
+    pub(super) fn trim(&self) {
+        if let Self::Pool(pool) = self {
+            pool.trim();
+        }
+    }
+
+    /// Waits until instances want more memory than all may have.
+    pub(super) async fn is_pressed(&self) {
+        match self {
+            Self::Pool(pool) => pool.is_pressed().await,
+            Self::Workers(workers) => workers.is_pressed().await,
+        }
+    }
+
+    /// Drops idle instances.
+    pub(super) fn drop_idle(&self) {
+        if let Self::Pool(pool) = self {
+            pool.drop_idle();
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Instances of a component for WASI 0.3, each of which has several requests at once.
+//!
+//! Their order is that of `wasmtime-wasi-http`: a request goes to an instance that waits, and where none does, to a new one.
+//! A trap ends all requests of its instance: a store that trapped runs no further.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `maker` | what each instance is made with, and when it ends |
+//! | `answer` | a response's body, and an instance's fate |
+
+mod answer;
+mod maker;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::{Request, Uri, Version, header};
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::handler::{HandlerState, InstantiationError, ProxyHandler};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode03;
+
+use self::answer::{Fate, Followed};
+use self::maker::Maker;
+use super::body::End;
+use super::error::Error;
+use super::fields;
+use super::instance::{Answer, Recipe};
+use super::policy::{Policy, Service};
+use super::request::RequestBody;
+use super::target::RawTarget;
+
+/// How much an instance does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Requests in its life.
+    pub(super) reuse: u32,
+    /// Requests at once.
+    pub(super) concurrency: u32,
+}
+
+/// Runs requests in instances.
+pub(super) struct Workers {
+    recipe: Arc<Recipe>,
+    policy: Arc<Policy>,
+    /// One for each depth of the requests that it gets: what an instance sends is sent at the depth of its requests, and
+    /// nothing tells for which of them.
+    handlers: Vec<ProxyHandler<Maker>>,
+}
+
+impl Workers {
+    /// For requests down to this depth.
+    pub(super) async fn start(recipe: Recipe, load: Load, policy: Policy, max_depth: u32) -> Result<Self, Error> {
+        let (recipe, policy) = (Arc::new(recipe), Arc::new(policy));
+        let maker = |depth| Maker::new(recipe.clone(), policy.clone(), load, depth);
+        // Only to see that there can be instances: a filter starts with the first request.
+        maker(0).instantiate().await.map_err(|error| Error::Instantiate { reason: format!("{error:#}") })?;
+        let handlers = (0..=max_depth).map(|depth| ProxyHandler::new(maker(depth))).collect();
+        Ok(Self { recipe, policy, handlers })
+    }
+
+    /// Whether every request is answered 503 from now on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.policy.service(Instant::now()) == Service::Nothing
+    }
+
+    /// Waits until instances want more memory than all may have.
+    pub(super) async fn is_pressed(&self) {
+        self.recipe.budget.exceeded.notified().await;
+    }
+
+    /// Serves one request of this depth, until its response is over.
+    pub(super) async fn serve(
+        &self,
+        request: Request<RequestBody>,
+        depth: u32,
+        answer: oneshot::Sender<Answer>,
+        end: oneshot::Sender<End>,
+    ) {
+        let handler = self.handlers.get(depth as usize).filter(|_| !self.is_closed());
+        let (Some(handler), Some(request)) = (handler, absolute(request)) else {
+            let _ = end.send(End::Unavailable);
+            return;
+        };
+        let (told, fate) = oneshot::channel();
+        match handler.handle(told, request.map(BodyExt::boxed_unsync)).await {
+            Ok(response) => {
+                let fate = fate.await.unwrap_or_else(|_| Fate::new());
+                let (ended_to, ended) = oneshot::channel();
+                let followed = response.map(|body| Followed::new(body, fate, ended_to).boxed_unsync());
+                let _ = answer.send(Ok(followed));
+                // It is dropped at the end of the response, whatever that is.
+                let _ = ended.await;
+                let _ = end.send(End::Returned);
+            }
+            Err(error) => {
+                if let Some(code) = error.downcast_ref::<ErrorCode03>() {
+                    let _ = answer.send(Err(of_02(code)));
+                    let _ = end.send(End::Returned);
+                } else if let Some(failed) = error.downcast_ref::<InstantiationError<oneshot::Sender<Fate>>>() {
+                    tracing::error!("503: there is no instance: {:#}", failed.error);
+                    let _ = end.send(End::Unavailable);
+                } else {
+                    // Of a trap its instance tells, once for all of its requests.
+                    tracing::debug!("503: {error:#}");
+                    let _ = end.send(End::TornDown);
+                }
+            }
+        }
+    }
+}
+
+/// The request with its authority in its target, where WASI 0.3 reads it. `None`: its target has no place in the types of
+/// WASI.
+fn absolute(mut request: Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if request.extensions_mut().remove::<RawTarget>().is_some() {
+        tracing::warn!("503: a component for WASI 0.3 can't have this request's target");
+        return None;
+    }
+    let host = request.headers().get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut parts = Parts::default();
+    parts.authority = request.uri().authority().cloned().or(host);
+    // What the connection is, whatever the client calls it.
+    parts.scheme = parts.authority.is_some().then_some(Scheme::HTTP);
+    let path = || request.uri().path_and_query().cloned();
+    parts.path_and_query = path().or_else(|| Some(PathAndQuery::from_static("/")));
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = Version::HTTP_11;
+    let mut headers = fields::visible(std::mem::take(request.headers_mut()));
+    headers.remove(header::HOST);
+    *request.headers_mut() = headers;
+    Some(request)
+}
+
+/// As far as it is told apart here.
+fn of_02(code: &ErrorCode03) -> ErrorCode {
+    match code {
+        ErrorCode03::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        code => ErrorCode::InternalError(Some(format!("{code:?}"))),
+    }
+}
