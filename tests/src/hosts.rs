@@ -33,6 +33,8 @@ pub enum Host {
     WasmtimeServeReuse,
     /// `jco serve` on Node, with the portable bridge.
     Jco,
+    /// The adapter's own host, with a component for WASI 0.3.
+    Serve03,
     /// The stock `wasmtime serve`, at its defaults, with a component for WASI 0.3.
     WasmtimeServe03,
     /// The same, with the filters as middleware, composed with a service that passes requests on.
@@ -44,7 +46,7 @@ impl Host {
     pub const ALL: [Self; 5] = [Self::Envoy, Self::Serve, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
 
     /// Those of WASI 0.3.
-    pub const OF_03: [Self; 2] = [Self::WasmtimeServe03, Self::WasmtimeServe03Middleware];
+    pub const OF_03: [Self; 3] = [Self::Serve03, Self::WasmtimeServe03, Self::WasmtimeServe03Middleware];
 
     /// The name in a test's name and in `known-differences.toml`.
     pub fn name(self) -> &'static str {
@@ -54,9 +56,20 @@ impl Host {
             Self::WasmtimeServe => "wasmtime-serve",
             Self::WasmtimeServeReuse => "wasmtime-serve-reuse",
             Self::Jco => "jco",
+            Self::Serve03 => "serve-03",
             Self::WasmtimeServe03 => "wasmtime-serve-03",
             Self::WasmtimeServe03Middleware => "wasmtime-serve-03-middleware",
         }
+    }
+
+    /// Whether it tells no authority of HTTP/1.1, so that a header has to.
+    pub fn hides_authority(self) -> bool {
+        matches!(self, Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware)
+    }
+
+    /// Whether it is the adapter's own.
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Serve | Self::Serve03)
     }
 
     /// The host with this name.
@@ -75,13 +88,13 @@ impl Host {
         }
         let bytes = match self {
             Self::Jco => adapt(chain, bridge::Kind::Portable)?,
-            Self::WasmtimeServe03 => wasi03::service(chain)?,
+            Self::Serve03 | Self::WasmtimeServe03 => wasi03::service(chain)?,
             Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
             _ => adapt(chain, bridge::Kind::MemoryCopy)?,
         };
         let component = directory.path().join("filter.component.wasm");
         std::fs::write(&component, bytes).context("writes the component")?;
-        if self == Self::Serve {
+        if self.is_own() {
             let (child, address) = serve::start(&component, chain.http2_upstream())?;
             return Ok(Running { address, child, _directory: directory });
         }
@@ -95,7 +108,7 @@ impl Host {
     pub fn start_component(self, component: &Path, directory: tempfile::TempDir) -> Result<Running> {
         let (child, address) = match self {
             Self::Envoy => anyhow::bail!("Envoy runs no components"),
-            Self::Serve => serve::start(component, None)?,
+            Self::Serve | Self::Serve03 => serve::start(component, None)?,
             Self::WasmtimeServe => wasmtime::start(component, Reuse::Never)?,
             Self::WasmtimeServeReuse => wasmtime::start(component, Reuse::Always)?,
             Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware => wasmtime::start_03(component)?,

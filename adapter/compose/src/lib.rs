@@ -8,7 +8,7 @@ mod problem;
 
 use std::fmt;
 
-use proxy_wasm_adapter::composition::HANDLER;
+use proxy_wasm_adapter::composition::{HANDLER, handlers};
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions};
 
@@ -67,13 +67,17 @@ fn link(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, String> {
             .map_err(|error| failed(&format_args!("{error:#}")))?;
         let package = graph.register_package(package).map_err(|error| failed(&error))?;
         let instance = graph.instantiate(package);
-        if let Some(next) = next {
-            graph.set_instantiation_argument(instance, HANDLER, next).map_err(|error| failed(&error))?;
+        // Each by its own version, as far as they fit.
+        let (export, import) = handlers(component.as_ref());
+        if let (Some(import), Some((_, handler))) = (import, next) {
+            graph.set_instantiation_argument(instance, &import, handler).map_err(|error| failed(&error))?;
         }
-        next = Some(graph.alias_instance_export(instance, HANDLER).map_err(|error| failed(&error))?);
+        let export = export.unwrap_or_else(|| HANDLER.into());
+        let handler = graph.alias_instance_export(instance, &export).map_err(|error| failed(&error))?;
+        next = Some((export, handler));
     }
-    let Some(first) = next else { return Err("there is no component".into()) };
-    graph.export(first, HANDLER).map_err(|error| error.to_string())?;
+    let Some((name, first)) = next else { return Err("there is no component".into()) };
+    graph.export(first, name).map_err(|error| error.to_string())?;
     graph.encode(EncodeOptions::default()).map_err(|error| format!("{error:#}"))
 }
 

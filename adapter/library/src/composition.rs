@@ -12,8 +12,11 @@ use wasmparser::{ComponentAlias, ComponentExternalKind, ComponentInstance, Compo
 
 use crate::check::is_component;
 
-/// The interface that components for WASI 0.3 export, and import for the next one.
+/// The interface that adapted components for WASI 0.3 export, and import for the next one.
 pub const HANDLER: &str = "wasi:http/handler@0.3.0";
+
+/// What the interface begins with in the versions that fit that one.
+const HANDLER_OF_0_3: &str = "wasi:http/handler@0.3.";
 
 /// What the interface of WASI 0.2 begins with; its versions fit one another.
 const HANDLER_OF_0_2: &str = "wasi:http/incoming-handler@0.2.";
@@ -72,7 +75,16 @@ impl Hop {
 }
 
 fn is_handler(name: &str, of_0_2: bool) -> bool {
-    if of_0_2 { name.starts_with(HANDLER_OF_0_2) } else { name == HANDLER }
+    // Release candidates fit nothing.
+    let version = name.strip_prefix(if of_0_2 { HANDLER_OF_0_2 } else { HANDLER_OF_0_3 });
+    version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The names by which a component exports a handler for WASI 0.3, and imports the next one.
+pub fn handlers(component: &[u8]) -> (Option<String>, Option<String>) {
+    let outline = Outline::of(component).unwrap_or_default();
+    let find = |names: Vec<String>| names.into_iter().find(|name| is_handler(name, false));
+    (find(outline.exports), find(outline.imports))
 }
 
 /// The parts of a component that was composed, in the order in which a request passes them; none: it was not composed.

@@ -50,7 +50,7 @@ impl Reader {
     /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none.
     pub(crate) fn look(&mut self, trailers: bool) -> Look {
         match if trailers { self.read() } else { self.read_body() } {
-            None if !trailers && matches!(self.state, State::Trailers(_)) => {
+            None if !trailers && matches!(self.state, State::Trailers(_) | State::Done) => {
                 self.state = State::Done;
                 Look::Nothing
             }

@@ -100,7 +100,7 @@ impl Exchange {
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
         let differs = match stage.kind {
             Host::Envoy => None,
-            Host::Serve => self.until_here.as_ref(),
+            Host::Serve | Host::Serve03 => self.until_here.as_ref(),
             _ => self.until_stock.as_ref().or(self.until_here.as_ref()),
         };
         let until = differs.or(self.until.as_ref()).unwrap_or(&stage.last_line);
@@ -157,7 +157,7 @@ impl Exchange {
             return Ok(request.exchange(stage.host.address, patience, received, wait, stay)?.into());
         }
         let mut steps = self.steps();
-        if Host::OF_03.contains(&stage.kind) {
+        if stage.kind.hides_authority() {
             carry_authority(&mut steps);
         }
         let write = |stream: &mut TcpStream, finished: &AtomicBool| {
@@ -240,6 +240,10 @@ impl Exchange {
 /// Repeats the host in the header from which components for WASI 0.3 take it.
 fn carry_authority(steps: &mut [Step]) {
     let Some(Step::Text(text)) = steps.first_mut() else { return };
+    // What stands in the target is told.
+    if text.split(' ').nth(1).is_some_and(|target| target.contains("://")) {
+        return;
+    }
     let head = text.find("\r\n\r\n").map_or(text.len(), |end| end + 2);
     let mut end_of_line = None;
     let mut at = 0;
