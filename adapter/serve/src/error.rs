@@ -66,6 +66,11 @@ pub enum Error {
     /// Requests cannot pass the component without its filter.
     #[error("the component was made by an adapter that knows no `--failure-policy open`. Adapt the filter again")]
     NoBypass,
+    /// Requests cannot pass by the plugins of a component for WASI 0.3.
+    #[error(
+        "no requests can pass by the filters of a component for WASI 0.3: choose `--failure-policy reload` or `closed`"
+    )]
+    NoBypassOn03,
     /// The directory for compiled code cannot be used.
     #[error("cannot keep compiled code in `{}`: {reason}. Give a directory with `--cache`, or leave it out", path.display())]
     Cache {

@@ -32,7 +32,7 @@ use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::{Client, Trust};
 use super::policy::{FailurePolicy, Policy};
 use super::presence::{Limits, Presence, Watched};
-use super::program::Program;
+use super::program::{Handler, Program};
 use super::record::Observer;
 use super::runner::Runner;
 use super::shutdown;
@@ -82,7 +82,10 @@ impl Server {
             None => None,
         };
         if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
-            return Err(Error::NoBypass);
+            return Err(match program.handler {
+                Handler::V02(_) => Error::NoBypass,
+                Handler::V03(_) => Error::NoBypassOn03,
+            });
         }
         let plugin = program.filters.plugins(None);
         let stats = options.admin.is_some().then(Arc::<Stats>::default);

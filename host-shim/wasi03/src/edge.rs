@@ -80,6 +80,7 @@ impl Edge {
 
     /// Runs a task as far as it comes; returns what the host is to do with it.
     fn run<G: Guest>(&mut self, driver: &mut Driver<'_, G>, mut task: Task) -> u32 {
+        canonical::sweep();
         let code = self.advance(driver, &mut task);
         let returned = task.own.returned(&code);
         let mut turn = driver.turn();
@@ -339,6 +340,7 @@ impl Edge {
     /// The task that runs ends: callouts that it waited for are waited for by another one, now or when one begins.
     fn part(&mut self) {
         self.peers.iter_mut().for_each(|(_, streams)| streams.part());
+        canonical::part_from_left();
         host::part_from_log();
         // The last one that is left finds out whether anything can still move it.
         let leaves_calls = self.peers.iter().any(|(peer, _)| matches!(peer, Peer::Callout(_)));

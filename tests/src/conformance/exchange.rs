@@ -100,7 +100,7 @@ impl Exchange {
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
         let differs = match stage.kind {
             Host::Envoy => None,
-            Host::Serve | Host::Serve03 => self.until_here.as_ref(),
+            Host::Serve => self.until_here.as_ref(),
             _ => self.until_stock.as_ref().or(self.until_here.as_ref()),
         };
         let until = differs.or(self.until.as_ref()).unwrap_or(&stage.last_line);

@@ -27,7 +27,7 @@ pub(crate) use call::{Call, Timer};
 pub(crate) use message::{consume_request, consume_response, new_request, new_response, received_request};
 pub(crate) use stderr::Stderr;
 pub(crate) use task::{Answer, Code, Task, Wake};
-pub(crate) use trailers::{TrailersReader, TrailersWriter};
+pub(crate) use trailers::{TrailersReader, TrailersWriter, part_from_left, sweep};
 
 /// The code of what is not over yet.
 const BLOCKED: u32 = u32::MAX;

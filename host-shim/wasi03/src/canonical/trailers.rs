@@ -1,6 +1,6 @@
 //! What follows the bytes of a body, as `future<result<option<trailers>, error-code>>`.
 
-use std::task::Poll;
+use std::{cell::RefCell, task::Poll};
 
 use super::{
     Waitable,
@@ -167,10 +167,36 @@ impl Drop for TrailersWriter {
             imports::trailers_drop_writable(self.future.handle);
         } else if let Writing::UnderWay(value) = std::mem::replace(&mut self.state, Writing::Over) {
             // The host may still read it, and a future that nobody has read cannot be dropped.
-            self.future.leave();
-            Box::leak(value);
+            let future = std::mem::replace(&mut self.future, Waitable::new(0));
+            LEFT.with_borrow_mut(|left| left.push((future, value)));
         }
     }
+}
+
+thread_local! {
+    /// The futures that were let go before the host read them or let them go, each with the value that it may still read.
+    static LEFT: RefCell<Vec<(Waitable, Box<Value>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Drops what was let go and the host needs no more. The task that runs is told of the others, and waits for none of them.
+pub(crate) fn sweep() {
+    LEFT.with_borrow_mut(|left| {
+        left.retain_mut(|(future, _)| {
+            let is_over = future.event().is_some();
+            if is_over {
+                future.leave();
+                imports::trailers_drop_writable(future.handle);
+            } else {
+                future.wait_here();
+            }
+            !is_over
+        });
+    });
+}
+
+/// The task that runs is told of them no more: it ends.
+pub(crate) fn part_from_left() {
+    LEFT.with_borrow_mut(|left| left.iter_mut().for_each(|(future, _)| future.part()));
 }
 
 /// A result in memory: its case, then 8 bytes on the case within that, and 4 bytes further what this one holds.
