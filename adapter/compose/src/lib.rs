@@ -89,12 +89,27 @@ mod tests {
 
     /// A handler with a core module, and a section by which it is known.
     fn part(mark: &str, imports: bool) -> Vec<u8> {
-        let import = if imports { format!(r#"(import "{HANDLER}" (instance))"#) } else { String::new() };
+        part_of(mark, imports, HANDLER)
+    }
+
+    fn part_of(mark: &str, imports: bool, handler: &str) -> Vec<u8> {
+        let import = if imports { format!(r#"(import "{handler}" (instance))"#) } else { String::new() };
         let text = format!(
             r#"(component {import} (core module) (@custom "mark" "{mark}")
-              (instance $own) (export "{HANDLER}" (instance $own)))"#
+              (instance $own) (export "{handler}" (instance $own)))"#
         );
         wat::parse_str(text).unwrap()
+    }
+
+    #[test]
+    fn versions_that_fit_are_joined() {
+        let newer = "wasi:http/handler@0.3.2";
+        let components = [part("first", true), part_of("second", true, newer), part("last", false)];
+        let composed = compose(&components).unwrap();
+        assert_eq!(parts(&composed), components);
+        assert_eq!(handlers(&composed), (Some(HANDLER.into()), None));
+        let composed = compose(&components[1..]).unwrap();
+        assert_eq!(handlers(&composed), (Some(newer.into()), None));
     }
 
     #[test]

@@ -309,5 +309,7 @@ mod tests {
         assert_eq!(of(&[old], ""), Some(Hop::ServiceOf02));
         assert_eq!(of(&[old], &format!(r#"(import "{old}" (instance))"#)), Some(Hop::MiddlewareOf02));
         assert_eq!(of(&[old, HANDLER], ""), Some(Hop::Both));
+        assert_eq!(of(&["wasi:http/handler@0.3.2"], ""), Some(Hop::Service));
+        assert_eq!(of(&["wasi:http/handler@0.3.0-rc-2025-09-16"], ""), None);
     }
 }
