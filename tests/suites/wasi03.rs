@@ -136,7 +136,7 @@ fn traps_beside_others(host: Host) -> Result<()> {
         let head = BufReader::new(&*stream).lines();
         head.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
         // One whose request was given up is gone.
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     };
     thread::scope(|scope| {
         let asking: Vec<_> = (0..OTHERS).map(|_| scope.spawn(get)).collect();

@@ -98,7 +98,7 @@ pub enum Error {
 /// How a component gets a next handler.
 fn next_help(hop: Hop) -> &'static str {
     match hop {
-        Hop::MiddlewareOf02 | Hop::ServiceOf02 => "join it with a service, for example with `wac plug`",
+        Hop::MiddlewareOf02 | Hop::ServiceOf02 => "Join it with a service, for example with `wac plug`",
         Hop::Middleware | Hop::Service | Hop::Both => "`compose` it with a service",
     }
 }
