@@ -16,7 +16,7 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn local_reply(&self, id: u32, mut reply: LocalReply) {
         const DIRECTION: Direction = Direction::Response;
         let (headers, end) = {
-            let mut state = self.state.borrow_mut();
+            let state = &mut *self.state.borrow_mut();
             let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.response_ended() {
                 return;
@@ -34,6 +34,7 @@ impl<G: Guest> Chain<G> {
                 reply = refusal;
                 headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             }
+            state.routing.respond(&state.settings, stream, &mut headers);
             // A gRPC client gets 200; properties show the status that it stands for.
             stream.facts.response_code = u16::try_from(reply.status).ok();
             let end = reply.body.is_empty() || stream.facts.is_head || stream.facts.is_grpc;
