@@ -95,7 +95,7 @@ pub enum TextMatchKind {
     Regex,
 }
 
-/// A condition for a header. Its values are joined by commas.
+/// A condition for a header: one of its values fulfils it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderMatch {
     /// The header's name in lower case.
@@ -276,7 +276,7 @@ pub struct HeaderAddition {
 pub enum Piece {
     /// This text.
     Text(String),
-    /// The request's header, or the other one where it is not there; this many bytes at most. Without either: `-`.
+    /// The request's header, or the other one where it is not there; this many bytes at most. Nothing without either.
     Request(String, Option<String>, Option<u32>),
     /// The same of the response.
     Response(String, Option<String>, Option<u32>),

@@ -26,7 +26,7 @@ impl Routing {
     pub(crate) fn route(
         &self,
         _: &Settings,
-        _: &Stream,
+        _: &mut Stream,
         _: &dyn Host,
         _: &mut HeaderMap,
         _: Capabilities,
@@ -34,9 +34,15 @@ impl Routing {
         None
     }
 
-    pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap) {}
+    pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap, _: bool) {}
 
-    pub(crate) fn property(&self, _: &Settings, _: &Stream, _: &dyn Host, _: &[&str]) -> Option<Result<Vec<u8>, Status>> {
+    pub(crate) fn property(
+        &self,
+        _: &Settings,
+        _: &Stream,
+        _: &dyn Host,
+        _: &[&str],
+    ) -> Option<Result<Vec<u8>, Status>> {
         None
     }
 }

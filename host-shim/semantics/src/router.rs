@@ -226,8 +226,7 @@ impl<G: Guest> Chain<G> {
             let head = state.streams.get(id).and_then(|stream| stream.message(Direction::Request).headers().cloned());
             let Some(mut headers) = head else { return };
             let Some(stream) = state.streams.get_mut(id) else { return };
-            let by_table =
-                state.routing.route(&state.settings, stream, &*self.host, &mut headers, self.capabilities);
+            let by_table = state.routing.route(&state.settings, stream, &*self.host, &mut headers, self.capabilities);
             if let Some(Ok(_)) = &by_table {
                 // What properties show from now on is what the upstream gets.
                 stream.message_mut(Direction::Request).set_headers(headers.clone());

@@ -228,7 +228,8 @@ impl Profile {
     fn table(&self, text: &str) -> Result<Vec<u8>> {
         let mut input = parse("routes", text).map_err(|problem| anyhow!("{problem}"))?;
         let names = self.clusters.keys().map(String::as_str).chain([UPSTREAM]);
-        input.clusters = names.map(|name| (name.to_owned(), "http://nowhere".to_owned().into())).collect::<Vec<_>>().into();
+        input.clusters =
+            names.map(|name| (name.to_owned(), "http://nowhere".to_owned().into())).collect::<Vec<_>>().into();
         let resolved = input.resolve(1, &|_| Err("no files".into())).map_err(|problems| {
             anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;

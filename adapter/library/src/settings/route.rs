@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Keys, keys};
-use super::routing::{
-    HeadersInput, HostRewriteInput, MatchInput, RedirectInput, SubstitutionInput, WeightedInput,
-};
+use super::routing::{HeadersInput, HostRewriteInput, MatchInput, RedirectInput, SubstitutionInput, WeightedInput};
 use super::written::milliseconds;
 
 keys! {

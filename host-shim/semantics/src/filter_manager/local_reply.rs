@@ -3,6 +3,7 @@
 use crate::{
     chain::Chain,
     environment::Guest,
+    headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router,
     stream::{Direction, Effect, ResetReason},
@@ -28,13 +29,17 @@ impl<G: Guest> Chain<G> {
                 stream.reset(ResetReason::LocalReplyTooLate);
                 return;
             }
+            // The route's changes come first: `routes/header-changes`.
+            let mut changed = HeaderMap::new(Kind::Response);
+            state.routing.respond(&state.settings, stream, &mut changed, true);
+            let added = changed.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
+            reply.headers.splice(0..0, added);
             let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             if let Err(refusal) = router::check_size(&headers, self.capabilities) {
                 // No host takes what the filter asked for.
                 reply = refusal;
                 headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             }
-            state.routing.respond(&state.settings, stream, &mut headers);
             // A gRPC client gets 200; properties show the status that it stands for.
             stream.facts.response_code = u16::try_from(reply.status).ok();
             let end = reply.body.is_empty() || stream.facts.is_head || stream.facts.is_grpc;

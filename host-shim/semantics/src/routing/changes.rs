@@ -13,6 +13,8 @@ pub(super) struct Told<'a> {
     pub(super) stream: &'a Stream,
     pub(super) selection: &'a Selected<'a>,
     pub(super) cluster: Option<&'a [u8]>,
+    /// The response's status, or 0.
+    pub(super) code: u16,
 }
 
 /// Changes a head: removes, then overwrites, then adds; what is there already is asked before all of it. The response is what
@@ -53,7 +55,7 @@ pub(super) fn apply(change: &HeaderChange, headers: &mut HeaderMap, response: Op
 fn text(piece: &Piece, request: Option<&HeaderMap>, response: Option<&HeaderMap>, told: &Told<'_>) -> Vec<u8> {
     let of = |map: Option<&HeaderMap>, name: &str, other: &Option<String>, most: &Option<u32>| {
         let get = |name: &str| map.and_then(|map| map.get(name.as_bytes()));
-        let mut value = get(name).or_else(|| get(other.as_deref()?)).unwrap_or(b"-").to_vec();
+        let mut value = get(name).or_else(|| get(other.as_deref()?)).unwrap_or_default().to_vec();
         value.truncate(most.map_or(usize::MAX, |most| most as usize));
         value
     };
@@ -62,18 +64,9 @@ fn text(piece: &Piece, request: Option<&HeaderMap>, response: Option<&HeaderMap>
         Piece::Request(name, other, most) => of(request, name, other, most),
         Piece::Response(name, other, most) => of(response, name, other, most),
         Piece::Protocol => if told.stream.facts.http2 { "HTTP/2" } else { "HTTP/1.1" }.into(),
-        Piece::ResponseCode => {
-            // Before the filters see a head, nobody else took note of its status.
-            let code = response.and_then(crate::router::status).or(told.stream.facts.response_code);
-            code.unwrap_or(0).to_string().into_bytes()
-        }
-        Piece::RouteName => named(told.selection.route.name.as_bytes()),
-        Piece::VirtualHost => named(told.selection.host.name.as_bytes()),
-        Piece::Cluster => named(told.cluster.unwrap_or_default()),
+        Piece::ResponseCode => told.code.to_string().into_bytes(),
+        Piece::RouteName => told.selection.route.name.clone().into_bytes(),
+        Piece::VirtualHost => told.selection.host.name.clone().into_bytes(),
+        Piece::Cluster => told.cluster.unwrap_or_default().to_vec(),
     }
-}
-
-/// `-` stands for nothing.
-fn named(name: &[u8]) -> Vec<u8> {
-    if name.is_empty() { b"-".into() } else { name.into() }
 }

@@ -34,22 +34,23 @@ impl Expressions {
     pub(super) fn replace(&self, Substitution { regex, substitution }: &Substitution, text: &[u8]) -> Vec<u8> {
         let Ok(text) = std::str::from_utf8(text) else { return text.to_vec() };
         let replaced = self.with(regex, |regex| {
-            regex.replace_all(text, |captures: &regex_lite::Captures<'_>| {
-                let mut replaced = String::new();
-                let mut rest = substitution.chars();
-                while let Some(letter) = rest.next() {
-                    match (letter, if letter == '\\' { rest.next() } else { None }) {
-                        ('\\', Some(digit)) if digit.is_ascii_digit() => {
-                            let group = captures.get(digit as usize - '0' as usize);
-                            replaced.push_str(group.map_or("", |group| group.as_str()));
+            regex
+                .replace_all(text, |captures: &regex_lite::Captures<'_>| {
+                    let mut replaced = String::new();
+                    let mut rest = substitution.chars();
+                    while let Some(letter) = rest.next() {
+                        match (letter, if letter == '\\' { rest.next() } else { None }) {
+                            ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                                let group = captures.get(digit as usize - '0' as usize);
+                                replaced.push_str(group.map_or("", |group| group.as_str()));
+                            }
+                            ('\\', Some(other)) => replaced.push(other),
+                            _ => replaced.push(letter),
                         }
-                        ('\\', Some(other)) => replaced.push(other),
-                        _ => replaced.push(letter),
                     }
-                }
-                replaced
-            })
-            .into_owned()
+                    replaced
+                })
+                .into_owned()
         });
         replaced.map_or_else(|| text.into(), String::into_bytes)
     }

@@ -40,26 +40,26 @@ pub(super) fn split(target: &[u8]) -> (&[u8], &[u8]) {
 /// Source: Envoy's `HeaderUtility::HeaderData`; a header that is not there fulfils no condition of its value, inverted or
 /// not.
 fn header(condition: &HeaderMatch, headers: &HeaderMap, expressions: &Expressions) -> bool {
-    let found = headers.get_joined(condition.name.as_bytes());
-    let value = match &condition.value {
-        HeaderValueMatch::Present(present) => {
-            return ((found.is_some() || condition.missing_as_empty) == *present) != condition.invert;
+    let mut values: Vec<&[u8]> =
+        headers.iter().filter(|(name, _)| *name == condition.name.as_bytes()).map(|(_, value)| value).collect();
+    if let HeaderValueMatch::Present(present) = condition.value {
+        return ((!values.is_empty() || condition.missing_as_empty) == present) != condition.invert;
+    }
+    if values.is_empty() {
+        if !condition.missing_as_empty {
+            return false;
         }
-        _ => match found {
-            Some(value) => value,
-            None if condition.missing_as_empty => Vec::new(),
-            None => return false,
-        },
-    };
-    let fits = match &condition.value {
-        HeaderValueMatch::Text(condition) => text(condition, &value, expressions),
+        values.push(b"");
+    }
+    let fits = |value: &&[u8]| match &condition.value {
+        HeaderValueMatch::Text(condition) => text(condition, value, expressions),
         HeaderValueMatch::Range(start, end) => {
-            let number = std::str::from_utf8(&value).ok().and_then(|value| value.parse::<i64>().ok());
+            let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<i64>().ok());
             number.is_some_and(|number| (*start..*end).contains(&number))
         }
         HeaderValueMatch::Present(_) => true,
     };
-    fits != condition.invert
+    values.iter().any(fits) != condition.invert
 }
 
 fn text(condition: &TextMatch, value: &[u8], expressions: &Expressions) -> bool {
@@ -80,36 +80,18 @@ fn text(condition: &TextMatch, value: &[u8], expressions: &Expressions) -> bool 
 fn parameter(condition: &QueryMatch, target: &[u8], expressions: &Expressions) -> bool {
     let value = value(target, condition.name.as_bytes());
     match &condition.value {
-        Ok(condition) => value.is_some_and(|value| text(condition, &value, expressions)),
+        Ok(condition) => value.is_some_and(|value| text(condition, value, expressions)),
         Err(present) => value.is_some() == *present,
     }
 }
 
-/// The first value of a parameter, decoded. Source: Envoy's `QueryParamsMulti::parseAndDecodeQueryString`.
-fn value(target: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+/// The first value of a parameter, as it is written: `routes/query-conditions-and-grpc`.
+fn value<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (_, rest) = split(target);
     let query = rest.strip_prefix(b"?")?;
     let query = query.split(|byte| *byte == b'#').next().unwrap_or_default();
     query.split(|byte| *byte == b'&').find_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        (decoded(&pair[..at]) == name).then(|| decoded(pair.get(at + 1..).unwrap_or_default()))
+        (&pair[..at] == name).then(|| pair.get(at + 1..).unwrap_or_default())
     })
-}
-
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
-    let (mut bytes, mut at) = (Vec::with_capacity(text.len()), 0);
-    while let Some(byte) = text.get(at) {
-        match (digit(text.get(at + 1)), digit(text.get(at + 2))) {
-            (Some(high), Some(low)) if *byte == b'%' => {
-                bytes.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                bytes.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    bytes
 }

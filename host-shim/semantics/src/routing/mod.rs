@@ -1,10 +1,12 @@
 //! A table of routes: which one a request takes, what becomes of its head, and of the response's.
 //!
 //! ```text
-//!   a head arrives ──► Chosen ── a filter changes the head, or clears the choice ──► Open
+//!   a head arrives ──► chosen ── a filter changes the head, or clears the choice ──► stale
 //!                        ▲                                                            │
-//!                        └──────── a property or the router needs it ─────────────────┘
+//!                        └──────────────────── the router needs it ───────────────────┘
 //! ```
+//!
+//! Properties tell of a stale choice, as Envoy's do: `routes/the-route-of-a-changed-head`.
 //!
 //! | file | idea |
 //! |---|---|
@@ -56,6 +58,7 @@ pub(crate) struct Choice {
     /// One number for all choices of the stream, as in Envoy.
     random: OnceCell<u64>,
     chosen: OnceCell<Selection>,
+    stale: bool,
 }
 
 /// What was chosen, by position.
@@ -76,9 +79,16 @@ struct Selected<'a> {
 }
 
 impl Choice {
-    /// The next that needs the route chooses anew.
+    /// The router chooses anew.
     pub(crate) fn clear(&mut self) {
-        self.chosen = OnceCell::new();
+        self.stale = true;
+    }
+
+    /// Forgets a stale choice.
+    fn renew(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.chosen = OnceCell::new();
+        }
     }
 }
 
@@ -166,49 +176,50 @@ impl Routing {
     pub(crate) fn route(
         &self,
         settings: &Settings,
-        stream: &Stream,
+        stream: &mut Stream,
         host: &dyn Host,
         headers: &mut HeaderMap,
         capabilities: Capabilities,
     ) -> Option<Result<(Destination, u64), LocalReply>> {
+        stream.choice.renew();
+        let stream = &*stream;
         let (table, selection) = self.chosen(settings, stream, host)?;
         let Some(selected) = selection.of(table) else { return Some(Err(router::no_route())) };
         let found = match &selected.route.action {
-            Action::Respond { status, body } => {
-                Err(LocalReply::new(u32::from(*status), body, "direct_response"))
-            }
+            Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
             Action::Redirect(redirect) => {
                 let location = rewrites::location(redirect, &selected.route.matches, headers, &self.expressions);
                 let reply = LocalReply::new(u32::from(redirect.status), "", "direct_response");
                 Err(LocalReply { headers: vec![(b"location".to_vec(), location)], ..reply })
             }
-            Action::Forward(forward) => {
-                match settings.cluster(selection.cluster.as_deref().unwrap_or_default()) {
-                    None => Err(router::no_cluster(forward.cluster_not_found)),
-                    Some(cluster) => {
-                        let told = Told { stream, selection: &selected, cluster: selection.cluster.as_deref() };
-                        for level in selected.changes(table) {
-                            changes::apply(&level.request, headers, None, &told);
-                        }
-                        let rewrite = selected.weighted.and_then(|weighted| weighted.host.as_deref());
-                        rewrites::host(forward, rewrite, headers, &self.expressions);
-                        rewrites::path(forward, &selected.route.matches, headers, &self.expressions);
-                        let timeout = timeouts::of(forward, stream.facts.is_grpc, headers);
-                        router::check_request(headers, capabilities)
-                            .map(|()| (Destination::Upstream(cluster.origin.clone()), timeout))
+            Action::Forward(forward) => match settings.cluster(selection.cluster.as_deref().unwrap_or_default()) {
+                None => Err(router::no_cluster(forward.cluster_not_found)),
+                Some(cluster) => {
+                    let cluster_name = selection.cluster.as_deref();
+                    let told = Told { stream, selection: &selected, cluster: cluster_name, code: 0 };
+                    for level in selected.changes(table) {
+                        changes::apply(&level.request, headers, None, &told);
                     }
+                    let rewrite = selected.weighted.and_then(|weighted| weighted.host.as_deref());
+                    rewrites::host(forward, rewrite, headers, &self.expressions);
+                    rewrites::path(forward, &selected.route.matches, headers, &self.expressions);
+                    let timeout = timeouts::of(forward, stream.facts.is_grpc, headers);
+                    router::check_request(headers, capabilities)
+                        .map(|()| (Destination::Upstream(cluster.origin.clone()), timeout))
                 }
-            }
+            },
         };
         Some(found)
     }
 
     /// Makes the changes of a response's head, before the filters see it. Source: Envoy's `finalizeResponseHeaders`.
-    pub(crate) fn respond(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap) {
+    /// A local response has no status yet.
+    pub(crate) fn respond(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap, is_local: bool) {
         let Some(table) = self.table(settings) else { return };
         let Some(selection) = stream.choice.chosen.get() else { return };
         let Some(selected) = selection.of(table) else { return };
-        let told = Told { stream, selection: &selected, cluster: selection.cluster.as_deref() };
+        let code = if is_local { 0 } else { router::status(headers).unwrap_or(0) };
+        let told = Told { stream, selection: &selected, cluster: selection.cluster.as_deref(), code };
         for level in selected.changes(table) {
             let shown = headers.clone();
             changes::apply(&level.response, headers, Some(&shown), &told);
@@ -229,12 +240,10 @@ impl Routing {
         match *segments {
             ["xds", "virtual_host_name"] => Some(Ok(host.map(|host| host.name.clone().into()).unwrap_or_default())),
             ["xds", "route_name"] => {
-                Some(Ok(selection.of(table).map(|selected| selected.route.name.clone().into()).unwrap_or_default()))
+                Some(selection.of(table).map(|selected| selected.route.name.clone().into()).ok_or(Status::NotFound))
             }
             ["xds", "cluster_name"] => Some(cluster.map(|cluster| cluster.name.clone().into()).ok_or(Status::NotFound)),
-            ["upstream", "num_endpoints"] => {
-                Some(cluster.map(|_| 1u64.to_le_bytes().to_vec()).ok_or(Status::NotFound))
-            }
+            ["upstream", "num_endpoints"] => Some(cluster.map(|_| 1u64.to_le_bytes().to_vec()).ok_or(Status::NotFound)),
             _ => None,
         }
     }

@@ -84,11 +84,9 @@ fn headers_and_parameters() {
     assert!(is_x(&present(true, false), "") && is(&present(false, false), "/", &[]));
     assert!(is(&present(true, true), "/", &[]) && !is_x(&present(true, true), "1"));
 
-    let query = |value| Match {
-        query: vec![QueryMatch { name: "q".into(), value }],
-        ..to(PathMatch::Prefix("/".into()))
-    };
-    let wanted = query(Ok(TextMatch { kind: TextMatchKind::Exact, text: "a b".into(), ignore_case: false }));
+    let query =
+        |value| Match { query: vec![QueryMatch { name: "q".into(), value }], ..to(PathMatch::Prefix("/".into())) };
+    let wanted = query(Ok(TextMatch { kind: TextMatchKind::Exact, text: "a%20b".into(), ignore_case: false }));
     assert!(is(&wanted, "/?x=1&q=a%20b&q=c", &[]) && !is(&wanted, "/?q=c", &[]) && !is(&wanted, "/", &[]));
     assert!(is(&query(Err(true)), "/?q", &[]) && !is(&query(Err(true)), "/?qq", &[]));
 }
@@ -108,8 +106,7 @@ fn substitutions() {
 #[test]
 fn redirects() {
     let all = Expressions::default();
-    let plain =
-        Redirect { scheme: None, host: None, port: None, path: None, status: 301, strip_query: false };
+    let plain = Redirect { scheme: None, host: None, port: None, path: None, status: 301, strip_query: false };
     let go = |redirect: &Redirect, authority: &str, target: &str| {
         let head = request(authority, target, &[("x-forwarded-proto", "http")]);
         let matched = to(PathMatch::Prefix("/old".into()));

@@ -15,8 +15,8 @@ use regex_lite::Regex;
 use super::formatter;
 use super::respond;
 use crate::settings::{
-    Entries, ClusterInput, HeaderMatchInput, HeadersInput, HostRewriteInput, Input, MatchInput, Problem, QueryMatchInput,
-    RedirectInput, RouteInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+    ClusterInput, Entries, HeaderMatchInput, HeadersInput, HostRewriteInput, Input, MatchInput, Problem,
+    QueryMatchInput, RedirectInput, RouteInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
 };
 
 /// The virtual host of routes that are in none.
@@ -56,12 +56,7 @@ impl Input {
         let told = self.routes.clone().unwrap_or_default();
         let headers = reader.changes(told.request_headers.as_ref(), told.response_headers.as_ref());
         let routes = reader.routes(&self.route, "");
-        let own = VirtualHost {
-            name: DEFAULT.into(),
-            domains: vec!["*".into()],
-            routes,
-            ..VirtualHost::default()
-        };
+        let own = VirtualHost { name: DEFAULT.into(), domains: vec!["*".into()], routes, ..VirtualHost::default() };
         let mut virtual_hosts = reader.virtual_hosts(&self.virtual_host);
         if !self.route.is_empty() {
             virtual_hosts.push(own);
