@@ -57,6 +57,17 @@ one of the clusters, or to a direct_response:
   [clusters.backend]
   url = "http://127.0.0.1:9000"
 
+Several routes are a table; the first that matches counts, in a virtual host if there are any:
+  [[virtual_host]]
+  name = "all"
+  domains = ["*"]                           # or "a.example", "*.example", "a.*"
+  [[virtual_host.route]]
+  name = "v1"
+  match = { prefix = "/v1/" }               # or path, separated_prefix, regex; headers, query, grpc
+  cluster = "backend"                       # or weighted_clusters, cluster_header, redirect, direct_response
+  prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite
+  request_headers = { add = [{ name = "x-a", value = "%REQ(:path)%" }], remove = ["cookie"] }
+
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
 allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:
   upstream = "http://127.0.0.1:9000"

@@ -118,7 +118,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let Options { settings, .. } = options;
     let prepared = prepare::prepare(chain, options)?;
     let bridge = bridge::generate(options.bridge, &prepared.vms(chain, &settings.plugins), &settings.encode());
-    let shim = options.shim.with(prepared.foreign_functions());
+    let shim = options.shim.with(prepared.foreign_functions(), !settings.routing.is_empty());
     let pruned = prune::prune(shim, &Reachable::by(&prepared.filters))?;
     let pruned = unused_imports::remove(pruned, settings)?;
     let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;

@@ -18,6 +18,7 @@ mod plugin;
 mod problem;
 mod resolve;
 mod route;
+mod routing;
 mod shown;
 mod written;
 
@@ -35,6 +36,10 @@ pub(crate) use plugin::title;
 pub use problem::Problem;
 pub use resolve::Read;
 pub use route::{ClusterInput, DirectResponse, RouteInput};
+pub use routing::{
+    AdditionInput, HeaderMatchInput, HeadersInput, HostRewriteInput, MatchInput, QueryMatchInput, RedirectInput,
+    RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+};
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};
 pub use written::{Configuration, Value};
@@ -74,12 +79,16 @@ keys! {
         /// Request headers that properties are read from, by path.
         #[serde(deserialize_with = "by_path")]
         pub property_headers: Entries<String>,
-        /// Where requests go.
+        /// Where requests go: the first that matches.
         pub route: Vec<RouteInput>,
         /// The version of WASI that the component is for.
         pub wasi: Option<Wasi>,
         /// Short for a route to the component that is linked behind it.
         pub next: Option<Next>,
+        /// The same by domain.
+        pub virtual_host: Vec<VirtualHostInput>,
+        /// What counts for all of these.
+        pub routes: Option<RoutesInput>,
         /// Short for a cluster of that name and a route to it.
         pub upstream: Option<String>,
         /// The timeout of the route, where that says none.
@@ -140,15 +149,16 @@ impl Input {
 
     /// Where a request goes is one question with several possible answers: this one's counts alone.
     fn route_over(&mut self, below: &mut Self) {
-        if let Some(route) = below.route.first_mut() {
+        if let [route] = below.route.as_mut_slice() {
             route.timeout = self.upstream_timeout.or(route.timeout);
             if self.upstream.is_some() {
                 self.upstream_timeout = route.timeout;
             }
         }
         let says_one = self.next.is_some() || self.upstream.is_some() || self.direct_response.is_some();
-        if says_one || !self.route.is_empty() {
+        if says_one || !self.route.is_empty() || !self.virtual_host.is_empty() {
             (below.next, below.upstream, below.direct_response, below.route) = (None, None, None, Vec::new());
+            (below.virtual_host, below.routes) = (Vec::new(), None);
         }
         if self.direct_response.is_some() {
             // That of an upstream which a direct response took the place of has no meaning any more.

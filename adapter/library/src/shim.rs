@@ -16,8 +16,8 @@ pub enum Flavour {
     Tracing,
 }
 
-/// A core module with the host side of the ABI, in two builds: the foreign functions that only some filters need weigh
-/// as much as all the rest.
+/// A core module with the host side of the ABI, in two builds: the foreign functions and the table of routes that
+/// only some components need weigh as much as all the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shim {
     flavour: Flavour,
@@ -62,9 +62,10 @@ impl Shim {
         self.flavour
     }
 
-    /// The core module with these foreign functions.
-    pub(crate) fn with<'a>(&self, functions: impl IntoIterator<Item = &'a ForeignFunction>) -> &[u8] {
-        if functions.into_iter().any(|function| function.presence == Presence::Extra) { &self.full } else { &self.lean }
+    /// The core module with these foreign functions, and one that reads a table of routes where there is one.
+    pub(crate) fn with<'a>(&self, functions: impl IntoIterator<Item = &'a ForeignFunction>, routes: bool) -> &[u8] {
+        let is_extra = |function: &ForeignFunction| function.presence == Presence::Extra;
+        if routes || functions.into_iter().any(is_extra) { &self.full } else { &self.lean }
     }
 
     /// The core module with all of it.
@@ -129,7 +130,7 @@ mod tests {
             for flavour in [Flavour::Plain, Flavour::Tracing] {
                 for function in FOREIGN_FUNCTIONS {
                     let shim = Shim::built_in(wasi, flavour);
-                    let facts = Facts::read(shim.with([function])).unwrap();
+                    let facts = Facts::read(shim.with([function], false)).unwrap();
                     assert!(facts.exported_function(function.export).is_some(), "{}", function.name);
                 }
             }
@@ -140,12 +141,13 @@ mod tests {
     fn the_larger_build_is_for_filters_that_need_it() {
         let shim = Shim::built_in(Wasi::V0_2, Flavour::Plain);
         let with = |names: &[&str]| {
-            let bytes = shim.with(FOREIGN_FUNCTIONS.iter().filter(|function| names.contains(&function.name)));
+            let bytes = shim.with(FOREIGN_FUNCTIONS.iter().filter(|function| names.contains(&function.name)), false);
             bytes == &*shim.full
         };
         assert!(!with(&[]));
         assert!(!with(&["compress", "declare_property"]));
         assert!(with(&["compress", "verify_signature"]));
+        assert_eq!(shim.with([], true), &*shim.full);
         assert!(shim.full.len() < 1024 * 1024, "{}", shim.full.len());
     }
 

@@ -2,11 +2,14 @@
 //!
 //! The router adds no `x-envoy-*` headers. All else that neither the settings nor [`Peers`] say is at its default.
 
+mod routes;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proxy_wasm_abi::routing::RouteTable;
 use proxy_wasm_abi::settings::{Action, Cluster, Plugin, Route, Settings};
 use serde_json::{Map, Value, json};
 
@@ -43,11 +46,16 @@ pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -
         "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", router),
     }));
     let routes: Vec<Value> = settings.routes.iter().map(route).collect();
+    let table = if settings.routing.is_empty() { None } else { RouteTable::decode(&settings.routing) };
+    let routes = match table {
+        Some(table) => self::routes::configuration(&table),
+        None => json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}),
+    };
     let mut manager = json!({
         "stat_prefix": LISTENER,
         "generate_request_id": connection.request_id,
         "stream_idle_timeout": milliseconds(connection.stream_idle_timeout_ms),
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        "route_config": routes,
         "http_filters": filters,
     });
     if peers.no_server_header {

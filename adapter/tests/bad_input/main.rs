@@ -235,7 +235,25 @@ fn bad_settings() -> Vec<Case> {
         settings_file("route-of-nothing", "[[route]]\ntimeout = '1s'\n"),
         settings_file("route-to-no-cluster", "[[route]]\ncluster = 'b'\n[clusters.a]\nurl = 'http://a'\n"),
         settings_file("route-unknown-key", "[[route]]\ncluster = 'a'\nprefix = '/'\n"),
-        settings_file("routes-of-two", "[[route]]\ndirect_response = 200\n[[route]]\ndirect_response = 204\n"),
+        settings_file(
+            "routes-wrong-in-many-ways",
+            "upstream = 'http://a'
+             [[virtual_host]]
+             name = 'a'
+             domains = ['A.example', 'a.*.b']
+             [[virtual_host.route]]
+             match = { regex = '(?=a)' }
+             cluster = 'nowhere'
+             request_headers = { add = [{ name = 'host', value = '%NO%' }] }
+             [[virtual_host.route]]
+             name = 'r'
+             match = { prefix = '/', path = '/' }
+             redirect = { status = 200 }
+             timeout = '1s'
+             [[virtual_host]]
+             domains = ['a.example']
+             ",
+        ),
         settings_file("cluster-of-the-upstreams-name", "upstream = 'http://a'\nclusters.upstream = 'http://b'\n"),
         settings_file("cluster-without-a-url", "upstream = 'http://a'\n[clusters.b]\nuri = 'http://b'\n"),
         settings_file("settings-bridge", "upstream = 'http://a'\nbridge = 'drawbridge'\n"),

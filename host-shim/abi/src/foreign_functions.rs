@@ -43,12 +43,7 @@ const EXPRESSIONS: Support = Support::Partial(
 
 /// All of them.
 pub const FOREIGN_FUNCTIONS: &[ForeignFunction] = &[
-    there(
-        "clear_route_cache",
-        Support::Partial("returns OK: there is one route"),
-        "foreign_clear_route_cache",
-        Presence::Always,
-    ),
+    there("clear_route_cache", Support::Full, "foreign_clear_route_cache", Presence::Always),
     there("compress", Support::Full, "foreign_compress", Presence::Named),
     there("uncompress", Support::Full, "foreign_uncompress", Presence::Named),
     there("declare_property", Support::Full, "foreign_declare_property", Presence::Named),

@@ -14,6 +14,9 @@ pub struct Settings {
     /// Where a request goes that the filters let through: the first route that matches. All match as yet, and without one
     /// the answer is 404.
     pub routes: Live<Vec<Route>>,
+    /// Instead of these, an encoded [`RouteTable`](crate::routing::RouteTable), or nothing. Only the larger shim reads it:
+    /// to the other one it is some bytes.
+    pub routing: Live<Vec<u8>>,
     /// The clusters that routes and callouts name.
     pub clusters: Live<Vec<Cluster>>,
     /// Property values set by hand: the path's segments joined by NUL, and the value as the ABI encodes it.

@@ -131,8 +131,8 @@ exports! { proxy, c,
     proxy_get_metric(id: u32, value: u32) c.get_metric(id, value);
 }
 
-exports! { proxy, _,
-    proxy_clear_route_cache() Ok(());
+exports! { proxy, c,
+    proxy_clear_route_cache() { c.state().clear_route_cache(); Ok(()) };
 }
 
 exports! { wasi, c,

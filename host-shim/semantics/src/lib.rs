@@ -20,6 +20,7 @@
 //! | `connection` | the hop before the first filter |
 //! | `filter_manager/` | the way of a message from filter to filter |
 //! | `router` | the hop behind the last filter |
+//! | `routing/`, `no_routing` | its table of routes, and what the smaller shim has instead |
 //! | `stream/` | an exchange: its progress, its two messages, each filter's side of them |
 //! | `streams` | the exchanges that are alive |
 //! | `state` | the parts that host calls act on, and the plugin for which they do |
@@ -63,6 +64,11 @@ mod properties;
 mod remains;
 mod root;
 mod router;
+#[cfg(any(feature = "extra", test))]
+mod routing;
+#[cfg(not(any(feature = "extra", test)))]
+#[path = "no_routing.rs"]
+mod routing;
 mod running;
 mod state;
 mod stream;

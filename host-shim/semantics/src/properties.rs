@@ -41,7 +41,8 @@ impl ChainState {
         let raw: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
         let segments: Vec<&str> = raw.iter().map(|segment| std::str::from_utf8(segment).unwrap_or_default()).collect();
         let last = raw.last().copied().unwrap_or_default();
-        if let Some(value) = self.plugin_property(&segments, stream) {
+        let routed = |stream| self.routing.property(&self.settings, stream, &*self.host, &segments);
+        if let Some(value) = stream.and_then(routed).or_else(|| self.plugin_property(&segments, stream)) {
             return value;
         }
         let Some((stream, context)) = acting else { return NOT_FOUND };

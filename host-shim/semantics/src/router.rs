@@ -129,7 +129,7 @@ pub(crate) fn check_response(headers: &HeaderMap, host: Capabilities) -> Result<
 }
 
 /// A request without one of these matches no route: Envoy's route table needs them, and a filter can take them away.
-fn has_route(headers: &HeaderMap, forwarded_proto: bool) -> bool {
+pub(crate) fn has_route(headers: &HeaderMap, forwarded_proto: bool) -> bool {
     headers.get(b":path").is_some_and(|path| path.starts_with(b"/"))
         && (!forwarded_proto || headers.get(b"x-forwarded-proto").is_some_and(|proto| !proto.is_empty()))
 }
@@ -214,21 +214,31 @@ fn choose(
 }
 
 /// The answer to a request that no route matches.
-fn no_route() -> LocalReply {
+pub(crate) fn no_route() -> LocalReply {
     LocalReply { flags: flags::NO_ROUTE_FOUND, ..LocalReply::new(404, "", "route_not_found") }
+}
+
+/// The answer to a request whose cluster is not there.
+#[cfg(any(feature = "extra", test))]
+pub(crate) fn no_cluster(status: u16) -> LocalReply {
+    LocalReply { flags: flags::NO_CLUSTER_FOUND, ..LocalReply::new(status.into(), "", "cluster_not_found") }
 }
 
 impl<G: Guest> Chain<G> {
     /// A request's head left the filter.
     pub(crate) fn route(&self, id: u32, end: bool) {
         let reply = {
-            let mut state = self.state.borrow_mut();
+            let state = &mut *self.state.borrow_mut();
             let now = state.fact_time();
             let head = state.streams.get(id).and_then(|stream| stream.message(Direction::Request).headers().cloned());
             let Some(mut headers) = head else { return };
-            let chosen = choose(&state.settings, &headers, self.capabilities);
             let Some(stream) = state.streams.get_mut(id) else { return };
-            match chosen {
+            let by_table = state.routing.route(&state.settings, stream, &*self.host, &mut headers, self.capabilities);
+            if let Some(Ok(_)) = &by_table {
+                // What properties show from now on is what the upstream gets.
+                stream.message_mut(Direction::Request).set_headers(headers.clone());
+            }
+            match by_table.unwrap_or_else(|| choose(&state.settings, &headers, self.capabilities)) {
                 Err(reply) => reply,
                 Ok((to, timeout_ms)) => {
                     let own =
@@ -267,4 +277,6 @@ pub(crate) mod flags {
     pub(crate) const STREAM_IDLE_TIMEOUT: u64 = 1 << 16;
     pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
     pub(crate) const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 23;
+    #[cfg(any(feature = "extra", test))]
+    pub(crate) const NO_CLUSTER_FOUND: u64 = 1 << 24;
 }

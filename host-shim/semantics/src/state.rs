@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     remains::Keeping,
     root::RootContext,
+    routing::Routing,
     running::{Phase, Running},
     stream::{Stream, StreamContext},
     streams::Streams,
@@ -46,6 +47,7 @@ pub struct CallId {
 /// The state behind the host calls, which are its methods.
 pub struct ChainState {
     pub(crate) settings: Settings,
+    pub(crate) routing: Routing,
     pub(crate) host: Rc<dyn Host>,
     /// Lines for the host's log, which are written when the state is not borrowed.
     lines: RefCell<Vec<String>>,
@@ -78,6 +80,7 @@ impl ChainState {
             plugins: settings.plugins.iter().map(|plugin| RootContext::new(plugin.vm as usize)).collect(),
             vms: versions.iter().map(|version| Vm::new(*version)).collect(),
             settings,
+            routing: Routing::default(),
             host,
             lines: RefCell::default(),
             streams: Streams::default(),
@@ -207,6 +210,13 @@ impl ChainState {
     pub(crate) fn stream_mut(&mut self) -> Option<(&mut Stream, usize)> {
         let at = self.acting()?;
         Some((self.streams.get_mut(at.stream)?, at.plugin))
+    }
+
+    /// `proxy_clear_route_cache`: the stream takes its route anew, when one is needed.
+    pub fn clear_route_cache(&mut self) {
+        if let Some((stream, _)) = self.stream_mut() {
+            stream.choice.clear();
+        }
     }
 
     /// Maps stay readable, once they are there, as other hosts leave them.

@@ -31,6 +31,9 @@
 //! refused = true                      # nobody listens there
 //! http2 = true                        # the upstream speaks HTTP/2, known before
 //!
+//! routes = '''…'''                     # instead: a table of routes as in a settings file, with the clusters of this case
+//!                                     # and `upstream`
+//!
 //! [clusters.auth]                     # where callouts go
 //! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
 //! refused = true                      # nobody listens there

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use proxy_wasm_abi::bridge::AbiVersion;
-use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Settings};
+use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Settings, UPSTREAM};
+use proxy_wasm_adapter::settings::parse;
 use serde::Deserialize;
 
 use super::{ClusterServer, Stage};
@@ -34,6 +35,8 @@ pub struct Profile {
     connection: ConnectionTable,
     #[serde(default)]
     route: RouteTable,
+    /// A table of routes as a settings file has it, instead.
+    routes: Option<String>,
     #[serde(default)]
     clusters: BTreeMap<String, ClusterTable>,
     #[serde(default)]
@@ -179,8 +182,11 @@ impl Profile {
         let mut settings = Settings {
             plugins,
             clusters: clusters.into(),
-            // What Envoy's configuration of the tests calls it.
-            properties: vec![(b"xds\0virtual_host_name".to_vec(), b"all".to_vec())],
+            // What Envoy's configuration of the tests calls it, unless the case says it.
+            properties: match self.routes {
+                Some(_) => Vec::new(),
+                None => vec![(b"xds\0virtual_host_name".to_vec(), b"all".to_vec())],
+            },
             connection: Connection {
                 request_id: self.connection.request_id.unwrap_or(defaults.request_id),
                 buffer_limit: self.connection.buffer_limit.unwrap_or(defaults.buffer_limit),
@@ -211,7 +217,23 @@ impl Profile {
         let address = if self.route.refused { refused()? } else { upstream };
         let timeout_ms = self.connection.upstream_timeout_ms.unwrap_or(proxy_wasm_abi::limits::UPSTREAM_TIMEOUT_MS);
         settings.set_upstream(origin(address), timeout_ms);
+        if let Some(text) = &self.routes {
+            settings.routes = Vec::new().into();
+            settings.routing = self.table(text)?.into();
+        }
         Ok(())
+    }
+
+    /// The table of routes that a settings file with this in it makes.
+    fn table(&self, text: &str) -> Result<Vec<u8>> {
+        let mut input = parse("routes", text).map_err(|problem| anyhow!("{problem}"))?;
+        let names = self.clusters.keys().map(String::as_str).chain([UPSTREAM]);
+        input.clusters =
+            names.map(|name| (name.to_owned(), "http://nowhere".to_owned().into())).collect::<Vec<_>>().into();
+        let resolved = input.resolve(1, &|_| Err("no files".into())).map_err(|problems| {
+            anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+        Ok(resolved.settings.routing.0)
     }
 }
 

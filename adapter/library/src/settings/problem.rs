@@ -4,6 +4,8 @@ use std::fmt;
 
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 
+use super::RoutingProblem;
+
 /// Something wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,10 +65,12 @@ pub enum Problem {
     },
     /// A `[[route]]` with neither a cluster nor a direct response, or with both.
     RouteAction,
-    /// More routes than there may be.
-    SeveralRoutes {
-        /// How many.
-        routes: usize,
+    /// A problem of a table of routes.
+    Routing {
+        /// Which route, virtual host or table.
+        place: String,
+        /// What is wrong.
+        problem: RoutingProblem,
     },
     /// A route to a cluster that there is not.
     UnknownCluster {
@@ -191,7 +195,7 @@ impl Problem {
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
             Self::RouteBesides { key } => format!("Leave out `{key}`, or the `[[route]]`."),
             Self::RouteAction => "Give it a `cluster`, or else a `direct_response`.".into(),
-            Self::SeveralRoutes { .. } => "Leave out all but one: routes have no conditions yet.".into(),
+            Self::Routing { problem, .. } => problem.remedy(),
             Self::UnknownCluster { cluster } => format!("Say where it is: `[clusters.{cluster}]`, with a `url`."),
             Self::ClusterNamedUpstream => {
                 "Give it another name; or leave out the upstream, and route to it by a `[[route]]`.".into()
@@ -252,7 +256,7 @@ impl fmt::Display for Problem {
                 write!(f, "there is a `[[route]]`, and `{key}` besides, which is short for one")
             }
             Self::RouteAction => write!(f, "a `[[route]]` leads to one cluster or to one direct response"),
-            Self::SeveralRoutes { routes } => write!(f, "there are {routes} of `[[route]]`"),
+            Self::Routing { place, problem } => write!(f, "{place} {problem}"),
             Self::UnknownCluster { cluster } => {
                 write!(f, "a `[[route]]` leads to the cluster `{cluster}`, which is not there")
             }

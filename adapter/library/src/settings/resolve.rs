@@ -50,7 +50,8 @@ impl Input {
         foreign_functions(&self.foreign_functions, problems);
         duplicates("properties", self.properties.keys(), problems);
         duplicates("properties from headers", self.property_headers.keys(), problems);
-        let routes = self.routes(problems);
+        let routing = self.routing(problems);
+        let routes = if routing.is_some() { Some(Vec::new()) } else { self.routes(problems) };
         let wasi = self.wasi(problems);
         let alone = self.take_alone();
         let settings = Settings {
@@ -75,6 +76,7 @@ impl Input {
                 opens_bodies: false,
             },
             routes: routes?.into(),
+            routing: routing.map(|table| table.encode()).unwrap_or_default().into(),
         };
         Some(Options {
             wasi,
@@ -126,25 +128,25 @@ impl Input {
                 Some((key, table)) => Problem::RouteAstray { key, table },
                 None => Problem::NoRoute,
             }),
-            (None, None, [RouteInput { cluster: Some(cluster), direct_response: None, timeout: own }]) => {
+            (None, None, [RouteInput { cluster: Some(cluster), direct_response: None, timeout: own, .. }]) => {
                 match self.clusters.has(cluster) {
                     true => to(cluster, own.unwrap_or(timeout)),
                     false => Err(Problem::UnknownCluster { cluster: cluster.clone() }),
                 }
             }
-            (None, None, [RouteInput { cluster: None, direct_response: Some(answer), timeout: None }]) => {
+            (None, None, [RouteInput { cluster: None, direct_response: Some(answer), timeout: None, .. }]) => {
                 respond(answer)
             }
             (None, None, [RouteInput { cluster: None, direct_response: Some(_), .. }]) => {
                 Err(Problem::TimeoutWithoutUpstream)
             }
-            (None, None, [_]) => Err(Problem::RouteAction),
-            (None, None, routes) => Err(Problem::SeveralRoutes { routes: routes.len() }),
+            (None, None, _) => Err(Problem::RouteAction),
         };
         keep(action, problems).map(|action| vec![Route { action }])
     }
 }
 
+/// The action of a direct response.
 fn respond(DirectResponse { status, body }: &DirectResponse) -> Result<Action, Problem> {
     match status.parse() {
         // Envoy takes the same range for its direct responses.
@@ -350,5 +352,7 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
     all
 }
 
+mod formatter;
+mod routing;
 #[cfg(test)]
 mod tests;

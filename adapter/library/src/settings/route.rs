@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::keys;
+use super::keys::{Keys, keys};
+use super::routing::{HeadersInput, HostRewriteInput, MatchInput, RedirectInput, SubstitutionInput, WeightedInput};
 use super::written::milliseconds;
 
 keys! {
@@ -15,6 +16,39 @@ keys! {
         /// How long the cluster may take for its whole response, in milliseconds.
         #[serde(deserialize_with = "milliseconds")]
         pub timeout: Option<u64>,
+        /// Its name, as the property `xds.route_name` has it.
+        pub name: Option<String>,
+        /// The requests that take it; without this, all.
+        #[serde(rename = "match")]
+        pub matches: Option<MatchInput>,
+        /// The clusters that requests go to by chance.
+        pub weighted_clusters: Vec<WeightedInput>,
+        /// The request header that names the cluster.
+        pub cluster_header: Option<String>,
+        /// Where its clients are sent instead.
+        pub redirect: Option<RedirectInput>,
+        /// The most milliseconds that `grpc-timeout` may ask for, which counts only with this.
+        #[serde(deserialize_with = "milliseconds")]
+        pub max_grpc_timeout: Option<u64>,
+        /// The status of the answer where there is no cluster of that name.
+        pub cluster_not_found: Option<u16>,
+        /// What takes the place of the path's matched part.
+        pub prefix_rewrite: Option<String>,
+        /// What each match in the path becomes.
+        pub regex_rewrite: Option<SubstitutionInput>,
+        /// What the authority becomes.
+        pub host_rewrite: Option<HostRewriteInput>,
+        /// Changes of the request's head.
+        pub request_headers: Option<HeadersInput>,
+        /// Changes of the response's head.
+        pub response_headers: Option<HeadersInput>,
+    }
+}
+
+impl RouteInput {
+    /// Whether all that it says is where requests go.
+    pub(super) fn is_plain(&self) -> bool {
+        self.said().iter().all(|key| ["cluster", "direct_response", "timeout"].contains(key))
     }
 }
 

@@ -50,29 +50,41 @@ impl ChainState {
     /// `proxy_add_header_map_value`
     pub fn add_header_map_value(&mut self, map: u32, key: &[u8], value: &[u8]) -> CallResult {
         self.map_mut(map)?.add(key, value);
+        self.note_change(map);
         Ok(())
     }
 
     /// `proxy_replace_header_map_value`
     pub fn replace_header_map_value(&mut self, map: u32, key: &[u8], value: &[u8]) -> CallResult {
         self.map_mut(map)?.replace(key, value);
+        self.note_change(map);
         Ok(())
     }
 
     /// `proxy_remove_header_map_value`
     pub fn remove_header_map_value(&mut self, map: u32, key: &[u8]) -> CallResult {
         self.map_mut(map)?.remove(key);
+        self.note_change(map);
         Ok(())
     }
 
     /// `proxy_set_header_map_pairs`: malformed bytes count as no pairs.
     pub fn set_header_map_pairs(&mut self, map: u32, bytes: &[u8]) -> CallResult {
-        let map = self.map_mut(map)?;
-        map.clear();
+        let changed = self.map_mut(map)?;
+        changed.clear();
         for (name, value) in pairs::decode(bytes).unwrap_or_default() {
-            map.add(name, value);
+            changed.add(name, value);
         }
+        self.note_change(map);
         Ok(())
+    }
+
+    /// A filter changed a map: another head may have another route. Source: Envoy's `Context::addHeaderMapValue`;
+    /// `routes/the-route-of-a-changed-head`.
+    fn note_change(&mut self, map: u32) {
+        if MapType::from_u32(map) == Some(MapType::RequestHeaders) {
+            self.clear_route_cache();
+        }
     }
 
     /// Says, once, what helps a filter that comes back to a head which it let go before the body.

@@ -24,8 +24,13 @@ impl Direction {
 
 impl<G: Guest> Chain<G> {
     /// A head arrived.
-    pub fn headers(&self, id: u32, direction: Direction, headers: HeaderMap, end: bool) {
+    pub fn headers(&self, id: u32, direction: Direction, mut headers: HeaderMap, end: bool) {
         if !self.answered(id, direction) {
+            if direction == Direction::Response {
+                let state = &*self.state.borrow();
+                let Some(stream) = state.streams.get(id) else { return };
+                state.routing.respond(&state.settings, stream, &mut headers, false);
+            }
             self.receive_headers(id, direction, headers, end);
         }
     }
@@ -33,7 +38,7 @@ impl<G: Guest> Chain<G> {
     /// A head arrived, or the head of a local response.
     pub(super) fn receive_headers(&self, id: u32, direction: Direction, headers: HeaderMap, end: bool) {
         {
-            let mut state = self.state.borrow_mut();
+            let state = &mut *self.state.borrow_mut();
             let now = state.fact_time();
             let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.stopped(direction) {
@@ -47,6 +52,10 @@ impl<G: Guest> Chain<G> {
             }
             stream.arrived(direction, end, now);
             stream.message_mut(direction).set_headers(headers);
+            if direction == Direction::Request {
+                // Before the filters see the head, as in Envoy.
+                state.routing.choose(&state.settings, stream, &*self.host);
+            }
         }
         self.headers_from(id, direction, 0, end);
     }

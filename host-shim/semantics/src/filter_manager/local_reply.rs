@@ -3,6 +3,7 @@
 use crate::{
     chain::Chain,
     environment::Guest,
+    headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router,
     stream::{Direction, Effect, ResetReason},
@@ -16,7 +17,7 @@ impl<G: Guest> Chain<G> {
     pub(crate) fn local_reply(&self, id: u32, mut reply: LocalReply) {
         const DIRECTION: Direction = Direction::Response;
         let (headers, end) = {
-            let mut state = self.state.borrow_mut();
+            let state = &mut *self.state.borrow_mut();
             let Some(stream) = state.streams.get_mut(id) else { return };
             if stream.response_ended() {
                 return;
@@ -28,6 +29,11 @@ impl<G: Guest> Chain<G> {
                 stream.reset(ResetReason::LocalReplyTooLate);
                 return;
             }
+            // The route's changes come first: `routes/header-changes`.
+            let mut changed = HeaderMap::new(Kind::Response);
+            state.routing.respond(&state.settings, stream, &mut changed, true);
+            let added = changed.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
+            reply.headers.splice(0..0, added);
             let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             if let Err(refusal) = router::check_size(&headers, self.capabilities) {
                 // No host takes what the filter asked for.

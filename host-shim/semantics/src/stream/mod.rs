@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use proxy_wasm_abi::limits::HTTP2_BUFFER_LIMIT_BYTES;
 use proxy_wasm_foreign::filter_state::FilterState;
 
-use crate::body::Body;
+use crate::{body::Body, routing::Choice};
 
 pub use effect::{Direction, Effect, ResetReason};
 pub(crate) use facts::Facts;
@@ -70,6 +70,8 @@ pub(crate) struct Stream {
     /// The objects of Envoy's own kinds that a filter stored.
     pub(crate) filter_objects: FilterState,
     pub(crate) facts: Facts,
+    /// Its route.
+    pub(crate) choice: Choice,
 }
 
 impl Stream {
@@ -85,6 +87,7 @@ impl Stream {
             filter_state: Vec::new(),
             filter_objects: FilterState::default(),
             facts,
+            choice: Choice::default(),
         }
     }
 

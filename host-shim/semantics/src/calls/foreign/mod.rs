@@ -23,8 +23,9 @@ pub use properties::declare_property;
 #[cfg(feature = "extra")]
 pub use signatures::{sign, verify_signature};
 
-/// `clear_route_cache`: there is one route.
-pub fn clear_route_cache(_state: &mut ChainState, _arguments: &[u8]) -> CallResult<Vec<u8>> {
+/// `clear_route_cache`
+pub fn clear_route_cache(state: &mut ChainState, _arguments: &[u8]) -> CallResult<Vec<u8>> {
+    state.clear_route_cache();
     Ok(Vec::new())
 }
 

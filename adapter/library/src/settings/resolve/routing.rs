@@ -1,0 +1,383 @@
+//! From routes as they were written to the table that the shim reads.
+
+use std::collections::HashSet;
+
+use http::HeaderName;
+use proxy_wasm_abi::limits;
+use proxy_wasm_abi::routing::{
+    Action, Forward, HeaderAddition, HeaderChange, HeaderChanges, HeaderMatch, HeaderValueMatch, HostRewrite, Match,
+    PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution, Target, TextMatch,
+    TextMatchKind, VirtualHost, Weighted,
+};
+use proxy_wasm_abi::settings;
+use regex_lite::Regex;
+
+use super::formatter;
+use super::respond;
+use crate::settings::{
+    ClusterInput, Entries, HeaderMatchInput, HeadersInput, HostRewriteInput, Input, MatchInput, Problem,
+    QueryMatchInput, RedirectInput, RouteInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+};
+
+/// The virtual host of routes that are in none.
+const DEFAULT: &str = "default";
+
+/// What is read, and what is wrong with it.
+struct Reader<'a> {
+    clusters: &'a Entries<ClusterInput>,
+    timeout_ms: u64,
+    place: String,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Input {
+    /// The table of routes, where the settings have more than one plain route.
+    pub(super) fn routing(&self, problems: &mut Vec<Problem>) -> Option<RouteTable> {
+        let is_plain = self.route.len() < 2 && self.route.iter().all(RouteInput::is_plain);
+        if self.virtual_host.is_empty() && self.routes.is_none() && is_plain {
+            return None;
+        }
+        let mut reader = Reader {
+            clusters: &self.clusters,
+            timeout_ms: self.upstream_timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS),
+            place: "the table of routes".into(),
+            problems,
+        };
+        let besides = [
+            ("upstream", self.upstream.is_some()),
+            ("direct_response", self.direct_response.is_some()),
+            ("[[route]]", !self.route.is_empty() && !self.virtual_host.is_empty()),
+        ];
+        if let Some((key, _)) = besides.into_iter().find(|(_, is_said)| *is_said) {
+            reader.problem(RoutingProblem::Besides(key));
+        } else if self.route.is_empty() && self.virtual_host.is_empty() {
+            reader.problem(RoutingProblem::NoRoutes);
+        }
+        let told = self.routes.clone().unwrap_or_default();
+        let headers = reader.changes(told.request_headers.as_ref(), told.response_headers.as_ref());
+        let routes = reader.routes(&self.route, "");
+        let own = VirtualHost { name: DEFAULT.into(), domains: vec!["*".into()], routes, ..VirtualHost::default() };
+        let mut virtual_hosts = reader.virtual_hosts(&self.virtual_host);
+        if !self.route.is_empty() {
+            virtual_hosts.push(own);
+        }
+        Some(RouteTable {
+            virtual_hosts,
+            headers,
+            most_specific_wins: told.most_specific_header_mutations_wins.unwrap_or(false),
+            ignore_port: told.ignore_port.unwrap_or(false),
+        })
+    }
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, problem: RoutingProblem) {
+        self.problems.push(Problem::Routing { place: self.place.clone(), problem });
+    }
+
+    fn virtual_hosts(&mut self, hosts: &[VirtualHostInput]) -> Vec<VirtualHost> {
+        let mut known = HashSet::new();
+        let one = |(at, host): (usize, &VirtualHostInput)| {
+            let name = host.name.clone().unwrap_or_default();
+            let title = if name.is_empty() { format!("number {}", at + 1) } else { format!("`{name}`") };
+            self.place = format!("the virtual host {title}");
+            if name.is_empty() {
+                self.problem(RoutingProblem::NoName);
+            }
+            if host.domains.is_empty() || host.route.is_empty() {
+                self.problem(RoutingProblem::NoDomains);
+            }
+            let domains: Vec<_> = host.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
+            for domain in &domains {
+                let inner = domain.strip_prefix('*').or_else(|| domain.strip_suffix('*')).unwrap_or(domain);
+                if domain.is_empty() || inner.contains('*') {
+                    self.problem(RoutingProblem::Domain(domain.clone()));
+                } else if !known.insert(domain.clone()) {
+                    self.problem(RoutingProblem::DomainTwice(domain.clone()));
+                }
+            }
+            let headers = self.changes(host.request_headers.as_ref(), host.response_headers.as_ref());
+            VirtualHost { name, domains, routes: self.routes(&host.route, &format!(" of {}", self.place)), headers }
+        };
+        hosts.iter().enumerate().map(one).collect()
+    }
+
+    fn routes(&mut self, routes: &[RouteInput], of: &str) -> Vec<Route> {
+        let one = |(at, route): (usize, &RouteInput)| {
+            self.place = match &route.name {
+                Some(name) => format!("the route `{name}`{of}"),
+                None => format!("route {}{of}", at + 1),
+            };
+            Some(Route {
+                name: route.name.clone().unwrap_or_default(),
+                matches: self.matches(route.matches.as_ref()),
+                headers: self.changes(route.request_headers.as_ref(), route.response_headers.as_ref()),
+                action: self.action(route)?,
+            })
+        };
+        routes.iter().enumerate().filter_map(one).collect()
+    }
+
+    fn matches(&mut self, told: Option<&MatchInput>) -> Match {
+        const KEYS: &[&str] = &["prefix", "path", "separated_prefix", "regex"];
+        let all = MatchInput { prefix: Some("/".into()), ..MatchInput::default() };
+        let told = told.unwrap_or(&all);
+        let path = match (&told.prefix, &told.path, &told.separated_prefix, &told.regex) {
+            (Some(prefix), None, None, None) => PathMatch::Prefix(prefix.clone()),
+            (None, Some(path), None, None) => PathMatch::Exact(self.path(path)),
+            (None, None, Some(prefix), None) => PathMatch::SeparatedPrefix(self.path(prefix)),
+            (None, None, None, Some(regex)) => PathMatch::Regex(self.regex(regex)),
+            _ => {
+                self.problem(RoutingProblem::OneOf(KEYS));
+                PathMatch::Prefix("/".into())
+            }
+        };
+        Match {
+            path,
+            ignore_case: !told.case_sensitive.unwrap_or(true),
+            headers: told.headers.iter().map(|one| self.header_match(one)).collect(),
+            query: told.query.iter().map(|one| self.query_match(one)).collect(),
+            grpc: told.grpc.unwrap_or(false),
+        }
+    }
+
+    fn path(&mut self, path: &str) -> String {
+        if !path.starts_with('/') {
+            self.problem(RoutingProblem::Path(path.into()));
+        }
+        path.into()
+    }
+
+    fn regex(&mut self, regex: &str) -> String {
+        if let Err(error) = Regex::new(regex) {
+            self.problem(RoutingProblem::Regex { regex: regex.into(), reason: error.to_string() });
+        }
+        regex.into()
+    }
+
+    fn header_match(&mut self, told: &HeaderMatchInput) -> HeaderMatch {
+        const KEYS: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present", "range"];
+        let name = self.header(told.name.as_deref().unwrap_or_default(), true);
+        let texts = [&told.exact, &told.prefix, &told.suffix, &told.contains, &told.regex];
+        let is_text = texts.iter().any(|text| text.is_some());
+        let value = match (is_text, told.present, told.range) {
+            (true, None, None) => HeaderValueMatch::Text(self.text(texts, told.ignore_case, KEYS)),
+            (false, None, Some([start, end])) => {
+                if start >= end {
+                    self.problem(RoutingProblem::Range(start, end));
+                }
+                HeaderValueMatch::Range(start, end)
+            }
+            (false, present, None) => HeaderValueMatch::Present(present.unwrap_or(true)),
+            _ => {
+                self.problem(RoutingProblem::AtMostOneOf(KEYS));
+                HeaderValueMatch::Present(true)
+            }
+        };
+        let missing_as_empty = told.missing_as_empty.unwrap_or(false);
+        HeaderMatch { name, value, invert: told.invert.unwrap_or(false), missing_as_empty }
+    }
+
+    fn query_match(&mut self, told: &QueryMatchInput) -> QueryMatch {
+        const KEYS: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present"];
+        let texts = [&told.exact, &told.prefix, &told.suffix, &told.contains, &told.regex];
+        let is_text = texts.iter().any(|text| text.is_some());
+        if is_text && told.present.is_some() {
+            self.problem(RoutingProblem::AtMostOneOf(KEYS));
+        }
+        if told.name.as_ref().is_none_or(String::is_empty) {
+            self.problem(RoutingProblem::NoName);
+        }
+        let value = match is_text {
+            true => Ok(self.text(texts, told.ignore_case, KEYS)),
+            false => Err(told.present.unwrap_or(true)),
+        };
+        QueryMatch { name: told.name.clone().unwrap_or_default(), value }
+    }
+
+    fn text(
+        &mut self,
+        texts: [&Option<String>; 5],
+        ignore_case: Option<bool>,
+        keys: &'static [&'static str],
+    ) -> TextMatch {
+        const KINDS: [TextMatchKind; 5] = [
+            TextMatchKind::Exact,
+            TextMatchKind::Prefix,
+            TextMatchKind::Suffix,
+            TextMatchKind::Contains,
+            TextMatchKind::Regex,
+        ];
+        let mut said = KINDS.into_iter().zip(texts).filter_map(|(kind, text)| Some((kind, text.clone()?)));
+        let (kind, text) = said.next().unwrap_or((TextMatchKind::Exact, String::new()));
+        if said.next().is_some() {
+            self.problem(RoutingProblem::AtMostOneOf(keys));
+        }
+        if kind == TextMatchKind::Regex {
+            self.regex(&text);
+        }
+        TextMatch { kind, text, ignore_case: ignore_case.unwrap_or(false) }
+    }
+
+    /// A header's name; one that begins with a colon only where it is read.
+    fn header(&mut self, name: &str, read: bool) -> String {
+        let plain = if read { name.strip_prefix(':').unwrap_or(name) } else { name };
+        if plain.parse::<HeaderName>().is_err() || (!read && name.eq_ignore_ascii_case("host")) {
+            self.problem(RoutingProblem::Header(name.into()));
+        }
+        name.to_ascii_lowercase()
+    }
+
+    fn action(&mut self, route: &RouteInput) -> Option<Action> {
+        const KEYS: &[&str] = &["cluster", "weighted_clusters", "cluster_header", "redirect", "direct_response"];
+        let target = match (&route.cluster, route.weighted_clusters.as_slice(), &route.cluster_header) {
+            (Some(cluster), [], None) => Some(Target::Cluster(self.cluster(cluster))),
+            (None, weighted @ [_, ..], None) => Some(Target::Weighted(self.weighted(weighted))),
+            (None, [], Some(header)) => Some(Target::Header(self.header(header, true))),
+            (None, [], None) => None,
+            _ => {
+                self.problem(RoutingProblem::OneOf(KEYS));
+                return None;
+            }
+        };
+        match (target, &route.redirect, &route.direct_response) {
+            (Some(target), None, None) => Some(Action::Forward(self.forward(target, route))),
+            (None, Some(redirect), None) => {
+                self.only_for_clusters(route);
+                Some(Action::Redirect(self.redirect(redirect)))
+            }
+            (None, None, Some(answer)) => {
+                self.only_for_clusters(route);
+                match respond(answer) {
+                    Ok(settings::Action::Respond { status, body }) => Some(Action::Respond { status, body }),
+                    Ok(_) => None,
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        None
+                    }
+                }
+            }
+            _ => {
+                self.problem(RoutingProblem::OneOf(KEYS));
+                None
+            }
+        }
+    }
+
+    fn only_for_clusters(&mut self, route: &RouteInput) {
+        let keys = [
+            ("timeout", route.timeout.is_some()),
+            ("max_grpc_timeout", route.max_grpc_timeout.is_some()),
+            ("cluster_not_found", route.cluster_not_found.is_some()),
+            ("prefix_rewrite", route.prefix_rewrite.is_some()),
+            ("regex_rewrite", route.regex_rewrite.is_some()),
+            ("host_rewrite", route.host_rewrite.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, is_said)| *is_said) {
+            self.problem(RoutingProblem::WithoutCluster(key));
+        }
+    }
+
+    fn cluster(&mut self, name: &str) -> String {
+        if !self.clusters.has(name) {
+            self.problem(RoutingProblem::Cluster(name.into()));
+        }
+        name.into()
+    }
+
+    fn weighted(&mut self, all: &[WeightedInput]) -> Vec<Weighted> {
+        let total: u64 = all.iter().map(|one| u64::from(one.weight.unwrap_or(0))).sum();
+        if total == 0 || total > u32::MAX.into() {
+            self.problem(RoutingProblem::Weights);
+        }
+        let one = |one: &WeightedInput| Weighted {
+            cluster: self.cluster(one.cluster.as_deref().unwrap_or_default()),
+            weight: one.weight.unwrap_or(0),
+            host: one.host_rewrite.clone(),
+            headers: self.changes(one.request_headers.as_ref(), one.response_headers.as_ref()),
+        };
+        all.iter().map(one).collect()
+    }
+
+    fn forward(&mut self, target: Target, route: &RouteInput) -> Forward {
+        if route.prefix_rewrite.is_some() && route.regex_rewrite.is_some() {
+            self.problem(RoutingProblem::AtMostOneOf(&["prefix_rewrite", "regex_rewrite"]));
+        }
+        let cluster_not_found = route.cluster_not_found.unwrap_or(503);
+        if ![404, 500, 503].contains(&cluster_not_found) {
+            self.problem(RoutingProblem::Status { status: cluster_not_found, wanted: "404, 500 or 503" });
+        }
+        Forward {
+            target,
+            path: self.rewrite(route.prefix_rewrite.as_ref(), route.regex_rewrite.as_ref()),
+            host: route.host_rewrite.as_ref().map(|host| match host {
+                HostRewriteInput::Literal(host) => HostRewrite::Literal(host.clone()),
+                HostRewriteInput::Header { header } => HostRewrite::Header(self.header(header, true)),
+                HostRewriteInput::Path(path) => HostRewrite::Path(self.substitution(path)),
+            }),
+            timeout_ms: route.timeout.unwrap_or(self.timeout_ms),
+            max_grpc_timeout_ms: route.max_grpc_timeout,
+            cluster_not_found,
+        }
+    }
+
+    fn rewrite(&mut self, prefix: Option<&String>, regex: Option<&SubstitutionInput>) -> Option<PathRewrite> {
+        match (prefix, regex) {
+            (Some(prefix), _) => Some(PathRewrite::Prefix(prefix.clone())),
+            (None, Some(regex)) => Some(PathRewrite::Regex(self.substitution(regex))),
+            (None, None) => None,
+        }
+    }
+
+    fn substitution(&mut self, told: &SubstitutionInput) -> Substitution {
+        Substitution { regex: self.regex(&told.regex), substitution: told.substitution.clone() }
+    }
+
+    fn redirect(&mut self, told: &RedirectInput) -> Redirect {
+        const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+        let paths = [told.path.is_some(), told.prefix.is_some(), told.regex.is_some()];
+        if paths.into_iter().filter(|is_said| *is_said).count() > 1 {
+            self.problem(RoutingProblem::AtMostOneOf(&["path", "prefix", "regex"]));
+        }
+        let status = told.status.unwrap_or(301);
+        if !STATUSES.contains(&status) {
+            self.problem(RoutingProblem::Status { status, wanted: "301, 302, 303, 307 or 308" });
+        }
+        let path = match &told.path {
+            Some(path) => Some(RedirectPath::Path(path.clone())),
+            None => self.rewrite(told.prefix.as_ref(), told.regex.as_ref()).map(RedirectPath::Rewrite),
+        };
+        Redirect {
+            scheme: told.scheme.clone(),
+            host: told.host.clone(),
+            port: told.port,
+            path,
+            status,
+            strip_query: told.strip_query.unwrap_or(false),
+        }
+    }
+
+    fn changes(&mut self, request: Option<&HeadersInput>, response: Option<&HeadersInput>) -> HeaderChanges {
+        HeaderChanges { request: self.change(request), response: self.change(response) }
+    }
+
+    fn change(&mut self, told: Option<&HeadersInput>) -> HeaderChange {
+        let Some(told) = told else { return HeaderChange::default() };
+        let remove = told.remove.iter().map(|name| self.header(name, false)).collect();
+        let mut add = Vec::new();
+        for one in &told.add {
+            let name = self.header(one.name.as_deref().unwrap_or_default(), false);
+            let text = one.value.as_deref().unwrap_or_default();
+            match formatter::parse(text) {
+                Ok(value) => add.push(HeaderAddition {
+                    name,
+                    value,
+                    action: one.action.unwrap_or_default(),
+                    keep_empty: one.keep_empty.unwrap_or(false),
+                }),
+                Err(part) => self.problem(RoutingProblem::Formatter { value: text.into(), part }),
+            }
+        }
+        HeaderChange { remove, add }
+    }
+}

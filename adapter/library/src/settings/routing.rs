@@ -1,0 +1,318 @@
+//! A table of routes as it was written, and what can be wrong with it.
+
+use std::fmt;
+
+use proxy_wasm_abi::routing::AppendAction;
+use serde::{Deserialize, Serialize};
+
+use super::RouteInput;
+use super::keys::keys;
+
+keys! {
+    /// What counts for all routes: `[routes]`.
+    pub struct RoutesInput {
+        /// The route's header changes come last, so that they count, instead of first.
+        pub most_specific_header_mutations_wins: Option<bool>,
+        /// The port of a request's authority does not count.
+        pub ignore_port: Option<bool>,
+        /// Changes of every request's head.
+        pub request_headers: Option<HeadersInput>,
+        /// Changes of every response's head.
+        pub response_headers: Option<HeadersInput>,
+    }
+}
+
+keys! {
+    /// Routes for some domains: one of `[[virtual_host]]`.
+    pub struct VirtualHostInput {
+        /// Its name, as the property `xds.virtual_host_name` has it.
+        pub name: Option<String>,
+        /// Its domains: exact, `*.suffix`, `prefix.*` or `*`.
+        pub domains: Vec<String>,
+        /// Changes of its requests' heads.
+        pub request_headers: Option<HeadersInput>,
+        /// Changes of its responses' heads.
+        pub response_headers: Option<HeadersInput>,
+        /// Its routes.
+        pub route: Vec<RouteInput>,
+    }
+}
+
+keys! {
+    /// A condition for a request: one of the first four, and all others together.
+    pub struct MatchInput {
+        /// The path begins so.
+        pub prefix: Option<String>,
+        /// The path is this.
+        pub path: Option<String>,
+        /// The path is this, or begins with this and a slash.
+        pub separated_prefix: Option<String>,
+        /// The whole path matches.
+        pub regex: Option<String>,
+        /// Whether upper and lower case of the path differ, as by default.
+        pub case_sensitive: Option<bool>,
+        /// It is gRPC.
+        pub grpc: Option<bool>,
+        /// Of headers.
+        pub headers: Vec<HeaderMatchInput>,
+        /// Of the query's parameters.
+        pub query: Vec<QueryMatchInput>,
+    }
+}
+
+keys! {
+    /// A condition for a header.
+    pub struct HeaderMatchInput {
+        /// The header's name.
+        pub name: Option<String>,
+        /// Its value is this.
+        pub exact: Option<String>,
+        /// Its value begins so.
+        pub prefix: Option<String>,
+        /// Its value ends so.
+        pub suffix: Option<String>,
+        /// Its value has this in it.
+        pub contains: Option<String>,
+        /// Its whole value matches.
+        pub regex: Option<String>,
+        /// It is there, or is not.
+        pub present: Option<bool>,
+        /// Its value is a number from the first on, and less than the second.
+        pub range: Option<[i64; 2]>,
+        /// Upper and lower case are the same.
+        pub ignore_case: Option<bool>,
+        /// The condition holds where it would not.
+        pub invert: Option<bool>,
+        /// A header that is not there has an empty value.
+        pub missing_as_empty: Option<bool>,
+    }
+}
+
+keys! {
+    /// A condition for a parameter of the query.
+    pub struct QueryMatchInput {
+        /// The parameter's name.
+        pub name: Option<String>,
+        /// Its value is this.
+        pub exact: Option<String>,
+        /// Its value begins so.
+        pub prefix: Option<String>,
+        /// Its value ends so.
+        pub suffix: Option<String>,
+        /// Its value has this in it.
+        pub contains: Option<String>,
+        /// Its whole value matches.
+        pub regex: Option<String>,
+        /// It is there, or is not.
+        pub present: Option<bool>,
+        /// Upper and lower case are the same.
+        pub ignore_case: Option<bool>,
+    }
+}
+
+keys! {
+    /// One of several clusters.
+    pub struct WeightedInput {
+        /// Its name.
+        pub cluster: Option<String>,
+        /// How often it is taken, beside the others' weights.
+        pub weight: Option<u32>,
+        /// What the authority becomes.
+        pub host_rewrite: Option<String>,
+        /// Changes of the request's head.
+        pub request_headers: Option<HeadersInput>,
+        /// Changes of the response's head.
+        pub response_headers: Option<HeadersInput>,
+    }
+}
+
+keys! {
+    /// Where clients are sent.
+    pub struct RedirectInput {
+        /// Another scheme.
+        pub scheme: Option<String>,
+        /// Another host.
+        pub host: Option<String>,
+        /// Another port.
+        pub port: Option<u16>,
+        /// Another path.
+        pub path: Option<String>,
+        /// What takes the place of the path's matched part.
+        pub prefix: Option<String>,
+        /// What each match in the path becomes.
+        pub regex: Option<SubstitutionInput>,
+        /// The status code, 301 by default.
+        pub status: Option<u16>,
+        /// Leave the query out.
+        pub strip_query: Option<bool>,
+    }
+}
+
+keys! {
+    /// Changes of a head. Removals come first.
+    pub struct HeadersInput {
+        /// What is added.
+        pub add: Vec<AdditionInput>,
+        /// Names of headers.
+        pub remove: Vec<String>,
+    }
+}
+
+keys! {
+    /// A header that is added.
+    pub struct AdditionInput {
+        /// Its name.
+        pub name: Option<String>,
+        /// Its value, in which `%REQ(name)%` and its like stand for what they name.
+        pub value: Option<String>,
+        /// What becomes of one that is there.
+        pub action: Option<AppendAction>,
+        /// Add it where its value is empty, too.
+        pub keep_empty: Option<bool>,
+    }
+}
+
+/// `{ regex = "…", substitution = "…" }`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubstitutionInput {
+    /// The expression.
+    pub regex: String,
+    /// What takes the place of a match; `\1` is its first group.
+    pub substitution: String,
+}
+
+/// What an authority becomes: text, `{ header = "NAME" }`, or `{ regex = "…", substitution = "…" }` of the path.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(
+    untagged,
+    expecting = "expected a host, { header = \"NAME\" } or { regex = \"REGEX\", substitution = \"TEXT\" }"
+)]
+pub enum HostRewriteInput {
+    /// This.
+    Literal(String),
+    /// A header's value.
+    Header {
+        /// The header's name.
+        header: String,
+    },
+    /// What the path becomes by this.
+    Path(SubstitutionInput),
+}
+
+/// What can be wrong with a table of routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoutingProblem {
+    /// Both `[[route]]` and `[[virtual_host]]`, or one of these with a short form.
+    Besides(&'static str),
+    /// `[routes]` without routes.
+    NoRoutes,
+    /// A virtual host without a name.
+    NoName,
+    /// A virtual host without domains.
+    NoDomains,
+    /// A wildcard where none can be.
+    Domain(String),
+    /// A domain that an earlier virtual host has.
+    DomainTwice(String),
+    /// Not exactly one of these keys.
+    OneOf(&'static [&'static str]),
+    /// More than one of these keys.
+    AtMostOneOf(&'static [&'static str]),
+    /// A key that says nothing here, as there is no cluster.
+    WithoutCluster(&'static str),
+    /// A cluster that is not there.
+    Cluster(String),
+    /// All weights are 0, or together more than 4294967295.
+    Weights,
+    /// An expression that the shim does not compile.
+    Regex {
+        /// The expression.
+        regex: String,
+        /// Why.
+        reason: String,
+    },
+    /// Not a header's name, or one that may not change.
+    Header(String),
+    /// A value with a `%…%` that nobody answers.
+    Formatter {
+        /// The value.
+        value: String,
+        /// The part.
+        part: String,
+    },
+    /// A status code that is not of these.
+    Status {
+        /// What was written.
+        status: u16,
+        /// What could be.
+        wanted: &'static str,
+    },
+    /// A path that does not begin with a slash.
+    Path(String),
+    /// A number range without numbers.
+    Range(i64, i64),
+}
+
+/// Keys in a sentence.
+fn listed(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl RoutingProblem {
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Besides(key) => format!("Leave out `{key}`, or write it as a `[[virtual_host.route]]`."),
+            Self::NoRoutes => "Add a `[[route]]` or a `[[virtual_host]]`.".into(),
+            Self::NoName => "Add `name = \"NAME\"`.".into(),
+            Self::NoDomains => "Add `domains = [\"*\"]` for all, or name them; and at least one route.".into(),
+            Self::Domain(_) => "Write a host, `*.SUFFIX`, `PREFIX.*` or `*`.".into(),
+            Self::DomainTwice(_) => "Leave out all but one.".into(),
+            Self::OneOf(keys) => format!("Write one of {}.", listed(keys)),
+            Self::AtMostOneOf(_) => "Leave out all but one.".into(),
+            Self::WithoutCluster(key) => format!("Leave out `{key}`, or let the route lead to a cluster."),
+            Self::Cluster(cluster) => format!("Say where it is: `[clusters.{cluster}]`, with a `url`."),
+            Self::Weights => "Write weights that are more than 0 together, and less than 4294967296.".into(),
+            Self::Regex { .. } => {
+                "Write it without lookaround, backreferences, Unicode classes (`\\p{…}`) and `\\Q…\\E`.".into()
+            }
+            Self::Header(_) => "Write a header's name, as in `x-forwarded-for`; `host` and names that begin with `:` \
+                                are changed by rewrites."
+                .into(),
+            Self::Formatter { .. } => {
+                "Write `%REQ(NAME)%`, `%REQ(NAME?OTHER):LENGTH%`, `%RESP(NAME)%`, `%PROTOCOL%`, `%RESPONSE_CODE%`, \
+                 `%ROUTE_NAME%`, `%VIRTUAL_HOST_NAME%` or `%UPSTREAM_CLUSTER%`; a percent sign is `%%`."
+                    .into()
+            }
+            Self::Status { wanted, .. } => format!("Write {wanted}."),
+            Self::Path(_) => "Begin it with `/`.".into(),
+            Self::Range(..) => "Let the first number be less than the second.".into(),
+        }
+    }
+}
+
+impl fmt::Display for RoutingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Besides(key) => write!(f, "stands beside `{key}`, which says where all requests go"),
+            Self::NoRoutes => write!(f, "has no routes"),
+            Self::NoName => write!(f, "has no name"),
+            Self::NoDomains => write!(f, "has no domains or no routes"),
+            Self::Domain(domain) => write!(f, "has the domain `{domain}`, which is none"),
+            Self::DomainTwice(domain) => write!(f, "has the domain `{domain}`, which stands twice"),
+            Self::OneOf(keys) => write!(f, "has not exactly one of {}", listed(keys)),
+            Self::AtMostOneOf(keys) => write!(f, "has more than one of {}", listed(keys)),
+            Self::WithoutCluster(key) => write!(f, "has `{key}`, but leads to no cluster"),
+            Self::Cluster(cluster) => write!(f, "leads to the cluster `{cluster}`, which is not there"),
+            Self::Weights => write!(f, "has clusters whose weights are 0 or too large together"),
+            Self::Regex { regex, reason } => write!(f, "has the expression `{regex}`, which is none: {reason}"),
+            Self::Header(name) => write!(f, "has the header name `{name}`, which cannot be one here"),
+            Self::Formatter { value, part } => write!(f, "has the value `{value}`, of which `{part}` is not known"),
+            Self::Status { status, .. } => write!(f, "has the status {status}, which cannot be one here"),
+            Self::Path(path) => write!(f, "has the path `{path}`, which no request has"),
+            Self::Range(start, end) => write!(f, "has the range from {start} to {end}, which is empty"),
+        }
+    }
+}
