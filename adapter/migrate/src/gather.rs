@@ -63,7 +63,10 @@ impl<'n> Resources<'n> {
             self.objects.push(node);
             return true;
         }
-        if node.peek("static_resources").is_some() || node.peek("dynamic_resources").is_some() {
+        if ["static_resources", "dynamic_resources", "bootstrap_extensions"]
+            .iter()
+            .any(|field| node.peek(field).is_some())
+        {
             self.bootstrap(node);
         } else if let Some(configs) = node.peek("configs") {
             node.mark_all_but(configs);
@@ -145,15 +148,15 @@ impl<'n> Resources<'n> {
         node.of(Message::StaticResources);
         let lists = [("listeners", &mut self.listeners), ("clusters", &mut self.clusters)];
         for (field, list) in lists {
-            list.extend(node.get(field).map(Node::items).unwrap_or_default());
+            list.extend(node.get(field).map(Node::many).unwrap_or_default());
         }
     }
 
     /// What stands in a dump: static resources are in it twice, and are taken once.
     fn dump(&mut self, report: &Report, configs: &'n Node) {
         let name = |node: &'n Node| node.peek_text("@type").and_then(|url| url.rsplit('.').next()).unwrap_or_default();
-        let has_listeners = configs.items().iter().any(|config| name(config) == "ListenersConfigDump");
-        for config in configs.items() {
+        let has_listeners = configs.many().iter().any(|config| name(config) == "ListenersConfigDump");
+        for config in configs.many() {
             self.part(report, name(config), config, has_listeners);
         }
     }
@@ -169,11 +172,10 @@ impl<'n> Resources<'n> {
                 }
             }
             "ListenersConfigDump" => {
-                for item in within(node, &["static_listeners"]) {
-                    self.listeners.extend(only(item, &["listener"]));
-                }
-                for item in within(node, &["dynamic_listeners"]) {
-                    self.listeners.extend(only(item, &["active_state", "listener"]));
+                for item in within(node, &["static_listeners", "dynamic_listeners"]) {
+                    let path: &[&str] =
+                        if item.peek("active_state").is_some() { &["active_state", "listener"] } else { &["listener"] };
+                    self.listeners.extend(only(item, path));
                 }
             }
             "ClustersConfigDump" => {
@@ -217,7 +219,7 @@ fn within<'n>(node: &'n Node, fields: &[&str]) -> Vec<&'n Node> {
             entry.node.mark_all();
         }
     }
-    lists.into_iter().flat_map(Node::items).collect()
+    lists.into_iter().flat_map(Node::many).collect()
 }
 
 /// A field within fields; all beside them counts as read.

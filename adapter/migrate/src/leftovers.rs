@@ -7,6 +7,10 @@ use crate::report::Report;
 
 /// What is to be done about a field that is left behind, by its name; where its name says nothing, that is said.
 const HINTS: &[(&str, &str)] = &[
+    (
+        "bootstrap_extensions",
+        "A Wasm service that runs beside the requests is not carried; what it does in ticks, a filter can do.",
+    ),
     ("access_log", "Give `serve` an access log: `--access-log FILE`, with `--access-log-format`."),
     ("admin", "Give `serve` an address for it: `--admin ADDRESS`."),
     ("cors", "Answer CORS in front of the component."),

@@ -152,8 +152,8 @@ fn components(
     files: &[File],
 ) -> Vec<Component> {
     let clusters: Vec<_> = resources.clusters.iter().map(|cluster| clusters::read(report, cluster)).collect();
-    let answers = listener::answers(report, resources, &clusters);
-    let targets = Targets { clusters: &clusters, answers: &answers };
+    let (answers, folded) = listener::answers(report, resources, &clusters);
+    let targets = Targets { clusters: &clusters, answers: &answers, folded: &folded };
     let mut drafts = Vec::new();
     for node in &resources.listeners {
         drafts.extend(listener::read(report, node, resources, &targets));

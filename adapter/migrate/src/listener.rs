@@ -24,17 +24,22 @@ pub(crate) struct Draft {
 
 /// The connection managers of a listener.
 fn managers<'n>(listener: &'n Node) -> Vec<&'n Node> {
-    let chains = listener.peek("filter_chains").map(Node::items).unwrap_or_default().iter();
+    let chains = listener.peek("filter_chains").map(Node::many).unwrap_or_default().iter();
     let chains = chains.chain(listener.peek("default_filter_chain"));
-    let filters = chains.flat_map(|chain| chain.peek("filters").map(Node::items).unwrap_or_default());
+    let filters = chains.flat_map(|chain| chain.peek("filters").map(Node::many).unwrap_or_default());
     let configs = filters.filter_map(|filter| filter.peek("typed_config"));
     configs
         .filter(|config| config.peek_text("@type").is_some_and(|url| url.ends_with("HttpConnectionManager")))
         .collect()
 }
 
-/// The answer of each cluster that is another listener of the input, where it answers everything itself.
-pub(crate) fn answers(report: &Report, resources: &Resources<'_>, clusters: &[Known]) -> Vec<(String, Answer)> {
+/// The answer of each cluster that is another listener of the input, where it answers everything itself; and those listeners.
+pub(crate) fn answers(
+    report: &Report,
+    resources: &Resources<'_>,
+    clusters: &[Known],
+) -> (Vec<(String, Answer)>, Vec<Place>) {
+    let mut folded = Vec::new();
     let scratch = Report::default();
     let mut answers = Vec::new();
     for listener in &resources.listeners {
@@ -54,7 +59,13 @@ pub(crate) fn answers(report: &Report, resources: &Resources<'_>, clusters: &[Kn
         for cluster in here.filter(is_here) {
             let object = format!("cluster `{}`", cluster.name);
             match whole_answer(&scratch, listener) {
-                Some(answer) => answers.push((cluster.name.clone(), answer)),
+                Some(answer) => {
+                    let what = format!("its answer is that of the routes to the cluster `{}`", cluster.name);
+                    report.carried("the listener", listener.place(), what);
+                    listener.mark_all();
+                    folded.push(listener.place());
+                    answers.push((cluster.name.clone(), answer));
+                }
                 None => {
                     let what = "it is another listener of the input, which does more than answer: it is a component, or a server, of its own";
                     report.lost(
@@ -67,17 +78,17 @@ pub(crate) fn answers(report: &Report, resources: &Resources<'_>, clusters: &[Kn
             }
         }
     }
-    answers
+    (answers, folded)
 }
 
 /// The answer of a listener that has the same one for everything.
 fn whole_answer(scratch: &Report, listener: &Node) -> Option<Answer> {
     let managers = managers(listener);
     let [manager] = managers.as_slice() else { return None };
-    let filters = manager.peek("http_filters")?.items();
-    let [host] = manager.peek("route_config")?.peek("virtual_hosts")?.items() else { return None };
-    let [route] = host.peek("routes")?.items() else { return None };
-    let [domain] = host.peek("domains")?.items() else { return None };
+    let filters = manager.peek("http_filters")?.many();
+    let [host] = manager.peek("route_config")?.peek("virtual_hosts")?.many() else { return None };
+    let [route] = host.peek("routes")?.many() else { return None };
+    let [domain] = host.peek("domains")?.many() else { return None };
     let is_root = route.peek("match")?.peek_text("prefix") == Some("/") && route.peek("match")?.entries().len() == 1;
     if filters.len() > 1 || domain.as_text() != Some("*") || !is_root {
         return None;
@@ -94,6 +105,9 @@ fn whole_answer(scratch: &Report, listener: &Node) -> Option<Answer> {
 
 /// What becomes of a listener; nothing, if it has no Wasm filter.
 pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targets: &Targets<'_>) -> Option<Draft> {
+    if targets.folded.contains(&node.place()) {
+        return None;
+    }
     node.of(Message::Listener);
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("listener `{name}`");
@@ -114,13 +128,9 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     }
     let mut drafts = drafts.into_iter();
     let Some(mut draft) = drafts.next() else {
+        node.mark_all();
         let folded = "it has no Wasm HTTP filter, and becomes no component";
-        report.lost(
-            &object,
-            node.place(),
-            folded,
-            "Keep it where it is, unless it only answers for a cluster of the same input.",
-        );
+        report.lost(&object, node.place(), folded, "Keep it where it is, if anything needs it.");
         return None;
     };
     for other in drafts {
@@ -382,10 +392,10 @@ fn is_enabled(table: Option<&Node>, name: &str) -> bool {
         Some(config.node.peek("disabled").is_none_or(|is| is.value() != &crate::node::Value::Bool(true)))
     };
     let Some(table) = table else { return false };
-    let hosts = table.peek("virtual_hosts").map(Node::items).unwrap_or_default();
+    let hosts = table.peek("virtual_hosts").map(Node::many).unwrap_or_default();
     !hosts.is_empty()
         && hosts.iter().all(|host| {
-            let routes = host.peek("routes").map(Node::items).unwrap_or_default();
+            let routes = host.peek("routes").map(Node::many).unwrap_or_default();
             routes.iter().all(|route| said(route).or_else(|| said(host)).or_else(|| said(table)).unwrap_or(false))
         })
 }

@@ -125,6 +125,15 @@ impl Node {
         }
     }
 
+    /// The values of a repeated field: one that stands there without a list is a list of one (measured on Envoy 1.40).
+    pub(crate) fn many(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Null => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),

@@ -17,7 +17,8 @@ pub(crate) fn of(places: impl Iterator<Item = Place>, documents: &[Node]) -> Has
 
 fn walk(node: &Node, path: &mut String, found: &mut HashMap<Place, Option<String>>) {
     // A list without brackets stands where its first item does.
-    if node.items().first().is_none_or(|first| first.place() != node.place()) {
+    // The top has no way to it, and stands where its first field does.
+    if !path.is_empty() && node.items().first().is_none_or(|first| first.place() != node.place()) {
         note(node.place(), path, found);
     }
     let length = path.len();

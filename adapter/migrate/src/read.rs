@@ -55,10 +55,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn list<'n>(&self, node: &'n Node, field: &str) -> &'n [Node] {
         let Some(value) = node.get(field) else { return &[] };
-        if !matches!(value.value(), Value::List(_)) {
-            self.mistyped(value, field, "a list");
-        }
-        let items = value.items();
+        let items = value.many();
         items.iter().for_each(|item| {
             item.mark();
         });

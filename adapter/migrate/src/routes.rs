@@ -15,6 +15,8 @@ pub(crate) struct Targets<'a> {
     pub(crate) clusters: &'a [Known],
     /// The answer of a listener of the same input, by the cluster that leads to it.
     pub(crate) answers: &'a [(String, Answer)],
+    /// Those listeners, which are done with.
+    pub(crate) folded: &'a [Place],
 }
 
 /// What a route answers by itself.

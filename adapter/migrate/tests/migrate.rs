@@ -255,6 +255,19 @@ fn a_cluster_that_is_another_listener_is_its_answer() {
         "{settings}"
     );
     assert!(migration.components[0].outbound.is_empty());
+    assert_eq!(losses(&migration), Vec::<String>::new());
+}
+
+/// Envoy takes one value for a list of one; the examples of the Rust SDK have it so (measured on Envoy 1.40).
+#[test]
+fn one_value_is_a_list_of_one() {
+    let text = plain("")
+        .replace("  - name: main\n    address", "    name: main\n    address")
+        .replace("    - filters:", "      filters:")
+        .replace(r#"domains: ["*"]"#, r#"domains: "*""#);
+    let migration = run(&text);
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    assert!(settings_of(&migration).contains("[[route]]"));
 }
 
 #[test]
