@@ -13,6 +13,7 @@ mod failure;
 mod input;
 mod inspect;
 mod man;
+mod migrate;
 mod output;
 mod plugin;
 mod report;
@@ -48,6 +49,7 @@ enum Command {
     Adapt(Box<adapt::Args>),
     Inspect(inspect::Args),
     Extract(extract::Args),
+    Migrate(migrate::Args),
     Serve(Box<serve::Args>),
     Test(Box<test::Args>),
     Compare(Box<compare::Args>),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Adapt(args) => adapt::run(*args, &reporter),
         Command::Inspect(args) => inspect::run(&args),
         Command::Extract(args) => extract::run(&args, &reporter),
+        Command::Migrate(args) => migrate::run(&args, &reporter),
         Command::Serve(args) => serve::run(*args, &reporter),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, &reporter),
