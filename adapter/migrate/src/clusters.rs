@@ -1,5 +1,7 @@
 //! Clusters: the address that each stands for.
 
+use std::collections::HashMap;
+
 use crate::any;
 use crate::fields::Message;
 use crate::node::{Node, Place};
@@ -42,7 +44,30 @@ impl Known {
     }
 }
 
-pub(crate) fn read(report: &Report, node: &Node) -> Known {
+/// All clusters, each name once: a dump has the static ones twice.
+pub(crate) fn read_all(report: &Report, nodes: &[&Node]) -> Vec<Known> {
+    let mut all: Vec<(&Node, Known)> = Vec::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    for &node in nodes {
+        let known = read(report, node);
+        match by_name.get(known.name()).and_then(|index| all.get(*index)) {
+            None => {
+                by_name.insert(known.name().to_owned(), all.len());
+                all.push((node, known));
+            }
+            Some((other, _)) if *other == node => {}
+            Some(_) => report.wrong(
+                &format!("cluster `{}`", known.name()),
+                node.place(),
+                "another cluster has the name, and says something else",
+                "Take one out.",
+            ),
+        }
+    }
+    all.into_iter().map(|(_, known)| known).collect()
+}
+
+fn read(report: &Report, node: &Node) -> Known {
     node.of(Message::Cluster);
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("cluster `{name}`");

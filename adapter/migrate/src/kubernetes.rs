@@ -1,10 +1,11 @@
-//! Objects of Kubernetes: Istio's `WasmPlugin`, Envoy Gateway's `EnvoyExtensionPolicy`, and what is refused by name.
+//! Objects of Kubernetes: Istio's `WasmPlugin` and `EnvoyFilter`, Envoy Gateway's `EnvoyExtensionPolicy`, and what is refused by name.
 
 use std::collections::BTreeMap;
 
-use crate::listener::Draft;
+use crate::any;
+use crate::listener::{Draft, WASM};
 use crate::node::{Node, Value};
-use crate::plugin::{Code, FailurePolicy, Plugin};
+use crate::plugin::{self, Code, FailurePolicy, Plugin};
 use crate::read::Reader;
 use crate::report::Report;
 use crate::section::Section;
@@ -13,11 +14,14 @@ use crate::section::Section;
 pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
     let mut istio = Vec::new();
     let mut gateway = Vec::new();
+    let mut filters = Vec::new();
+    let extensions: Vec<String> = objects.iter().flat_map(|object| extension_names(object)).collect();
     for object in objects {
         let kind = object.peek_text("kind").unwrap_or_default();
         let group = object.peek_text("apiVersion").unwrap_or_default();
         match kind {
             "WasmPlugin" if group.starts_with("extensions.istio.io/") => istio.extend(wasm_plugin(report, object)),
+            "EnvoyFilter" => filters.extend(envoy_filter(report, object, &extensions)),
             "EnvoyExtensionPolicy" => gateway.extend(extension_policy(report, object)),
             _ => other(report, object, kind, group),
         }
@@ -25,7 +29,7 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
     // Istio's order: phase, then priority with the highest first and those without last, then name and namespace.
     istio.sort_by(|a, b| a.order.cmp(&b.order));
     let istio: Vec<Plugin> = istio.into_iter().map(|ordered| ordered.plugin).collect();
-    [("wasm-plugins", istio), ("extension-policies", gateway)]
+    [("wasm-plugins", istio), ("envoy-filters", filters), ("extension-policies", gateway)]
         .into_iter()
         .filter_map(|(name, plugins)| {
             let place = plugins.first()?.place;
@@ -40,7 +44,7 @@ fn other(report: &Report, object: &Node, kind: &str, group: &str) {
     let name = object.peek("metadata").and_then(|metadata| metadata.peek_text("name")).unwrap_or_default();
     let label = if kind.is_empty() { "the object".to_owned() } else { format!("{kind} `{name}`") };
     let (what, remedy) = match kind {
-        "EnvoyFilter" | "TrafficExtension" => (
+        "TrafficExtension" => (
             "what it puts into which proxy is decided in the mesh, and is not read here",
             "Give what the proxy has of it: `istioctl proxy-config all POD -o json`.",
         ),
@@ -54,6 +58,97 @@ fn other(report: &Report, object: &Node, kind: &str, group: &str) {
         ),
     };
     report.lost(&label, object.place(), what, remedy);
+}
+
+/// The names of the configurations that an `EnvoyFilter` gives by discovery.
+fn extension_names(object: &Node) -> Vec<String> {
+    let patches = object.peek("spec").and_then(|spec| spec.peek("configPatches")).map(Node::many).unwrap_or_default();
+    let extensions = patches.iter().filter(|patch| patch.peek_text("applyTo") == Some("EXTENSION_CONFIG"));
+    extensions.filter_map(|patch| Some(patch.peek("patch")?.peek("value")?.peek_text("name")?.to_owned())).collect()
+}
+
+/// The Wasm filters that an `EnvoyFilter` of Istio inserts, in the order of its patches.
+fn envoy_filter(report: &Report, object: &Node, extensions: &[String]) -> Vec<Plugin> {
+    let (name, _) = names(object);
+    let label = format!("EnvoyFilter `{name}`");
+    let Some(spec) = object.get("spec") else { return Vec::new() };
+    spec.pass(&["priority"]);
+    selection(report, &label, spec, &["workloadSelector", "targetRefs"]);
+    let reader = Reader { report, object: &label };
+    let mut plugins = Vec::new();
+    for item in reader.list(spec, "configPatches") {
+        let to = reader.text(item, "applyTo").unwrap_or_default();
+        item.pass(&["match"]);
+        let value = item.get("patch").and_then(|patch| {
+            patch.pass(&["operation", "filterClass"]);
+            patch.get("value")
+        });
+        let Some(value) = value else {
+            report.lost(
+                &label,
+                item.place(),
+                format!("a patch of {to} without a value"),
+                "See what it takes away, or changes.",
+            );
+            continue;
+        };
+        plugins.extend(patch(report, &label, &to, value, extensions));
+    }
+    plugins
+}
+
+fn patch(report: &Report, label: &str, to: &str, value: &Node, extensions: &[String]) -> Option<Plugin> {
+    let lost = |what: String| {
+        value.mark_all();
+        report.lost(
+            label,
+            value.place(),
+            what,
+            "Give what the proxy has of it: `istioctl proxy-config all POD -o json`.",
+        );
+        None
+    };
+    if !matches!(to, "HTTP_FILTER" | "EXTENSION_CONFIG") {
+        return lost(format!("a patch of {to} is not read here"));
+    }
+    let name = value.peek_text("name").unwrap_or_default().to_owned();
+    if value.peek("config_discovery").is_some() {
+        if !extensions.contains(&name) {
+            return lost(format!(
+                "the filter `{name}` has its configuration by discovery, and that is not in the input"
+            ));
+        }
+        // The patch that gives the configuration is the one that is read.
+        value.mark_all();
+        return None;
+    }
+    let object = format!("{label}, filter `{name}`");
+    let inner = value.peek("typed_config").and_then(any::content);
+    let Some(config) = inner.filter(|(kind, _)| *kind == WASM).and_then(|(_, content)| content.mark().get("config"))
+    else {
+        return lost(format!("the filter `{name}` is no Wasm filter with a `typed_config`"));
+    };
+    value.mark().pass(&["name"]);
+    value.get("typed_config")?.pass(&["@type", "type_url"]);
+    let runtime = config.peek("vm_config").and_then(|vm| vm.peek_text("runtime"));
+    if runtime == Some("envoy.wasm.runtime.null") {
+        config.mark_all();
+        report.lost(
+            &object,
+            config.place(),
+            "it is compiled into Istio's proxy: there is no WebAssembly to take along",
+            "Nothing, if it is one of Istio's own.",
+        );
+        return None;
+    }
+    let plugin = plugin::read(Reader { report, object: &object }, config);
+    report.differs(
+        &object,
+        config.place(),
+        format!("plugin `{}`: which proxies have it, and where in their chains, is decided in the mesh; here it stands in the order of the patches", plugin.name),
+        "Compare with what the proxy has of it: `istioctl proxy-config all POD -o json`.",
+    );
+    Some(plugin)
 }
 
 struct Ordered {
@@ -121,7 +216,7 @@ fn wasm_plugin(report: &Report, object: &Node) -> Option<Ordered> {
         }
     }
     variables(reader, spec, &mut plugin);
-    selection(report, &label, spec);
+    selection(report, &label, spec, &["selector", "targetRef", "targetRefs", "match"]);
     report.carried(&label, object.place(), format!("plugin `{}`", plugin.name));
     let order = (phase, priority.is_none(), std::cmp::Reverse(priority.unwrap_or(0)), format!("{name}.{namespace}"));
     Some(Ordered { order, plugin })
@@ -146,8 +241,8 @@ fn variables(reader: Reader<'_>, spec: &Node, plugin: &mut Plugin) {
 }
 
 /// Which proxies and which traffic it is for, which is not a component's to say.
-fn selection(report: &Report, label: &str, spec: &Node) {
-    for field in ["selector", "targetRef", "targetRefs", "match"] {
+fn selection(report: &Report, label: &str, spec: &Node, fields: &[&str]) {
+    for field in fields {
         if let Some(node) = spec.get(field) {
             node.mark_all();
             report.differs(

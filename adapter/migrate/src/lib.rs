@@ -151,7 +151,7 @@ fn components(
     documents: &[Node],
     files: &[File],
 ) -> Vec<Component> {
-    let clusters: Vec<_> = resources.clusters.iter().map(|cluster| clusters::read(report, cluster)).collect();
+    let clusters = clusters::read_all(report, &resources.clusters);
     let (answers, folded) = listener::answers(report, resources, &clusters);
     let targets = Targets { clusters: &clusters, answers: &answers, folded: &folded };
     let mut drafts = Vec::new();

@@ -11,6 +11,9 @@ use crate::report::Report;
 use crate::routes::{self, Answer, Targets};
 use crate::section::Section;
 
+/// The type of a Wasm HTTP filter.
+pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
 /// What a component is made of.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -323,7 +326,7 @@ fn http_filter(report: &Report, filter: &Node, resources: &Resources<'_>, table:
         return None;
     };
     match kind {
-        "envoy.extensions.filters.http.wasm.v3.Wasm" => {
+        WASM => {
             if is_disabled && !is_enabled(table, &name) {
                 config.mark_all();
                 report.lost(

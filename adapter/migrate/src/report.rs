@@ -1,6 +1,7 @@
 //! What became of each part of the input.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -93,16 +94,15 @@ pub(crate) struct Noted {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     noted: RefCell<Vec<Noted>>,
+    seen: RefCell<HashSet<(Place, String)>>,
 }
 
 impl Report {
     fn note(&self, outcome: Outcome, object: &str, place: Place, what: impl Into<String>, remedy: impl Into<String>) {
         let noted = Noted { outcome, object: object.into(), place, what: what.into(), remedy: remedy.into() };
         // What stands behind an alias, or is looked at from two sides, is one thing.
-        let mut all = self.noted.borrow_mut();
-        let is_same = |other: &Noted| other.place == noted.place && other.what == noted.what;
-        if !all.iter().rev().take(1000).any(is_same) {
-            all.push(noted);
+        if self.seen.borrow_mut().insert((place, noted.what.clone())) {
+            self.noted.borrow_mut().push(noted);
         }
     }
 

@@ -39,7 +39,9 @@ pub(crate) fn table<const N: usize>(keys: [(&str, Option<toml::Value>); N]) -> t
 pub(crate) fn cluster_head(name: &str) -> String {
     let is_bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if is_bare { format!("[clusters.{name}]") } else { format!("[clusters.{}]", toml::Value::from(name)) }
+    // JSON's escapes are TOML's too; only this character it leaves as it is.
+    let quoted = || serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007f");
+    if is_bare { format!("[clusters.{name}]") } else { format!("[clusters.{}]", quoted()) }
 }
 
 /// The text of the file; `origin` says where a place is.

@@ -344,6 +344,56 @@ spec: {url: file:///x/first.wasm, phase: AUTHN, priority: 10, pluginName: root, 
 }
 
 #[test]
+fn istio_envoy_filters() {
+    let wasm = "{'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {name: NAME, vm_config: {RUNTIMEcode: {local: {filename: /x.wasm}}}}}";
+    let value = |name: &str, runtime: &str| {
+        format!("{{name: {name}, typed_config: {}}}", wasm.replace("NAME", name).replace("RUNTIME", runtime))
+    };
+    let text = format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {{name: f}}\nspec:\n  configPatches:\n  \
+         - {{applyTo: HTTP_FILTER, patch: {{operation: INSERT_BEFORE, value: {{name: found, config_discovery: {{}}}}}}}}\n  \
+         - {{applyTo: EXTENSION_CONFIG, patch: {{operation: ADD, value: {}}}}}\n  \
+         - {{applyTo: HTTP_FILTER, patch: {{operation: INSERT_BEFORE, value: {}}}}}\n  \
+         - {{applyTo: CLUSTER, patch: {{operation: ADD, value: {{name: c}}}}}}\n",
+        value("found", ""),
+        value("stats", "runtime: envoy.wasm.runtime.null, ")
+    );
+    let migration = with(&[("f.yaml", &text)], Some("http://web"), &|_| Some(self::wasm()));
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    assert_eq!(table["plugin"].as_array().unwrap().len(), 1);
+    assert_eq!(table["plugin"][0]["name"].as_str(), Some("found"));
+    finding(&migration, "compiled into Istio's proxy");
+    finding(&migration, "a patch of CLUSTER");
+    assert_eq!(losses(&migration).len(), 2, "{:#?}", migration.findings);
+}
+
+#[test]
+fn envoy_gateway_policies() {
+    let text = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {name: p, namespace: ns}\nspec:\n  \
+                targetRefs: [{kind: HTTPRoute, name: r}]\n  wasm:\n  - {name: w, rootID: root, failOpen: true, config: {b: [1, 1.5], a: x}, code: {type: HTTP, http: {url: https://h/w.wasm}}}\n";
+    let migration = with(&[("p.yaml", text)], Some("http://web"), &|_| Some(wasm()));
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    let plugin = &table["plugin"][0];
+    assert_eq!(plugin["configuration"].as_str(), Some(r#"{"a":"x","b":[1,1.5]}"#));
+    assert_eq!(plugin["vm_id"].as_str(), Some("envoyextensionpolicy/ns/p/wasm/0"));
+    assert_eq!(migration.components[0].serve_options, ["--failure-policy", "open"]);
+}
+
+/// A name may have anything in it, and stand there twice.
+#[test]
+fn names_of_clusters() {
+    let odd = CLUSTER.replace("name: backend", r#"name: "outbound|80||a.b\n\"c\"""#);
+    let migration = run(&bootstrap(&format!("{{{CODE}}}"), ROUTE, &format!("{CLUSTER}\n{odd}\n{CLUSTER}")));
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    assert!(table["clusters"].get("outbound|80||a.b\n\"c\"").is_some(), "{table}");
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let other = CLUSTER.replace("address: web", "address: other");
+    let twice = run(&bootstrap(&format!("{{{CODE}}}"), ROUTE, &format!("{CLUSTER}\n{other}")));
+    assert_eq!(finding(&twice, "another cluster has the name").outcome, Outcome::Wrong);
+}
+
+#[test]
 fn bad_input() {
     for (text, what) in [
         ("", "it is empty"),
@@ -366,6 +416,8 @@ fn bad_input() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever is cut out of a file, and put in, there is a report.
     #[test]
     fn never_panics(at in 0usize..2000, length in 0usize..60, put in "[-\\[\\]{}:,&*!|>'\" \na0~]{0,8}") {
@@ -376,7 +428,8 @@ proptest! {
         let migration = run(&text);
         prop_assert!(!migration.findings.is_empty());
         for component in &migration.components {
-            prop_assert!(toml::from_str::<toml::Table>(std::str::from_utf8(&component.settings.bytes).unwrap()).is_ok());
+            let settings = std::str::from_utf8(&component.settings.bytes).unwrap();
+            prop_assert!(toml::from_str::<toml::Table>(settings).is_ok(), "{settings}");
         }
         let _ = (migration.to_markdown(), migration.to_json());
     }
