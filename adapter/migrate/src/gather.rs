@@ -1,6 +1,7 @@
 //! Finds the resources in whatever a file is: a bootstrap, single resources, what the admin or a control plane's tool prints.
 
 use crate::any;
+use crate::envoy_filter;
 use crate::fields::Message;
 use crate::node::{Node, Value};
 use crate::report::Report;
@@ -59,6 +60,9 @@ impl<'n> Resources<'n> {
             }
             if node.peek_text("kind") == Some("ConfigMap") {
                 return self.config_map(report, node);
+            }
+            if node.peek_text("kind") == Some("EnvoyFilter") {
+                envoy_filter::gather(self, node);
             }
             self.objects.push(node);
             return true;

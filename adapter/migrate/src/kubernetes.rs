@@ -1,11 +1,10 @@
-//! Objects of Kubernetes: Istio's `WasmPlugin` and `EnvoyFilter`, Envoy Gateway's `EnvoyExtensionPolicy`, and what is refused by name.
+//! Objects of Kubernetes: Istio's `WasmPlugin`, Envoy Gateway's `EnvoyExtensionPolicy`, and what is refused by name.
 
 use std::collections::BTreeMap;
 
-use crate::any;
-use crate::listener::{Draft, WASM};
+use crate::listener::Draft;
 use crate::node::{Node, Value};
-use crate::plugin::{self, Code, FailurePolicy, Plugin};
+use crate::plugin::{Code, FailurePolicy, Plugin};
 use crate::read::Reader;
 use crate::report::Report;
 use crate::section::Section;
@@ -14,14 +13,13 @@ use crate::section::Section;
 pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
     let mut istio = Vec::new();
     let mut gateway = Vec::new();
-    let mut filters = Vec::new();
-    let extensions: Vec<String> = objects.iter().flat_map(|object| extension_names(object)).collect();
     for object in objects {
         let kind = object.peek_text("kind").unwrap_or_default();
         let group = object.peek_text("apiVersion").unwrap_or_default();
         match kind {
             "WasmPlugin" if group.starts_with("extensions.istio.io/") => istio.extend(wasm_plugin(report, object)),
-            "EnvoyFilter" => filters.extend(envoy_filter(report, object, &extensions)),
+            // `envoy_filter` reads these.
+            "EnvoyFilter" => {}
             "EnvoyExtensionPolicy" => gateway.extend(extension_policy(report, object)),
             _ => other(report, object, kind, group),
         }
@@ -29,7 +27,7 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
     // Istio's order: phase, then priority with the highest first and those without last, then name and namespace.
     istio.sort_by(|a, b| a.order.cmp(&b.order));
     let istio: Vec<Plugin> = istio.into_iter().map(|ordered| ordered.plugin).collect();
-    [("wasm-plugins", istio), ("envoy-filters", filters), ("extension-policies", gateway)]
+    [("wasm-plugins", istio), ("extension-policies", gateway)]
         .into_iter()
         .filter_map(|(name, plugins)| {
             let place = plugins.first()?.place;
@@ -58,97 +56,6 @@ fn other(report: &Report, object: &Node, kind: &str, group: &str) {
         ),
     };
     report.lost(&label, object.place(), what, remedy);
-}
-
-/// The names of the configurations that an `EnvoyFilter` gives by discovery.
-fn extension_names(object: &Node) -> Vec<String> {
-    let patches = object.peek("spec").and_then(|spec| spec.peek("configPatches")).map(Node::many).unwrap_or_default();
-    let extensions = patches.iter().filter(|patch| patch.peek_text("applyTo") == Some("EXTENSION_CONFIG"));
-    extensions.filter_map(|patch| Some(patch.peek("patch")?.peek("value")?.peek_text("name")?.to_owned())).collect()
-}
-
-/// The Wasm filters that an `EnvoyFilter` of Istio inserts, in the order of its patches.
-fn envoy_filter(report: &Report, object: &Node, extensions: &[String]) -> Vec<Plugin> {
-    let (name, _) = names(object);
-    let label = format!("EnvoyFilter `{name}`");
-    let Some(spec) = object.get("spec") else { return Vec::new() };
-    spec.pass(&["priority"]);
-    selection(report, &label, spec, &["workloadSelector", "targetRefs"]);
-    let reader = Reader { report, object: &label };
-    let mut plugins = Vec::new();
-    for item in reader.list(spec, "configPatches") {
-        let to = reader.text(item, "applyTo").unwrap_or_default();
-        item.pass(&["match"]);
-        let value = item.get("patch").and_then(|patch| {
-            patch.pass(&["operation", "filterClass"]);
-            patch.get("value")
-        });
-        let Some(value) = value else {
-            report.lost(
-                &label,
-                item.place(),
-                format!("a patch of {to} without a value"),
-                "See what it takes away, or changes.",
-            );
-            continue;
-        };
-        plugins.extend(patch(report, &label, &to, value, extensions));
-    }
-    plugins
-}
-
-fn patch(report: &Report, label: &str, to: &str, value: &Node, extensions: &[String]) -> Option<Plugin> {
-    let lost = |what: String| {
-        value.mark_all();
-        report.lost(
-            label,
-            value.place(),
-            what,
-            "Give what the proxy has of it: `istioctl proxy-config all POD -o json`.",
-        );
-        None
-    };
-    if !matches!(to, "HTTP_FILTER" | "EXTENSION_CONFIG") {
-        return lost(format!("a patch of {to} is not read here"));
-    }
-    let name = value.peek_text("name").unwrap_or_default().to_owned();
-    if value.peek("config_discovery").is_some() {
-        if !extensions.contains(&name) {
-            return lost(format!(
-                "the filter `{name}` has its configuration by discovery, and that is not in the input"
-            ));
-        }
-        // The patch that gives the configuration is the one that is read.
-        value.mark_all();
-        return None;
-    }
-    let object = format!("{label}, filter `{name}`");
-    let inner = value.peek("typed_config").and_then(any::content);
-    let Some(config) = inner.filter(|(kind, _)| *kind == WASM).and_then(|(_, content)| content.mark().get("config"))
-    else {
-        return lost(format!("the filter `{name}` is no Wasm filter with a `typed_config`"));
-    };
-    value.mark().pass(&["name"]);
-    value.get("typed_config")?.pass(&["@type", "type_url"]);
-    let runtime = config.peek("vm_config").and_then(|vm| vm.peek_text("runtime"));
-    if runtime == Some("envoy.wasm.runtime.null") {
-        config.mark_all();
-        report.lost(
-            &object,
-            config.place(),
-            "it is compiled into Istio's proxy: there is no WebAssembly to take along",
-            "Nothing, if it is one of Istio's own.",
-        );
-        return None;
-    }
-    let plugin = plugin::read(Reader { report, object: &object }, config);
-    report.differs(
-        &object,
-        config.place(),
-        format!("plugin `{}`: which proxies have it, and where in their chains, is decided in the mesh; here it stands in the order of the patches", plugin.name),
-        "Compare with what the proxy has of it: `istioctl proxy-config all POD -o json`.",
-    );
-    Some(plugin)
 }
 
 struct Ordered {

@@ -17,6 +17,7 @@
 
 mod any;
 mod clusters;
+mod envoy_filter;
 mod fields;
 mod gather;
 mod kubernetes;
@@ -163,6 +164,7 @@ fn components(
         drafts.extend(listener::manager(reader, node, "manager", resources, &targets));
     }
     drafts.extend(kubernetes::read(report, &resources.objects));
+    drafts.extend(envoy_filter::read(report, resources));
     if let Some(wanted) = options.listener {
         drafts.retain(|draft| draft.name == wanted);
     }

@@ -262,7 +262,13 @@ fn table<'n>(reader: Reader<'_>, node: &'n Node, resources: &Resources<'n>) -> O
     None
 }
 
-fn http_filter(report: &Report, filter: &Node, resources: &Resources<'_>, table: Option<&Node>) -> Option<Plugin> {
+/// The plugin of an HTTP filter, if it is a Wasm filter.
+pub(crate) fn http_filter(
+    report: &Report,
+    filter: &Node,
+    resources: &Resources<'_>,
+    table: Option<&Node>,
+) -> Option<Plugin> {
     filter.of(Message::HttpFilter);
     let name = filter.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("filter `{name}`");

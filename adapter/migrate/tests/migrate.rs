@@ -363,8 +363,54 @@ fn istio_envoy_filters() {
     assert_eq!(table["plugin"].as_array().unwrap().len(), 1);
     assert_eq!(table["plugin"][0]["name"].as_str(), Some("found"));
     finding(&migration, "compiled into Istio's proxy");
-    finding(&migration, "a patch of CLUSTER");
+    finding(&migration, "no address with a host and a port");
     assert_eq!(losses(&migration).len(), 2, "{:#?}", migration.findings);
+}
+
+/// A filter for one kind of traffic is not there for another, and a cluster comes along.
+#[test]
+fn envoy_filters_of_two_contexts() {
+    let filter = |name: &str| {
+        format!(
+            "{{name: {name}, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, \
+             config: {{name: {name}, vm_config: {{code: {{local: {{filename: {name}.wasm}}}}}}}}}}}}"
+        )
+    };
+    let insert = |context: &str, operation: &str, name: &str| {
+        format!(
+            "  - {{applyTo: HTTP_FILTER, match: {{context: {context}}}, patch: {{operation: {operation}, value: {}}}}}\n",
+            filter(name)
+        )
+    };
+    let text = [
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: f}\nspec:\n  configPatches:\n",
+        &insert("GATEWAY", "INSERT_BEFORE", "g"),
+        &insert("SIDECAR_INBOUND", "INSERT_BEFORE", "s"),
+        &insert("ANY", "INSERT_FIRST", "a"),
+        "  - {applyTo: CLUSTER, patch: {operation: ADD, value: {name: c, load_assignment: {endpoints: [{lb_endpoints: \
+         [{endpoint: {address: {socket_address: {address: h, port_value: 80}}}}]}]}}}}\n",
+        "  - {applyTo: LISTENER, patch: {operation: MERGE, value: {name: x}}}\n",
+    ]
+    .concat();
+    let migration = with(&[("f.yaml", &text)], Some("http://web"), &|_| Some(wasm()));
+    let chains: Vec<_> = migration
+        .components
+        .iter()
+        .map(|component| {
+            let table: toml::Table = toml::from_str(std::str::from_utf8(&component.settings.bytes).unwrap()).unwrap();
+            assert_eq!(table["clusters"]["c"]["url"].as_str(), Some("http://h:80"));
+            let names = table["plugin"].as_array().unwrap().iter();
+            (
+                component.name.clone(),
+                names.map(|plugin| plugin["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    let expected = [("envoy-filters-gateway", vec!["a", "g"]), ("envoy-filters-sidecar-inbound", vec!["a", "s"])];
+    assert_eq!(chains, expected.map(|(name, of)| (name.to_owned(), of.into_iter().map(String::from).collect())));
+    assert_eq!(losses(&migration).len(), 1, "{:#?}", migration.findings);
+    finding(&migration, "its patch `MERGE` of `LISTENER`");
+    finding(&migration, "`match` chooses proxies");
 }
 
 #[test]
