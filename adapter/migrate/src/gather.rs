@@ -87,7 +87,12 @@ impl<'n> Resources<'n> {
         } else if let Some(xds) = node.peek("xds") {
             node.mark();
             xds.mark();
-            return xds.entries().iter().fold(true, |known, entry| self.any(report, &entry.node) && known);
+            let mut known = true;
+            // Each is looked at, whatever the one before was.
+            for entry in xds.entries() {
+                known &= self.any(report, &entry.node);
+            }
+            return known;
         } else if node.peek("listeners").is_some() || node.peek("clusters").is_some() {
             self.statics(node);
         } else if node.peek("load_assignment").is_some() && node.peek("name").is_some() {

@@ -64,7 +64,7 @@ struct Ordered {
 }
 
 /// Name and namespace of an object.
-fn names<'n>(object: &'n Node) -> (&'n str, Option<&'n str>) {
+fn names(object: &Node) -> (&str, Option<&str>) {
     object.mark().pass(&["apiVersion", "kind", "metadata", "status"]);
     let metadata = object.peek("metadata");
     let text = |field| metadata.and_then(|metadata| metadata.peek_text(field));

@@ -26,7 +26,7 @@ pub(crate) struct Draft {
 }
 
 /// The connection managers of a listener.
-fn managers<'n>(listener: &'n Node) -> Vec<&'n Node> {
+fn managers(listener: &Node) -> Vec<&Node> {
     let chains = listener.peek("filter_chains").map(Node::many).unwrap_or_default().iter();
     let chains = chains.chain(listener.peek("default_filter_chain"));
     let filters = chains.flat_map(|chain| chain.peek("filters").map(Node::many).unwrap_or_default());

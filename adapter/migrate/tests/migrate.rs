@@ -192,7 +192,7 @@ fn code_that_is_not_there_or_another() {
 #[test]
 fn no_secret_in_the_report() {
     let migration = run(&plain(
-        &", configuration: {'@type': type.googleapis.com/google.protobuf.StringValue, value: {hunter2: hunter2}}",
+        ", configuration: {'@type': type.googleapis.com/google.protobuf.StringValue, value: {hunter2: hunter2}}",
     ));
     assert!(migration.has_errors());
     assert!(!migration.to_markdown().contains("hunter2") && !migration.to_json().contains("hunter2"));
