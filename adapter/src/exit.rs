@@ -14,6 +14,7 @@ pub(super) enum Code {
     Settings = 4,
     Io = 5,
     Refused = 6,
+    Lost = 7,
 }
 
 /// Every code, with what it means.
@@ -25,6 +26,7 @@ pub(super) const CODES: &[(Code, &str)] = &[
     (Code::Settings, "the settings are wrong, or a file that they name cannot be read"),
     (Code::Io, "a file cannot be read or written, or an address cannot be listened on"),
     (Code::Refused, "the plugin did not start"),
+    (Code::Lost, "`migrate --check` or `--strict` found something that is left behind"),
 ];
 
 /// The codes for the help.

@@ -14,6 +14,7 @@ mod failure;
 mod input;
 mod inspect;
 mod man;
+mod migrate;
 mod output;
 mod plugin;
 mod report;
@@ -50,6 +51,7 @@ enum Command {
     Compose(compose::Args),
     Inspect(inspect::Args),
     Extract(extract::Args),
+    Migrate(migrate::Args),
     Serve(Box<serve::Args>),
     Test(Box<test::Args>),
     Compare(Box<compare::Args>),
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Compose(args) => compose::run(&args, &reporter),
         Command::Inspect(args) => inspect::run(&args),
         Command::Extract(args) => extract::run(&args, &reporter),
+        Command::Migrate(args) => migrate::run(&args, &reporter),
         Command::Serve(args) => serve::run(*args, &reporter),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, &reporter),

@@ -1,0 +1,185 @@
+//! Reads what Envoy, or a control plane of it, is configured with for Wasm filters, and writes settings for the adapter, with a report of
+//! what was carried and what was not.
+//!
+//! ```text
+//! files ─► yaml ─► gather ─► listener ─┬─► plugin, any ─┐
+//!          with    what is   which     ├─► routes       ├─► section ─► settings files
+//!          places  in them   chains    └─► clusters     ┘
+//!                                       leftovers ────────► report ──► migration.md, migration.json
+//! ```
+//!
+//! Every value of the input remembers whether it was read; what was not is in the report. So nothing is lost in silence.
+//!
+//! Architecture invariant: this does no I/O and prints nothing. It never puts a value of a filter's configuration or environment into
+//! the report.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
+
+mod any;
+mod clusters;
+mod envoy_filter;
+mod fields;
+mod gather;
+mod kubernetes;
+mod leftovers;
+mod listener;
+mod markdown;
+mod matching;
+mod node;
+mod output;
+mod paths;
+mod plugin;
+mod read;
+mod report;
+mod routes;
+mod section;
+mod yaml;
+
+pub use node::Place;
+pub use output::{Component, Output};
+pub use report::{Finding, Outcome};
+
+use gather::Resources;
+use node::Node;
+use report::Report;
+use routes::Targets;
+
+/// A file of the input.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// What messages call it.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// The code that a plugin wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The plugin's name.
+    pub plugin: &'a str,
+    /// The path or address that the input gives, as it stands there.
+    pub from: &'a str,
+}
+
+/// What the input does not say.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Finds code: the bytes of a WebAssembly module.
+    pub find: &'a dyn Fn(Wanted<'_>) -> Option<Vec<u8>>,
+    /// The URL that requests go to, for input that has no routes, such as a policy.
+    pub upstream: Option<&'a str>,
+    /// The one listener to take.
+    pub listener: Option<&'a str>,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// One for each listener with Wasm filters.
+    pub components: Vec<Component>,
+    /// What became of every part of the input, in its order.
+    pub findings: Vec<Finding>,
+}
+
+impl Migration {
+    /// Whether something of the input is lost.
+    pub fn has_losses(&self) -> bool {
+        self.findings.iter().any(|finding| finding.outcome.is_loss())
+    }
+
+    /// Whether something keeps a component from being made.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.outcome == Outcome::Wrong)
+    }
+
+    /// The report as Markdown.
+    pub fn to_markdown(&self) -> String {
+        markdown::write(self)
+    }
+
+    /// The report as JSON.
+    pub fn to_json(&self) -> String {
+        let components: Vec<_> = self.components.iter().map(Component::summary).collect();
+        let all = serde_json::json!({ "components": components, "findings": self.findings });
+        serde_json::to_string_pretty(&all).expect("JSON has all of it")
+    }
+}
+
+/// Migrates what is in these files, taken together.
+pub fn migrate(files: &[File], options: &Options<'_>) -> Migration {
+    let report = Report::default();
+    let mut documents: Vec<Node> = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        match yaml::read(index, &file.name, &file.bytes) {
+            Ok(read) => documents.extend(first_of_bootstrap(&report, read)),
+            Err(error) => report.wrong("the file", error.place, format!("it {}", error.what), error.remedy),
+        }
+    }
+    let mut resources = Resources::default();
+    for document in &documents {
+        resources.take(&report, document);
+    }
+    let components = components(&report, &resources, options, &documents, files);
+    for document in &documents {
+        leftovers::report(&report, document);
+    }
+    let findings = paths::resolve(report.take(), &documents, files);
+    Migration { components, findings }
+}
+
+/// Of several documents Envoy reads the first. Objects of Kubernetes come several in a file.
+fn first_of_bootstrap(report: &Report, mut documents: Vec<Node>) -> Vec<Node> {
+    let is_bootstrap = documents.first().is_some_and(|first| first.peek("static_resources").is_some());
+    if is_bootstrap {
+        for other in documents.drain(1..).filter(|other| !other.is_null()) {
+            report.lost(
+                "the file",
+                other.place(),
+                "Envoy reads only the first document of a file",
+                "Give the others as files of their own.",
+            );
+        }
+    }
+    documents.retain(|document| !document.is_null());
+    documents
+}
+
+fn components(
+    report: &Report,
+    resources: &Resources<'_>,
+    options: &Options<'_>,
+    documents: &[Node],
+    files: &[File],
+) -> Vec<Component> {
+    let clusters = clusters::read_all(report, &resources.clusters);
+    let (answers, folded) = listener::answers(report, resources, &clusters);
+    let targets = Targets { clusters: &clusters, answers: &answers, folded: &folded };
+    let mut drafts = Vec::new();
+    for node in &resources.listeners {
+        drafts.extend(listener::read(report, node, resources, &targets));
+    }
+    for node in &resources.managers {
+        let reader = read::Reader { report, object: "the connection manager" };
+        drafts.extend(listener::manager(reader, node, "manager", resources, &targets));
+    }
+    drafts.extend(kubernetes::read(report, &resources.objects));
+    drafts.extend(envoy_filter::read(report, resources));
+    if let Some(wanted) = options.listener {
+        drafts.retain(|draft| draft.name == wanted);
+    }
+    if drafts.is_empty() {
+        let place = documents.first().map(Node::place).unwrap_or_default();
+        report.wrong(
+            "the input",
+            place,
+            "there is no Wasm HTTP filter in it that becomes a component",
+            "See what the report says of its parts.",
+        );
+    }
+    let mut taken = Vec::new();
+    drafts
+        .into_iter()
+        .map(|draft| output::write(report, draft, &targets, options, &mut taken, documents, files))
+        .collect()
+}

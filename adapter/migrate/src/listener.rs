@@ -1,0 +1,410 @@
+//! A listener, or a connection manager that came alone: the plugins of its chain, and its routes.
+
+use crate::any;
+use crate::clusters::{self, Cluster, Known};
+use crate::fields::Message;
+use crate::gather::Resources;
+use crate::node::{Node, Place};
+use crate::plugin::{self, Plugin};
+use crate::read::Reader;
+use crate::report::Report;
+use crate::routes::{self, Answer, Targets};
+use crate::section::Section;
+
+/// The type of a Wasm HTTP filter.
+pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
+/// What a component is made of.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) plugins: Vec<Plugin>,
+    /// What stands before the plugins in the settings file.
+    pub(crate) top: Section,
+    pub(crate) routes: Vec<Section>,
+}
+
+/// The connection managers of a listener.
+fn managers(listener: &Node) -> Vec<&Node> {
+    let chains = listener.peek("filter_chains").map(Node::many).unwrap_or_default().iter();
+    let chains = chains.chain(listener.peek("default_filter_chain"));
+    let filters = chains.flat_map(|chain| chain.peek("filters").map(Node::many).unwrap_or_default());
+    let configs = filters.filter_map(|filter| filter.peek("typed_config"));
+    configs
+        .filter(|config| config.peek_text("@type").is_some_and(|url| url.ends_with("HttpConnectionManager")))
+        .collect()
+}
+
+/// The answer of each cluster that is another listener of the input, where it answers everything itself; and those listeners.
+pub(crate) fn answers(
+    report: &Report,
+    resources: &Resources<'_>,
+    clusters: &[Known],
+) -> (Vec<(String, Answer)>, Vec<Place>) {
+    let mut folded = Vec::new();
+    let scratch = Report::default();
+    let mut answers = Vec::new();
+    for listener in &resources.listeners {
+        let reader = Reader { report: &scratch, object: "" };
+        let Some((host, port)) = listener.peek("address").and_then(|address| clusters::socket(reader, address)) else {
+            continue;
+        };
+        let is_here = |cluster: &&Cluster| {
+            let is_local =
+                matches!(cluster.host.as_str(), "127.0.0.1" | "localhost" | "::1" | "0.0.0.0") || cluster.host == host;
+            is_local && cluster.port == port
+        };
+        let here = clusters.iter().filter_map(|known| match known {
+            Known::Cluster(cluster) => Some(cluster),
+            Known::Without { .. } => None,
+        });
+        for cluster in here.filter(is_here) {
+            let object = format!("cluster `{}`", cluster.name);
+            match whole_answer(&scratch, listener) {
+                Some(answer) => {
+                    let what = format!("its answer is that of the routes to the cluster `{}`", cluster.name);
+                    report.carried("the listener", listener.place(), what);
+                    listener.mark_all();
+                    folded.push(listener.place());
+                    answers.push((cluster.name.clone(), answer));
+                }
+                None => {
+                    let what = "it is another listener of the input, which does more than answer: it is a component, or a server, of its own";
+                    report.lost(
+                        &object,
+                        cluster.place,
+                        what,
+                        "Run what becomes of that listener too, and write its address as the `url` of this cluster.",
+                    );
+                }
+            }
+        }
+    }
+    (answers, folded)
+}
+
+/// The answer of a listener that has the same one for everything.
+fn whole_answer(scratch: &Report, listener: &Node) -> Option<Answer> {
+    let managers = managers(listener);
+    let [manager] = managers.as_slice() else { return None };
+    let filters = manager.peek("http_filters")?.many();
+    let [host] = manager.peek("route_config")?.peek("virtual_hosts")?.many() else { return None };
+    let [route] = host.peek("routes")?.many() else { return None };
+    let [domain] = host.peek("domains")?.many() else { return None };
+    let is_root = route.peek("match")?.peek_text("prefix") == Some("/") && route.peek("match")?.entries().len() == 1;
+    if filters.len() > 1 || domain.as_text() != Some("*") || !is_root {
+        return None;
+    }
+    // What it adds to its answers would be lost.
+    let adds = |node: &Node| {
+        node.entries().iter().any(|entry| entry.key.contains("headers_to") || entry.key.contains("eadersTo"))
+    };
+    if adds(host) || adds(route) || adds(manager.peek("route_config")?) {
+        return None;
+    }
+    Some(routes::answer(Reader { report: scratch, object: "" }, route.peek("direct_response")?))
+}
+
+/// What becomes of a listener; nothing, if it has no Wasm filter.
+pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targets: &Targets<'_>) -> Option<Draft> {
+    if targets.folded.contains(&node.place()) {
+        return None;
+    }
+    node.of(Message::Listener);
+    let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
+    let object = format!("listener `{name}`");
+    let reader = Reader { report, object: &object };
+    let address = node.get("address").and_then(|address| clusters::socket(reader, address));
+    let buffer = reader.number(node, "per_connection_buffer_limit_bytes");
+    let label = match (&name, &address) {
+        (name, _) if !name.is_empty() => name.clone(),
+        (_, Some((_, port))) => format!("port-{port}"),
+        _ => "listener".into(),
+    };
+    let mut drafts = Vec::new();
+    for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
+        chain.of(Message::FilterChain);
+        for filter in reader.list(chain, "filters") {
+            drafts.extend(network_filter(reader, filter, &label, resources, targets));
+        }
+    }
+    let mut drafts = drafts.into_iter();
+    let Some(mut draft) = drafts.next() else {
+        node.mark_all();
+        let folded = "it has no Wasm HTTP filter, and becomes no component";
+        report.lost(&object, node.place(), folded, "Keep it where it is, if anything needs it.");
+        return None;
+    };
+    for other in drafts {
+        let remedy = "Give each of its chains a listener of its own, and migrate them one by one.";
+        report.lost(
+            &object,
+            other.place,
+            "of several filter chains with Wasm filters only the first is carried",
+            remedy,
+        );
+    }
+    if let Some(buffer) = buffer {
+        draft.top.set("buffer_limit", buffer);
+    }
+    if let Some((host, port)) = address {
+        let what = format!("where it listens, {host}:{port}, is said when the component is run");
+        report.differs(&object, node.place(), what, format!("`serve --listen {host}:{port}`"));
+    }
+    Some(draft)
+}
+
+fn network_filter(
+    reader: Reader<'_>,
+    filter: &Node,
+    label: &str,
+    resources: &Resources<'_>,
+    targets: &Targets<'_>,
+) -> Option<Draft> {
+    filter.of(Message::Filter);
+    let name = filter.get("name").and_then(Node::as_text).unwrap_or_default();
+    if let Some(old) = filter.get("config") {
+        old.mark_all();
+        reader.report.wrong(reader.object, old.place(), format!("the filter `{name}` has `config`, which is of Envoy's API v2"), "Write `typed_config` with `\"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.");
+        return None;
+    }
+    let config = filter.get("typed_config")?;
+    match any::content(config) {
+        Some((name, content)) if name.ends_with(".HttpConnectionManager") => {
+            manager(reader, content, label, resources, targets)
+        }
+        Some((name, content)) => {
+            content.mark_all();
+            config.mark_all();
+            let what = if name.contains("wasm") {
+                "a Wasm filter for TCP"
+            } else {
+                "a network filter that is no HTTP connection manager"
+            };
+            reader.report.lost(
+                reader.object,
+                config.place(),
+                format!("{what} (`{name}`)"),
+                "Leave it in Envoy: WASI has no proxy world for TCP.",
+            );
+            None
+        }
+        None => {
+            config.mark_all();
+            reader.report.wrong(
+                reader.object,
+                config.place(),
+                "its `typed_config` has no `@type` that Envoy reads",
+                "Give it one, with a host part: `type.googleapis.com/…`.",
+            );
+            None
+        }
+    }
+}
+
+/// What becomes of a connection manager; nothing, if it has no Wasm filter.
+pub(crate) fn manager(
+    reader: Reader<'_>,
+    node: &Node,
+    label: &str,
+    resources: &Resources<'_>,
+    targets: &Targets<'_>,
+) -> Option<Draft> {
+    let report = reader.report;
+    node.of(Message::HttpConnectionManager);
+    node.pass(&["stat_prefix", "codec_type"]);
+    let table = table(reader, node, resources);
+    let mut plugins = Vec::new();
+    for filter in reader.list(node, "http_filters") {
+        plugins.extend(http_filter(report, filter, resources, table));
+    }
+    if plugins.is_empty() {
+        return None;
+    }
+    let mut top = Section { head: String::new(), origin: None, keys: Vec::new() };
+    if let Some(timeout) = reader.duration(node, "stream_idle_timeout") {
+        top.set("stream_idle_timeout", i64::try_from(timeout).unwrap_or(i64::MAX));
+    }
+    if let Some(generates) = reader.boolean(node, "generate_request_id") {
+        top.set("x_request_id", generates);
+    }
+    let routes = table.map(|table| routes::read(report, table, targets)).unwrap_or_default();
+    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes })
+}
+
+/// The route configuration of a manager.
+fn table<'n>(reader: Reader<'_>, node: &'n Node, resources: &Resources<'n>) -> Option<&'n Node> {
+    if let Some(table) = node.get("route_config") {
+        return Some(table);
+    }
+    let rds = node.get("rds");
+    if let Some(rds) = rds {
+        rds.mark_all();
+        let name = rds.peek_text("route_config_name").unwrap_or_default();
+        let named = resources.tables.iter().find(|table| table.peek_text("name") == Some(name));
+        if named.is_none() {
+            reader.report.wrong(
+                reader.object,
+                rds.place(),
+                format!("its route configuration `{name}` is not in the input"),
+                "Give the file that has it, too: a RouteConfiguration, or a config dump.",
+            );
+        }
+        return named.copied();
+    }
+    reader.report.wrong(
+        reader.object,
+        node.place(),
+        "it has no routes that are known here",
+        "Give it a `route_config`, or an `rds` whose resource is in the input.",
+    );
+    None
+}
+
+/// The plugin of an HTTP filter, if it is a Wasm filter.
+pub(crate) fn http_filter(
+    report: &Report,
+    filter: &Node,
+    resources: &Resources<'_>,
+    table: Option<&Node>,
+) -> Option<Plugin> {
+    filter.of(Message::HttpFilter);
+    let name = filter.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
+    let object = format!("filter `{name}`");
+    let reader = Reader { report, object: &object };
+    filter.pass(&["is_optional"]);
+    let is_disabled = reader.boolean(filter, "disabled") == Some(true);
+    if let Some(old) = filter.get("config") {
+        old.mark_all();
+        let kind = if name.contains("wasm") {
+            "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+        } else {
+            "the type of the filter"
+        };
+        report.wrong(
+            &object,
+            old.place(),
+            "`config` is of Envoy's API v2, and Envoy 1.40 refuses it",
+            format!("Write `typed_config` in its place, with `\"@type\": {kind}`."),
+        );
+        return None;
+    }
+    let config = match filter.get("config_discovery") {
+        Some(discovery) => {
+            discovery.mark_all();
+            let named = resources.extensions.iter().find(|extension| extension.peek_text("name") == Some(&name));
+            let Some(extension) = named else {
+                report.wrong(
+                    &object,
+                    discovery.place(),
+                    "its configuration comes by discovery (ECDS), and is not in the input",
+                    "Give the TypedExtensionConfig of its name, or a config dump with an EcdsConfigDump.",
+                );
+                return None;
+            };
+            extension.mark().pass(&["name"]);
+            extension.get("typed_config")
+        }
+        None => filter.get("typed_config"),
+    };
+    let Some(config) = config else {
+        if matches!(name.as_str(), "envoy.router" | "envoy.filters.http.router") {
+            report.differs(&object, filter.place(), "the router has no `typed_config`, and Envoy 1.40 refuses it; it was read as the router", "Give it `typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}`.");
+        } else {
+            report.wrong(
+                &object,
+                filter.place(),
+                "it has no `typed_config`",
+                "Give it one; Envoy refuses it as it is.",
+            );
+        }
+        return None;
+    };
+    let Some((kind, content)) = any::content(config) else {
+        config.mark_all();
+        report.wrong(
+            &object,
+            config.place(),
+            "its `typed_config` has no `@type` that Envoy reads",
+            "Give it one, with a host part: `type.googleapis.com/…`.",
+        );
+        return None;
+    };
+    match kind {
+        WASM => {
+            if is_disabled && !is_enabled(table, &name) {
+                config.mark_all();
+                report.lost(
+                    &object,
+                    filter.place(),
+                    "it is `disabled`, and not enabled for all routes: it is left out",
+                    "To have it for all requests, take `disabled` out.",
+                );
+                return None;
+            }
+            content.mark();
+            content.pass(&["@type"]);
+            let Some(inner) = content.get("config") else {
+                report.wrong(&object, config.place(), "it has no `config`", "Give it a `config` with `vm_config`.");
+                return None;
+            };
+            let plugin = plugin::read(reader, inner);
+            report.carried(&object, inner.place(), format!("plugin `{}`", plugin.name));
+            Some(plugin)
+        }
+        kind if kind.ends_with(".Router") => {
+            router(reader, config);
+            None
+        }
+        kind => {
+            config.mark_all();
+            let has_wasm = has_wasm(config);
+            let what = match has_wasm {
+                true => format!("an HTTP filter (`{kind}`) with a Wasm filter within: neither is carried"),
+                false => format!("an HTTP filter that is no Wasm filter (`{kind}`)"),
+            };
+            report.lost(
+                &object,
+                config.place(),
+                what,
+                "See whether the host, or what stands in front of it, does the same.",
+            );
+            None
+        }
+    }
+}
+
+fn router(reader: Reader<'_>, config: &Node) {
+    let upstream = config.peek("upstream_http_filters");
+    if let Some(filters) = upstream.filter(|filters| has_wasm(filters)) {
+        reader.report.lost(
+            reader.object,
+            filters.place(),
+            "Wasm filters among `upstream_http_filters` are not carried",
+            "Put them among the `http_filters`, if they need not see each retry.",
+        );
+    }
+    config.mark_all();
+}
+
+/// Whether there is a Wasm filter anywhere within.
+fn has_wasm(node: &Node) -> bool {
+    let is_wasm = node.peek_text("@type").is_some_and(|url| url.ends_with("filters.http.wasm.v3.Wasm"));
+    is_wasm || node.items().iter().any(has_wasm) || node.entries().iter().any(|entry| has_wasm(&entry.node))
+}
+
+/// Whether a disabled filter is enabled for every route: by the table, by the virtual host, or by the route.
+fn is_enabled(table: Option<&Node>, name: &str) -> bool {
+    let said = |node: &Node| {
+        let config = node.peek("typed_per_filter_config")?.entries().iter().find(|entry| entry.key == name)?;
+        Some(config.node.peek("disabled").is_none_or(|is| is.value() != &crate::node::Value::Bool(true)))
+    };
+    let Some(table) = table else { return false };
+    let hosts = table.peek("virtual_hosts").map(Node::many).unwrap_or_default();
+    !hosts.is_empty()
+        && hosts.iter().all(|host| {
+            let routes = host.peek("routes").map(Node::many).unwrap_or_default();
+            routes.iter().all(|route| said(route).or_else(|| said(host)).or_else(|| said(table)).unwrap_or(false))
+        })
+}

@@ -1,0 +1,171 @@
+//! Which requests a route is for.
+
+use toml::Value as Toml;
+
+use crate::fields::Message;
+use crate::node::{Node, is_field};
+use crate::read::Reader;
+use crate::section::table;
+
+/// What this match cannot say; the route is left out then, because without it it would be for more requests.
+pub(crate) struct Unsayable {
+    pub(crate) field: String,
+}
+
+type Said<T> = Result<T, Unsayable>;
+
+/// The table `match` of a route.
+pub(crate) fn read(reader: Reader<'_>, node: &Node) -> Said<Toml> {
+    node.of(Message::RouteMatch);
+    let known = [
+        "prefix",
+        "path",
+        "path_separated_prefix",
+        "safe_regex",
+        "case_sensitive",
+        "headers",
+        "query_parameters",
+        "grpc",
+        "regex",
+    ];
+    for entry in node.entries() {
+        if !entry.node.is_null() && !known.iter().any(|known| is_field(&entry.key, known)) {
+            entry.node.mark_all();
+            return Err(Unsayable { field: entry.key.clone() });
+        }
+    }
+    let regex = match node.get("safe_regex") {
+        Some(regex) => Some(expression(reader, regex)?),
+        None => None,
+    };
+    if let Some(old) = node.get("regex") {
+        reader.report.wrong(
+            reader.object,
+            old.place(),
+            "`regex` is of Envoy's API v2, and Envoy 1.40 refuses it",
+            "Write `safe_regex: {regex: …}`.",
+        );
+    }
+    let text = |field: &str| reader.text(node, field).map(Toml::from);
+    let paths = [
+        ("prefix", text("prefix")),
+        ("path", text("path")),
+        ("separated_prefix", text("path_separated_prefix")),
+        ("regex", regex.map(Toml::from)),
+    ];
+    let said = paths.iter().filter(|(_, value)| value.is_some()).count();
+    if said != 1 {
+        reader.report.wrong(
+            reader.object,
+            node.place(),
+            format!("its match has {said} of `prefix`, `path`, `path_separated_prefix` and `safe_regex`"),
+            "Give it exactly one; Envoy refuses any other number.",
+        );
+    }
+    let case_sensitive = reader.boolean(node, "case_sensitive").filter(|is| !is).map(Toml::from);
+    let grpc = node.get("grpc").map(|_| Toml::from(true));
+    let headers = collect(reader.list(node, "headers"), |header| header_match(reader, header))?;
+    let query = collect(reader.list(node, "query_parameters"), |query| query_match(reader, query))?;
+    let [a, b, c, d] = paths;
+    Ok(table([a, b, c, d, ("case_sensitive", case_sensitive), ("grpc", grpc), ("headers", headers), ("query", query)]))
+}
+
+fn collect(items: &[Node], read: impl Fn(&Node) -> Said<Toml>) -> Said<Option<Toml>> {
+    let items = items.iter().map(read).collect::<Said<Vec<Toml>>>()?;
+    Ok((!items.is_empty()).then_some(Toml::Array(items)))
+}
+
+/// A regular expression: RE2's. Like the crate that reads them here, RE2 has neither lookaround nor references back.
+pub(crate) fn expression(reader: Reader<'_>, node: &Node) -> Said<String> {
+    node.of(Message::RegexMatcher).pass(&["google_re2"]);
+    let regex = reader.text(node, "regex").unwrap_or_default();
+    if regex_syntax::parse(&regex).is_err() {
+        reader.report.wrong(
+            reader.object,
+            node.place(),
+            "its regular expression is none of RE2's",
+            "Write it without lookaround and references back; Envoy refuses it too.",
+        );
+        return Err(Unsayable { field: "regex".into() });
+    }
+    Ok(regex)
+}
+
+fn header_match(reader: Reader<'_>, node: &Node) -> Said<Toml> {
+    node.of(Message::HeaderMatcher);
+    let name = reader.text(node, "name").map(Toml::from);
+    let invert = reader.boolean(node, "invert_match").filter(|is| *is).map(Toml::from);
+    let missing = reader.boolean(node, "treat_missing_header_as_empty").filter(|is| *is).map(Toml::from);
+    let mut said = text_match(reader, node)?;
+    if let Some(range) = node.get("range_match") {
+        range.mark_all();
+        let bound = |field| Toml::from(reader.number(range, field).unwrap_or(0));
+        said.push(("range", Toml::Array(vec![bound("start"), bound("end")])));
+    }
+    if let Some(present) = reader.boolean(node, "present_match") {
+        said.push(("present", present.into()));
+    }
+    refuse_others(node)?;
+    Ok(with(table([("name", name), ("invert", invert), ("missing_as_empty", missing)]), said))
+}
+
+fn query_match(reader: Reader<'_>, node: &Node) -> Said<Toml> {
+    node.of(Message::QueryParameterMatcher);
+    let name = reader.text(node, "name").map(Toml::from);
+    let mut said = text_match(reader, node)?;
+    if let Some(present) = reader.boolean(node, "present_match") {
+        said.push(("present", present.into()));
+    }
+    refuse_others(node)?;
+    Ok(with(table([("name", name)]), said))
+}
+
+/// A field that was not read makes the match another one.
+fn refuse_others(node: &Node) -> Said<()> {
+    let unread = node.entries().iter().find(|entry| !entry.node.is_used() && !entry.node.is_null());
+    unread.map_or(Ok(()), |entry| {
+        entry.node.mark_all();
+        Err(Unsayable { field: entry.key.clone() })
+    })
+}
+
+fn with(table: Toml, said: Vec<(&'static str, Toml)>) -> Toml {
+    let Toml::Table(mut table) = table else { return table };
+    table.extend(said.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    Toml::Table(table)
+}
+
+/// What a `string_match` says, or the older fields of headers.
+fn text_match(reader: Reader<'_>, node: &Node) -> Said<Vec<(&'static str, Toml)>> {
+    let mut said = Vec::new();
+    let old = [
+        ("exact_match", "exact"),
+        ("prefix_match", "prefix"),
+        ("suffix_match", "suffix"),
+        ("contains_match", "contains"),
+    ];
+    for (field, key) in old {
+        if let Some(text) = reader.text(node, field) {
+            said.push((key, text.into()));
+        }
+    }
+    if let Some(regex) = node.get("safe_regex_match") {
+        said.push(("regex", expression(reader, regex)?.into()));
+    }
+    if let Some(matcher) = node.get("string_match") {
+        matcher.of(Message::StringMatcher);
+        for key in ["exact", "prefix", "suffix", "contains"] {
+            if let Some(text) = reader.text(matcher, key) {
+                said.push((key, text.into()));
+            }
+        }
+        if let Some(regex) = matcher.get("safe_regex") {
+            said.push(("regex", expression(reader, regex)?.into()));
+        }
+        if reader.boolean(matcher, "ignore_case") == Some(true) {
+            said.push(("ignore_case", true.into()));
+        }
+        refuse_others(matcher)?;
+    }
+    Ok(said)
+}

@@ -1,0 +1,332 @@
+//! Reads YAML and JSON as Envoy does, with the place of every value.
+//!
+//! The parser is a kept one; the rules for scalars are here, because Envoy's are those of neither YAML 1.1 nor 1.2: integers
+//! are typed only within 32 bits, fractions never, and `y`, `no`, `on` are booleans (measured on Envoy 1.40).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::node::{Entry, Node, Place, Value};
+
+/// How deep values may nest: Envoy's protobuf reader refuses beyond 100.
+const DEPTH_MAX: usize = 100;
+/// Values that aliases may add: enough for any configuration, and no bomb.
+const ALIASED_MAX: usize = 1_000_000;
+
+/// What keeps a file from being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) place: Place,
+    pub(crate) what: String,
+    pub(crate) remedy: String,
+}
+
+impl Unreadable {
+    fn new(place: Place, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { place, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// The documents of a file.
+pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, Unreadable> {
+    let start = Place { file, line: 1, column: 1 };
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Unreadable::new(Place { line, ..start }, "is no UTF-8 text", "Give the configuration as YAML or JSON.")
+    })?;
+    if text.trim().is_empty() {
+        return Err(Unreadable::new(start, "is empty", "Give a configuration of Envoy, Istio or a gateway."));
+    }
+    if let Some(place) = template(file, text) {
+        let remedy = "Give what `helm template` makes of it: a template is not YAML yet.";
+        return Err(Unreadable::new(place, "is a template", remedy));
+    }
+    // Envoy goes by the name; what comes from a pipe has none.
+    let name = name.to_ascii_lowercase();
+    let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+    let is_json = name.ends_with(".json") || (!is_yaml && text.trim_start().starts_with('{'));
+    let events = Events { parser: Parser::new_from_str(text), file, is_json, anchors: HashMap::new(), aliased: 0 };
+    match events.documents() {
+        Ok(documents) => Ok(documents),
+        // JSON has escapes that YAML has not, such as pairs of surrogates.
+        Err(unreadable) if is_json => match serde_json::from_str(text) {
+            Ok(value) => Ok(vec![from_json(start, value)]),
+            Err(_) => Err(unreadable),
+        },
+        Err(unreadable) => Err(unreadable),
+    }
+}
+
+/// Where a line of Helm's or Jinja's template stands, outside of comments.
+fn template(file: usize, text: &str) -> Option<Place> {
+    text.lines().enumerate().find_map(|(index, line)| {
+        let start = line.trim_start();
+        let is = start.starts_with("{{") || start.starts_with("- {{") || start.starts_with("{%");
+        is.then(|| Place { file, line: index + 1, column: 1 + line.chars().count() - start.chars().count() })
+    })
+}
+
+fn from_json(place: Place, value: serde_json::Value) -> Node {
+    let value = match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(is) => Value::Bool(is),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(int) => Value::Int(int),
+            None => Value::Float(number.as_f64().unwrap_or_default()),
+        },
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Array(items) => Value::List(items.into_iter().map(|item| from_json(place, item)).collect()),
+        serde_json::Value::Object(map) => {
+            let entry = |(key, value)| Entry { key, place, node: from_json(place, value) };
+            Value::Map(map.into_iter().map(entry).collect())
+        }
+    };
+    Node::new(place, value)
+}
+
+struct Events<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    file: usize,
+    is_json: bool,
+    anchors: HashMap<usize, (Node, usize)>,
+    aliased: usize,
+}
+
+impl<'a> Events<'a> {
+    fn documents(mut self) -> Result<Vec<Node>, Unreadable> {
+        let mut documents = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing, _) => {}
+                (event, span) => {
+                    let (node, _) = self.node(event, span, 0)?;
+                    documents.push(node);
+                }
+            }
+        }
+    }
+
+    fn place(&self, span: &Span) -> Place {
+        Place { file: self.file, line: span.start.line(), column: span.start.col() + 1 }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), Unreadable> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => {
+                let mark = error.marker();
+                let place = Place { file: self.file, line: mark.line(), column: mark.col() + 1 };
+                let what = format!("is not YAML: {}", error.info());
+                Err(Unreadable::new(place, what, "Correct it there; Envoy refuses it too."))
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    /// The value that begins with this event, and how many values are in it.
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<(Node, usize), Unreadable> {
+        let place = self.place(&span);
+        if depth > DEPTH_MAX {
+            let what = format!("nests deeper than {DEPTH_MAX} values");
+            return Err(Unreadable::new(place, what, "Make it flatter: Envoy refuses it too."));
+        }
+        let mut is_plain_scalar = false;
+        let (value, anchor, count) = match event {
+            Event::Alias(id) => {
+                let Some((node, count)) = self.anchors.get(&id) else {
+                    let what = "refers to an anchor from within it, or to one that does not exist";
+                    return Err(Unreadable::new(place, what, "Write the value out."));
+                };
+                self.aliased += count;
+                if self.aliased > ALIASED_MAX {
+                    let what = format!("has aliases for more than {ALIASED_MAX} values");
+                    return Err(Unreadable::new(place, what, "Write the values out."));
+                }
+                return Ok((node.clone(), *count));
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_plain = style == ScalarStyle::Plain && tag.is_none_or(|tag| !tag.suffix.is_empty());
+                is_plain_scalar = is_plain;
+                let value = if is_plain { self.plain(text) } else { Value::Text(text.into_owned()) };
+                (value, anchor, 1)
+            }
+            Event::SequenceStart(anchor, _) => {
+                let (mut items, mut count) = (Vec::new(), 1);
+                loop {
+                    let (event, span) = self.next()?;
+                    if event == Event::SequenceEnd {
+                        break;
+                    }
+                    let (node, within) = self.node(event, span, depth + 1)?;
+                    count += within;
+                    items.push(node);
+                }
+                (Value::List(items), anchor, count)
+            }
+            Event::MappingStart(anchor, _) => {
+                let (entries, count) = self.entries(depth)?;
+                (Value::Map(entries), anchor, count)
+            }
+            _ => return Err(Unreadable::new(place, "ends in the middle", "Give the whole file.")),
+        };
+        let node = if is_plain_scalar { Node::plain(place, value) } else { Node::new(place, value) };
+        if anchor > 0 {
+            self.anchors.insert(anchor, (node.clone(), count));
+        }
+        Ok((node, count))
+    }
+
+    fn entries(&mut self, depth: usize) -> Result<(Vec<Entry>, usize), Unreadable> {
+        let (mut entries, mut count) = (Vec::new(), 1);
+        loop {
+            let (event, span) = self.next()?;
+            let place = self.place(&span);
+            let key = match event {
+                Event::MappingEnd => return Ok((entries, count)),
+                Event::Scalar(text, ..) => text.into_owned(),
+                Event::Alias(id) => match self.anchors.get(&id).and_then(|(node, _)| node.as_text()) {
+                    Some(text) => text.to_owned(),
+                    None => return Err(Unreadable::new(place, "has a key that is no text", "Write the key out.")),
+                },
+                _ => {
+                    let remedy = "Make it text; where it is a placeholder like `{{ … }}`, fill it in first.";
+                    return Err(Unreadable::new(place, "has a key that is no text", remedy));
+                }
+            };
+            if key == "<<" {
+                let remedy = "Write the fields out: Envoy refuses merge keys.";
+                return Err(Unreadable::new(place, "has a merge key `<<`", remedy));
+            }
+            let (event, span) = self.next()?;
+            let (node, within) = self.node(event, span, depth + 1)?;
+            count += within;
+            entries.push(Entry { key, place, node });
+        }
+    }
+
+    fn plain(&self, text: Cow<'_, str>) -> Value {
+        match &*text {
+            "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+            text if self.is_json => match text {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => text
+                    .parse()
+                    .map(Value::Int)
+                    .or_else(|_| text.parse().map(Value::Float))
+                    .unwrap_or_else(|_| Value::Text(text.into())),
+            },
+            text => boolean(text)
+                .map(Value::Bool)
+                .or_else(|| integer(text).map(Value::Int))
+                .unwrap_or_else(|| Value::Text(text.into())),
+        }
+    }
+}
+
+/// yaml-cpp's booleans: in small letters, capitals or with a capital at the front.
+fn boolean(text: &str) -> Option<bool> {
+    let lower = text.to_ascii_lowercase();
+    let rest = text.get(1..).unwrap_or_default();
+    let is_flexible = text == lower || text == text.to_ascii_uppercase() || rest == lower.get(1..).unwrap_or_default();
+    match lower.as_str() {
+        "y" | "yes" | "true" | "on" if is_flexible => Some(true),
+        "n" | "no" | "false" | "off" if is_flexible => Some(false),
+        _ => None,
+    }
+}
+
+/// yaml-cpp's integers of 32 bits: decimal, `0x10`, and octal as `010`.
+fn integer(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', ..] => (true, text.get(1..)?),
+        [b'+', ..] => (false, text.get(1..)?),
+        _ => (false, text),
+    };
+    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let magnitude = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) if hex.chars().all(|digit| digit.is_ascii_hexdigit()) => i64::from_str_radix(hex, 16).ok()?,
+        Some(_) => return None,
+        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8).ok()?,
+        None => digits.parse().ok()?,
+    };
+    let value = if negative { -magnitude } else { magnitude };
+    i32::try_from(value).ok().map(i64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Value {
+        read(0, "t.yaml", text.as_bytes()).unwrap().remove(0).value().clone()
+    }
+
+    #[test]
+    fn scalars_as_envoy_types_them() {
+        let text = |text: &str| Value::Text(text.into());
+        for (written, value) in [
+            ("a: 0x10", Value::Int(16)),
+            ("a: 010", Value::Int(8)),
+            ("a: +5", Value::Int(5)),
+            ("a: !!str 5", Value::Int(5)),
+            ("a: y", Value::Bool(true)),
+            ("a: Off", Value::Bool(false)),
+            ("a: oFF", text("oFF")),
+            ("a: 'y'", text("y")),
+            ("a: 1.5", text("1.5")),
+            ("a: 1e3", text("1e3")),
+            ("a: 0o17", text("0o17")),
+            ("a: 3000000000", text("3000000000")),
+            ("a: ~", Value::Null),
+            ("a:", Value::Null),
+            ("a: |\n  x # y\n", text("x # y\n")),
+        ] {
+            let Value::Map(entries) = one(written) else { panic!("{written}") };
+            assert_eq!(entries[0].node.value(), &value, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read() {
+        let error = |text: &str| read(0, "t.yaml", text.as_bytes()).unwrap_err();
+        for (text, line, column, what) in [
+            ("", 1, 1, "is empty"),
+            ("a: 1\n{{- if .x }}\n", 2, 1, "is a template"),
+            ("a:\n  <<: {b: 1}\n", 2, 3, "has a merge key"),
+            ("a: &x [*x]\n", 1, 8, "refers to an anchor"),
+            ("a: [*]\n", 1, 5, "is not YAML"),
+        ] {
+            let Unreadable { place, what: said, .. } = error(text);
+            assert!(said.contains(what), "{text}: {said}");
+            assert_eq!((place.line, place.column), (line, column), "{text}: {said}");
+        }
+        let bomb: String = std::iter::once("a0: &a0 [x]\n".to_owned())
+            .chain((1..40).map(|n| format!("a{n}: &a{n} [*a{}, *a{}]\n", n - 1, n - 1)))
+            .collect();
+        assert!(error(&bomb).what.contains("aliases"));
+        assert!(error(&format!("{}{}", "[".repeat(150), "]".repeat(150))).what.contains("deeper"));
+    }
+
+    #[test]
+    fn json_keeps_its_numbers_and_surrogates() {
+        let nodes = read(0, "t.json", br#"{"a": 1.5, "b": "\ud83d\ude00", "c": 3000000000}"#).unwrap();
+        assert_eq!(nodes[0].peek("a").unwrap().value(), &Value::Float(1.5));
+        assert_eq!(nodes[0].peek_text("b"), Some("\u{1f600}"));
+        assert_eq!(nodes[0].peek("c").unwrap().value(), &Value::Int(3_000_000_000));
+    }
+
+    #[test]
+    fn crlf_bom_and_documents() {
+        let nodes = read(0, "t.yaml", b"\xef\xbb\xbfa: 1\r\n---\r\nb: x\t\r\n").unwrap();
+        assert_eq!(nodes.len(), 2);
+        assert_eq!(nodes[1].peek_text("b"), Some("x"));
+    }
+}

@@ -1,0 +1,482 @@
+//! Configurations in, settings and a report out.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by it")]
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use proxy_wasm_adapter::{Options as Adapt, adapt, settings};
+use proxy_wasm_adapter_migrate::{File, Finding, Migration, Options, Outcome, Wanted, migrate};
+
+const FILTER: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024)))"#;
+
+fn wasm() -> Vec<u8> {
+    wat::parse_str(FILTER).unwrap()
+}
+
+fn with(files: &[(&str, &str)], upstream: Option<&str>, find: &dyn Fn(Wanted<'_>) -> Option<Vec<u8>>) -> Migration {
+    let files: Vec<File> =
+        files.iter().map(|(name, text)| File { name: (*name).into(), bytes: text.as_bytes().into() }).collect();
+    migrate(&files, &Options { find, upstream, listener: None })
+}
+
+fn run(text: &str) -> Migration {
+    with(&[("envoy.yaml", text)], None, &|_| Some(wasm()))
+}
+
+fn settings_of(migration: &Migration) -> &str {
+    let [component] = migration.components.as_slice() else { panic!("{:#?}", migration.findings) };
+    std::str::from_utf8(&component.settings.bytes).unwrap()
+}
+
+fn finding<'a>(migration: &'a Migration, what: &str) -> &'a Finding {
+    migration
+        .findings
+        .iter()
+        .find(|finding| finding.what.contains(what))
+        .unwrap_or_else(|| panic!("no `{what}` in {:#?}", migration.findings))
+}
+
+fn losses(migration: &Migration) -> Vec<String> {
+    migration
+        .findings
+        .iter()
+        .filter(|finding| finding.outcome.is_loss())
+        .map(|finding| format!("{}: {}", finding.path, finding.what))
+        .collect()
+}
+
+const CONFIGURATION: &str = r#"{"@type": type.googleapis.com/google.protobuf.StringValue, value: "mark = \"seen\"\n"}"#;
+
+/// A bootstrap with these parts.
+fn bootstrap(plugin: &str, routes: &str, clusters: &str) -> String {
+    format!(
+        r#"static_resources:
+  listeners:
+  - name: main
+    address: {{socket_address: {{address: 0.0.0.0, port_value: 8080}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: http
+          route_config:
+            name: local
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+{routes}
+          http_filters:
+          - name: wasm
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config: {plugin}
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+{clusters}
+"#
+    )
+}
+
+const ROUTE: &str = r#"              - {match: {prefix: "/"}, route: {cluster: backend, timeout: 0.25s}}"#;
+const CLUSTER: &str = "  - {name: backend, type: STRICT_DNS, load_assignment: {cluster_name: backend, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: web, port_value: 80}}}}]}]}}";
+const CODE: &str = "vm_config: {runtime: envoy.wasm.runtime.v8, code: {local: {filename: /etc/envoy/mark.wasm}}}";
+
+fn plain(more: &str) -> String {
+    bootstrap(&format!("{{name: mark, rootId: root, configuration: {CONFIGURATION}, {CODE}{more}}}"), ROUTE, CLUSTER)
+}
+
+#[test]
+fn a_bootstrap_becomes_settings() {
+    let migration = run(&plain(""));
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let text = settings_of(&migration);
+    assert_eq!(
+        text,
+        r#"# envoy.yaml:22:23 static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config
+[[plugin]]
+filter = "mark.wasm"
+name = "mark"
+root_id = "root"
+configuration = """
+mark = "seen"
+"""
+
+# envoy.yaml:17:17 static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0]
+[[route]]
+cluster = "backend"
+timeout = 250
+
+# envoy.yaml:26:5 static_resources.clusters[0]
+[clusters.backend]
+url = "http://web:80"
+"#
+    );
+    let component = &migration.components[0];
+    assert_eq!(component.serve_options, ["--failure-policy", "closed"]);
+    assert_eq!(component.outbound, ["http://web:80"]);
+}
+
+/// The library reads what was written, and makes a component of it.
+#[test]
+fn the_settings_make_a_component() {
+    let direct =
+        r#"              - {match: {prefix: "/"}, direct_response: {status: 200, body: {inline_string: "a\"b\n"}}}"#;
+    for (routes, cluster) in [(ROUTE, CLUSTER), (direct, CLUSTER)] {
+        let plugin = format!("{{name: mark, configuration: {CONFIGURATION}, {CODE}}}");
+        let migration = run(&bootstrap(&plugin, routes, cluster));
+        let component = &migration.components[0];
+        let input = settings::parse("main.toml", settings_of(&migration)).unwrap();
+        assert_eq!(input.filters().unwrap(), [Path::new("mark.wasm")]);
+        let options: Adapt = input.resolve(1, &|_| Err("no file is named".into())).unwrap();
+        assert_eq!(options.settings.plugins[0].configuration, b"mark = \"seen\"\n");
+        let filters: Vec<&[u8]> = component.files.iter().map(|file| file.bytes.as_slice()).collect();
+        adapt(&filters, &options).unwrap();
+    }
+}
+
+#[test]
+fn each_field_that_nobody_reads_is_told() {
+    let text = plain("").replace("stat_prefix: http", "stat_prefx: http\n          tracing: {}");
+    let migration = run(&text);
+    let slip = finding(&migration, "`stat_prefx` is no field");
+    assert_eq!((slip.outcome, slip.line, slip.column), (Outcome::Unknown, 10, 11));
+    assert!(slip.path.ends_with("typed_config.stat_prefx"), "{}", slip.path);
+    assert_eq!(finding(&migration, "`tracing` is not carried").outcome, Outcome::NotCarried);
+}
+
+#[test]
+fn plugin_fields() {
+    for (more, outcome, what) in [
+        (", fail_open: true", Outcome::CarriedWithDifference, "`fail_open` becomes"),
+        (", fail_open: true, failure_policy: fail_reload", Outcome::Wrong, "both `fail_open` and"),
+        (", failure_policy: FAIL_CLOSE", Outcome::Wrong, "`failure_policy` is"),
+        (", reload_config: {backoff: {base_interval: 2s}}", Outcome::NotCarried, "`reload_config`"),
+        (
+            ", capability_restriction_config: {allowed_capabilities: {proxy_log: {}}}",
+            Outcome::NotCarried,
+            "does not restrict them",
+        ),
+    ] {
+        let migration = run(&plain(more));
+        assert_eq!(finding(&migration, what).outcome, outcome, "{more}");
+    }
+    let unrestricted = run(&plain(", capability_restriction_config: {}"));
+    assert_eq!(losses(&unrestricted), Vec::<String>::new());
+    let environment = "vm_config: {environment_variables: {key_values: {A: x}, host_env_keys: [TOKEN]}, code: {local: {filename: a.wasm}}}";
+    let migration = run(&bootstrap(&format!("{{{environment}}}"), ROUTE, CLUSTER));
+    assert!(settings_of(&migration).contains("environment = { A = \"x\" }"), "{}", settings_of(&migration));
+    assert_eq!(finding(&migration, "`TOKEN` is the proxy's own").outcome, Outcome::NotCarried);
+}
+
+#[test]
+fn code_that_is_not_there_or_another() {
+    let missing = with(&[("envoy.yaml", &plain(""))], None, &|_| None);
+    assert!(!missing.components[0].is_whole());
+    assert!(finding(&missing, "`/etc/envoy/mark.wasm` is not at hand").remedy.contains("--code mark.wasm="));
+    let remote = "vm_config: {code: {remote: {http_uri: {uri: 'https://u:secret@h/x.wasm?t=secret', cluster: c, timeout: 1s}, sha256: abc}}}";
+    let text = bootstrap(&format!("{{{remote}}}"), ROUTE, CLUSTER);
+    let missing = with(&[("envoy.yaml", &text)], None, &|_| None);
+    assert!(finding(&missing, "not at hand").remedy.contains("curl -fLo x.wasm https://h/x.wasm"));
+    assert!(!missing.to_markdown().contains("secret") && !missing.to_json().contains("secret"));
+    assert!(finding(&run(&text), "has the sha256").what.contains("wants abc"));
+}
+
+/// The configuration is in the settings, and nowhere in the report.
+#[test]
+fn no_secret_in_the_report() {
+    let migration = run(&plain(
+        ", configuration: {'@type': type.googleapis.com/google.protobuf.StringValue, value: {hunter2: hunter2}}",
+    ));
+    assert!(migration.has_errors());
+    assert!(!migration.to_markdown().contains("hunter2") && !migration.to_json().contains("hunter2"));
+}
+
+#[test]
+fn routes_are_virtual_hosts() {
+    let routes = r#"              - {name: v1, match: {path_separated_prefix: /v1, headers: [{name: x-a, string_match: {exact: "1", ignore_case: true}, invert_match: true}]}, route: {prefix_rewrite: /, weighted_clusters: {clusters: [{name: backend, weight: 90}, {name: backend, weight: 10}]}}, request_headers_to_add: [{header: {key: x, value: "%REQ(:path)%"}, append: false}]}
+              - {match: {safe_regex: {regex: "/item/[0-9]+"}}, redirect: {https_redirect: true, response_code: found}}
+              - {match: {prefix: /x, runtime_fraction: {}}, route: {cluster: backend}}
+              - {match: {prefix: /}, route: {cluster: backend, retry_policy: {retry_on: 5xx}}}"#;
+    let migration = run(&bootstrap(&format!("{{{CODE}}}"), routes, CLUSTER));
+    let text = settings_of(&migration);
+    let table: toml::Table = toml::from_str(text).unwrap();
+    let host = &table["virtual_host"][0];
+    assert_eq!(host["route"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        host["route"][0],
+        toml::from_str::<toml::Value>(
+            r#"name = "v1"
+            match = { separated_prefix = "/v1", headers = [{ name = "x-a", exact = "1", ignore_case = true, invert = true }] }
+            prefix_rewrite = "/"
+            weighted_clusters = [{ cluster = "backend", weight = 90 }, { cluster = "backend", weight = 10 }]
+            request_headers = { add = [{ name = "x", value = "%REQ(:path)%", action = "overwrite" }] }"#
+        )
+        .unwrap()
+    );
+    assert_eq!(
+        host["route"][1],
+        toml::from_str::<toml::Value>(
+            "match = { regex = '/item/[0-9]+' }\nredirect = { scheme = 'https', status = 302 }"
+        )
+        .unwrap()
+    );
+    assert!(finding(&migration, "the route is left out").what.contains("runtime_fraction"));
+    assert_eq!(finding(&migration, "`retry_policy` is not carried").outcome, Outcome::NotCarried);
+}
+
+#[test]
+fn a_cluster_that_is_another_listener_is_its_answer() {
+    let clusters = CLUSTER.replace("address: web, port_value: 80", "address: 127.0.0.1, port_value: 8099");
+    let plugin = format!("{{{CODE}}}");
+    let text = bootstrap(&plugin, ROUTE, &clusters).replace(
+        "  clusters:\n",
+        r#"  - address: {socket_address: {address: 127.0.0.1, port_value: 8099}}
+    filter_chains:
+    - filters:
+      - name: h
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          route_config: {virtual_hosts: [{name: a, domains: ["*"], routes: [{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: hi}}}]}]}
+          http_filters: [{name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+  clusters:
+"#,
+    );
+    let migration = run(&text);
+    let settings = settings_of(&migration);
+    assert!(
+        settings.contains("direct_response = { body = \"hi\", status = 200 }") && !settings.contains("[clusters"),
+        "{settings}"
+    );
+    assert!(migration.components[0].outbound.is_empty());
+    assert_eq!(losses(&migration), Vec::<String>::new());
+}
+
+/// Envoy takes one value for a list of one; the examples of the Rust SDK have it so (measured on Envoy 1.40).
+#[test]
+fn one_value_is_a_list_of_one() {
+    let text = plain("")
+        .replace("  - name: main\n    address", "    name: main\n    address")
+        .replace("    - filters:", "      filters:")
+        .replace(r#"domains: ["*"]"#, r#"domains: "*""#);
+    let migration = run(&text);
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    assert!(settings_of(&migration).contains("[[route]]"));
+}
+
+#[test]
+fn old_files() {
+    let router = plain("").replace(
+        "            typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}\n",
+        "",
+    );
+    let migration = run(&router);
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    assert_eq!(finding(&migration, "the router has no").outcome, Outcome::CarriedWithDifference);
+    let v2 = run(&plain("").replace("            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n              config:", "            config:\n              config:"));
+    let refused = finding(&v2, "`config` is of Envoy's API v2");
+    assert!(refused.outcome == Outcome::Wrong && refused.remedy.contains("filters.http.wasm.v3.Wasm"));
+}
+
+#[test]
+fn a_config_dump_makes_the_same_settings() {
+    let nodes: dumped::Dump = dumped::dump();
+    let migration = with(&[("dump.json", &nodes.0)], None, &|_| Some(wasm()));
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let without_origins =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    assert_eq!(without_origins(settings_of(&migration)), without_origins(settings_of(&run(&plain("")))));
+}
+
+/// What `/config_dump` prints of the same configuration: the filter by discovery, clusters twice.
+mod dumped {
+    pub(super) struct Dump(pub(super) String);
+
+    pub(super) fn dump() -> Dump {
+        let plugin = r#"{"name": "mark", "root_id": "root", "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": "/etc/envoy/mark.wasm"}}}, "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "mark = \"seen\"\n"}}"#;
+        let cluster = r#"{"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "backend", "type": "STRICT_DNS", "load_assignment": {"cluster_name": "backend", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "web", "port_value": 80}}}}]}]}}"#;
+        let routes = r#"{"name": "local", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "backend", "timeout": "0.250s"}}]}]}"#;
+        let filters = r#"[{"name": "ns.mark", "config_discovery": {"config_source": {"ads": {}}, "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}}, {"name": "envoy.filters.http.router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]"#;
+        let manager = format!(
+            r#"{{"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "http", "route_config": {routes}, "http_filters": {filters}}}"#
+        );
+        let listener = format!(
+            r#"{{"@type": "type.googleapis.com/envoy.config.listener.v3.Listener", "name": "main", "address": {{"socket_address": {{"address": "0.0.0.0", "port_value": 8080}}}}, "filter_chains": [{{"filters": [{{"name": "h", "typed_config": {manager}}}]}}]}}"#
+        );
+        Dump(format!(
+            r#"{{"configs": [
+{{"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "bootstrap": {{"static_resources": {{"clusters": [{cluster}]}}}}}},
+{{"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", "static_clusters": [{{"cluster": {cluster}, "last_updated": "x"}}]}},
+{{"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": [{{"name": "main", "active_state": {{"version_info": "1", "listener": {listener}}}}}]}},
+{{"@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump", "ecds_filters": [{{"ecds_filter": {{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "ns.mark", "typed_config": {{"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {plugin}}}}}}}]}}]}}"#
+        ))
+    }
+}
+
+#[test]
+fn istio_wasm_plugins_in_order() {
+    let text = r#"apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: late, namespace: ns}
+spec: {url: registry.example/late:1, phase: AUTHN, pluginConfig: {b: 1.5, a: <x>, n: 12345678901234567890}}
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: first}
+spec: {url: file:///x/first.wasm, phase: AUTHN, priority: 10, pluginName: root, failStrategy: FAIL_OPEN, match: [{mode: CLIENT}]}
+"#;
+    let migration = with(&[("plugins.yaml", text)], Some("http://web"), &|_| Some(wasm()));
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    assert_eq!(table["upstream"].as_str(), Some("http://web"));
+    let plugins = table["plugin"].as_array().unwrap();
+    assert_eq!(plugins[0]["name"].as_str(), Some("default.first"));
+    assert_eq!(plugins[0]["root_id"].as_str(), Some("root"));
+    assert_eq!(plugins[1]["configuration"].as_str(), Some(r#"{"a":"\u003cx\u003e","b":1.5,"n":12345678901234567000}"#));
+    assert!(finding(&migration, "different failure policies").outcome.is_loss());
+    let without = with(&[("plugins.yaml", text)], None, &|_| Some(wasm()));
+    assert!(finding(&without, "the input has no routes").remedy.contains("--upstream"));
+}
+
+#[test]
+fn istio_envoy_filters() {
+    let wasm = "{'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {name: NAME, vm_config: {RUNTIMEcode: {local: {filename: /x.wasm}}}}}";
+    let value = |name: &str, runtime: &str| {
+        format!("{{name: {name}, typed_config: {}}}", wasm.replace("NAME", name).replace("RUNTIME", runtime))
+    };
+    let text = format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {{name: f}}\nspec:\n  configPatches:\n  \
+         - {{applyTo: HTTP_FILTER, patch: {{operation: INSERT_BEFORE, value: {{name: found, config_discovery: {{}}}}}}}}\n  \
+         - {{applyTo: EXTENSION_CONFIG, patch: {{operation: ADD, value: {}}}}}\n  \
+         - {{applyTo: HTTP_FILTER, patch: {{operation: INSERT_BEFORE, value: {}}}}}\n  \
+         - {{applyTo: CLUSTER, patch: {{operation: ADD, value: {{name: c}}}}}}\n",
+        value("found", ""),
+        value("stats", "runtime: envoy.wasm.runtime.null, ")
+    );
+    let migration = with(&[("f.yaml", &text)], Some("http://web"), &|_| Some(self::wasm()));
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    assert_eq!(table["plugin"].as_array().unwrap().len(), 1);
+    assert_eq!(table["plugin"][0]["name"].as_str(), Some("found"));
+    finding(&migration, "compiled into Istio's proxy");
+    finding(&migration, "no address with a host and a port");
+    assert_eq!(losses(&migration).len(), 2, "{:#?}", migration.findings);
+}
+
+/// A filter for one kind of traffic is not there for another, and a cluster comes along.
+#[test]
+fn envoy_filters_of_two_contexts() {
+    let filter = |name: &str| {
+        format!(
+            "{{name: {name}, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, \
+             config: {{name: {name}, vm_config: {{code: {{local: {{filename: {name}.wasm}}}}}}}}}}}}"
+        )
+    };
+    let insert = |context: &str, operation: &str, name: &str| {
+        format!(
+            "  - {{applyTo: HTTP_FILTER, match: {{context: {context}}}, patch: {{operation: {operation}, value: {}}}}}\n",
+            filter(name)
+        )
+    };
+    let text = [
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: f}\nspec:\n  configPatches:\n",
+        &insert("GATEWAY", "INSERT_BEFORE", "g"),
+        &insert("SIDECAR_INBOUND", "INSERT_BEFORE", "s"),
+        &insert("ANY", "INSERT_FIRST", "a"),
+        "  - {applyTo: CLUSTER, patch: {operation: ADD, value: {name: c, load_assignment: {endpoints: [{lb_endpoints: \
+         [{endpoint: {address: {socket_address: {address: h, port_value: 80}}}}]}]}}}}\n",
+        "  - {applyTo: LISTENER, patch: {operation: MERGE, value: {name: x}}}\n",
+    ]
+    .concat();
+    let migration = with(&[("f.yaml", &text)], Some("http://web"), &|_| Some(wasm()));
+    let chains: Vec<_> = migration
+        .components
+        .iter()
+        .map(|component| {
+            let table: toml::Table = toml::from_str(std::str::from_utf8(&component.settings.bytes).unwrap()).unwrap();
+            assert_eq!(table["clusters"]["c"]["url"].as_str(), Some("http://h:80"));
+            let names = table["plugin"].as_array().unwrap().iter();
+            (
+                component.name.clone(),
+                names.map(|plugin| plugin["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    let expected = [("envoy-filters-gateway", vec!["a", "g"]), ("envoy-filters-sidecar-inbound", vec!["a", "s"])];
+    assert_eq!(chains, expected.map(|(name, of)| (name.to_owned(), of.into_iter().map(String::from).collect())));
+    assert_eq!(losses(&migration).len(), 1, "{:#?}", migration.findings);
+    finding(&migration, "its patch `MERGE` of `LISTENER`");
+    finding(&migration, "`match` chooses proxies");
+}
+
+#[test]
+fn envoy_gateway_policies() {
+    let text = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {name: p, namespace: ns}\nspec:\n  \
+                targetRefs: [{kind: HTTPRoute, name: r}]\n  wasm:\n  - {name: w, rootID: root, failOpen: true, config: {b: [1, 1.5], a: x}, code: {type: HTTP, http: {url: https://h/w.wasm}}}\n";
+    let migration = with(&[("p.yaml", text)], Some("http://web"), &|_| Some(wasm()));
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    let plugin = &table["plugin"][0];
+    assert_eq!(plugin["configuration"].as_str(), Some(r#"{"a":"x","b":[1,1.5]}"#));
+    assert_eq!(plugin["vm_id"].as_str(), Some("envoyextensionpolicy/ns/p/wasm/0"));
+    assert_eq!(migration.components[0].serve_options, ["--failure-policy", "open"]);
+}
+
+/// A name may have anything in it, and stand there twice.
+#[test]
+fn names_of_clusters() {
+    let odd = CLUSTER.replace("name: backend", r#"name: "outbound|80||a.b\n\"c\"""#);
+    let migration = run(&bootstrap(&format!("{{{CODE}}}"), ROUTE, &format!("{CLUSTER}\n{odd}\n{CLUSTER}")));
+    let table: toml::Table = toml::from_str(settings_of(&migration)).unwrap();
+    assert!(table["clusters"].get("outbound|80||a.b\n\"c\"").is_some(), "{table}");
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let other = CLUSTER.replace("address: web", "address: other");
+    let twice = run(&bootstrap(&format!("{{{CODE}}}"), ROUTE, &format!("{CLUSTER}\n{other}")));
+    assert_eq!(finding(&twice, "another cluster has the name").outcome, Outcome::Wrong);
+}
+
+#[test]
+fn bad_input() {
+    for (text, what) in [
+        ("", "it is empty"),
+        ("# nothing\n", "no Wasm HTTP filter"),
+        ("a: 1", "no configuration that is known"),
+        ("a: {{ .Values.x }}", "has a key that is no text"),
+        ("static_resources: {listeners: 5}", "no Wasm HTTP filter"),
+        ("kind: HTTPRoute\napiVersion: x/v1\n", "nothing to do with Wasm filters"),
+    ] {
+        let migration = run(text);
+        assert!(migration.has_losses(), "{text}");
+        finding(&migration, what);
+    }
+    let missing = run(&plain("").replace("route: {cluster: backend", "route: {cluster: other"));
+    assert_eq!(finding(&missing, "`other`, which is not in the input").outcome, Outcome::Wrong);
+    let named = run(&plain("").replace("name: mark,", "name: n,"));
+    assert_eq!(finding(&named, "`name` is true or false").outcome, Outcome::Wrong);
+    let regex = run(&plain("").replace(r#"{prefix: "/"}"#, r#"{safe_regex: {regex: "(?=a)"}}"#));
+    assert_eq!(finding(&regex, "none of RE2's").outcome, Outcome::Wrong);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is cut out of a file, and put in, there is a report.
+    #[test]
+    fn never_panics(at in 0usize..2000, length in 0usize..60, put in "[-\\[\\]{}:,&*!|>'\" \na0~]{0,8}") {
+        let mut text = plain("");
+        let at = at.min(text.len());
+        let end = (at + length).min(text.len());
+        text.replace_range(at..end, &put);
+        let migration = run(&text);
+        prop_assert!(!migration.findings.is_empty());
+        for component in &migration.components {
+            let settings = std::str::from_utf8(&component.settings.bytes).unwrap();
+            prop_assert!(toml::from_str::<toml::Table>(settings).is_ok(), "{settings}");
+        }
+        let _ = (migration.to_markdown(), migration.to_json());
+    }
+}
