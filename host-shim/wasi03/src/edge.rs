@@ -62,7 +62,7 @@ impl Edge {
         let has_fired = task.timer_fired();
         let mut turn = driver.turn();
         match (event, &task.phase) {
-            (Event::Arrived, Phase::Open(_)) if has_fired => turn.expire(),
+            (Event::Arrived, Phase::Open(_) | Phase::Staying) if has_fired => turn.expire(),
             (Event::Arrived, _) => {}
             (Event::Cancelled, phase) => {
                 if let Some(answer) = task.answer.take() {
@@ -93,7 +93,7 @@ impl Edge {
                 self.tasks.push(task);
             }
             Code::Exit => {
-                self.part();
+                self.part(turn.deadline());
                 drop(task);
             }
         }
@@ -337,14 +337,16 @@ impl Edge {
         waits
     }
 
-    /// The task that runs ends: callouts that it waited for are waited for by another one, now or when one begins.
-    fn part(&mut self) {
+    /// The task that runs ends: callouts that it waited for, and the next deadline, are waited for by another one, now or
+    /// when one begins.
+    fn part(&mut self, deadline: Option<u64>) {
         self.peers.iter_mut().for_each(|(_, streams)| streams.part());
         canonical::part_from_left();
         host::part_from_log();
         // The last one that is left finds out whether anything can still move it.
         let leaves_calls = self.peers.iter().any(|(peer, _)| matches!(peer, Peer::Callout(_)));
-        if leaves_calls || self.tasks.len() == 1 {
+        let leaves_deadline = deadline.is_some_and(|at| !self.tasks.iter().any(|task| task.is_told_of(at)));
+        if leaves_calls || leaves_deadline || self.tasks.len() == 1 {
             self.tasks.first_mut().map(Task::wake);
         }
     }

@@ -74,9 +74,21 @@ impl Task {
         match at {
             None => self.timer = None,
             Some(next) if self.timer.as_ref().is_some_and(|timer| timer.at <= next) => {}
-            Some(next) => self.timer = Some(Timer::new(next)),
+            Some(next) => {
+                let timer = Timer::new(next);
+                // The host tells of no time that has passed.
+                if timer.is_past() {
+                    self.wake();
+                }
+                self.timer = Some(timer);
+            }
         }
         self.timer.is_some()
+    }
+
+    /// Whether it is told when this time comes, or earlier.
+    pub(crate) fn is_told_of(&self, at: u64) -> bool {
+        self.timer.as_ref().is_some_and(|timer| timer.at <= at)
     }
 
     /// Whether the timer has fired, once.

@@ -149,6 +149,11 @@ impl Timer {
         Self { at, subtask }
     }
 
+    /// Whether its time had passed when it was made: nobody is told of it.
+    pub(crate) fn is_past(&self) -> bool {
+        self.subtask.is_none()
+    }
+
     /// Whether it has fired.
     pub(crate) fn poll(&mut self) -> Poll<()> {
         if let Some(subtask) = &mut self.subtask {
