@@ -24,6 +24,9 @@ const HANDLER_OF_0_2: &str = "wasi:http/incoming-handler@0.2.";
 /// Parts within parts: more than anyone composes.
 const DEPTH_MAX: usize = 32;
 
+/// Parts, counted as often as a request passes them: a small file can name one within another twice, and so on.
+const PARTS_MAX: usize = 256;
+
 /// What a component is on a request's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,7 +90,8 @@ pub fn handlers(component: &[u8]) -> (Option<String>, Option<String>) {
     (find(outline.exports), find(outline.imports))
 }
 
-/// The parts of a component that was composed, in the order in which a request passes them; none: it was not composed.
+/// The parts of a component that was composed, in the order in which a request passes them, up to a number that nobody
+/// reaches; none: it was not composed.
 pub fn parts(component: &[u8]) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     collect(component, DEPTH_MAX, &mut parts);
@@ -98,6 +102,9 @@ fn collect<'a>(component: &'a [u8], depth: usize, parts: &mut Vec<&'a [u8]>) {
     let Some(outline) = Outline::of(component).filter(|_| depth > 0) else { return };
     for part in outline.chain().filter_map(|range| component.get(range)) {
         let before = parts.len();
+        if before >= PARTS_MAX {
+            return;
+        }
         collect(part, depth - 1, parts);
         if parts.len() == before {
             parts.push(part);
@@ -288,6 +295,23 @@ mod tests {
               (alias export $i "{HANDLER}" (instance $h)) (export "{HANDLER}" (instance $h)))"#
         );
         assert_eq!(parts(&wat::parse_str(outer).unwrap()).len(), 2);
+    }
+
+    #[test]
+    fn parts_that_double_at_each_level_are_bounded() {
+        let mut text = part("part", true);
+        for level in 0..24 {
+            let inner = text.replacen("(component", &format!("(component $of{level}"), 1).replacen("$part", "", 1);
+            text = format!(
+                r#"(component (import "{HANDLER}" (instance $last)) {inner}
+                  (instance $b (instantiate $of{level} (with "{HANDLER}" (instance $last))))
+                  (alias export $b "{HANDLER}" (instance $second))
+                  (instance $a (instantiate $of{level} (with "{HANDLER}" (instance $second))))
+                  (alias export $a "{HANDLER}" (instance $first))
+                  (export "{HANDLER}" (instance $first)))"#
+            );
+        }
+        assert_eq!(parts(&wat::parse_str(text).unwrap()).len(), PARTS_MAX);
     }
 
     #[test]

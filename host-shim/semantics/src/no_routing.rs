@@ -11,10 +11,10 @@ use crate::{
 };
 
 #[derive(Debug, Default)]
-pub(crate) struct Routing;
+pub(crate) struct Routing {}
 
 #[derive(Debug, Default)]
-pub(crate) struct Choice;
+pub(crate) struct Choice {}
 
 impl Choice {
     pub(crate) fn clear(&mut self) {}
@@ -34,7 +34,9 @@ impl Routing {
         None
     }
 
-    pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap, _: bool) {}
+    pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap) {}
+
+    pub(crate) fn respond_locally(&self, _: &Settings, _: &Stream, _: &mut Vec<(Vec<u8>, Vec<u8>)>) {}
 
     pub(crate) fn property(
         &self,

@@ -29,7 +29,7 @@ impl<G: Guest> Chain<G> {
             if direction == Direction::Response {
                 let state = &*self.state.borrow();
                 let Some(stream) = state.streams.get(id) else { return };
-                state.routing.respond(&state.settings, stream, &mut headers, false);
+                state.routing.respond(&state.settings, stream, &mut headers);
             }
             self.receive_headers(id, direction, headers, end);
         }

@@ -3,7 +3,6 @@
 use crate::{
     chain::Chain,
     environment::Guest,
-    headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router,
     stream::{Direction, Effect, ResetReason},
@@ -29,11 +28,7 @@ impl<G: Guest> Chain<G> {
                 stream.reset(ResetReason::LocalReplyTooLate);
                 return;
             }
-            // The route's changes come first: `routes/header-changes`.
-            let mut changed = HeaderMap::new(Kind::Response);
-            state.routing.respond(&state.settings, stream, &mut changed, true);
-            let added = changed.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
-            reply.headers.splice(0..0, added);
+            state.routing.respond_locally(&state.settings, stream, &mut reply.headers);
             let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             if let Err(refusal) = router::check_size(&headers, self.capabilities) {
                 // No host takes what the filter asked for.

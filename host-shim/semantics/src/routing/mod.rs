@@ -36,7 +36,7 @@ use proxy_wasm_abi::{
 
 use crate::{
     environment::{Capabilities, Host},
-    headers::HeaderMap,
+    headers::{HeaderMap, Kind},
     local_reply::LocalReply,
     router::{self, Destination},
     stream::{Direction, Stream},
@@ -213,12 +213,23 @@ impl Routing {
     }
 
     /// Makes the changes of a response's head, before the filters see it. Source: Envoy's `finalizeResponseHeaders`.
-    /// A local response has no status yet.
-    pub(crate) fn respond(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap, is_local: bool) {
+    pub(crate) fn respond(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap) {
+        let code = router::status(headers).unwrap_or(0);
+        self.change_response(settings, stream, headers, code);
+    }
+
+    /// The same of a local response: what is added stands before its own headers, and it has no status yet. Source:
+    /// `routes/header-changes`.
+    pub(crate) fn respond_locally(&self, settings: &Settings, stream: &Stream, headers: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+        let mut added = HeaderMap::new(Kind::Response);
+        self.change_response(settings, stream, &mut added, 0);
+        headers.splice(0..0, added.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+    }
+
+    fn change_response(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap, code: u16) {
         let Some(table) = self.table(settings) else { return };
         let Some(selection) = stream.choice.chosen.get() else { return };
         let Some(selected) = selection.of(table) else { return };
-        let code = if is_local { 0 } else { router::status(headers).unwrap_or(0) };
         let told = Told { stream, selection: &selected, cluster: selection.cluster.as_deref(), code };
         for level in selected.changes(table) {
             let shown = headers.clone();
