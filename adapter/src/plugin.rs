@@ -67,6 +67,8 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   cluster = "backend"                       # or weighted_clusters, cluster_header, redirect, direct_response
   prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite
   request_headers = { add = [{ name = "x-a", value = "%REQ(:path)%" }], remove = ["cookie"] }
+  [clusters.backend]
+  url = "http://127.0.0.1:9000"
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
 allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:
@@ -385,8 +387,8 @@ mod tests {
     #[test]
     fn settings_files_of_the_help_are_right() {
         let files: Vec<&str> = SETTINGS_FILE.split("\n\n").collect();
-        assert_eq!(files.len(), 3);
-        for (file, filters) in files.into_iter().zip([1, 1, 2]) {
+        assert_eq!(files.len(), 4);
+        for (file, filters) in files.into_iter().zip([1, 1, 1, 2]) {
             let text = file.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>().join("\n");
             settings::parse("help", &text).unwrap().resolve(filters, &|_| Ok(Vec::new())).unwrap();
         }

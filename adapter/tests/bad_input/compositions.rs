@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         },
         Case {
             name: "compose-onto-a-part",
-            files: vec![middleware.clone(), service.clone()],
+            files: vec![middleware.clone(), service],
             args: vec!["compose", "middleware.wasm", "service.wasm", "-o", "./service.wasm"],
         },
         Case { name: "compose-from-stdin-twice", files: Vec::new(), args: vec!["compose", "-", "-", "-o", "out.wasm"] },
@@ -52,7 +52,6 @@ pub(super) fn cases() -> Vec<Case> {
             args: vec!["adapt", "filter.wasm", "-o", "out.wasm", "--next", "next.wasm"],
         },
         Case { name: "serve-middleware", files: vec![middleware], args: vec!["serve", "middleware.wasm"] },
-        Case { name: "serve-a-service-of-0-3", files: vec![service], args: vec!["serve", "service.wasm"] },
         Case {
             name: "serve-middleware-of-0-2",
             files: vec![("middleware.wasm", middleware_of_02())],

@@ -145,7 +145,6 @@ fn routes_that_lead_nowhere() {
             "[[route]]\ndirect_response = 200\ntimeout = '1s'\n",
             "there is a time limit for the upstream, but a direct response instead of one",
         ),
-        ("[[route]]\ndirect_response = 200\n[[route]]\ndirect_response = 204\n", "there are 2 of `[[route]]`"),
         (
             "upstream = 'http://a'\nclusters.upstream = 'http://b'\n",
             "there is a cluster `upstream`, which is the upstream's own name",
