@@ -13,8 +13,8 @@ use super::{input, output};
 Each component exports `wasi:http/handler@0.3.0`, and all but the last import it: adapted filters, or others.
 
 Examples:
-  proxy-wasm-adapter compose filter.component.wasm service.wasm -o app.wasm
-  proxy-wasm-adapter compose auth.wasm cache.wasm service.wasm -o - | wasmtime serve -S p3 -W component-model-async -")]
+  proxy-wasm-adapter compose middleware.wasm service.wasm -o app.wasm
+  proxy-wasm-adapter compose middleware.wasm middleware.wasm service.wasm -o - | sha256sum")]
 pub(super) struct Args {
     /// The middlewares, in the order in which a request passes them, and last the service; `-` is stdin
     #[arg(required = true, num_args = 2.., value_name = "COMPONENT")]

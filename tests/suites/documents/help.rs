@@ -9,7 +9,7 @@ use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::commands::{self, adapters, path};
 
-const COMMANDS: [&str; 7] = ["adapt", "inspect", "extract", "serve", "test", "completions", "man"];
+const COMMANDS: [&str; 8] = ["adapt", "compose", "inspect", "extract", "serve", "test", "completions", "man"];
 
 pub(crate) fn trials() -> Vec<Trial> {
     COMMANDS.into_iter().map(|command| trial(format!("help::{command}"), move || examples(command))).collect()
@@ -53,6 +53,8 @@ fn prepare(directory: &Path) -> Result<()> {
     }
     std::fs::write(directory.join("plugin.toml"), "direct_response = \"200:hello\"\n")?;
     run(directory, "proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --settings plugin.toml")?;
+    run(directory, "proxy-wasm-adapter adapt filter.wasm -o middleware.wasm --next handler")?;
+    run(directory, "proxy-wasm-adapter adapt filter.wasm -o service.wasm --wasi 0.3 --settings plugin.toml")?;
     for name in ["auth", "limit"] {
         std::fs::copy(directory.join("filter.wasm"), directory.join(format!("{name}.wasm")))?;
     }
