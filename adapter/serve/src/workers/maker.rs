@@ -32,9 +32,6 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long an instance without requests is kept for what it has on its way.
 const LAST_WORK: Duration = Duration::from_secs(15);
 
-/// Who knows of an instance's fate besides those who read its responses: the worker, and what ends it.
-const HOLDERS: usize = 2;
-
 /// Makes instances for requests of one depth.
 pub(super) struct Maker {
     recipe: Arc<Recipe>,
@@ -185,6 +182,8 @@ pub(super) struct Expiration {
 
 impl WorkerExpiration for Expiration {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>, status: WorkerStatus, since: Instant) -> Poll<()> {
+        /// Who knows of an instance's fate besides those who read its responses: the worker, and what ends it.
+        const HOLDERS: usize = 2;
         self.pulse.waits();
         if self.fate.is_known_to_more_than(HOLDERS) {
             self.followed = Instant::now();
