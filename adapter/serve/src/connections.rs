@@ -67,10 +67,14 @@ impl Connections {
     }
 
     /// Closes those that are idle for longest: several, so that a crowd is looked through seldom. Says whether there were
-    /// any.
+    /// any, or are some that leave already: these make room before others have to, however long their tasks wait for a
+    /// processor.
     fn close_idle(&self) -> bool {
         let mut idle: Vec<(Instant, Arc<Presence>)> = {
             let open = self.open();
+            if open.known.values().any(|presence| presence.is_leaving()) {
+                return true;
+            }
             open.known.values().filter_map(|presence| Some((presence.idle_since()?, presence.clone()))).collect()
         };
         idle.sort_unstable_by_key(|(since, _)| *since);
@@ -273,14 +277,25 @@ mod tests {
         let request = second.presence.begin();
         assert!(connections.close_idle());
         first.presence.closes().await;
-        assert!(!connections.close_idle(), "the other has a request in flight");
         drop(first);
+        assert!(!connections.close_idle(), "the other has a request in flight");
         assert!(!connections.is_full());
         drop(request);
         assert!(connections.close_idle());
         let drained = connections.drain();
         drop(second);
         drained.await;
+    }
+
+    #[tokio::test]
+    async fn nobody_goes_while_another_leaves() {
+        let connections = Connections::new(2, LIMITS);
+        let (first, second) = (connections.admit(), connections.admit());
+        assert!(connections.close_idle() && connections.close_idle());
+        assert!(first.presence.is_leaving() && !second.presence.is_leaving());
+        drop(first);
+        assert!(connections.close_idle());
+        assert!(second.presence.is_leaving());
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl Presence {
         self.end(Closing::Evicted);
     }
 
+    /// Whether it was told to end now, and has not yet.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.state().closing == Closing::Evicted
+    }
+
     /// Has the connection end as soon as no request is in flight, or so long after that.
     pub(super) fn close(&self, wait: Duration) {
         self.end(Closing::Asked(Instant::now(), wait));
