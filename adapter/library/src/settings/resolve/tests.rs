@@ -40,7 +40,7 @@ fn instances_have_several_requests_on_wasi_03_alone() {
     let input = file("upstream = 'http://a'\ninstance_concurrency = 4");
     let wants_03 = "with WASI 0.2 an instance has one request at a time, so `instance_concurrency` says nothing there";
     assert_eq!(problems(input.clone(), 1), [wants_03]);
-    let settings = SettingsInput { wasi: Some(Wasi::V0_3), ..input }.resolve(1, &no_files).unwrap().settings;
+    let settings = Input { wasi: Some(Wasi::V0_3), ..input }.resolve(1, &no_files).unwrap().settings;
     assert_eq!(settings.upkeep.instance_concurrency, Some(4));
 }
 
