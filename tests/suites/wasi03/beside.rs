@@ -23,7 +23,8 @@ pub(crate) fn trials(host: Host) -> [Trial; 4] {
     ]
 }
 
-/// Adds to a response what it then sees of the exchange: a header of the request's map, and a property; and logs each start.
+/// Adds to a request what it sees of it: a header of its map, and a property; to a response a header of its map. Logs each
+/// start.
 const MIRRORS: &str = r#"(module
     (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
     (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
@@ -35,17 +36,21 @@ const MIRRORS: &str = r#"(module
     (data (i32.const 48) "x-map")
     (data (i32.const 64) "x-property")
     (data (i32.const 80) "one more instance")
+    (data (i32.const 112) "x-echo")
     (func (export "proxy_abi_version_0_2_1"))
     (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
     (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
         (drop (call $log (i32.const 2) (i32.const 80) (i32.const 17)))
         (i32.const 1))
-    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
-    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         (drop (call $get (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 0) (i32.const 4)))
-        (drop (call $add (i32.const 2) (i32.const 48) (i32.const 5) (i32.load (i32.const 0)) (i32.load (i32.const 4))))
+        (drop (call $add (i32.const 0) (i32.const 48) (i32.const 5) (i32.load (i32.const 0)) (i32.load (i32.const 4))))
         (drop (call $property (i32.const 32) (i32.const 12) (i32.const 0) (i32.const 4)))
-        (drop (call $add (i32.const 2) (i32.const 64) (i32.const 10) (i32.load (i32.const 0)) (i32.load (i32.const 4))))
+        (drop (call $add (i32.const 0) (i32.const 64) (i32.const 10) (i32.load (i32.const 0)) (i32.load (i32.const 4))))
+        (i32.const 0))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        (drop (call $get (i32.const 2) (i32.const 112) (i32.const 6) (i32.const 0) (i32.const 4)))
+        (drop (call $add (i32.const 2) (i32.const 48) (i32.const 5) (i32.load (i32.const 0)) (i32.load (i32.const 4))))
         (i32.const 0))
     (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
 
@@ -66,19 +71,21 @@ fn holds_several(host: Host) -> Result<()> {
         for _ in 0..REQUESTS {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            let mut line = String::new();
-            BufReader::new(stream.try_clone()?).read_line(&mut line)?;
-            let path = line.split(' ').nth(1).context("a request line")?.to_owned();
+            let head: Vec<String> = head(&stream).collect();
+            let path = head.first().and_then(|line| line.split(' ').nth(1)).context("a request line")?.to_owned();
+            for seen in [format!("x-map: {path}"), format!("x-property: {path}")] {
+                ensure!(head.contains(&seen), "no `{seen}` in {head:?}");
+            }
             held.push((stream, path));
         }
         for (mut stream, path) in held.into_iter().rev() {
-            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{path}", path.len())?;
+            write!(stream, "HTTP/1.1 200 OK\r\nx-echo: {path}\r\ncontent-length: {}\r\n\r\n{path}", path.len())?;
         }
         for (index, asking) in asking.into_iter().enumerate() {
             let reply = asking.join().expect("a client that does not panic")?;
             let head = reply.head.as_ref().context("a response")?;
             let path = format!("/held/{index}").into_bytes();
-            let seen = [head.get("x-map"), head.get("x-property"), Some(&*reply.body)];
+            let seen = [head.get("x-map"), Some(&*reply.body)];
             ensure!(seen.iter().all(|seen| *seen == Some(&*path)), "request {index} got {seen:?}: {:?}", reply.end);
         }
         let starts = running.child.lines.since(0).iter().filter(|line| line.contains("one more instance")).count();
@@ -99,12 +106,12 @@ fn has_few(host: Host) -> Result<()> {
     thread::scope(|scope| {
         let asking: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(get)).collect();
         let held = (0..REQUESTS).map(|_| Ok(listener.accept()?.0)).collect::<Result<Vec<_>>>()?;
-        let starts = running.child.lines.since(0).iter().filter(|line| line.contains("one more instance")).count();
         held.into_iter().for_each(|mut stream| answer(&mut stream));
         for asking in asking {
             let status = status(&asking.join().expect("a client that does not panic")?);
             ensure!(status == Some(200), "one of them got {status:?}");
         }
+        let starts = running.child.lines.since(0).iter().filter(|line| line.contains("one more instance")).count();
         ensure!(starts >= REQUESTS / 2, "{starts} instances had {REQUESTS} requests");
         Ok(())
     })
@@ -190,7 +197,11 @@ fn ticks_late(host: Host) -> Result<()> {
 
 /// Answers a request without a body. One whose request was given up is gone.
 fn answer(stream: &mut TcpStream) {
-    let head = BufReader::new(&*stream).lines();
-    head.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+    head(stream).for_each(drop);
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+}
+
+/// The lines of a head. Nothing must follow it.
+fn head(stream: &TcpStream) -> impl Iterator<Item = String> {
+    BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty())
 }
