@@ -13,6 +13,7 @@ use proxy_wasm_semantics::Request as Head;
 use crate::{
     bindings::wasi::http::types::Request,
     canonical::{self, Answer, Timer, Wake},
+    host,
     reader::Reader,
 };
 
@@ -75,7 +76,7 @@ impl Task {
             None => self.timer = None,
             Some(next) if self.timer.as_ref().is_some_and(|timer| timer.at <= next) => {}
             Some(next) => {
-                let timer = Timer::new(next);
+                let timer = host::at(next);
                 // The host tells of no time that has passed.
                 if timer.is_past() {
                     self.wake();
