@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 
 use dlmalloc::GlobalDlmalloc;
-use proxy_wasm_abi::freeze::Readiness;
 use proxy_wasm_driver::Driver;
 use proxy_wasm_marshal::{BridgedFilter, chain};
 use proxy_wasm_semantics::{Chain, Host};
