@@ -116,8 +116,9 @@ struct Random {
 }
 
 impl Random {
-    fn fill(&mut self, out: &mut [u8]) {
-        self.seen.random_bytes.fetch_add(out.len() as u64, Relaxed);
+    /// `asked`: for how many bytes of these.
+    fn fill(&mut self, out: &mut [u8], asked: u64) {
+        self.seen.random_bytes.fetch_add(asked, Relaxed);
         for byte in out {
             if self.stock.is_empty() {
                 let block = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_le_bytes());
@@ -128,9 +129,9 @@ impl Random {
         }
     }
 
-    fn next<const N: usize>(&mut self) -> [u8; N] {
+    fn next<const N: usize>(&mut self, asked: u64) -> [u8; N] {
         let mut bytes = [0; N];
-        self.fill(&mut bytes);
+        self.fill(&mut bytes, asked);
         bytes
     }
 }
@@ -139,15 +140,16 @@ impl TryRng for Random {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_le_bytes(self.next()))
+        // That is how Wasmtime draws each byte of `get-random-bytes`.
+        Ok(u32::from_le_bytes(self.next(1)))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_le_bytes(self.next()))
+        Ok(u64::from_le_bytes(self.next(8)))
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        self.fill(out);
+        self.fill(out, out.len() as u64);
         Ok(())
     }
 }
