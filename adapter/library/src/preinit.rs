@@ -1,7 +1,7 @@
 //! What a component whose plugins were started before says of it, and the filters as they went in.
 //!
 //! The section [`SECTION`] has, for each filter, the pieces that its module was made of: for those that are in the module
-//! still, where; the others as they were. All numbers are in LEB128.
+//! still, where; the others as they were. All of it is deflated, and numbers are in LEB128.
 //!
 //! ```text
 //! originals:  count, then for each: number of the core module, count of pieces, pieces
@@ -11,6 +11,8 @@
 
 use std::ops::Range;
 
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde::{Deserialize, Serialize};
 use wasm_encoder::{Component, CustomSection, Encode, RawSection};
 use wasmparser::{BinaryReader, Parser, Payload};
@@ -21,6 +23,12 @@ use crate::provenance::{self, Provenance};
 
 /// The name of the custom section.
 pub const SECTION: &str = "proxy-wasm-adapter-originals";
+
+/// Bytes that it may have: more than all filters of a chain have.
+const SECTION_MAX_BYTES: usize = 1 << 28;
+
+/// How hard to look for what is shorter: the most, as it takes a tenth of a second for the largest filters.
+const DEFLATE_LEVEL: u8 = 9;
 
 /// What the start of the plugins did, which was before any instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +85,8 @@ pub fn seal(component: &[u8], record: Preinit, originals: &[Original]) -> Result
         let Some((id, range)) = payload.as_section().filter(|_| is_own) else { continue };
         match &payload {
             Payload::CustomSection(section) if section.name() == provenance::SECTION => {
-                sealed.section(&CustomSection { name: SECTION.into(), data: encode(originals).into() });
+                let deflated = compress_to_vec(&encode(originals), DEFLATE_LEVEL);
+                sealed.section(&CustomSection { name: SECTION.into(), data: deflated.into() });
                 sealed.section(&provenance.section()?);
             }
             _ => {
@@ -123,7 +132,8 @@ pub(crate) fn originals(component: &[u8]) -> Vec<Vec<u8>> {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 1 && section.name() == SECTION => {
-                return decode(section.data(), &modules).unwrap_or_default();
+                let inflated = decompress_to_vec_with_limit(section.data(), SECTION_MAX_BYTES).unwrap_or_default();
+                return decode(&inflated, &modules).unwrap_or_default();
             }
             _ => {}
         }

@@ -30,7 +30,7 @@ fn its_plugins_are_started_once() {
     assert_eq!(world.bed.trace(), [""; 0]);
     assert!(!world.turn().stays());
     world.get();
-    assert_eq!(world.bed.trace(), ["context_create(2,1)", "request_headers(2,0,1)"]);
+    assert_eq!(world.bed.trace(), ["context_create(2,1)", "request_headers(2,4,1)"]);
 }
 
 #[test]
