@@ -30,10 +30,10 @@ pub(crate) struct Counts {
     pub(crate) functions: u32,
 }
 
-/// A module for one instance of it.
+/// A module in the place of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Copied {
-    /// Which module, as the component had them.
+    /// Which module it is, as the component had them.
     pub(crate) module: usize,
     /// The number of its instance; `None`: it has none.
     pub(crate) instance: Option<u32>,
@@ -44,7 +44,7 @@ pub(crate) struct Outline<'a> {
     sections: Vec<Section<'a>>,
     /// The core modules.
     pub(crate) modules: Vec<&'a [u8]>,
-    /// The same, one for each instance, in the order in which the new component has them.
+    /// What the new component has in their places: one for each instance.
     pub(crate) copies: Vec<Copied>,
     pub(crate) counts: Counts,
 }
@@ -74,7 +74,7 @@ impl<'a> Outline<'a> {
             let data = slice(component, range.start, range.end)?;
             outline.section(payload, id, data)?;
         }
-        outline.split();
+        outline.split()?;
         Ok(outline)
     }
 
@@ -96,41 +96,46 @@ impl<'a> Outline<'a> {
         Ok(())
     }
 
-    /// Gives each instance a module of its own.
-    fn split(&mut self) {
-        let mut instances_of = vec![Vec::new(); self.modules.len()];
+    /// Gives each instance a module of its own: where several have one, the others get the places of modules that nobody
+    /// instantiates. The linker has left one for each virtual machine.
+    fn split(&mut self) -> Result<(), Refusal> {
         let sections = self.sections.iter().filter_map(|section| match section {
             Section::Instances(instances) => Some(instances),
             _ => None,
         });
+        let mut modules = vec![None; self.modules.len()];
+        let mut others = Vec::new();
         for instance in sections.flatten() {
-            if let Instance::Instantiate { module_index, .. } = instance
-                && let Some(of) = instances_of.get_mut(*module_index as usize)
-            {
-                of.push(self.counts.core_instances);
+            if let Instance::Instantiate { module_index, .. } = instance {
+                let module = *module_index as usize;
+                match modules.get_mut(module) {
+                    Some(first @ None) => *first = Some(self.counts.core_instances),
+                    _ => others.push(Copied { module, instance: Some(self.counts.core_instances) }),
+                }
             }
             self.counts.core_instances += 1;
         }
-        for (module, instances) in instances_of.into_iter().enumerate() {
-            if instances.is_empty() {
-                self.copies.push(Copied { module, instance: None });
-            }
-            self.copies.extend(instances.into_iter().map(|instance| Copied { module, instance: Some(instance) }));
+        let mut others = others.into_iter();
+        let place = |(module, instance): (usize, Option<u32>)| match instance {
+            None => others.next().unwrap_or(Copied { module, instance }),
+            Some(_) => Copied { module, instance },
+        };
+        self.copies = modules.into_iter().enumerate().map(place).collect();
+        if others.next().is_some() {
+            return Err(Refusal::Unsupported { what: "a module has several instances".into() });
         }
+        Ok(())
     }
 
-    /// The component with these modules, one for each copy, to which more may be added.
+    /// The component with these modules in their places, to which more may be added.
     pub(crate) fn with(&self, modules: &[Vec<u8>]) -> Result<Component, Internal> {
         let mut component = Component::new();
         let mut instance = 0;
         for section in &self.sections {
             match section {
                 Section::Module(module) => {
-                    for (copy, bytes) in self.copies.iter().zip(modules) {
-                        if copy.module == *module {
-                            component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data: bytes });
-                        }
-                    }
+                    let bytes = modules.get(*module).ok_or_else(|| Internal::new("a module is missing"))?;
+                    component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data: bytes });
                 }
                 Section::Instances(instances) => {
                     let mut section = InstanceSection::new();

@@ -7,6 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 use proxy_wasm_adapter_preinit::{Options, Preinitialised, Refusal, Refused, preinitialise};
 
+/// What came of a component that was pre-initialised.
+pub const DONE: &str = "pre-initialised";
+
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
 static COUNTS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
@@ -28,7 +31,7 @@ pub(super) fn apply(component: Vec<u8>) -> Result<(Vec<u8>, Vec<String>)> {
     }
     let options = Options { allow_random: true, ..Options::default() };
     let (outcome, result) = match preinitialise(&component, &options) {
-        Ok(Preinitialised { component, report }) => ("pre-initialised".to_owned(), (component, report.log)),
+        Ok(Preinitialised { component, report }) => (DONE.to_owned(), (component, report.log)),
         Err(Refused { refusal: refusal @ (Refusal::Internal(_) | Refusal::NotAdapted), .. }) => bail!("{refusal}"),
         Err(Refused { refusal, .. }) => (refusal.to_string(), (component, Vec::new())),
     };
