@@ -37,7 +37,10 @@ const FAMILIES: [&str; 12] = [
 
 const HOSTS: [Host; 3] = [Host::Serve, Host::WasmtimeServe, Host::WasmtimeServe03];
 
-static STAGES: LazyLock<Pool<(Host, Profile, Option<String>), Stage>> = LazyLock::new(Pool::default);
+/// A host, what it is started with, and the case that has it for itself.
+type Key = (Host, Profile, Option<String>);
+
+static STAGES: LazyLock<Pool<Key, Stage>> = LazyLock::new(Pool::default);
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
@@ -66,7 +69,8 @@ fn main() -> Result<ExitCode> {
             }
             STAGES.announce(&key(&name, &case, host));
             let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
-            trials.push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
+            trials
+                .push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -85,7 +89,7 @@ fn main() -> Result<ExitCode> {
     Ok(conclusion.exit_code())
 }
 
-fn key(name: &str, case: &Case, host: Host) -> (Host, Profile, Option<String>) {
+fn key(name: &str, case: &Case, host: Host) -> Key {
     (host, case.profile.clone(), case.profile.alone.then(|| name.to_string()))
 }
 
