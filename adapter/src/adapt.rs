@@ -12,6 +12,7 @@ use super::exit::Code;
 use super::failure::{Failure, Message};
 use super::input::{Given, Module};
 use super::plugin::{AdaptOptions, QUANTITIES, SETTINGS_FILE};
+use super::preinit::PreinitOptions;
 use super::report::Reporter;
 use super::{compose, input, output};
 
@@ -30,6 +31,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     plugin: AdaptOptions,
+
+    #[command(flatten)]
+    preinit: PreinitOptions,
 }
 
 fn help() -> String {
@@ -41,7 +45,8 @@ Examples:
   proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello > hello.wasm
   proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable
   proxy-wasm-adapter adapt auth.wasm limit.wasm -o chain.wasm --settings chain.toml
-  proxy-wasm-adapter adapt filter.wasm -o app.wasm --next service.wasm"
+  proxy-wasm-adapter adapt filter.wasm -o app.wasm --next service.wasm
+  proxy-wasm-adapter adapt filter.wasm -o fast.wasm --upstream http://127.0.0.1:9000 --preinit"
     )
 }
 
@@ -62,9 +67,10 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     for warning in &adapted.warnings {
         reporter.message(&Message::of(&files, warning));
     }
+    let component = args.preinit.apply(adapted.component, &files, reporter)?;
     let component = match next {
-        None => adapted.component,
-        Some(next) => compose::with_next(adapted.component, next)?,
+        None => component,
+        Some(next) => compose::with_next(component, next)?,
     };
     output::write(&args.output, &component, "-o")?;
     reporter.verbose(|| {

@@ -6,6 +6,7 @@ use proxy_wasm_adapter::error::{NotExtractable, Problem, Severity};
 use proxy_wasm_adapter::{Error, FilterProblem, settings};
 use proxy_wasm_adapter_compare as compare;
 use proxy_wasm_adapter_compose as compose;
+use proxy_wasm_adapter_preinit::{Refusal, Refused};
 use proxy_wasm_adapter_serve as serve;
 
 use super::exit::Code;
@@ -25,6 +26,8 @@ pub(super) enum Failure {
     Write { file: String, option: Option<&'static str>, error: io::Error },
     /// These components can't be joined.
     Compose { files: Vec<String>, error: compose::Error },
+    /// The component of these filters can't begin with its plugins started.
+    Preinit { files: Vec<String>, refused: Box<Refused> },
     /// The host could not begin.
     Serve(serve::Error),
     /// There is no comparison.
@@ -46,6 +49,13 @@ impl Message {
     pub(super) fn of(files: &[String], of: &FilterProblem) -> Self {
         let (problem, file) = (&of.problem, files.get(of.plugin.unwrap_or(0)).map_or("the filter", String::as_str));
         Self { severity: problem.severity(), text: format!("`{file}` {problem}"), help: Some(problem.remedy()) }
+    }
+
+    /// Why these filters are not pre-initialised.
+    pub(super) fn preinit(severity: Severity, files: &[String], refused: &Refused) -> Self {
+        let refusal = &refused.refusal;
+        let text = format!("`{}` cannot be pre-initialised: {refusal}", files.join("`, `"));
+        Self { severity, text, help: Some(refusal.remedy().into()) }
     }
 
     fn error(text: String, help: impl Into<Option<String>>) -> Self {
@@ -77,6 +87,11 @@ impl Failure {
             Self::Library { error: Error::Settings(_), .. } => Code::Settings,
             Self::Library { .. } => Code::Internal,
             Self::Read { .. } | Self::ReadNamed { .. } | Self::Write { .. } => Code::Io,
+            Self::Preinit { refused, .. } => match refused.refusal {
+                Refusal::Failed | Refusal::Trapped { .. } => Code::Refused,
+                Refusal::Internal(_) => Code::Internal,
+                _ => Code::Unusable,
+            },
             Self::Several(failures) => failures.first().map_or(Code::Internal, Self::code),
             // `compare` has a code of its own for all that keeps it from running.
             Self::Compare(_) => Code::Usage,
@@ -127,6 +142,7 @@ impl Failure {
             Self::Compose { error, .. } => {
                 vec![Message::error(error.to_string(), "Build them for the same version of `wasi:http`.".to_owned())]
             }
+            Self::Preinit { files, refused } => vec![Message::preinit(Severity::Error, files, refused)],
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
             Self::Compare(error @ compare::Error::Requests { file, problems }) => {
                 let mut messages: Vec<Message> =

@@ -8,6 +8,7 @@ use proxy_wasm_abi::settings::Profile;
 use proxy_wasm_adapter::composition::Hop;
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::inspect::{AbiFacts, InspectedFilter, Inspection};
+use proxy_wasm_adapter::preinit::Preinit;
 use proxy_wasm_adapter::provenance::Provenance;
 use proxy_wasm_adapter::settings::ShownPlugin;
 
@@ -141,6 +142,7 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     row(out, "adapted by", [format!("proxy-wasm-adapter {}", adapted.version)])?;
     row(out, "shim", [format!("sha256 {}", adapted.shim_sha256)])?;
     row(out, "traces calls", adapted.trace.then(|| "yes".to_owned()))?;
+    row(out, "pre-initialised", adapted.preinit.as_ref().map(preinit))?;
     row(out, "bridge", [adapted.bridge.name().to_owned()])?;
     let profile = settings.profile;
     row(out, "profile", (profile != Profile::default()).then(|| profile.name().to_owned()))?;
@@ -162,6 +164,18 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What the start did that is the same in all instances.
+fn preinit(preinit: &Preinit) -> String {
+    let mut text = String::from("yes");
+    if preinit.random_bytes > 0 {
+        text.push_str(&format!(", all instances with the same {} random bytes", preinit.random_bytes));
+    }
+    if preinit.reads_wall_clock {
+        text.push_str(", by the time of then");
+    }
+    text
 }
 
 /// `name` is what its name is called.

@@ -17,6 +17,7 @@ mod man;
 mod migrate;
 mod output;
 mod plugin;
+mod preinit;
 mod report;
 mod serve;
 mod test;

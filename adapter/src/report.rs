@@ -54,6 +54,11 @@ impl Reporter {
         }
     }
 
+    /// Passes on what a filter logged.
+    pub(super) fn log(&self, line: &str) {
+        self.line(line);
+    }
+
     /// Says what was done, if that was asked for.
     pub(super) fn verbose(&self, text: impl FnOnce() -> String) {
         if self.verbose {

@@ -177,6 +177,59 @@ fn verbose_says_what_was_done() {
     assert!(stderr.ends_with("\nhost calls that return UNIMPLEMENTED: `proxy_redis_init`\n"), "{stderr}");
 }
 
+/// What plugins log when they start is shown then, and their filter is still what it was.
+#[test]
+fn pre_initialised_components() {
+    let directory = directory();
+    let run = |args: &[&str]| {
+        let output = command(&directory, args).output().unwrap();
+        done(&output);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let route = ["--direct-response", "200"];
+    let adapt = |args: &[&str]| run(&[&["adapt", "filter.wasm", "-o"], args, &route[..]].concat()).1;
+    let text = |more: &str| {
+        format!(
+            r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+               (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+               (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32))) (data (i32.const 0) "hello")
+               (func (export "proxy_on_configure") (param i32 i32) (result i32)
+                 (drop (call $random (i32.const 8) (i32.const 16)))
+                 (drop (call $log (i32.const 2) (i32.const 0) (i32.const 5))) {more} (i32.const 1))"#
+        )
+    };
+
+    fs::write(directory.path().join("filter.wasm"), filter(&text(""))).unwrap();
+    let warning = adapt(&["tried.wasm", "--preinit=try"]);
+    assert!(
+        warning.starts_with("[info] plugin: hello\nwarning: `filter.wasm` cannot be pre-initialised: "),
+        "{warning}"
+    );
+    assert_eq!(adapt(&["plain.wasm"]), "");
+    assert_eq!(read(&directory, "tried.wasm"), read(&directory, "plain.wasm"));
+
+    let allowed = ["--preinit", "--preinit-allow", "random"];
+    for (out, more) in [("once.wasm", &[][..]), ("again.wasm", &[]), ("of-03.wasm", &["--wasi", "0.3"])] {
+        assert_eq!(adapt(&[&[out], &allowed[..], more].concat()), "[info] plugin: hello\n");
+        run(&["extract", out, "-o", "back.wasm"]);
+        assert_eq!(read(&directory, "back.wasm"), read(&directory, "filter.wasm"));
+        let report = run(&["inspect", out]).0;
+        let line = "  pre-initialised   yes, all instances with the same 16 random bytes\n";
+        assert!(report.contains(line), "{report}");
+    }
+    assert_eq!(read(&directory, "once.wasm"), read(&directory, "again.wasm"));
+
+    fs::write(
+        directory.path().join("filter.wasm"),
+        filter(&text("(drop (call $clock (i32.const 0) (i64.const 0) (i32.const 8)))")),
+    )
+    .unwrap();
+    let warning = adapt(&[&["dated.wasm"], &allowed[..]].concat());
+    assert!(warning.contains("warning: `filter.wasm` looks what time it is when it starts"), "{warning}");
+    assert!(run(&["inspect", "dated.wasm"]).0.contains(", by the time of then\n"));
+}
+
 /// A settings file says all that options say, and the component is the same.
 #[test]
 fn a_settings_file_says_what_options_say() {

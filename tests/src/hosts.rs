@@ -3,6 +3,7 @@
 mod child;
 mod envoy;
 mod jco;
+pub mod preinit;
 mod serve;
 pub mod wasi03;
 mod wasmtime;
@@ -92,13 +93,17 @@ impl Host {
             Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
             _ => adapt(chain, bridge::Kind::MemoryCopy)?,
         };
+        let (bytes, log) = preinit::apply(bytes)?;
         let component = directory.path().join("filter.component.wasm");
         std::fs::write(&component, bytes).context("writes the component")?;
         if self.is_own() {
             let (child, address) = serve::start(&component, chain.http2_upstream())?;
+            child.lines.put_first(log);
             return Ok(Running { address, child, _directory: directory });
         }
-        self.start_component(&component, directory)
+        let running = self.start_component(&component, directory)?;
+        running.child.lines.put_first(log);
+        Ok(running)
     }
 
     /// Starts it with this component, which no filter need be in.

@@ -14,6 +14,7 @@
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
 //! suites/upkeep.rs      ticks, callouts and shared state between requests
 //! suites/wasi03.rs      components for WASI 0.3, as services and as middleware
+//! suites/preinit.rs     components whose plugins were started before their host was
 //! suites/http2.rs       what is no HTTP/2, frame by frame, to Envoy and to `serve`
 //! suites/wire/          odd requests, byte by byte, on Envoy and on `serve`                                    wire/
 //! suites/upstream_wire/ odd answers of an upstream, byte by byte, on Envoy and on `serve`

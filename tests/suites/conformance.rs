@@ -5,7 +5,8 @@
 //! case that leaves room for that is to be mended, but is no failure of what it shows. `tests/run` lists such cases at its
 //! end.
 //!
-//! `BLESS=1` writes what Envoy does into the case's `.txt`.
+//! `BLESS=1` writes what Envoy does into the case's `.txt`; with `PREINIT=1` the plugins of each component are started before
+//! its host is, wherever that can be.
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -19,7 +20,7 @@ use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_tests::conformance::{Case, Profile, Stage};
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::fixtures;
-use proxy_wasm_adapter_tests::hosts::Host;
+use proxy_wasm_adapter_tests::hosts::{Host, preinit};
 use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::trial;
 
@@ -41,6 +42,9 @@ fn main() -> Result<()> {
     if !arguments.list {
         // Not even a run of our side alone passes without Envoy.
         fixtures::tool("envoy", "ENVOY")?;
+    }
+    if std::env::var_os("PREINIT").is_some() {
+        preinit::begin();
     }
     let cases = Case::all()?;
     let names: BTreeSet<String> = cases.iter().map(|(name, ..)| name.clone()).collect();
@@ -66,6 +70,9 @@ fn main() -> Result<()> {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     STAGES.clear();
+    for (outcome, count) in preinit::counts() {
+        eprintln!("{count} components: {outcome}");
+    }
     conclusion.exit()
 }
 

@@ -9,7 +9,7 @@ use proxy_wasm_adapter_tests::fixtures;
 use serde_json::Value;
 
 /// Those that are published, each behind what it needs.
-const PUBLISHED: [&str; 9] = [
+const PUBLISHED: [&str; 10] = [
     "proxy-wasm-abi",
     "proxy-wasm-shared",
     "proxy-wasm-adapter-peers",
@@ -17,6 +17,7 @@ const PUBLISHED: [&str; 9] = [
     "proxy-wasm-adapter-compose",
     "proxy-wasm-adapter-migrate",
     "proxy-wasm-adapter-compare",
+    "proxy-wasm-adapter-preinit",
     "proxy-wasm-adapter-serve",
     "proxy-wasm-adapter",
 ];

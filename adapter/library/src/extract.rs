@@ -1,5 +1,7 @@
 //! Takes a filter out of an adapted component: the very bytes that went in, or an error.
 
+use std::borrow::Cow;
+
 use wasmparser::{Parser, Payload};
 
 use crate::check::is_component;
@@ -7,6 +9,7 @@ use crate::composition;
 use crate::digest::sha256;
 use crate::error::{Error, NotExtractable};
 use crate::filter;
+use crate::preinit;
 use crate::provenance::{FilterRecord, PluginRecord, Provenance};
 
 /// A filter in a component that this program made, byte for byte as it went in: the one that this plugin runs, by its number
@@ -91,21 +94,28 @@ pub(crate) fn open(component: &[u8]) -> Result<(Provenance, Vec<Vec<u8>>), NotEx
                 .map_or(NotExtractable::NotAdapted, |version| NotExtractable::Newer { version }));
         }
     };
+    let originals = if provenance.preinit.is_some() { preinit::originals(component) } else { Vec::new() };
     let filter = |record: &FilterRecord| {
-        let mut candidates = modules(component).filter(|module| module.len() == record.size).filter_map(|module| {
-            let mut module = module.to_vec();
-            filter::restore(&mut module, &record.changed)?;
-            Some(module)
-        });
-        let found = candidates.find(|module| sha256(module) == record.sha256);
+        let modules = modules(component).map(Cow::Borrowed).chain(originals.iter().map(Cow::from));
+        let found = modules.filter_map(|module| restored(&module, record)).next();
         found.ok_or_else(|| NotExtractable::Changed { sha256: record.sha256.clone() })
     };
     let filters = provenance.filters.iter().map(filter).collect::<Result<_, _>>()?;
     Ok((provenance, filters))
 }
 
+/// The filter of this record, if this is its module.
+pub(crate) fn restored(module: &[u8], record: &FilterRecord) -> Option<Vec<u8>> {
+    if module.len() != record.size {
+        return None;
+    }
+    let mut module = module.to_vec();
+    filter::restore(&mut module, &record.changed)?;
+    (sha256(&module) == record.sha256).then_some(module)
+}
+
 /// The core modules in a component.
-fn modules(component: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn modules(component: &[u8]) -> impl Iterator<Item = &[u8]> {
     Parser::new(0).parse_all(component).map_while(Result::ok).filter_map(|payload| match payload {
         Payload::ModuleSection { unchecked_range, .. } => {
             let (start, end) = (unchecked_range.start.try_into().ok()?, unchecked_range.end.try_into().ok()?);

@@ -41,6 +41,7 @@ mod named;
 mod options;
 mod other_world;
 mod part;
+pub mod preinit;
 mod prepare;
 pub mod provenance;
 mod prune;

@@ -1,9 +1,10 @@
-//! What a component says about its making, in two custom sections.
+//! What a component says about its making, in custom sections.
 //!
 //! | section | for | holds |
 //! |---|---|---|
 //! | `producers` | every tool: `wasm-tools metadata show` | `processed-by proxy-wasm-adapter VERSION` |
 //! | `proxy-wasm-adapter` | [`inspect`](crate::inspect()) and [`extract`](crate::extract()) | [`Provenance`], as JSON |
+//! | `proxy-wasm-adapter-originals` | `extract`, of a component that is [pre-initialised](crate::preinit) | what its filters were |
 
 use serde::{Deserialize, Serialize};
 use wasm_encoder::{CustomSection, ProducersField, ProducersSection};
@@ -16,6 +17,7 @@ use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
 use crate::options::Options;
+use crate::preinit::Preinit;
 use crate::settings::{Shown, ShownPlugin, is_default, title};
 use crate::shim::Flavour;
 use crate::wasi::Wasi;
@@ -49,6 +51,9 @@ pub struct Provenance {
     pub trace: bool,
     /// Whether imports that are no host calls became functions that trap.
     pub stub_unknown_imports: bool,
+    /// Its instances begin with their plugins started; with what their start did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preinit: Option<Preinit>,
     /// The foreign functions that were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_functions: Vec<String>,
@@ -117,6 +122,7 @@ impl Provenance {
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,
+            preinit: None,
             foreign_functions: options.foreign_functions.clone(),
             plugins: plugins.iter().map(|plugin| record(plugin.vm, ShownPlugin::of(plugin))).collect(),
             settings: Shown::of(&options.settings),
@@ -126,8 +132,7 @@ impl Provenance {
     /// Writes both sections into a component, and finishes it.
     pub(crate) fn add_to(&self, linked: Linked) -> Result<Vec<u8>, Internal> {
         let Linked { mut component, mut producers } = linked;
-        let json = serde_json::to_vec(self).map_err(|error| Internal::new("writes the provenance", error))?;
-        component.section(&CustomSection { name: SECTION.into(), data: json.into() });
+        component.section(&self.section()?);
         producers.add("processed-by", "proxy-wasm-adapter", VERSION);
         let mut section = ProducersSection::new();
         for (name, values) in producers.iter() {
@@ -139,6 +144,12 @@ impl Provenance {
         }
         component.section(&section);
         Ok(component.finish())
+    }
+
+    /// The section that it stands in.
+    pub(crate) fn section(&self) -> Result<CustomSection<'static>, Internal> {
+        let json = serde_json::to_vec(self).map_err(|error| Internal::new("writes the provenance", error))?;
+        Ok(CustomSection { name: SECTION.into(), data: json.into() })
     }
 
     /// The provenance that stands in a component, if there is one that can be read.

@@ -7,7 +7,7 @@ use wasmparser::{ExternalKind, Parser, Payload};
 use wasmtime::Module;
 
 use super::trap;
-use proxy_wasm_adapter::provenance::Provenance;
+use proxy_wasm_adapter::provenance::{PluginRecord, Provenance};
 
 /// What a plugin without a name is called, where there is no other.
 const NAMELESS: &str = "plugin";
@@ -89,10 +89,15 @@ fn vms(provenance: &Provenance) -> Vec<Vm> {
         // They are numbered in the order of the plugins.
         match vms.get_mut(plugin.vm as usize) {
             Some(vm) => vm.plugins.push(title),
-            None => vms.push(Vm { filter: plugin.filter, plugins: vec![title] }),
+            None => vms.push(Vm { filter: module(provenance, plugin), plugins: vec![title] }),
         }
     }
     vms
+}
+
+/// Which of the modules that are filters a plugin runs. Where they were pre-initialised, each virtual machine has its own.
+fn module(provenance: &Provenance, plugin: &PluginRecord) -> usize {
+    if provenance.preinit.is_some() { plugin.vm as usize } else { plugin.filter }
 }
 
 /// Whether only a filter exports this.

@@ -13,6 +13,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `options` | what a user can set |
+//! | `preinit` | the plugins' start, once for all instances |
 //! | `program` | the compiled component, linked |
 //! | `state` | what a store holds: WASI, HTTP, limits |
 //! | `departure` | clients that leave, and how a component is told |
@@ -102,6 +103,7 @@ mod pace;
 mod plugin;
 mod policy;
 mod pool;
+mod preinit;
 mod presence;
 mod program;
 mod prometheus;

@@ -31,6 +31,7 @@ use super::nesting::Nesting;
 use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::{Client, Trust};
 use super::policy::{FailurePolicy, Policy};
+use super::preinit;
 use super::presence::{Limits, Presence, Watched};
 use super::program::{Handler, Program};
 use super::record::Observer;
@@ -69,6 +70,8 @@ impl Server {
         let trust = Trust::new(options.upstream_ca.as_deref())?;
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
+        let snapshot = preinit::snapshot(component, options, &output).await;
+        let component = snapshot.as_deref().unwrap_or(component);
         let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
         let plugins = program.filters.names(None).map(str::to_owned);
         let counters = Arc::new(Counters::new(Clusters::of(component), plugins));

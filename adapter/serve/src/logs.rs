@@ -79,7 +79,8 @@ impl Lines {
         }
     }
 
-    fn write(&self, lines: &[u8]) {
+    /// Writes lines that are whole.
+    pub(super) fn write(&self, lines: &[u8]) {
         let lines = lines.strip_suffix(b"\n").unwrap_or(lines).split(|byte| *byte == b'\n');
         let formed: String = lines.map(|line| self.form.of_component(line)).collect();
         self.output.write(self.stream, formed.as_bytes());

@@ -30,6 +30,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_instance_reuse: u32,
 
+    /// Start the plugins anew with each instance. Without it they are started once for all, where an instance serves fewer
+    /// than 100 requests and their start asks for nothing that instances may not share, such as random bytes
+    #[arg(long)]
+    pub no_preinit: bool,
+
     /// Requests that one instance of a component for WASI 0.3 has at the same time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_instance_concurrency: u32,
@@ -147,6 +152,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             max_instance_reuse: 1000,
+            no_preinit: false,
             max_instance_concurrency: 16,
             max_concurrency: 1000,
             max_queue: 1000,

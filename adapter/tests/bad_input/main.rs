@@ -75,6 +75,29 @@ fn flipped() -> Vec<u8> {
     bytes
 }
 
+/// A filter that does this when it is configured.
+fn configures(code: &str) -> Vec<u8> {
+    filter(&format!(
+        r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+           (func (export "proxy_on_configure") (param i32 i32) (result i32) {code})"#
+    ))
+}
+
+/// Filters that can't be started before.
+fn not_preinitialised() -> Vec<Case> {
+    let route = ["--direct-response", "200"];
+    let adapt = |name, code, options: &[&'static str]| settings(name, configures(code), &[&route, options].concat());
+    let draws = "(drop (call $random (i32.const 0) (i32.const 16))) (i32.const 1)";
+    vec![
+        adapt("preinit-random", draws, &["--preinit"]),
+        adapt("preinit-random-tried", draws, &["--preinit=try"]),
+        adapt("preinit-refused", "(i32.const 0)", &["--preinit"]),
+        adapt("preinit-trapped", "(unreachable)", &["--preinit"]),
+        adapt("preinit-allow-alone", draws, &["--preinit-allow", "random"]),
+        adapt("preinit-of-another-word", draws, &["--preinit=maybe"]),
+    ]
+}
+
 fn not_a_filter() -> Vec<Case> {
     vec![
         adapt("empty", Vec::new()),
@@ -445,7 +468,15 @@ fn compare(name: &str, found: &str) -> Result<(), Failed> {
 }
 
 fn main() {
-    let cases = [not_a_filter(), unsupported(), bad_settings(), files_and_usage(), chains(), compositions::cases()];
+    let cases = [
+        not_a_filter(),
+        unsupported(),
+        bad_settings(),
+        files_and_usage(),
+        chains(),
+        compositions::cases(),
+        not_preinitialised(),
+    ];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let expected: Vec<String> = names(golden("").parent().unwrap());
     let stale = expected.into_iter().filter(|file| !cases.iter().any(|case| format!("{}.txt", case.name) == *file));

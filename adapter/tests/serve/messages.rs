@@ -63,6 +63,42 @@ async fn a_filter_that_traps() {
     );
 }
 
+/// Of a chain in which one filter runs in two virtual machines, with instances that begin with their plugins started, too.
+#[tokio::test]
+async fn one_of_a_chain_that_traps() {
+    let directory = tempfile::tempdir().unwrap();
+    let filter = |callback: &str| {
+        format!(
+            r#"(module
+                 (memory (export "memory") 1)
+                 (func (export "proxy_abi_version_0_2_1"))
+                 (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+                 (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)) {callback})"#
+        )
+    };
+    let passes = filter("");
+    let traps = filter(r#"(func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) unreachable)"#);
+    std::fs::write(directory.path().join("passes.wat"), passes).unwrap();
+    std::fs::write(directory.path().join("traps.wat"), traps).unwrap();
+    let plugins = [("a", "passes"), ("b", "passes"), ("c", "traps")];
+    let plugins = plugins
+        .map(|(name, filter)| format!("[[plugin]]\nname = '{name}'\nvm_id = '{name}'\nfilter = '{filter}.wat'\n"));
+    let settings = format!("direct_response = 200\n{}", plugins.concat());
+    std::fs::write(directory.path().join("chain.toml"), settings).unwrap();
+    for options in [&[][..], &["--max-instance-reuse", "1"]] {
+        let process = Process::spawn(
+            Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter"))
+                .args(["serve", "--settings"])
+                .arg(directory.path().join("chain.toml"))
+                .args(["--listen", "127.0.0.1:0"])
+                .args(options),
+        );
+        assert_eq!(get(process.address, "/").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        let stderr = process.end();
+        assert!(stderr.contains("`c` trapped in `proxy_on_response_headers`: wasm trap"), "{options:?}: {stderr}");
+    }
+}
+
 #[tokio::test]
 async fn a_filter_without_names_that_traps() {
     let (status, stderr) = serve(&filter("", "", "", "", "")).await;

@@ -9,6 +9,7 @@ pub mod bridge;
 pub mod callbacks;
 pub mod enums;
 pub mod foreign_functions;
+pub mod freeze;
 pub mod grpc;
 pub mod higress;
 pub mod host_calls;

@@ -30,10 +30,12 @@
 mod action;
 mod bodies;
 mod calls;
+mod clock;
 mod deadlines;
 mod egress;
 mod exchange;
 mod flow;
+mod freeze;
 mod grpc;
 mod stay;
 mod turn;
@@ -41,6 +43,7 @@ mod vocabulary;
 
 pub use action::{Action, Input, Peer};
 pub use bodies::{Follows, follows, response_head};
+pub use clock::Clock;
 pub use egress::{Egress, Frame};
 // For `failures!`.
 pub use proxy_wasm_semantics::UpstreamFailure;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Fresh ── the module's start functions run ──► Started
-//!     │
+//!     │                                             │ in a memory that was written down
+//!     │                                             ▼
 //!     └──── the host asks for it ───────────────► Bypassed    requests pass by its plugins
 //! ```
 
@@ -60,11 +61,9 @@ impl Vm {
         self.stage == Stage::Started
     }
 
-    /// Requests pass by its plugins from now on. Too late once it was started.
+    /// Requests pass by its plugins from now on.
     pub(crate) fn bypass(&mut self) {
-        if self.stage == Stage::Fresh {
-            self.stage = Stage::Bypassed;
-        }
+        self.stage = Stage::Bypassed;
     }
 
     pub(crate) fn is_bypassed(&self) -> bool {

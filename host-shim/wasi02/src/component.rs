@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use dlmalloc::GlobalDlmalloc;
+use proxy_wasm_abi::freeze::Readiness;
 use proxy_wasm_driver::Driver;
 use proxy_wasm_marshal::{BridgedFilter, chain};
 use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
@@ -17,7 +18,7 @@ use crate::{
         wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
     edge::Edge,
-    host::WasiHost,
+    host::{self, WasiHost},
     outgoing,
 };
 
@@ -81,6 +82,17 @@ impl Shim {
             Err(reason) => refuse(&request, out, reason),
         }
     }
+}
+
+/// See [`proxy_wasm_abi::freeze`].
+#[allow(unsafe_code, reason = "an exported name is an unsafe attribute; nothing here is unsafe")]
+#[unsafe(no_mangle)]
+extern "C" fn freeze() -> u32 {
+    let readiness = with_shim(|shim| shim.driver.turn().freeze()).unwrap_or(Readiness::Refused);
+    if readiness == Readiness::Ready {
+        host::stop_clock();
+    }
+    readiness as u32
 }
 
 fn stat(change: Change) -> Stat {

@@ -13,7 +13,7 @@ use crate::{
         io::poll::{Pollable, poll},
         random::random::get_random_bytes,
     },
-    incoming, outgoing,
+    host, incoming, outgoing,
     peer::Streams,
     vocabulary::failed,
     writer::Writer,
@@ -58,7 +58,7 @@ impl Edge {
         let (mut head, end, body) = incoming::request(request, self.exact);
         head.http2 = std::mem::take(&mut self.http2);
         let mut turn = driver.turn();
-        turn.complete(&mut head, monotonic_clock::now, get_random_bytes);
+        turn.complete(&mut head, host::now, get_random_bytes);
         let id = turn.open(head, end);
         let peer = Peer::Client(id);
         let is_ahead = body.is_ahead();
@@ -240,7 +240,7 @@ impl Edge {
         match turn.deadline() {
             None => self.timer = None,
             Some(next) if self.timer.as_ref().is_some_and(|(at, _)| *at <= next) => {}
-            Some(next) => self.timer = Some((next, monotonic_clock::subscribe_instant(next))),
+            Some(next) => self.timer = Some((next, host::at(next))),
         }
         let has_timer = self.timer.is_some();
         let pollables = self.pollables(turn);

@@ -1,9 +1,12 @@
 //! Clocks, randomness and the log.
 
+use std::cell::Cell;
+
 use proxy_wasm_abi::{
     enums::Status,
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
 };
+use proxy_wasm_driver::Clock;
 use proxy_wasm_semantics::{CallResult, Capabilities, Host, SharedData, SharedQueues};
 
 use crate::{
@@ -12,11 +15,33 @@ use crate::{
         wasi::{
             cli::stderr,
             clocks::{monotonic_clock, wall_clock},
+            io::poll::Pollable,
             random::random,
         },
     },
     outgoing::ASKS_FOR_HTTP2,
 };
+
+thread_local! {
+    static CLOCK: Cell<Clock> = const { Cell::new(Clock::new()) };
+}
+
+/// The monotonic clock of this instance.
+pub(crate) fn now() -> u64 {
+    let (now, clock) = CLOCK.get().read(monotonic_clock::now);
+    CLOCK.set(clock);
+    now
+}
+
+/// What comes ready when that clock shows this time.
+pub(crate) fn at(time: u64) -> Pollable {
+    monotonic_clock::subscribe_instant(CLOCK.get().to_host(time))
+}
+
+/// That clock stands until it is read: the instance is written down.
+pub(crate) fn stop_clock() {
+    CLOCK.set(CLOCK.get().freeze(monotonic_clock::now));
+}
 
 /// The imports of the world.
 pub(crate) struct WasiHost;
@@ -38,7 +63,7 @@ impl Host for WasiHost {
     }
 
     fn monotonic_clock(&self) -> u64 {
-        monotonic_clock::now()
+        now()
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -12,7 +12,7 @@ use proxy_wasm_semantics::{Chain, Host};
 use crate::{
     canonical::{self, note},
     edge::{Edge, Event},
-    host::WasiHost,
+    host::{self, WasiHost},
 };
 
 /// As std's, but newer: it begins with the memory that is there from the start. See `build.rs`.
@@ -65,4 +65,12 @@ extern "C" fn resume(event: u32, waitable: u32, code: u32) -> u32 {
         Event::Arrived
     };
     with_shim(|shim| shim.edge.resume(&mut shim.driver, canonical::Task::number(), &event))
+}
+
+/// See [`proxy_wasm_abi::freeze`].
+#[unsafe(no_mangle)]
+extern "C" fn freeze() -> u32 {
+    let readiness = with_shim(|shim| shim.driver.turn().freeze());
+    host::let_go();
+    readiness as u32
 }

@@ -9,7 +9,6 @@ use proxy_wasm_semantics::{Chain, Direction, Guest, HeaderMap, Request as Head};
 
 use crate::{
     bindings::wasi::{
-        clocks::monotonic_clock,
         http::types::{Request, Response},
         random::random::get_random_bytes,
     },
@@ -120,7 +119,7 @@ impl Edge {
                 Phase::Unread { head, body } => task.phase = Phase::Open(self.open(&mut turn, head, false, body)),
                 Phase::Looking { head, mut body, trailers, until } => {
                     let look = body.look(trailers);
-                    if look == Look::Unknown && monotonic_clock::now() < until {
+                    if look == Look::Unknown && host::now() < until {
                         task.set_timer(Some(until));
                         body.wait_here();
                         task.phase = Phase::Looking { head, body, trailers, until };
@@ -178,12 +177,12 @@ impl Edge {
             Follows::Body => (true, 0, body),
             Follows::Unknown { trailers, patience } => (trailers, patience, body),
         };
-        let until = if patience > 0 { monotonic_clock::now().saturating_add(patience) } else { 0 };
+        let until = if patience > 0 { host::now().saturating_add(patience) } else { 0 };
         Phase::Looking { head, body, trailers, until }
     }
 
     fn open<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, mut head: Head, end: bool, body: Reader) -> u32 {
-        turn.complete(&mut head, monotonic_clock::now, get_random_bytes);
+        turn.complete(&mut head, host::now, get_random_bytes);
         let id = turn.open(head, end);
         let peer = Peer::Client(id);
         let is_ahead = body.is_ahead();

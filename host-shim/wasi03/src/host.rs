@@ -1,8 +1,9 @@
 //! Clocks, randomness and the log.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use proxy_wasm_abi::limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES};
+use proxy_wasm_driver::Clock;
 use proxy_wasm_semantics::{Capabilities, Host};
 
 use crate::{
@@ -10,14 +11,33 @@ use crate::{
         clocks::{monotonic_clock, system_clock},
         random::random,
     },
-    canonical::Stderr,
+    canonical::{Stderr, Timer},
 };
 
 /// The imports of the world.
 pub(crate) struct WasiHost;
 
 thread_local! {
+    static CLOCK: Cell<Clock> = const { Cell::new(Clock::new()) };
     static STDERR: RefCell<Option<Stderr>> = const { RefCell::new(None) };
+}
+
+/// The monotonic clock of this instance.
+pub(crate) fn now() -> u64 {
+    let (now, clock) = CLOCK.get().read(monotonic_clock::now);
+    CLOCK.set(clock);
+    now
+}
+
+/// A timer that fires when that clock shows this time.
+pub(crate) fn at(time: u64) -> Timer {
+    Timer::new(time, CLOCK.get().to_host(time))
+}
+
+/// The instance is written down: that clock stands until it is read, and the log is let go of.
+pub(crate) fn let_go() {
+    CLOCK.set(CLOCK.get().freeze(monotonic_clock::now));
+    STDERR.take();
 }
 
 /// Goes on with lines that the host has not taken yet, in the task that runs.
@@ -49,7 +69,7 @@ impl Host for WasiHost {
     }
 
     fn monotonic_clock(&self) -> u64 {
-        monotonic_clock::now()
+        now()
     }
 
     fn random(&self, mut bytes: &mut [u8]) {

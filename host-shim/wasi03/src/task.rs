@@ -11,8 +11,9 @@ use std::task::Poll;
 use proxy_wasm_semantics::{NANOS_PER_MS, Request as Head};
 
 use crate::{
-    bindings::wasi::{clocks::monotonic_clock, http::types::Request},
+    bindings::wasi::http::types::Request,
     canonical::{self, Answer, Timer, Wake},
+    host,
     reader::Reader,
 };
 
@@ -80,10 +81,10 @@ impl Task {
             None => self.timer = None,
             Some(next) if self.timer.as_ref().is_some_and(|timer| timer.at <= next) => {}
             Some(next) => {
-                let timer = Timer::new(next);
+                let timer = host::at(next);
                 // The host tells of no time that has passed. Nor is the task just woken: where ticks take longer than their
                 // period, the host would look at nothing else.
-                let timer = if timer.is_past() { Timer::new(monotonic_clock::now() + MOMENT) } else { timer };
+                let timer = if timer.is_past() { host::at(host::now() + MOMENT) } else { timer };
                 if timer.is_past() {
                     self.wake();
                 }

@@ -144,6 +144,11 @@ impl Lines {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts lines before all that the process wrote, as if it had.
+    pub(super) fn put_first(&self, first: Vec<String>) {
+        self.lock().splice(0..0, first);
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.lock().len()

@@ -15,6 +15,7 @@ mod metrics;
 mod nesting;
 mod outgoing;
 mod policy;
+mod preinit;
 mod process;
 mod profile;
 mod shared;

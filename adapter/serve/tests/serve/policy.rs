@@ -117,16 +117,20 @@ fn one_of_a_chain(status: u16, answers: char, traps: char) -> Vec<u8> {
 async fn open_goes_on_with_the_plugins_that_did_not_fail() {
     let filters = [("a", one_of_a_chain(401, 'A', 'a')), ("b", one_of_a_chain(402, 'B', 'b'))];
     let chain = [filters[0].clone(), filters[1].clone(), ("c", filters[0].1.clone())];
-    let mut options = Options::default();
-    options.failure_policy = FailurePolicy::Open;
-    let server = Running::start_component(&adapted_chain(&chain, |_| {}), options.clone()).await.unwrap();
-    assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
-    assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 402, 200, 503]);
-    assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 200, 200, 200]);
+    // With 1, instances begin with their plugins started.
+    for reuse in [1000, 1] {
+        let mut options = Options::default();
+        options.failure_policy = FailurePolicy::Open;
+        options.max_instance_reuse = reuse;
+        let server = Running::start_component(&adapted_chain(&chain, |_| {}), options.clone()).await.unwrap();
+        assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
+        assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 402, 200, 503]);
+        assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 200, 200, 200]);
 
-    let own = |settings: &mut Settings| settings.plugins[2].vm_id = "own".into();
-    let server = Running::start_component(&adapted_chain(&chain, own), options).await.unwrap();
-    assert_eq!(statuses(&server, &["/a", "/A", "/a", "/A"]).await, [503, 401, 503, 200]);
+        let own = |settings: &mut Settings| settings.plugins[2].vm_id = "own".into();
+        let server = Running::start_component(&adapted_chain(&chain, own), options).await.unwrap();
+        assert_eq!(statuses(&server, &["/a", "/A", "/a", "/A"]).await, [503, 401, 503, 200]);
+    }
 }
 
 /// As Envoy does: for so long after the instance was made, not after it failed.

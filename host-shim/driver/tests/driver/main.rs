@@ -10,6 +10,7 @@ mod edge;
 mod egress;
 mod events;
 mod exchanges;
+mod freezes;
 mod grpc;
 mod property;
 mod several;

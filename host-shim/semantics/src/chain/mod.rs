@@ -38,6 +38,8 @@ pub struct Chain<G> {
     running: Cell<usize>,
     /// The filter is being called: what finds it so at the next entry is what a trap left behind.
     called: Cell<bool>,
+    /// It was written down with its plugins started, and no exchange came since.
+    frozen: Cell<bool>,
     /// The streams in which something went on, since the driver asked last.
     moved: RefCell<Vec<u32>>,
 }
@@ -73,6 +75,7 @@ impl<G: Guest> Chain<G> {
             started: OnceCell::new(),
             running: Cell::new(0),
             called: Cell::new(false),
+            frozen: Cell::new(false),
             moved: RefCell::default(),
         }
     }
@@ -122,6 +125,7 @@ impl<G: Guest> Chain<G> {
         let count = 1 + rest.len();
         arguments[1..count].copy_from_slice(rest);
         self.called.set(true);
+        self.frozen.set(false);
         let value = self.guest().call(callback, &arguments[..count]);
         self.called.set(false);
         let (stop, actions) = self.state.borrow_mut().running.leave();

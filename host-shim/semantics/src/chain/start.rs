@@ -18,12 +18,24 @@ impl<G: Guest> Chain<G> {
         self.started.get_or_init(|| self.start_now()).as_ref().map(|&()| ()).map_err(String::as_str)
     }
 
-    /// Lets everything pass by the plugins of a virtual machine, whose filter is never started. Too late once the plugins
-    /// were.
+    /// Lets everything pass by the plugins of a virtual machine, whose filter is not called from now on. Too late once the
+    /// plugins were started, but not in an instance that began with them started and did nothing yet.
     pub fn bypass(&self, vm: u32) {
-        if let Some(vm) = self.state.borrow_mut().vms.get_mut(vm as usize).filter(|_| !self.is_started()) {
-            vm.bypass();
+        if self.is_started() && !self.frozen.get() {
+            return;
         }
+        let state = &mut *self.state.borrow_mut();
+        let vm = vm as usize;
+        if let Some(bypassed) = state.vms.get_mut(vm) {
+            bypassed.bypass();
+            state.plugins.iter_mut().filter(|plugin| plugin.vm() == vm).for_each(|plugin| plugin.tick = None);
+        }
+    }
+
+    /// The instance is about to be written down, for others to begin from.
+    pub fn freeze(&self) {
+        self.frozen.set(true);
+        self.time_passed();
     }
 
     /// Whether they were started, in good order or not.

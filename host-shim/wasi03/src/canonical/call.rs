@@ -138,9 +138,9 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// One for this time, by the monotonic clock.
-    pub(crate) fn new(at: u64) -> Self {
-        let code = imports::wait_until(at);
+    /// One for this time, which is `on_host` by the host's monotonic clock.
+    pub(crate) fn new(at: u64, on_host: u64) -> Self {
+        let code = imports::wait_until(on_host);
         let subtask = (code & STATE != RETURNED).then(|| {
             let mut subtask = Waitable::new(code >> SUBTASK_SHIFT);
             subtask.wait_here();
