@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// All routes of a component.
+use crate::clusters::ClusterDetails;
+
+/// All routes of a component, and what is to be known of its clusters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTable {
-    /// The virtual hosts; no domain stands in two of them.
+    /// The virtual hosts; no domain stands in two of them. None, where the settings' one route counts.
     pub virtual_hosts: Vec<VirtualHost>,
     /// Changes of every head.
     pub headers: HeaderChanges,
@@ -13,6 +15,8 @@ pub struct RouteTable {
     pub most_specific_wins: bool,
     /// The port of a request's authority does not count.
     pub ignore_port: bool,
+    /// The clusters of which there is more to know than the settings say.
+    pub clusters: Vec<ClusterDetails>,
 }
 
 /// Routes for some domains.

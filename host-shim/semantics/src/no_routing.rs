@@ -1,6 +1,9 @@
 //! No table of routes: what `routing/` is in the smaller shim, which reads none.
 
-use proxy_wasm_abi::{enums::Status, settings::Settings};
+use proxy_wasm_abi::{
+    enums::Status,
+    settings::{Cluster, Origin, Settings},
+};
 
 use crate::{
     environment::{Capabilities, Host},
@@ -21,6 +24,10 @@ impl Choice {
 }
 
 impl Routing {
+    pub(crate) fn endpoint(&self, _: &Settings, cluster: &Cluster, _: &dyn Host) -> Origin {
+        cluster.origin.clone()
+    }
+
     pub(crate) fn choose(&self, _: &Settings, _: &Stream, _: &dyn Host) {}
 
     pub(crate) fn route(

@@ -1,6 +1,6 @@
 //! The hop behind the filter: Envoy's router.
 
-use proxy_wasm_abi::settings::{Action, Origin, Settings};
+use proxy_wasm_abi::settings::{Action, Cluster, Origin, Settings};
 
 use crate::{
     chain::Chain,
@@ -196,13 +196,14 @@ fn choose(
     settings: &Settings,
     headers: &HeaderMap,
     capabilities: Capabilities,
+    endpoint: impl Fn(&Cluster) -> Origin,
 ) -> Result<(Destination, u64), LocalReply> {
     let route = settings.default_route().filter(|_| has_route(headers, settings.connection.forwarded_proto));
     match route.map(|route| &route.action) {
         Some(Action::Forward { cluster, timeout_ms }) => {
             let cluster = settings.cluster(cluster.as_bytes()).ok_or_else(no_route)?;
             check_request(headers, capabilities)?;
-            Ok((Destination::Upstream(cluster.origin.clone()), *timeout_ms))
+            Ok((Destination::Upstream(endpoint(cluster)), *timeout_ms))
         }
         Some(Action::Next { timeout_ms }) => {
             check_request(headers, capabilities)?;
@@ -238,7 +239,8 @@ impl<G: Guest> Chain<G> {
                 // What properties show from now on is what the upstream gets.
                 stream.message_mut(Direction::Request).set_headers(headers.clone());
             }
-            match by_table.unwrap_or_else(|| choose(&state.settings, &headers, self.capabilities)) {
+            let endpoint = |cluster: &Cluster| state.routing.endpoint(&state.settings, cluster, &*self.host);
+            match by_table.unwrap_or_else(|| choose(&state.settings, &headers, self.capabilities, endpoint)) {
                 Err(reply) => reply,
                 Ok((to, timeout_ms)) => {
                     let own =

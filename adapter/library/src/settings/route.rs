@@ -1,4 +1,4 @@
-//! Where requests go, as it was written: routes, clusters and direct responses.
+//! Where requests go, as it was written: routes and direct responses.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,47 +49,6 @@ impl RouteInput {
     /// Whether all that it says is where requests go.
     pub(super) fn is_plain(&self) -> bool {
         self.said().iter().all(|key| ["cluster", "direct_response", "timeout"].contains(key))
-    }
-}
-
-/// A cluster: one of `[clusters.NAME]`, or its URL alone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(from = "Cluster", into = "Cluster")]
-pub struct ClusterInput {
-    /// Where it is.
-    pub url: String,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(untagged, expecting = "expected a URL or { url = \"URL\" }")]
-enum Cluster {
-    Url(String),
-    Table(ClusterTable),
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct ClusterTable {
-    url: String,
-}
-
-impl From<Cluster> for ClusterInput {
-    fn from(cluster: Cluster) -> Self {
-        match cluster {
-            Cluster::Url(url) | Cluster::Table(ClusterTable { url }) => Self { url },
-        }
-    }
-}
-
-impl From<ClusterInput> for Cluster {
-    fn from(ClusterInput { url }: ClusterInput) -> Self {
-        Self::Table(ClusterTable { url })
-    }
-}
-
-impl From<String> for ClusterInput {
-    fn from(url: String) -> Self {
-        Self { url }
     }
 }
 

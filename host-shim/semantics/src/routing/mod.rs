@@ -16,10 +16,12 @@
 //! | `rewrites` | paths, authorities, redirects |
 //! | `changes` | header additions and removals |
 //! | `timeouts` | the time that an upstream has |
+//! | `endpoints` | which of a cluster's endpoints |
 //!
 //! Only the larger shim has this; the other has `no_routing.rs`.
 
 mod changes;
+mod endpoints;
 mod expressions;
 mod hosts;
 mod matches;
@@ -29,9 +31,10 @@ mod timeouts;
 use std::cell::OnceCell;
 
 use proxy_wasm_abi::{
+    clusters::ClusterDetails,
     enums::Status,
     routing::{Action, Forward, HeaderChanges, Route, RouteTable, Target, VirtualHost, Weighted},
-    settings::Settings,
+    settings::{Cluster, Origin, Settings},
 };
 
 use crate::{
@@ -42,6 +45,7 @@ use crate::{
     stream::{Direction, Stream},
 };
 use changes::Told;
+use endpoints::Turns;
 use expressions::Expressions;
 
 /// The table of a component, if it has one.
@@ -50,6 +54,7 @@ pub(crate) struct Routing {
     /// Decoded when it is first needed.
     table: OnceCell<Option<RouteTable>>,
     expressions: Expressions,
+    turns: Turns,
 }
 
 /// The route of a stream. See the picture above.
@@ -123,6 +128,18 @@ impl Routing {
         self.table.get_or_init(decode).as_ref()
     }
 
+    /// What there is more to know of a cluster than the settings say.
+    fn details(&self, settings: &Settings, name: &str) -> Option<&ClusterDetails> {
+        self.table(settings)?.clusters.iter().find(|details| details.name == name)
+    }
+
+    /// Where the next request to a cluster goes.
+    pub(crate) fn endpoint(&self, settings: &Settings, cluster: &Cluster, host: &dyn Host) -> Origin {
+        let details = self.details(settings, &cluster.name);
+        let endpoint = details.and_then(|details| self.turns.next(details, host));
+        endpoint.unwrap_or(&cluster.origin).clone()
+    }
+
     /// Chooses a stream's route, unless it was.
     pub(crate) fn choose(&self, settings: &Settings, stream: &Stream, host: &dyn Host) {
         self.chosen(settings, stream, host);
@@ -134,13 +151,9 @@ impl Routing {
         stream: &'a Stream,
         host: &dyn Host,
     ) -> Option<(&'a RouteTable, &'a Selection)> {
-        let table = self.table(settings)?;
+        let table = self.table(settings).filter(|table| !table.virtual_hosts.is_empty())?;
         let choose = || {
-            let random = *stream.choice.random.get_or_init(|| {
-                let mut bytes = [0; 8];
-                host.random(&mut bytes);
-                u64::from_le_bytes(bytes)
-            });
+            let random = *stream.choice.random.get_or_init(|| random(host));
             let headers = stream.message(Direction::Request).headers();
             headers.map(|headers| self.select(table, settings, headers, random)).unwrap_or_default()
         };
@@ -205,7 +218,7 @@ impl Routing {
                     rewrites::path(forward, &selected.route.matches, headers, &self.expressions);
                     let timeout = timeouts::of(forward, stream.facts.is_grpc, headers);
                     router::check_request(headers, capabilities)
-                        .map(|()| (Destination::Upstream(cluster.origin.clone()), timeout))
+                        .map(|()| (Destination::Upstream(self.endpoint(settings, cluster, host)), timeout))
                 }
             },
         };
@@ -245,6 +258,18 @@ impl Routing {
         host: &dyn Host,
         segments: &[&str],
     ) -> Option<Result<Vec<u8>, Status>> {
+        if *segments == ["upstream", "num_endpoints"] {
+            let selection = self.chosen(settings, stream, host).map(|(_, selection)| selection);
+            let cluster = match selection {
+                Some(selection) => selection.cluster.as_deref().and_then(|name| settings.cluster(name)),
+                None => settings.upstream(),
+            };
+            let count = |cluster: &Cluster| {
+                let details = self.details(settings, &cluster.name);
+                details.map_or(1, |details| details.endpoints.len().max(1)) as u64
+            };
+            return Some(cluster.map(|cluster| count(cluster).to_le_bytes().to_vec()).ok_or(Status::NotFound));
+        }
         let (table, selection) = self.chosen(settings, stream, host)?;
         let host = selection.host.map(|at| &table.virtual_hosts[at]);
         let cluster = selection.cluster.as_deref().and_then(|name| settings.cluster(name));
@@ -254,10 +279,16 @@ impl Routing {
                 Some(selection.of(table).map(|selected| selected.route.name.clone().into()).ok_or(Status::NotFound))
             }
             ["xds", "cluster_name"] => Some(cluster.map(|cluster| cluster.name.clone().into()).ok_or(Status::NotFound)),
-            ["upstream", "num_endpoints"] => Some(cluster.map(|_| 1u64.to_le_bytes().to_vec()).ok_or(Status::NotFound)),
             _ => None,
         }
     }
+}
+
+/// A number that can't be guessed.
+fn random(host: &dyn Host) -> u64 {
+    let mut bytes = [0; 8];
+    host.random(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 /// Which of the clusters a random number picks. Source: Envoy's `WeightedClusterUtil`.

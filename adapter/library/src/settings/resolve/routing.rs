@@ -66,6 +66,7 @@ impl Input {
             headers,
             most_specific_wins: told.most_specific_header_mutations_wins.unwrap_or(false),
             ignore_port: told.ignore_port.unwrap_or(false),
+            clusters: Vec::new(),
         })
     }
 }
