@@ -17,5 +17,6 @@ pub mod host_calls;
 pub mod limits;
 pub mod pairs;
 pub mod properties;
+pub mod retries;
 pub mod routing;
 pub mod settings;

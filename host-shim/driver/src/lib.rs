@@ -35,6 +35,11 @@ mod egress;
 mod exchange;
 mod flow;
 mod grpc;
+#[cfg(feature = "routing")]
+mod retries;
+#[cfg(not(feature = "routing"))]
+#[path = "no_retries.rs"]
+mod retries;
 mod stay;
 mod turn;
 mod vocabulary;

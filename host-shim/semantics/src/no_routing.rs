@@ -21,6 +21,10 @@ pub(crate) struct Choice {}
 
 impl Choice {
     pub(crate) fn clear(&mut self) {}
+
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl Routing {

@@ -44,6 +44,8 @@ pub enum UpstreamFailure {
     ProtocolError,
     /// No complete response in the route's time.
     Timeout,
+    /// No head of a response in the time of a try.
+    TryTimeout,
     /// There are too many requests already.
     Overflow,
 }
@@ -57,6 +59,7 @@ impl UpstreamFailure {
             Self::RemoteReset => "remote reset",
             Self::ProtocolError => "protocol error",
             Self::Timeout => "response timeout",
+            Self::TryTimeout => "per try timeout",
             Self::Overflow => "overflow",
         }
     }
@@ -67,20 +70,29 @@ impl UpstreamFailure {
             Self::ConnectionTerminated => flags::UPSTREAM_CONNECTION_TERMINATION,
             Self::RemoteReset => flags::UPSTREAM_REMOTE_RESET,
             Self::ProtocolError => flags::UPSTREAM_PROTOCOL_ERROR,
-            Self::Timeout => flags::UPSTREAM_TIMEOUT,
+            Self::Timeout | Self::TryTimeout => flags::UPSTREAM_TIMEOUT,
             Self::Overflow => flags::UPSTREAM_OVERFLOW,
         }
     }
 
     pub(crate) fn reply(self) -> LocalReply {
+        self.reply_of_try(false)
+    }
+
+    /// The same; `again`: of a later try than the first.
+    pub(crate) fn reply_of_try(self, again: bool) -> LocalReply {
         let (status, body, details) = match self {
             Self::Timeout => (504, "upstream request timeout".to_string(), "response_timeout".to_string()),
+            Self::TryTimeout => (504, "upstream request timeout".to_string(), "upstream_per_try_timeout".to_string()),
             _ => {
                 let reason = self.reason();
                 let status = if self == Self::ProtocolError { 502 } else { 503 };
+                let latest = if again { "retried and the latest " } else { "" };
                 (
                     status,
-                    format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"),
+                    format!(
+                        "upstream connect error or disconnect/reset before headers. {latest}reset reason: {reason}"
+                    ),
                     format!("upstream_reset_before_response_started{{{}}}", reason.replace(' ', "_")),
                 )
             }
@@ -220,7 +232,7 @@ pub(crate) fn no_route() -> LocalReply {
 }
 
 /// The answer to a request whose cluster is not there.
-#[cfg(any(feature = "extra", test))]
+#[cfg(any(feature = "routing", test))]
 pub(crate) fn no_cluster(status: u16) -> LocalReply {
     LocalReply { flags: flags::NO_CLUSTER_FOUND, ..LocalReply::new(status.into(), "", "cluster_not_found") }
 }
@@ -279,6 +291,8 @@ pub(crate) mod flags {
     pub(crate) const STREAM_IDLE_TIMEOUT: u64 = 1 << 16;
     pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
     pub(crate) const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 23;
-    #[cfg(any(feature = "extra", test))]
+    #[cfg(any(feature = "routing", test))]
+    pub(crate) const RETRY_LIMIT_EXCEEDED: u64 = 1 << 15;
+    #[cfg(any(feature = "routing", test))]
     pub(crate) const NO_CLUSTER_FOUND: u64 = 1 << 24;
 }

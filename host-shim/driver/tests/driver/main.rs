@@ -12,6 +12,7 @@ mod events;
 mod exchanges;
 mod grpc;
 mod property;
+mod retries;
 mod several;
 mod stays;
 mod vocabulary;

@@ -17,6 +17,7 @@
 //! | `changes` | header additions and removals |
 //! | `timeouts` | the time that an upstream has |
 //! | `endpoints` | which of a cluster's endpoints |
+//! | `retries` | whether a request is sent once more |
 //!
 //! Only the larger shim has this; the other has `no_routing.rs`.
 
@@ -25,6 +26,7 @@ mod endpoints;
 mod expressions;
 mod hosts;
 mod matches;
+mod retries;
 mod rewrites;
 mod timeouts;
 
@@ -47,6 +49,8 @@ use crate::{
 use changes::Told;
 use endpoints::Turns;
 use expressions::Expressions;
+pub use retries::Outcome;
+use retries::Tries;
 
 /// The table of a component, if it has one.
 #[derive(Debug, Default)]
@@ -64,6 +68,8 @@ pub(crate) struct Choice {
     random: OnceCell<u64>,
     chosen: OnceCell<Selection>,
     stale: bool,
+    /// Once the request was sent.
+    tries: Option<Tries>,
 }
 
 /// What was chosen, by position.
@@ -76,6 +82,9 @@ pub(crate) struct Selection {
     cluster: Option<Vec<u8>>,
 }
 
+/// Where a request goes, and the milliseconds that the response may take; or the answer instead.
+type Routed = Result<(Destination, u64), LocalReply>;
+
 /// A selection with what it stands for.
 struct Selected<'a> {
     host: &'a VirtualHost,
@@ -87,6 +96,11 @@ impl Choice {
     /// The router chooses anew.
     pub(crate) fn clear(&mut self) {
         self.stale = true;
+    }
+
+    /// How often the request was sent, once it was.
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        self.tries.as_ref().map(Tries::count)
     }
 
     /// Forgets a stale choice.
@@ -126,6 +140,10 @@ impl Routing {
     fn table(&self, settings: &Settings) -> Option<&RouteTable> {
         let decode = || if settings.routing.is_empty() { None } else { RouteTable::decode(&settings.routing) };
         self.table.get_or_init(decode).as_ref()
+    }
+
+    fn expressions(&self) -> &Expressions {
+        &self.expressions
     }
 
     /// What there is more to know of a cluster than the settings say.
@@ -193,11 +211,25 @@ impl Routing {
         host: &dyn Host,
         headers: &mut HeaderMap,
         capabilities: Capabilities,
-    ) -> Option<Result<(Destination, u64), LocalReply>> {
+    ) -> Option<Routed> {
         stream.choice.renew();
-        let stream = &*stream;
+        let (found, tries) = self.route_chosen(settings, stream, host, headers, capabilities)?;
+        stream.choice.tries = tries;
+        Some(found)
+    }
+
+    /// The same with the route that counts, and with the tries that a request has which goes to a cluster.
+    fn route_chosen(
+        &self,
+        settings: &Settings,
+        stream: &Stream,
+        host: &dyn Host,
+        headers: &mut HeaderMap,
+        capabilities: Capabilities,
+    ) -> Option<(Routed, Option<Tries>)> {
         let (table, selection) = self.chosen(settings, stream, host)?;
-        let Some(selected) = selection.of(table) else { return Some(Err(router::no_route())) };
+        let Some(selected) = selection.of(table) else { return Some((Err(router::no_route()), None)) };
+        let mut tries = None;
         let found = match &selected.route.action {
             Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
             Action::Redirect(redirect) => {
@@ -217,18 +249,27 @@ impl Routing {
                     rewrites::host(forward, rewrite, headers, &self.expressions);
                     rewrites::path(forward, &selected.route.matches, headers, &self.expressions);
                     let timeout = timeouts::of(forward, stream.facts.is_grpc, headers);
-                    router::check_request(headers, capabilities)
-                        .map(|()| (Destination::Upstream(self.endpoint(settings, cluster, host)), timeout))
+                    router::check_request(headers, capabilities).map(|()| {
+                        let told = selected.host.attempt_count;
+                        let name = cluster.name.as_bytes();
+                        let first = Tries::new(forward.retry.as_ref(), headers, timeout, told, name);
+                        first.tell_cluster(headers);
+                        tries = Some(first);
+                        (Destination::Upstream(self.endpoint(settings, cluster, host)), timeout)
+                    })
                 }
             },
         };
-        Some(found)
+        Some((found, tries))
     }
 
     /// Makes the changes of a response's head, before the filters see it. Source: Envoy's `finalizeResponseHeaders`.
     pub(crate) fn respond(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap) {
         let code = router::status(headers).unwrap_or(0);
         self.change_response(settings, stream, headers, code);
+        if let Some(tries) = &stream.choice.tries {
+            tries.tell_client(headers);
+        }
     }
 
     /// The same of a local response: what is added stands before its own headers, and it has no status yet. Source:
