@@ -40,7 +40,7 @@ pub use resolve::Read;
 pub use route::{DirectResponse, RouteInput};
 pub use routing::{
     AdditionInput, HeaderMatchInput, HeadersInput, HostRewriteInput, MatchInput, QueryMatchInput, RedirectInput,
-    RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+    RetryInput, RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
 };
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};

@@ -336,6 +336,7 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
 
 mod clusters;
 mod formatter;
+mod retries;
 mod routing;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Keys, keys};
-use super::routing::{HeadersInput, HostRewriteInput, MatchInput, RedirectInput, SubstitutionInput, WeightedInput};
+use super::routing::{
+    HeadersInput, HostRewriteInput, MatchInput, RedirectInput, RetryInput, SubstitutionInput, WeightedInput,
+};
 use super::written::milliseconds;
 
 keys! {
@@ -32,6 +34,8 @@ keys! {
         pub max_grpc_timeout: Option<u64>,
         /// The status of the answer where there is no cluster of that name.
         pub cluster_not_found: Option<u16>,
+        /// When a request is sent once more.
+        pub retry_policy: Option<RetryInput>,
         /// What takes the place of the path's matched part.
         pub prefix_rewrite: Option<String>,
         /// What each match in the path becomes.

@@ -3,9 +3,7 @@
 use proxy_wasm_abi::{
     clusters::{Balancing, ClusterDetails, Endpoint},
     retries::{RetryOn, RetryPolicy},
-    routing::{
-        Action, AttemptCount, Forward, HeaderChanges, Match, PathMatch, Route, RouteTable, Target, VirtualHost,
-    },
+    routing::{Action, AttemptCount, Forward, HeaderChanges, Match, PathMatch, Route, RouteTable, Target, VirtualHost},
     settings::Origin,
 };
 use proxy_wasm_driver::Peer;
