@@ -24,6 +24,7 @@ pub(crate) struct Cluster {
     /// The first one's.
     pub(crate) weight: i64,
     pub(crate) is_random: bool,
+    pub(crate) is_http2: bool,
 }
 
 /// A place where a cluster is.
@@ -54,6 +55,9 @@ impl Cluster {
 
     /// The keys of its section.
     pub(crate) fn write(&self, section: &mut Section) {
+        if self.is_http2 {
+            section.set("http2", true);
+        }
         if self.further.is_empty() {
             section.set("url", self.url());
             return;
@@ -121,7 +125,7 @@ fn read(report: &Report, node: &Node) -> Known {
     let kinds = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
     let kind = reader.choice(node, "type", &kinds).unwrap_or(0);
     let is_tls = tls(reader, node);
-    http2(reader, node);
+    let is_http2 = http2(reader, node);
     let mut addresses = Vec::new();
     if let Some(assignment) = node.get("load_assignment") {
         assignment.of(Message::ClusterLoadAssignment).pass(&["cluster_name"]);
@@ -184,7 +188,7 @@ fn read(report: &Report, node: &Node) -> Known {
     }
     let places = if further.is_empty() { String::new() } else { format!(", and {} more", further.len()) };
     report.carried(&object, node.place(), format!("a cluster at {host}:{port}{places}"));
-    Known::Cluster(Cluster { name, place: node.place(), host, port, is_tls, further, weight, is_random })
+    Known::Cluster(Cluster { name, place: node.place(), host, port, is_tls, further, weight, is_random, is_http2 })
 }
 
 /// Envoy's ways to choose an endpoint.
@@ -244,16 +248,24 @@ fn tls(reader: Reader<'_>, node: &Node) -> bool {
     }
 }
 
-fn http2(reader: Reader<'_>, node: &Node) {
-    let options = node.peek("http2_protocol_options").or_else(|| node.peek("typed_extension_protocol_options"));
-    if let Some(options) = options {
+/// Whether it is spoken to with HTTP/2.
+fn http2(reader: Reader<'_>, node: &Node) -> bool {
+    let old = node.peek("http2_protocol_options").filter(|options| !options.is_null());
+    let extensions = node.peek("typed_extension_protocol_options");
+    let explicit = extensions.map(Node::entries).unwrap_or_default().iter().find_map(|entry| {
+        let (name, content) = any::content(&entry.node)?;
+        content.peek("explicit_http_config").filter(|_| name.ends_with(".HttpProtocolOptions"))
+    });
+    let is_http2 = old.is_some() || explicit.is_some_and(|explicit| explicit.peek("http2_protocol_options").is_some());
+    if let Some(options) = old.or(extensions) {
         node.pass(&["http2_protocol_options", "typed_extension_protocol_options"]);
-        let what = "which version of HTTP it is spoken to with, and that version's options, are the host's to say";
-        reader.report.differs(
-            reader.object,
-            options.place(),
-            what,
-            "For a gRPC server without TLS: `serve --upstream-h2c`.",
-        );
+        let what = if is_http2 {
+            "`serve` speaks HTTP/2 to it, without that version's options; most other hosts speak what they choose"
+        } else {
+            "which version of HTTP it is spoken to with, and that version's options, are the host's to say"
+        };
+        let remedy = if is_http2 { "See how the host is told to speak HTTP/2 to it." } else { "" };
+        reader.report.differs(reader.object, options.place(), what, remedy);
     }
+    is_http2
 }

@@ -523,3 +523,23 @@ fn several_endpoints() {
     assert_eq!(losses.len(), 1, "{losses:?}");
     assert!(losses[0].contains("later priority"), "{losses:?}");
 }
+
+#[test]
+fn http2_of_clusters() {
+    let with = |options: &str| CLUSTER.replace("type: STRICT_DNS", &format!("type: STRICT_DNS, {options}"));
+    let protocol = |explicit: &str| {
+        with(&format!(
+            "typed_extension_protocol_options: {{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {{\"@type\": \
+             type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {explicit}}}}}"
+        ))
+    };
+    for (cluster, is_http2) in [
+        (with("http2_protocol_options: {}"), true),
+        (protocol("{http2_protocol_options: {}}"), true),
+        (protocol("{http_protocol_options: {}}"), false),
+        (CLUSTER.to_owned(), false),
+    ] {
+        let (settings, _) = routed("timeout: 1s", &cluster);
+        assert_eq!(settings.contains("http2 = true"), is_http2, "{cluster}\n{settings}");
+    }
+}

@@ -138,7 +138,8 @@ fn clusters(settings: &Settings, details: &[ClusterDetails], peers: Peers<'_>) -
             Some(upstream) if upstream == it => peers.http2_upstream,
             _ => peers.http2_clusters.contains(&it.name.as_str()),
         };
-        cluster(it, details.iter().find(|details| details.name == it.name), http2, peers.trailers)
+        let details = details.iter().find(|details| details.name == it.name);
+        cluster(it, details, http2 || details.is_some_and(|details| details.http2), peers.trailers)
     };
     settings.clusters.iter().map(one).collect()
 }

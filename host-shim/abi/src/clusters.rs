@@ -14,6 +14,8 @@ pub struct ClusterDetails {
     pub endpoints: Vec<Endpoint>,
     /// How one of them is chosen.
     pub balancing: Balancing,
+    /// It speaks HTTP/2, which has to be known before where there is no TLS.
+    pub http2: bool,
 }
 
 /// One of a cluster's endpoints.

@@ -185,13 +185,15 @@ impl<G: Guest> Driver<'_, G> {
             Frame::Data(bytes) => self.keep_data(id, bytes),
             Frame::End(_) | Frame::LengthMismatch { .. } => {}
         }
+        let chain = self.chain;
         let Some(exchange) = self.exchange(id) else { return };
         match frame {
             Frame::Headers { headers, end } => {
                 let Some(to) = exchange.destination.clone() else { return };
+                let http2 = chain.speaks_http2(&to);
                 exchange.to_upstream = Outgoing::sent(end);
                 exchange.upstream = Incoming::Head;
-                exchange.actions.push_back(Action::Request { peer, to, headers, end, http2: false });
+                exchange.actions.push_back(Action::Request { peer, to, headers, end, http2 });
                 if end {
                     self.start_upstream_timer(id);
                 }

@@ -159,13 +159,14 @@ impl<G: Guest> Driver<'_, G> {
 
     fn try_again(&mut self, id: u32, mut kept: Kept) {
         let Some(to) = self.chain.try_again(id, &mut kept.headers) else { return };
+        let http2 = self.chain.speaks_http2(&to);
         let Some(exchange) = self.exchange(id) else { return };
         let peer = Peer::Upstream(id);
         let headers = kept.headers.clone();
         exchange.to_upstream = Outgoing::sent(kept.end);
         exchange.upstream = Incoming::Head;
         exchange.destination = Some(to.clone());
-        exchange.actions.push_back(Action::Request { peer, to, headers, end: kept.end, http2: false });
+        exchange.actions.push_back(Action::Request { peer, to, headers, end: kept.end, http2 });
         if !kept.body.is_empty() {
             exchange.write(peer, kept.body.clone());
         }

@@ -22,6 +22,8 @@ pub(crate) struct Choice {}
 impl Choice {
     pub(crate) fn clear(&mut self) {}
 
+    pub(crate) fn tell_client_of_failure(&self, _: &mut Vec<(Vec<u8>, Vec<u8>)>) {}
+
     pub(crate) fn attempts(&self) -> Option<u32> {
         None
     }
@@ -30,6 +32,10 @@ impl Choice {
 impl Routing {
     pub(crate) fn endpoint(&self, _: &Settings, cluster: &Cluster, _: &dyn Host) -> Origin {
         cluster.origin.clone()
+    }
+
+    pub(crate) fn speaks_http2(&self, _: &Settings, _: &Origin) -> bool {
+        false
     }
 
     pub(crate) fn choose(&self, _: &Settings, _: &Stream, _: &dyn Host) {}

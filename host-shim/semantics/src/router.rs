@@ -269,6 +269,12 @@ impl<G: Guest> Chain<G> {
         self.local_reply(id, reply);
     }
 
+    /// Whether only HTTP/2 will do there.
+    pub fn speaks_http2(&self, to: &Destination) -> bool {
+        let state = self.state.borrow();
+        to.origin().is_some_and(|origin| state.routing.speaks_http2(&state.settings, origin))
+    }
+
     /// Milliseconds that the upstream has from the end of the request to the end of its response, once the request is
     /// on its way; 0 is no limit.
     pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {

@@ -38,6 +38,7 @@
 //! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
 //! refused = true                      # nobody listens there
 //! endpoints = [["upstream", 1], ["refused", 2]] # instead: other servers of this case, or nobody, with weights
+//! http2 = true                        # these speak HTTP/2, known before
 //!
 //! [clusters.grpc]                     # gRPC, where the name begins with it
 //! grpc = [{ head = [] }, { message = "text" }, { trailers = [["grpc-status", "0"]] }] # steps, see `grpc`

@@ -70,6 +70,8 @@ struct ClusterTable {
     /// Servers of the case by name, or `refused`, with their weights.
     #[serde(default)]
     endpoints: Vec<(String, u32)>,
+    #[serde(default)]
+    http2: bool,
     grpc: Option<Vec<GrpcStep>>,
 }
 
@@ -231,7 +233,7 @@ impl Profile {
         let several = self.clusters.iter().filter(|(_, told)| !told.endpoints.is_empty());
         let details = several.map(|(name, told)| {
             let endpoints = told.endpoints.iter().map(endpoint).collect::<Result<_>>()?;
-            Ok(ClusterDetails { name: name.clone(), endpoints, ..ClusterDetails::default() })
+            Ok(ClusterDetails { name: name.clone(), endpoints, http2: told.http2, ..ClusterDetails::default() })
         });
         details.collect()
     }

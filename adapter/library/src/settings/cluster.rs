@@ -19,6 +19,8 @@ keys! {
         pub endpoints: Vec<EndpointInput>,
         /// How one of them is chosen.
         pub lb_policy: Option<Balancing>,
+        /// Whether it speaks HTTP/2. Where there is TLS, both sides find out.
+        pub http2: Option<bool>,
     }
 }
 

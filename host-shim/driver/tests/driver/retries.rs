@@ -46,6 +46,7 @@ fn world(timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
         name: "auth".into(),
         endpoints: vec![endpoint("a"), endpoint("b")],
         balancing: Balancing::RoundRobin,
+        http2: false,
     };
     let table = RouteTable { virtual_hosts: vec![host], clusters: vec![cluster], ..RouteTable::default() };
     World::with(move |settings| {

@@ -253,6 +253,7 @@ impl<G: Guest> Chain<G> {
             if stream.message(Direction::Response).headers().is_some() {
                 reply.details = failure.details_after_headers();
             }
+            stream.choice.tell_client_of_failure(&mut reply.headers);
             reply
         };
         self.local_reply(id, reply);

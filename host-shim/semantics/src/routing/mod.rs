@@ -103,6 +103,13 @@ impl Choice {
         self.tries.as_ref().map(Tries::count)
     }
 
+    /// Adds to the router's own answer to a request that was sent what its client is told of it.
+    pub(crate) fn tell_client_of_failure(&self, headers: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+        if let Some(tries) = &self.tries {
+            tries.tell_client_of_failure(headers);
+        }
+    }
+
     /// Forgets a stale choice.
     fn renew(&mut self) {
         if std::mem::take(&mut self.stale) {
@@ -156,6 +163,16 @@ impl Routing {
         let details = self.details(settings, &cluster.name);
         let endpoint = details.and_then(|details| self.turns.next(details, host));
         endpoint.unwrap_or(&cluster.origin).clone()
+    }
+
+    /// Whether only HTTP/2 will do for the endpoint at this place.
+    pub(crate) fn speaks_http2(&self, settings: &Settings, origin: &Origin) -> bool {
+        let Some(table) = self.table(settings) else { return false };
+        let is_there = |details: &ClusterDetails| match details.endpoints.as_slice() {
+            [] => settings.cluster(details.name.as_bytes()).is_some_and(|cluster| cluster.origin == *origin),
+            all => all.iter().any(|endpoint| endpoint.origin == *origin),
+        };
+        table.clusters.iter().any(|details| details.http2 && is_there(details))
     }
 
     /// Chooses a stream's route, unless it was.

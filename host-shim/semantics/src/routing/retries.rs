@@ -102,6 +102,13 @@ impl Tries {
         }
     }
 
+    /// The same in the router's own answer.
+    pub(super) fn tell_client_of_failure(&self, headers: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+        if self.told.response {
+            headers.push((ATTEMPT_COUNT.to_vec(), self.count.to_string().into_bytes()));
+        }
+    }
+
     pub(super) fn count(&self) -> u32 {
         self.count
     }

@@ -61,7 +61,12 @@ fn one(
     if endpoints.len() < 2 {
         endpoints.clear();
     }
-    let details = ClusterDetails { name: name.into(), endpoints, balancing: told.lb_policy.unwrap_or_default() };
+    let details = ClusterDetails {
+        name: name.into(),
+        endpoints,
+        balancing: told.lb_policy.unwrap_or_default(),
+        http2: told.http2.unwrap_or(false),
+    };
     let plain = ClusterDetails { name: name.into(), ..ClusterDetails::default() };
     // How the one endpoint is chosen says nothing.
     let is_plain = ClusterDetails { balancing: plain.balancing, ..details.clone() } == plain;
@@ -104,7 +109,9 @@ mod tests {
         let places: Vec<_> =
             details.endpoints.iter().map(|one| (one.origin.tls, one.origin.authority.as_str(), one.weight)).collect();
         assert_eq!(places, [(false, "a", 1), (true, "b", 3)]);
-        assert_eq!(details.balancing, Balancing::Random);
+        assert_eq!((details.balancing, details.http2), (Balancing::Random, false));
+        let [details] = resolve("[clusters.a]\nurl = 'http://a'\nhttp2 = true").unwrap().try_into().unwrap();
+        assert!(details.http2 && details.endpoints.is_empty());
     }
 
     #[test]
