@@ -255,8 +255,7 @@ impl<G: Guest> Chain<G> {
             match by_table.unwrap_or_else(|| choose(&state.settings, &headers, self.capabilities, endpoint)) {
                 Err(reply) => reply,
                 Ok((to, timeout_ms)) => {
-                    let own =
-                        headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                    let own = own_timeout(&headers);
                     for name in crate::connection::ROUTER_HEADERS {
                         headers.remove(name.as_bytes());
                     }
@@ -280,6 +279,11 @@ impl<G: Guest> Chain<G> {
     pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {
         self.state.borrow().streams.get(id)?.upstream_timeout_ms()
     }
+}
+
+/// The milliseconds that a filter says the upstream has.
+pub(crate) fn own_timeout(headers: &HeaderMap) -> Option<u64> {
+    std::str::from_utf8(headers.get(TIMEOUT_HEADER)?).ok()?.parse().ok()
 }
 
 /// The header by which a filter chooses the upstream's timeout, in milliseconds.

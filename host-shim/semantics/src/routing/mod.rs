@@ -269,8 +269,11 @@ impl Routing {
                     router::check_request(headers, capabilities).map(|()| {
                         let told = selected.host.attempt_count;
                         let name = cluster.name.as_bytes();
-                        let first = Tries::new(forward.retry.as_ref(), headers, timeout, told, name);
+                        let all = router::own_timeout(headers).unwrap_or(timeout);
+                        let first = Tries::new(forward.retry.as_ref(), headers, all, told, name);
                         first.tell_cluster(headers);
+                        let time = first.time_ms().unwrap_or(all);
+                        timeouts::tell(forward, stream.facts.is_grpc, time, headers);
                         tries = Some(first);
                         (Destination::Upstream(self.endpoint(settings, cluster, host)), timeout)
                     })

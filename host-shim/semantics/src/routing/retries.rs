@@ -109,6 +109,11 @@ impl Tries {
         }
     }
 
+    /// Milliseconds that each try has, where that is less than all have.
+    pub(super) fn time_ms(&self) -> Option<u64> {
+        (self.time_ms > 0).then_some(self.time_ms)
+    }
+
     pub(super) fn count(&self) -> u32 {
         self.count
     }

@@ -17,6 +17,26 @@ pub(super) fn of(forward: &Forward, is_grpc: bool, headers: &HeaderMap) -> u64 {
     }
 }
 
+/// Tells the upstream of a gRPC request the time that it has, where that may be another one than the client said. Source:
+/// Envoy's `FilterUtility::setTimeoutHeaders`, `routes/timeouts`.
+pub(super) fn tell(forward: &Forward, is_grpc: bool, timeout_ms: u64, headers: &mut HeaderMap) {
+    if is_grpc && forward.max_grpc_timeout_ms.is_some() && timeout_ms > 0 {
+        headers.set(b"grpc-timeout", shown(timeout_ms));
+    }
+}
+
+/// In the finest unit that eight digits allow. Source: Envoy's `Grpc::Common::toGrpcTimeout`.
+fn shown(timeout_ms: u64) -> String {
+    const MOST: u64 = 99_999_999;
+    let (number, unit) = match timeout_ms {
+        0..=MOST => (timeout_ms, 'm'),
+        _ if timeout_ms / 1000 <= MOST => (timeout_ms / 1000, 'S'),
+        _ if timeout_ms / 60_000 <= MOST => (timeout_ms / 60_000, 'M'),
+        _ => ((timeout_ms / 3_600_000).min(MOST), 'H'),
+    };
+    format!("{number}{unit}")
+}
+
 /// What `grpc-timeout` says: up to eight digits and a unit. Source: Envoy's `Grpc::Common::getGrpcTimeout`.
 fn grpc_timeout_ms(value: &[u8]) -> Option<u64> {
     let (unit, digits) = value.split_last()?;
@@ -38,6 +58,14 @@ fn grpc_timeout_ms(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timeouts_that_are_told() {
+        for (ms, text) in [(150, "150m"), (99_999_999, "99999999m"), (100_000_000, "100000S"), (u64::MAX, "99999999H")]
+        {
+            assert_eq!(shown(ms), text);
+        }
+    }
 
     #[test]
     fn grpc_timeouts() {
