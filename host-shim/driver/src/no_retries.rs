@@ -5,7 +5,7 @@ use proxy_wasm_semantics::{Guest, HeaderMap, UpstreamFailure};
 use crate::turn::Driver;
 
 #[derive(Default)]
-pub(crate) struct Tries;
+pub(crate) struct Tries {}
 
 pub(crate) enum Outcome<'a> {
     Head(#[allow(dead_code, reason = "nobody looks")] &'a HeaderMap),
