@@ -1,6 +1,7 @@
 //! The options that say how to adapt a filter.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
@@ -41,6 +42,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   buffer_limit = "1MiB"                     # a number alone is bytes
   stream_idle_timeout = "5m"                # a number alone is milliseconds
   startup_ticks = 0
+  instance_concurrency = 16                 # requests in one instance at once; for WASI 0.3
   grpc_transport = "http2"
   state = "vm"                              # or "host"
   profile = "envoy"                         # or "permissive"
@@ -194,6 +196,10 @@ pub(super) struct AdaptOptions {
     /// Ticks that run at once when the plugin starts, for a filter that fills a cache from them; requests wait up to 15 s
     #[arg(long, value_name = "N", help_heading = "Plugin")]
     startup_ticks: Option<u32>,
+
+    /// Requests that one instance has at once, on WASI 0.3; hosts send more to other instances [default: 16]
+    #[arg(long, value_name = "N", help_heading = "Plugin")]
+    instance_concurrency: Option<NonZero<u32>>,
 
     /// What gRPC callouts are sent as: `grpc-web` is for hosts that only send HTTP/1.1 [default: http2]
     #[arg(long, value_name = "KIND", value_parser = named(GrpcTransport::ALL, GrpcTransport::name), help_heading = "Routing")]
@@ -356,6 +362,7 @@ impl AdaptOptions {
         input.buffer_limit = self.buffer_limit;
         input.stream_idle_timeout = self.stream_idle_timeout;
         input.startup_ticks = self.startup_ticks;
+        input.instance_concurrency = self.instance_concurrency;
         input.grpc_transport = self.grpc_transport;
         input.metrics = self.metrics;
         input.state = self.state;

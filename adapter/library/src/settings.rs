@@ -23,6 +23,7 @@ mod routing;
 mod shown;
 mod written;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
@@ -116,6 +117,8 @@ keys! {
         pub stream_idle_timeout: Option<u64>,
         /// Ticks that run when the plugin starts.
         pub startup_ticks: Option<u32>,
+        /// Requests that an instance has at once, on WASI 0.3.
+        pub instance_concurrency: Option<NonZero<u32>>,
         /// What gRPC callouts are sent as.
         pub grpc_transport: Option<GrpcTransport>,
         /// Where the shim itself writes metrics.

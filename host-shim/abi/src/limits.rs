@@ -49,6 +49,10 @@ pub const CALLOUT_ROUNDS_MAX: u32 = 100_000;
 /// no limit, and a server could end the host.
 pub const GRPC_MESSAGE_MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// Requests that an instance of a component for WASI 0.3 has at once, unless `instance_concurrency` says otherwise: more go to
+/// other instances, or wait. Reason: a trap ends all of an instance.
+pub const INSTANCE_CONCURRENCY: u32 = 16;
+
 /// Digits of a `grpc-timeout`. Source: `TimeoutValue` of gRPC over HTTP/2.
 pub const GRPC_TIMEOUT_DIGITS_MAX: usize = 8;
 

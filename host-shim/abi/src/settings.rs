@@ -43,6 +43,9 @@ pub struct Upkeep {
     pub metrics: MetricsTo,
     /// Whose filters are taken.
     pub profile: Profile,
+    /// Requests that an instance has at once, where its edge can have several: the host begins no more. `None` is
+    /// [`INSTANCE_CONCURRENCY`](limits::INSTANCE_CONCURRENCY).
+    pub instance_concurrency: Option<u32>,
     /// Open the body of a response that has none, and say that its length is 0: jco waits for the body's end.
     pub opens_bodies: bool,
 }

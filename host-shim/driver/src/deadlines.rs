@@ -21,9 +21,9 @@ impl<G: Guest> Driver<'_, G> {
         self.calls.list.iter().filter_map(|call| call.deadline).min()
     }
 
-    /// The time without progress begins for exchanges that moved since.
+    /// The time without progress begins for exchanges that moved since, and whose progress can be seen.
     pub(crate) fn arm_idle(&mut self) {
-        if self.exchanges.iter().all(|exchange| exchange.idle_deadline.is_some()) {
+        if self.exchanges.iter().all(|exchange| exchange.idle_deadline.is_some() || exchange.is_unseen()) {
             return;
         }
         let idle_ms = self.chain.state().settings().connection.stream_idle_timeout_ms;
@@ -31,7 +31,7 @@ impl<G: Guest> Driver<'_, G> {
             return;
         }
         let deadline = self.chain.now().saturating_add(idle_ms.saturating_mul(NANOS_PER_MS));
-        for exchange in &mut self.exchanges {
+        for exchange in self.exchanges.iter_mut().filter(|exchange| !exchange.is_unseen()) {
             exchange.idle_deadline.get_or_insert(deadline);
         }
     }

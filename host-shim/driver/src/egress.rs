@@ -98,6 +98,11 @@ impl Egress {
         }
     }
 
+    /// The body goes on unread: how long it is was for its sender to say.
+    pub fn pass_on(&mut self) {
+        self.length_is_free = true;
+    }
+
     /// Body bytes leave the filters; `changed`: these or earlier ones are not those that came.
     pub fn data(&mut self, bytes: Vec<u8>, end: bool, changed: bool, frames: &mut Vec<Frame>) {
         if self.failed {

@@ -73,6 +73,11 @@ impl Exchange {
         self.upstream.is_open() || self.tries.is_waiting()
     }
 
+    /// Whether a body goes on unread: then nothing shows whether it moves.
+    pub(crate) fn is_unseen(&self) -> bool {
+        [self.to_upstream, self.to_client].contains(&Outgoing::Unread)
+    }
+
     /// Bytes that the edge has not got yet are not written any more.
     fn leave_upstream(&mut self) {
         self.to_upstream = Outgoing::Over;
@@ -264,6 +269,32 @@ impl<G: Guest> Driver<'_, G> {
             Incoming::Body => !exchange.to_client.is_unwritten() && self.chain.wants(id, Direction::Response),
             Incoming::Unasked | Incoming::Over => false,
         }
+    }
+
+    pub(crate) fn passes(&self, direction: Direction) -> bool {
+        let own = match direction {
+            Direction::Request => [Id::RequestBody, Id::RequestTrailers],
+            Direction::Response => [Id::ResponseBody, Id::ResponseTrailers],
+        };
+        !own.into_iter().chain([Id::Done, Id::Log]).any(|callback| self.chain.exports(callback))
+    }
+
+    /// Lets what follows a head that was sent on go on unread, where that may be.
+    pub(crate) fn pass_on(&mut self, id: u32, direction: Direction) -> bool {
+        let passes = self.passes(direction);
+        // What may be sent once more is read, to be kept.
+        let is_kept = |exchange: &Exchange| direction == Direction::Request && exchange.tries.is_kept();
+        let Some(exchange) = self.exchange(id).filter(|exchange| passes && !is_kept(exchange)) else { return false };
+        exchange.egress(direction).pass_on();
+        match direction {
+            Direction::Request => exchange.to_upstream = Outgoing::Unread,
+            Direction::Response => {
+                exchange.to_client = Outgoing::Unread;
+                // Nobody could break it off.
+                exchange.upstream_deadline = None;
+            }
+        }
+        true
     }
 
     /// More of the request came.

@@ -12,6 +12,8 @@ pub(crate) enum Outgoing {
         /// Its end was handed to the edge.
         ended: bool,
     },
+    /// Its body goes on as it comes, unread: only its end is told of.
+    Unread,
     /// All of it was written, or the peer takes no more.
     Over,
 }
@@ -29,6 +31,9 @@ impl Outgoing {
 
     /// Bytes, or the end, are handed to the edge; tells whether the peer takes any.
     pub(crate) fn hand_over(&mut self, end: bool) -> bool {
+        if *self == Self::Unread {
+            *self = Self::Open { unwritten: false, ended: false };
+        }
         let Self::Open { unwritten, ended } = self else { return false };
         *unwritten = true;
         *ended |= end;
@@ -40,7 +45,7 @@ impl Outgoing {
         match self {
             Self::Open { ended: true, .. } => *self = Self::Over,
             Self::Open { unwritten, .. } => *unwritten = false,
-            Self::Unsent | Self::Over => {}
+            Self::Unsent | Self::Unread | Self::Over => {}
         }
     }
 }

@@ -21,6 +21,10 @@ impl Tries {
         false
     }
 
+    pub(crate) fn is_kept(&self) -> bool {
+        false
+    }
+
     pub(crate) fn settle(&mut self) {}
 
     pub(crate) fn keep_end(&mut self, _: Option<&HeaderMap>) {}

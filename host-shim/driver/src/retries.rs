@@ -63,6 +63,11 @@ impl Tries {
         matches!(self.state, State::Waiting(..))
     }
 
+    /// Whether what is sent is kept for another try.
+    pub(crate) fn is_kept(&self) -> bool {
+        !matches!(self.state, State::Once)
+    }
+
     /// The answer counts: there is no further try.
     pub(crate) fn settle(&mut self) {
         *self = Self::default();

@@ -1,6 +1,6 @@
 //! The entry points of an edge.
 
-use proxy_wasm_semantics::{Chain, Guest, Request};
+use proxy_wasm_semantics::{Chain, Direction, Guest, Request};
 
 use crate::{
     action::{Action, Input, Peer},
@@ -160,6 +160,24 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
             Peer::Client(id) => self.driver.wants_request(id),
             Peer::Upstream(id) => self.driver.wants_response(id),
             Peer::Callout(_) => true,
+        }
+    }
+
+    /// Whether no filter can want anything that follows a head: by a callback of its own, or, at the exchange's end, by what
+    /// came of it.
+    pub fn passes(&self, direction: Direction) -> bool {
+        self.driver.passes(direction)
+    }
+
+    /// Asked where the edge was given the head of this peer's message to send on, and has read nothing of what follows it:
+    /// whether that may go on unread, as [`passes`](Self::passes) says. Then the edge hands it on as it is, gives no
+    /// input but its end, and has nothing to break off. The upstream's time limit ends with the head of such a response, and
+    /// begins with the end of such a request; time without progress is not counted.
+    pub fn pass_on(&mut self, from: Peer) -> bool {
+        match from {
+            Peer::Client(id) => self.driver.pass_on(id, Direction::Request),
+            Peer::Upstream(id) => self.driver.pass_on(id, Direction::Response),
+            Peer::Callout(_) => false,
         }
     }
 

@@ -3,11 +3,16 @@
 //! Everything that can move is moved without waiting; then the task that runs returns, and is called again when something can
 //! move that it waits for. Callouts outlive the exchanges: whichever task runs waits for them, too.
 
+use proxy_wasm_abi::limits::INSTANCE_CONCURRENCY;
 use proxy_wasm_driver::{Action, Driver, Follows, Input, Peer, Turn, follows};
-use proxy_wasm_semantics::{Chain, Guest, Request as Head};
+use proxy_wasm_semantics::{Chain, Direction, Guest, HeaderMap, Request as Head};
 
 use crate::{
-    bindings::wasi::{clocks::monotonic_clock, http::types::Request, random::random::get_random_bytes},
+    bindings::wasi::{
+        clocks::monotonic_clock,
+        http::types::{Request, Response},
+        random::random::get_random_bytes,
+    },
     canonical::{self, Code},
     host, incoming, outgoing,
     peer::Streams,
@@ -16,9 +21,6 @@ use crate::{
     vocabulary::failed,
     writer::Writer,
 };
-
-/// Exchanges that an instance has at once, as an Envoy worker has many. The host begins no more.
-const AT_ONCE: usize = 16;
 
 /// An instance's streams to the world.
 #[derive(Default)]
@@ -70,7 +72,7 @@ impl Edge {
                 }
                 match phase {
                     Phase::Open(id) => turn.client_gone(*id),
-                    Phase::Starting(_) | Phase::Looking { .. } => task.phase = Phase::Writing,
+                    Phase::Starting(_) | Phase::Looking { .. } | Phase::Unread { .. } => task.phase = Phase::Writing,
                     Phase::Staying | Phase::Writing => {}
                 }
             }
@@ -99,7 +101,8 @@ impl Edge {
         }
         // Plugins that start are not to be called before they have.
         let is_starting = self.tasks.iter().any(|task| matches!(task.phase, Phase::Starting(_)));
-        self.hold(is_starting || self.tasks.len() >= AT_ONCE);
+        let most = turn.chain().state().settings().upkeep.instance_concurrency.unwrap_or(INSTANCE_CONCURRENCY);
+        self.hold(is_starting || self.tasks.len() >= most as usize);
         returned
     }
 
@@ -112,8 +115,9 @@ impl Edge {
                         task.phase = Phase::Starting(request);
                         return Code::Wait;
                     }
-                    task.phase = Self::look(request);
+                    task.phase = Self::look(&turn, request);
                 }
+                Phase::Unread { head, body } => task.phase = Phase::Open(self.open(&mut turn, head, false, body)),
                 Phase::Looking { head, mut body, trailers, until } => {
                     let look = body.look(trailers);
                     if look == Look::Unknown && monotonic_clock::now() < until {
@@ -166,10 +170,11 @@ impl Edge {
     }
 
     /// Takes a request apart, and looks whether something follows its head.
-    fn look(request: Request) -> Phase {
+    fn look<G: Guest>(turn: &Turn<'_, '_, G>, request: Request) -> Phase {
         let (head, body) = incoming::request(request);
         let (trailers, patience, body) = match follows(&head, false) {
             Follows::Nothing => (false, 0, Reader::empty()),
+            Follows::Body if turn.passes(Direction::Request) => return Phase::Unread { head, body },
             Follows::Body => (true, 0, body),
             Follows::Unknown { trailers, patience } => (trailers, patience, body),
         };
@@ -186,7 +191,7 @@ impl Edge {
         // The filters see the bytes that came with the head before anything goes on.
         if is_ahead
             && turn.wants(peer)
-            && let Some(input) = client.read()
+            && let Some(input) = client.read(|| false)
         {
             turn.input(peer, input);
         }
@@ -254,13 +259,30 @@ impl Edge {
         let chain = turn.chain();
         match action {
             Action::Request { peer, to, headers, end, http2: _ } => {
-                match outgoing::request(chain, &to, &headers, end) {
-                    Ok(streams) => self.peers.push((peer, streams)),
+                let source = Self::source(peer);
+                let unread = source.filter(|_| !end).and_then(|source| self.hand_on(turn, source));
+                match outgoing::request(chain, &to, &headers, end, unread) {
+                    Ok((streams, sent)) => {
+                        self.handed_on(source, sent);
+                        self.peers.push((peer, streams));
+                    }
                     Err(code) => turn.input(peer, failed(&code)),
                 }
             }
             Action::Response { id, headers, end } => {
                 let Some(answer) = task.answer.take() else { return };
+                let source = Peer::Upstream(id);
+                if let Some(response) = self.hand_on_whole(turn, source, &headers) {
+                    outgoing::set_status(chain, &response, response.get_status_code(), &headers);
+                    answer.give(response);
+                    return;
+                }
+                if let Some(unread) = Some(source).filter(|_| !end).and_then(|source| self.hand_on(turn, source)) {
+                    let (response, sent) = outgoing::response_with(chain, &headers, unread);
+                    answer.give(response);
+                    self.handed_on(Some(source), Some(sent));
+                    return;
+                }
                 let (response, writer) = outgoing::response(chain, &headers, end);
                 answer.give(response);
                 if let Some(client) = self.streams(Peer::Client(id)) {
@@ -272,13 +294,47 @@ impl Edge {
                     writer.push(bytes);
                 }
             }
-            Action::Finish(peer, trailers) => {
-                if let Some(writer) = self.writer(peer) {
-                    writer.end(trailers.map(|trailers| outgoing::fields(chain, &trailers)));
-                }
-            }
+            Action::Finish(peer, trailers) => match self.writer(peer) {
+                Some(writer) => writer.end(trailers.map(|trailers| outgoing::fields(chain, &trailers))),
+                // Its body was handed on.
+                None => turn.written(peer),
+            },
             Action::Abort(id) => self.break_off(task, id),
             Action::Release(released) => self.peers.retain(|(peer, _)| *peer != released),
+        }
+    }
+
+    /// Whose body goes to a peer.
+    fn source(peer: Peer) -> Option<Peer> {
+        match peer {
+            Peer::Client(id) => Some(Peer::Upstream(id)),
+            Peer::Upstream(id) => Some(Peer::Client(id)),
+            Peer::Callout(_) => None,
+        }
+    }
+
+    /// The body that comes from a peer, where it is unread and nobody here can want it.
+    fn hand_on<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, source: Peer) -> Option<canonical::Incoming> {
+        let streams = self.streams(source).filter(|streams| streams.is_unread())?;
+        if turn.pass_on(source) { streams.hand_on() } else { None }
+    }
+
+    /// The same with its head, which is still the one that came.
+    fn hand_on_whole<G: Guest>(
+        &mut self,
+        turn: &mut Turn<'_, '_, G>,
+        source: Peer,
+        head: &HeaderMap,
+    ) -> Option<Response> {
+        let streams = self.streams(source).filter(|streams| streams.is_whole(head))?;
+        if turn.pass_on(source) { streams.hand_on_whole() } else { None }
+    }
+
+    fn handed_on(&mut self, source: Option<Peer>, sent: Option<canonical::Sent>) {
+        if let Some((source, sent)) = source.zip(sent)
+            && let Some(streams) = self.streams(source)
+        {
+            streams.handed_on(sent);
         }
     }
 
@@ -309,7 +365,11 @@ impl Edge {
         while let Some((peer, streams)) = self.peers.get_mut(index) {
             let peer = *peer;
             let is_callout = matches!(peer, Peer::Callout(_));
-            let input = if is_of(peer, of) && turn.wants(peer) { streams.read() } else { None };
+            let input = if is_of(peer, of) && turn.wants(peer) {
+                streams.read(|| !is_callout && turn.passes(Direction::Response))
+            } else {
+                None
+            };
             let Some(input) = input else {
                 index += 1;
                 continue;

@@ -22,10 +22,14 @@ pub(crate) fn request(request: Request) -> (Head, Reader) {
     (head, Reader::new(consume_request(request)))
 }
 
-/// Takes a response apart. Trailers may follow what looks like nothing.
-pub(crate) fn response(response: Response, to_head: bool) -> (Input, Option<Reader>) {
+/// Takes a response apart, or only its head where what follows may go on unread: where it `passes`. Trailers may follow what
+/// looks like nothing.
+pub(crate) fn response(response: Response, to_head: bool, passes: bool) -> (Input, Option<Reader>) {
     let (headers, may_have_body) =
         response_head(response.get_status_code(), response.get_headers().copy_all(), to_head);
-    let body = may_have_body.then(|| Reader::new(consume_response(response)));
+    let body = may_have_body.then(|| match passes {
+        true => Reader::whole(response, headers.clone()),
+        false => Reader::new(consume_response(response)),
+    });
     (Input::Head(headers, body.is_none()), body)
 }

@@ -3,8 +3,8 @@
 use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
 
 use crate::{
-    bindings::wasi::http::types::{ErrorCode, Fields, Response},
-    canonical::{Call, new_request, new_response},
+    bindings::wasi::http::types::{ErrorCode, Fields, Method, Response},
+    canonical::{Call, Incoming, Sent, new_request, new_response, pass_request, pass_response},
     peer::Streams,
     vocabulary::{method, scheme},
     writer::Writer,
@@ -24,17 +24,27 @@ pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields 
     })
 }
 
-/// Sends a request's head.
+/// Sends a request's head, with what follows it: a body that is `unread`, or what is written.
 pub(crate) fn request<G: Guest>(
     chain: &Chain<G>,
     to: &Destination,
     headers: &HeaderMap,
     end: bool,
-) -> Result<Streams, ErrorCode> {
+    unread: Option<Incoming>,
+) -> Result<(Streams, Option<Sent>), ErrorCode> {
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
-    let (request, outgoing) = new_request(fields(chain, headers), !end);
-    // Where it is dropped below, its end is written, which nobody reads.
-    let mut writer = Writer::new(outgoing);
+    let fields = fields(chain, headers);
+    // Where a writer is dropped below, its end is written, which nobody reads.
+    let (request, mut writer, sent) = match unread {
+        Some(unread) => {
+            let (request, sent) = pass_request(fields, unread);
+            (request, None, Some(sent))
+        }
+        None => {
+            let (request, outgoing) = new_request(fields, !end);
+            (request, Some(Writer::new(outgoing)), None)
+        }
+    };
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     let (scheme, authority) = match to.origin() {
         Some(origin) => (scheme(origin.tls), Some(origin.authority.clone())),
@@ -42,28 +52,44 @@ pub(crate) fn request<G: Guest>(
         None => (scheme(text(b":scheme").as_deref() == Some("https")), text(b":authority").filter(|is| !is.is_empty())),
     };
     request.set_scheme(Some(&scheme)).map_err(invalid)?;
-    request.set_authority(authority.as_deref()).map_err(invalid)?;
+    if authority.is_some() {
+        request.set_authority(authority.as_deref()).map_err(invalid)?;
+    }
     request.set_path_with_query(text(b":path").as_deref()).map_err(invalid)?;
     let method = method(text(b":method").unwrap_or_default());
-    request.set_method(&method).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
-    if end {
+    // That is what it is anyway.
+    if !matches!(method, Method::Get) {
+        request.set_method(&method).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    }
+    if let Some(writer) = writer.as_mut().filter(|_| end) {
         writer.end(None);
     }
     let call = if *to == Destination::Next { Call::next(request) } else { Call::send(request) };
-    Ok(Streams::asked(writer, call, headers.get(b":method") == Some(b"HEAD")))
+    Ok((Streams::asked(writer, call, headers.get(b":method") == Some(b"HEAD")), sent))
 }
 
 /// A response's head. The writer is for what follows.
 pub(crate) fn response<G: Guest>(chain: &Chain<G>, headers: &HeaderMap, end: bool) -> (Response, Writer) {
     let (response, outgoing) = new_response(fields(chain, headers), !end);
-    let status = status(headers);
-    // 200 is what it is anyway.
-    if status != Some(200) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
-        let _ = response.set_status_code(chain.status_refused());
-    }
+    set_status(chain, &response, 200, headers);
     let mut writer = Writer::new(outgoing);
     if end {
         writer.end(None);
     }
     (response, writer)
+}
+
+/// The same with a body that is unread.
+pub(crate) fn response_with<G: Guest>(chain: &Chain<G>, headers: &HeaderMap, unread: Incoming) -> (Response, Sent) {
+    let (response, sent) = pass_response(fields(chain, headers), unread);
+    set_status(chain, &response, 200, headers);
+    (response, sent)
+}
+
+/// Gives a response, which has one, the status that its head says.
+pub(crate) fn set_status<G: Guest>(chain: &Chain<G>, response: &Response, has: u16, headers: &HeaderMap) {
+    let status = status(headers);
+    if status != Some(has) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
+        let _ = response.set_status_code(chain.status_refused());
+    }
 }

@@ -3,10 +3,11 @@
 use std::task::Poll;
 
 use proxy_wasm_driver::{Input, Peer, Turn};
-use proxy_wasm_semantics::Guest;
+use proxy_wasm_semantics::{Guest, HeaderMap};
 
 use crate::{
-    canonical::{Call, Gone},
+    bindings::wasi::http::types::Response,
+    canonical::{Call, Gone, Incoming as Unread, Sent},
     incoming,
     reader::Reader,
     vocabulary::failed,
@@ -28,6 +29,10 @@ enum Incoming {
         to_head: bool,
     },
     Body(Reader),
+    /// Its body went on to the other peer of its exchange, which is told of its end.
+    HandedOn(Sent),
+    /// It was handed on in one piece.
+    Gone,
     Over,
 }
 
@@ -38,23 +43,60 @@ impl Streams {
     }
 
     /// Whoever was sent a request; `to_head`: by HEAD.
-    pub(crate) fn asked(writer: Writer, call: Call, to_head: bool) -> Self {
-        Self { writer: Some(writer), incoming: Incoming::Waiting { call, to_head } }
+    pub(crate) fn asked(writer: Option<Writer>, call: Call, to_head: bool) -> Self {
+        Self { writer, incoming: Incoming::Waiting { call, to_head } }
     }
 
-    /// Reads what has come, without waiting.
-    pub(crate) fn read(&mut self) -> Option<Input> {
+    /// Whether a body comes of which nothing was read.
+    pub(crate) fn is_unread(&self) -> bool {
+        matches!(&self.incoming, Incoming::Body(reader) if reader.is_unread())
+    }
+
+    /// The body that comes, for another to read, where it is unread.
+    pub(crate) fn hand_on(&mut self) -> Option<Unread> {
+        match std::mem::replace(&mut self.incoming, Incoming::Over) {
+            Incoming::Body(reader) => reader.hand_on(),
+            Incoming::Waiting { .. } | Incoming::HandedOn(_) | Incoming::Gone | Incoming::Over => None,
+        }
+    }
+
+    /// The body that was handed on is under way.
+    pub(crate) fn handed_on(&mut self, sent: Sent) {
+        self.incoming = Incoming::HandedOn(sent);
+    }
+
+    /// Whether a response with this head, but for its status, can be handed on as it came.
+    pub(crate) fn is_whole(&self, head: &HeaderMap) -> bool {
+        matches!(&self.incoming, Incoming::Body(reader) if reader.is_whole(head))
+    }
+
+    /// The response, to be handed on as it came. Nobody is told of its end.
+    pub(crate) fn hand_on_whole(&mut self) -> Option<Response> {
+        match std::mem::replace(&mut self.incoming, Incoming::Gone) {
+            Incoming::Body(reader) => reader.into_whole(),
+            Incoming::Waiting { .. } | Incoming::HandedOn(_) | Incoming::Gone | Incoming::Over => None,
+        }
+    }
+
+    /// Reads what has come, without waiting. What follows a response's head stays unread where it `passes`.
+    pub(crate) fn read(&mut self, passes: impl FnOnce() -> bool) -> Option<Input> {
         let input = match &mut self.incoming {
             Incoming::Waiting { call, to_head } => match call.poll() {
                 Poll::Pending => return None,
                 Poll::Ready(Ok(response)) => {
-                    let (head, body) = incoming::response(response, *to_head);
+                    let (head, body) = incoming::response(response, *to_head, passes());
                     self.incoming = body.map_or(Incoming::Over, Incoming::Body);
                     return Some(head);
                 }
                 Poll::Ready(Err(code)) => failed(&code),
             },
             Incoming::Body(reader) => reader.read()?,
+            Incoming::HandedOn(sent) => match sent.poll() {
+                Poll::Pending => return None,
+                // That somebody wants no more of it is for him to tell: an upstream answers, a client is seen to leave.
+                Poll::Ready(_) => Input::End(None),
+            },
+            Incoming::Gone => Input::End(None),
             Incoming::Over => return None,
         };
         if !matches!(input, Input::Data(_, false)) {
@@ -92,7 +134,8 @@ impl Streams {
         let comes = match &mut self.incoming {
             Incoming::Waiting { call, .. } => call.wait_here(),
             Incoming::Body(reader) => reader.wait_here() && wanted,
-            Incoming::Over => false,
+            Incoming::HandedOn(sent) => sent.wait_here(),
+            Incoming::Gone | Incoming::Over => false,
         };
         self.writer.as_mut().is_some_and(Writer::wait_here) | comes
     }
@@ -102,7 +145,8 @@ impl Streams {
         match &mut self.incoming {
             Incoming::Waiting { call, .. } => call.part(),
             Incoming::Body(reader) => reader.part(),
-            Incoming::Over => {}
+            Incoming::HandedOn(sent) => sent.part(),
+            Incoming::Gone | Incoming::Over => {}
         }
         if let Some(writer) = &mut self.writer {
             writer.part();

@@ -4,7 +4,12 @@ use std::task::Poll;
 
 use proxy_wasm_driver::Input;
 
-use crate::canonical::{BodyReader, TrailersReader};
+use proxy_wasm_semantics::HeaderMap;
+
+use crate::{
+    bindings::wasi::http::types::Response,
+    canonical::{Incoming, TrailersReader, consume_response},
+};
 
 /// Bytes that are read as one piece where they are there, as Envoy does, so that a filter that looks at each piece by itself
 /// sees the same ones. As many may have come besides that the filters do not want yet.
@@ -29,7 +34,9 @@ pub(crate) enum Look {
 }
 
 enum State {
-    Body(BodyReader, TrailersReader),
+    /// The response is still in one piece, and had this head.
+    Whole(Response, HeaderMap),
+    Body(Incoming),
     /// All bytes were read.
     Trailers(TrailersReader),
     /// Nothing more is read of it: it would look like the body's end.
@@ -38,8 +45,45 @@ enum State {
 }
 
 impl Reader {
-    pub(crate) fn new((body, trailers): (BodyReader, TrailersReader)) -> Self {
-        Self { state: State::Body(body, trailers), ahead: None }
+    pub(crate) fn new(incoming: Incoming) -> Self {
+        Self { state: State::Body(incoming), ahead: None }
+    }
+
+    /// The body of a response with this head, which stays in one piece until somebody reads it.
+    pub(crate) fn whole(response: Response, head: HeaderMap) -> Self {
+        Self { state: State::Whole(response, head), ahead: None }
+    }
+
+    /// Whether nothing was read of it, so that it can be handed on as it is.
+    pub(crate) fn is_unread(&self) -> bool {
+        match &self.state {
+            State::Whole(..) => true,
+            State::Body((body, ..)) => body.is_unread(),
+            State::Trailers(_) | State::Failed | State::Done => false,
+        }
+    }
+
+    /// The body, for another to read, where it is unread.
+    pub(crate) fn hand_on(self) -> Option<Incoming> {
+        match self.state {
+            State::Whole(response, _) => Some(consume_response(response)),
+            State::Body(incoming) => Some(incoming),
+            State::Trailers(_) | State::Failed | State::Done => None,
+        }
+    }
+
+    /// Whether it belongs to a response in one piece that has this head, but for its status.
+    pub(crate) fn is_whole(&self, head: &HeaderMap) -> bool {
+        let of = |(name, _): &(&[u8], &[u8])| *name != b":status";
+        matches!(&self.state, State::Whole(_, came) if came.iter().filter(of).eq(head.iter().filter(of)))
+    }
+
+    /// The response, where it is in one piece.
+    pub(crate) fn into_whole(self) -> Option<Response> {
+        match self.state {
+            State::Whole(response, _) => Some(response),
+            State::Body(_) | State::Trailers(_) | State::Failed | State::Done => None,
+        }
     }
 
     /// A body without a byte.
@@ -78,7 +122,7 @@ impl Reader {
             return input;
         }
         let outcome = match &mut self.state {
-            State::Body(..) => return None,
+            State::Whole(..) | State::Body(_) => return None,
             State::Trailers(trailers) => trailers.poll(),
             State::Failed => return Some(Input::Broken),
             State::Done => return Some(Input::end(Vec::new())),
@@ -98,14 +142,19 @@ impl Reader {
 
     /// The body bytes that are there, up to a piece's size. Where the body is over, the state says so.
     fn read_body(&mut self) -> Option<Input> {
-        let State::Body(body, _) = &mut self.state else { return None };
+        if let State::Whole(..) = self.state
+            && let State::Whole(response, _) = std::mem::replace(&mut self.state, State::Done)
+        {
+            self.state = State::Body(consume_response(response));
+        }
+        let State::Body((body, ..)) = &mut self.state else { return None };
         let mut piece = Vec::new();
         while piece.len() < READ_BYTES {
             match body.poll(READ_BYTES - piece.len()) {
                 Poll::Ready(Some(bytes)) if piece.is_empty() => piece = bytes,
                 Poll::Ready(Some(bytes)) => piece.extend_from_slice(&bytes),
                 Poll::Ready(None) => {
-                    if let State::Body(_, trailers) = std::mem::replace(&mut self.state, State::Done) {
+                    if let State::Body((_, trailers, _)) = std::mem::replace(&mut self.state, State::Done) {
                         self.state = State::Trailers(trailers);
                     }
                     break;
@@ -120,18 +169,18 @@ impl Reader {
     /// From now on the task that runs is told of what comes, if anything is to come.
     pub(crate) fn wait_here(&mut self) -> bool {
         match &mut self.state {
-            State::Body(body, _) => body.wait_here(),
+            State::Body((body, ..)) => body.wait_here(),
             State::Trailers(trailers) => trailers.wait_here(),
-            State::Failed | State::Done => false,
+            State::Whole(..) | State::Failed | State::Done => false,
         }
     }
 
     /// The task that runs is told of it no more: it ends.
     pub(crate) fn part(&mut self) {
         match &mut self.state {
-            State::Body(body, _) => body.part(),
+            State::Body((body, ..)) => body.part(),
             State::Trailers(trailers) => trailers.part(),
-            State::Failed | State::Done => {}
+            State::Whole(..) | State::Failed | State::Done => {}
         }
     }
 }

@@ -8,13 +8,16 @@
 
 use std::task::Poll;
 
-use proxy_wasm_semantics::Request as Head;
+use proxy_wasm_semantics::{NANOS_PER_MS, Request as Head};
 
 use crate::{
-    bindings::wasi::http::types::Request,
+    bindings::wasi::{clocks::monotonic_clock, http::types::Request},
     canonical::{self, Answer, Timer, Wake},
     reader::Reader,
 };
+
+/// Nanoseconds that the host has for others before what is late is done.
+const MOMENT: u64 = NANOS_PER_MS;
 
 /// A call that has not returned for good.
 pub(crate) struct Task {
@@ -37,6 +40,8 @@ pub(crate) enum Phase {
     Starting(Request),
     /// It looks whether the request has a body, or `trailers`, until a time.
     Looking { head: Head, body: Reader, trailers: bool, until: u64 },
+    /// Its body is for nobody here to read.
+    Unread { head: Head, body: Reader },
     /// The exchange is under way.
     Open(u32),
     /// The exchange is over, and left callouts behind.
@@ -76,7 +81,9 @@ impl Task {
             Some(next) if self.timer.as_ref().is_some_and(|timer| timer.at <= next) => {}
             Some(next) => {
                 let timer = Timer::new(next);
-                // The host tells of no time that has passed.
+                // The host tells of no time that has passed. Nor is the task just woken: where ticks take longer than their
+                // period, the host would look at nothing else.
+                let timer = if timer.is_past() { Timer::new(monotonic_clock::now() + MOMENT) } else { timer };
                 if timer.is_past() {
                     self.wake();
                 }

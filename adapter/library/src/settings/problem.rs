@@ -56,6 +56,8 @@ pub enum Problem {
     NextBesides,
     /// A next handler, and a version of WASI that has none.
     NextOn02,
+    /// Several requests in an instance, and a version of WASI whose instances have one at a time.
+    InstanceConcurrencyOn02,
     /// State that the host keeps, on a version of WASI on which the shim cannot ask for it yet.
     HostStateOn03,
     /// A `[[route]]`, and a short form of one.
@@ -201,6 +203,7 @@ impl Problem {
             }
             Self::NextBesides => "Leave out `--next`, or else `--upstream` and `--direct-response`.".into(),
             Self::NextOn02 => "Leave out `--wasi 0.2`, or name an `--upstream` instead of the next handler.".into(),
+            Self::InstanceConcurrencyOn02 => "Leave out `--instance-concurrency`, or say `--wasi 0.3`.".into(),
             Self::HostStateOn03 => "Leave out `--state host`, or `--wasi 0.3`.".into(),
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
             Self::RouteBesides { key } => format!("Leave out `{key}`, or the `[[route]]`."),
@@ -264,6 +267,9 @@ impl fmt::Display for Problem {
             Self::NextOn02 => {
                 write!(f, "WASI 0.2 has no next handler: its components are not linked one behind another")
             }
+            Self::InstanceConcurrencyOn02 => f.write_str(
+                "with WASI 0.2 an instance has one request at a time, so `instance_concurrency` says nothing there",
+            ),
             Self::HostStateOn03 => {
                 write!(f, "a component for WASI 0.3 cannot ask the host for its state yet: each instance has its own")
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::mem::take;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use http::HeaderName;
@@ -75,6 +76,7 @@ impl Input {
                 state: self.state.unwrap_or_default(),
                 metrics: self.metrics.unwrap_or_default(),
                 profile: self.profile.unwrap_or_default(),
+                instance_concurrency: self.instance_concurrency.map(NonZero::get),
                 opens_bodies: false,
             },
             routes: routes?.into(),
@@ -96,6 +98,7 @@ impl Input {
         let wasi = self.wasi.unwrap_or(default);
         match wasi {
             Wasi::V0_2 if self.next.is_some() => problems.push(Problem::NextOn02),
+            Wasi::V0_2 if self.instance_concurrency.is_some() => problems.push(Problem::InstanceConcurrencyOn02),
             Wasi::V0_3 if self.state == Some(SharedStateIn::Host) => problems.push(Problem::HostStateOn03),
             Wasi::V0_2 | Wasi::V0_3 => {}
         }

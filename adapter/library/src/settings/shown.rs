@@ -56,6 +56,8 @@ pub struct Shown {
     pub buffer_limit: u32,
     pub stream_idle_timeout: u64,
     pub startup_ticks: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_concurrency: Option<u32>,
     pub grpc_transport: GrpcTransport,
     pub metrics: MetricsTo,
     pub state: SharedStateIn,
@@ -184,6 +186,7 @@ impl Shown {
             buffer_limit: settings.connection.buffer_limit,
             stream_idle_timeout: settings.connection.stream_idle_timeout_ms,
             startup_ticks: settings.upkeep.startup_ticks,
+            instance_concurrency: settings.upkeep.instance_concurrency,
             grpc_transport: settings.upkeep.grpc_transport,
             state: settings.upkeep.state,
             metrics: settings.upkeep.metrics,

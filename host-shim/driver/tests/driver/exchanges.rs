@@ -28,6 +28,49 @@ fn a_request_goes_up_and_its_response_down() {
 }
 
 #[test]
+fn bodies_that_no_filter_can_want_go_on_unread() {
+    let mut world = World::with(|settings| settings.connection.stream_idle_timeout_ms = 1_000);
+    world.bed.lacks(Id::RequestBody);
+    world.bed.lacks(Id::ResponseBody);
+    let id = world.open("POST", &[("content-length", "9")], false);
+    let (client, upstream) = (Peer::Client(id), Peer::Upstream(id));
+    assert_eq!(world.actions(id), ["upstream 2 request up POST /p"]);
+    for callback in [Id::RequestTrailers, Id::ResponseTrailers, Id::Log, Id::Done] {
+        assert!(!world.turn().pass_on(client), "a filter may want something of it");
+        world.bed.lacks(callback);
+    }
+    assert_eq!(world.deadline(), Some(1_000));
+    assert!(world.turn().pass_on(client));
+    world.head(upstream, &[("content-length", "3")], false);
+    assert_eq!(world.actions(id), ["client 2 response 200"]);
+    assert_eq!(world.deadline(), None, "nothing shows whether it moves");
+    world.end(client);
+    assert_eq!(world.actions(id), ["upstream 2 finish"]);
+    world.written(upstream);
+    assert!(world.turn().pass_on(upstream));
+    assert!(world.wants(upstream) && !world.is_over(id), "its end is waited for");
+    world.end(upstream);
+    assert_eq!(world.actions(id), ["client 2 finish"], "its length is whatever it was");
+    world.written(client);
+    assert!(world.is_over(id));
+}
+
+#[test]
+fn the_time_of_an_upstream_begins_with_the_end_of_what_goes_on_unread() {
+    let mut world = World::new();
+    for callback in [Id::RequestBody, Id::RequestTrailers, Id::Log, Id::Done] {
+        world.bed.lacks(callback);
+    }
+    let id = world.post();
+    world.actions(id);
+    assert!(world.turn().pass_on(Peer::Client(id)));
+    assert_eq!(world.deadline(), None);
+    world.end(Peer::Client(id));
+    world.actions(id);
+    assert!(world.deadline().is_some());
+}
+
+#[test]
 fn a_head_alone_ends_an_exchange_at_once() {
     let mut world = World::new();
     let id = world.get();

@@ -24,6 +24,8 @@ pub(crate) struct BodyReader {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
+    /// Nothing was asked of it.
+    Unread,
     Idle,
     UnderWay,
     Ended,
@@ -31,7 +33,17 @@ enum Reading {
 
 impl BodyReader {
     pub(super) fn new(handle: u32) -> Self {
-        Self { stream: Waitable::new(handle), buffer: Vec::new(), room: FIRST_BYTES, state: Reading::Idle }
+        Self { stream: Waitable::new(handle), buffer: Vec::new(), room: FIRST_BYTES, state: Reading::Unread }
+    }
+
+    /// Whether nothing was read of it, and nothing is being read.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.state == Reading::Unread
+    }
+
+    /// The stream, for another to read.
+    pub(super) fn into_handle(self) -> u32 {
+        std::mem::ManuallyDrop::new(self).stream.handle
     }
 
     /// The bytes that have come, `most` of them at the most, or nothing where there are no more.
@@ -39,7 +51,7 @@ impl BodyReader {
         let code = match self.state {
             Reading::Ended => return Poll::Ready(None),
             Reading::UnderWay => self.stream.event(),
-            Reading::Idle => {
+            Reading::Unread | Reading::Idle => {
                 let room = self.room.min(most);
                 self.buffer.reserve_exact(room);
                 self.state = Reading::UnderWay;

@@ -89,6 +89,10 @@ unsafe extern "C" {
     pub(super) safe fn outcome_new() -> u64;
     #[link_name = "[async-lower][future-write-2][static]request.new"]
     pub(super) fn outcome_write(future: u32, from: *const Value) -> u32;
+    #[link_name = "[async-lower][future-read-2][static]request.new"]
+    pub(super) fn outcome_read(future: u32, into: *mut Value) -> u32;
+    #[link_name = "[future-cancel-read-2][static]request.new"]
+    pub(super) safe fn outcome_cancel_read(future: u32) -> u32;
     #[link_name = "[future-drop-readable-2][static]request.new"]
     pub(super) safe fn outcome_drop_readable(future: u32);
     #[link_name = "[future-drop-writable-2][static]request.new"]

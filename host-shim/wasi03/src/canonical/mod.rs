@@ -24,10 +24,13 @@ use std::cell::{Cell, RefCell};
 
 pub(crate) use body::{BodyReader, BodyWriter, Gone};
 pub(crate) use call::{Call, Timer};
-pub(crate) use message::{consume_request, consume_response, new_request, new_response, received_request};
+pub(crate) use message::{
+    Incoming, consume_request, consume_response, new_request, new_response, pass_request, pass_response,
+    received_request,
+};
 pub(crate) use stderr::Stderr;
 pub(crate) use task::{Answer, Code, Task, Wake};
-pub(crate) use trailers::{TrailersReader, TrailersWriter, part_from_left, sweep};
+pub(crate) use trailers::{Sent, TrailersReader, TrailersWriter, part_from_left, sweep};
 
 /// The code of what is not over yet.
 const BLOCKED: u32 = u32::MAX;

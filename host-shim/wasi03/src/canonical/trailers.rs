@@ -5,6 +5,7 @@ use std::{cell::RefCell, task::Poll};
 use super::{
     Waitable,
     imports::{self, Value},
+    message,
 };
 use crate::bindings::{
     wasi::http::types::{ErrorCode, Trailers},
@@ -32,6 +33,14 @@ pub(crate) struct TrailersReader {
     state: Reading,
 }
 
+/// What became of a message with a body that goes on unread: it is told when all of it was taken, or is not wanted.
+pub(crate) struct Sent {
+    future: Waitable,
+    state: Reading,
+    /// Whoever sent the body is told then, too.
+    _source: message::Receipt,
+}
+
 enum Reading {
     Idle,
     /// The host has got hold of this memory.
@@ -44,34 +53,20 @@ impl TrailersReader {
         Self { future: Waitable::new(handle), state: Reading::Idle }
     }
 
+    /// The future, for another to read: nobody has asked it yet.
+    pub(super) fn into_handle(self) -> u32 {
+        std::mem::ManuallyDrop::new(self).future.handle
+    }
+
     /// Asks for them, or for what became of that. They come once.
     pub(crate) fn poll(&mut self) -> Poll<Outcome> {
-        let code = match &mut self.state {
-            Reading::Over => return Poll::Pending,
-            Reading::UnderWay(_) => self.future.event(),
-            Reading::Idle => {
-                let mut value = Box::new(Value::default());
-                // SAFETY: the memory is large enough for the value, and stays where it is while the read is under way.
-                let code = unsafe { imports::trailers_read(self.future.handle, &raw mut *value) };
-                self.state = Reading::UnderWay(value);
-                self.future.unless_blocked(code)
-            }
-        };
-        let Some(code) = code else { return Poll::Pending };
-        match std::mem::replace(&mut self.state, Reading::Over) {
-            // SAFETY: the read is over and was not cancelled, so the value is there.
-            Reading::UnderWay(mut value) if code == 0 => Poll::Ready(unsafe { lift(&mut value) }),
-            _ => Poll::Ready(Err(ErrorCode::ConnectionTerminated)),
-        }
+        // SAFETY: `poll` keeps the memory where it is while the read is under way.
+        self.state.poll(&mut self.future, |future, value| unsafe { imports::trailers_read(future, value) })
     }
 
     /// From now on the task that runs is told of what comes.
     pub(crate) fn wait_here(&mut self) -> bool {
-        let is_under_way = matches!(self.state, Reading::UnderWay(_));
-        if is_under_way {
-            self.future.wait_here();
-        }
-        is_under_way
+        self.state.wait_here(&mut self.future)
     }
 
     /// The task that runs is told of it no more: it ends.
@@ -82,17 +77,81 @@ impl TrailersReader {
 
 impl Drop for TrailersReader {
     fn drop(&mut self) {
-        if let Reading::UnderWay(value) = &mut self.state {
-            let code = self.future.event().unwrap_or_else(|| {
-                self.future.leave();
-                imports::trailers_cancel_read(self.future.handle)
-            });
-            if code == 0 {
-                // SAFETY: the read was over before it could be cancelled.
-                drop(unsafe { lift(value) });
-            }
-        }
+        self.state.give_up(&mut self.future, imports::trailers_cancel_read);
         imports::trailers_drop_readable(self.future.handle);
+    }
+}
+
+impl Sent {
+    pub(super) fn new(handle: u32, source: message::Receipt) -> Self {
+        Self { future: Waitable::new(handle), state: Reading::Idle, _source: source }
+    }
+
+    /// Whether it was sent. It is told once.
+    pub(crate) fn poll(&mut self) -> Poll<bool> {
+        // SAFETY: as above.
+        let read = |future, value| unsafe { imports::outcome_read(future, value) };
+        // Its first case is empty, and looks like no trailers.
+        self.state.poll(&mut self.future, read).map(|outcome| outcome.is_ok())
+    }
+
+    /// From now on the task that runs is told of it.
+    pub(crate) fn wait_here(&mut self) -> bool {
+        self.state.wait_here(&mut self.future)
+    }
+
+    /// The task that runs is told of it no more: it ends.
+    pub(crate) fn part(&mut self) {
+        self.future.part();
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.state.give_up(&mut self.future, imports::outcome_cancel_read);
+        imports::outcome_drop_readable(self.future.handle);
+    }
+}
+
+impl Reading {
+    fn poll(&mut self, future: &mut Waitable, read: impl FnOnce(u32, *mut Value) -> u32) -> Poll<Outcome> {
+        let code = match self {
+            Self::Over => return Poll::Pending,
+            Self::UnderWay(_) => future.event(),
+            Self::Idle => {
+                let mut value = Box::new(Value::default());
+                // The memory is large enough for the value, and stays where it is while the read is under way.
+                let code = read(future.handle, &raw mut *value);
+                *self = Self::UnderWay(value);
+                future.unless_blocked(code)
+            }
+        };
+        let Some(code) = code else { return Poll::Pending };
+        match std::mem::replace(self, Self::Over) {
+            // SAFETY: the read is over and was not cancelled, so the value is there.
+            Self::UnderWay(mut value) if code == 0 => Poll::Ready(unsafe { lift(&mut value) }),
+            _ => Poll::Ready(Err(ErrorCode::ConnectionTerminated)),
+        }
+    }
+
+    fn wait_here(&self, future: &mut Waitable) -> bool {
+        let is_under_way = matches!(self, Self::UnderWay(_));
+        if is_under_way {
+            future.wait_here();
+        }
+        is_under_way
+    }
+
+    fn give_up(&mut self, future: &mut Waitable, cancel: extern "C" fn(u32) -> u32) {
+        let Self::UnderWay(value) = self else { return };
+        let code = future.event().unwrap_or_else(|| {
+            future.leave();
+            cancel(future.handle)
+        });
+        if code == 0 {
+            // SAFETY: the read was over before it could be cancelled.
+            drop(unsafe { lift(value) });
+        }
     }
 }
 

@@ -36,6 +36,15 @@ fn defaults_are_envoys() {
 }
 
 #[test]
+fn instances_have_several_requests_on_wasi_03_alone() {
+    let input = file("upstream = 'http://a'\ninstance_concurrency = 4");
+    let wants_03 = "with WASI 0.2 an instance has one request at a time, so `instance_concurrency` says nothing there";
+    assert_eq!(problems(input.clone(), 1), [wants_03]);
+    let settings = Input { wasi: Some(Wasi::V0_3), ..input }.resolve(1, &no_files).unwrap().settings;
+    assert_eq!(settings.upkeep.instance_concurrency, Some(4));
+}
+
+#[test]
 fn every_problem_at_once() {
     let mut input = file("log_level = 'loud'\nconfiguration_file = 'missing.json'\nclusters.auth = 'auth:80'\n");
     input.environment = vec![pair("A", "1"), pair("A", "2"), pair("", "3")].into();
