@@ -206,3 +206,16 @@ fn a_filter_that_answers_meanwhile_ends_the_tries() {
     assert!(world.actions(id).is_empty());
     assert!(world.is_over(id));
 }
+
+#[test]
+fn what_may_be_sent_again_is_read_though_no_filter_wants_it() {
+    for (on, passes) in [(vec![RetryOn::Reset], false), (Vec::new(), true)] {
+        let mut world = world(0, policy(&on, 1));
+        for callback in [Id::RequestBody, Id::RequestTrailers, Id::Log, Id::Done] {
+            world.bed.lacks(callback);
+        }
+        let id = world.post();
+        world.actions(id);
+        assert_eq!(world.turn().pass_on(Peer::Client(id)), passes, "{on:?}");
+    }
+}
