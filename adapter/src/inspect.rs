@@ -154,7 +154,8 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     row(out, "upstream", settings.upstream.clone())?;
     row(out, "route", settings.route_cluster.clone())?;
     row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
-    row(out, "clusters", settings.clusters.iter().map(|(name, url)| format!("{name} = {url}")))?;
+    let clusters = settings.clusters.iter().chain(&settings.endpoints);
+    row(out, "clusters", clusters.map(|(name, url)| format!("{name} = {url}")))?;
     if adapted.plugins.len() > 1 {
         for (index, record) in adapted.plugins.iter().enumerate() {
             writeln!(out, "\nplugin {}", index + 1)?;

@@ -68,9 +68,11 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   match = { prefix = "/v1/" }               # or path, separated_prefix, regex; headers, query, grpc
   cluster = "backend"                       # or weighted_clusters, cluster_header, redirect, direct_response
   prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite
+  retry_policy = { retry_on = ["5xx"], num_retries = 2, per_try_timeout = "1s" }
   request_headers = { add = [{ name = "x-a", value = "%REQ(:path)%" }], remove = ["cookie"] }
   [clusters.backend]
-  url = "http://127.0.0.1:9000"
+  endpoints = ["http://127.0.0.1:9000", { url = "http://127.0.0.1:9001", weight = 2 }] # or url
+  http2 = true
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
 allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct State {
     behaviour: Behaviour,
+    /// What requests after the first get instead, each in turn; the last one all that follow.
+    further: Vec<Vec<Step>>,
     requests: Vec<Request>,
     /// Heads that came.
     heads: usize,
@@ -137,10 +139,16 @@ impl Upstream {
     pub fn behave(&self, behaviour: Behaviour) {
         let mut state = self.shared.lock();
         state.behaviour = behaviour;
+        state.further.clear();
         state.requests.clear();
         state.heads = 0;
         state.busy = 0;
         state.generation += 1;
+    }
+
+    /// Does this with the requests after the first, each in turn; the last one with all that follow.
+    pub fn behave_then(&self, further: Vec<Vec<Step>>) {
+        self.shared.lock().further = further;
     }
 
     /// Whether a request's head is there, after waiting for it.
@@ -189,7 +197,11 @@ impl Shared {
         state.busy += 1;
         state.requests.push(request);
         let slot = Slot { place: state.requests.len() - 1, generation: state.generation };
-        let behaviour = state.behaviour.clone();
+        let mut behaviour = state.behaviour.clone();
+        let latest = state.further.len().min(slot.place);
+        if let Some(steps) = latest.checked_sub(1).and_then(|at| state.further.get(at)) {
+            behaviour.steps.clone_from(steps);
+        }
         drop(state);
         self.changed.notify_all();
         (slot, behaviour)

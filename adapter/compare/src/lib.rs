@@ -168,6 +168,7 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
         plugin.log_level = LogLevel::Trace as u8;
     }
     settings.clusters = origins.clusters(settings.upstream().map(|cluster| cluster.name.clone())).into();
+    settings.forget_endpoints();
     if options.shim == Shim::default() {
         options.shim = Shim::built_in(options.wasi, Flavour::Tracing);
     }

@@ -9,6 +9,7 @@
 //! [`Input`] is what was written, with nothing checked and nothing filled in: the file, the options, and whatever program
 //! writes a file for people to review have this one type. [`Input::resolve`] checks all of it.
 
+mod cluster;
 mod file;
 mod json;
 mod keys;
@@ -30,16 +31,17 @@ use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn}
 use crate::bridge::kind::Kind;
 use crate::wasi::{Next, Wasi};
 
+pub use cluster::{ClusterInput, ClusterTable, EndpointInput, EndpointTable};
 pub use file::{parse, write};
 pub use keys::Entries;
 pub use plugin::PluginInput;
 pub(crate) use plugin::title;
 pub use problem::Problem;
 pub use resolve::Read;
-pub use route::{ClusterInput, DirectResponse, RouteInput};
+pub use route::{DirectResponse, RouteInput};
 pub use routing::{
     AdditionInput, HeaderMatchInput, HeadersInput, HostRewriteInput, MatchInput, QueryMatchInput, RedirectInput,
-    RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+    RetryInput, RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
 };
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
+use toml::Value as Toml;
+
 use crate::any;
 use crate::fields::Message;
 use crate::node::{Node, Place};
 use crate::read::Reader;
 use crate::report::Report;
+use crate::section::{Section, table};
 
 /// A cluster with an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,13 +19,58 @@ pub(crate) struct Cluster {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) is_tls: bool,
+    /// Its further endpoints.
+    pub(crate) further: Vec<Endpoint>,
+    /// The first one's.
+    pub(crate) weight: i64,
+    pub(crate) is_random: bool,
+    pub(crate) is_http2: bool,
+}
+
+/// A place where a cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) weight: i64,
 }
 
 impl Cluster {
-    pub(crate) fn url(&self) -> String {
+    fn url_of(&self, host: &str, port: u16) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{scheme}://{host}:{}", self.port)
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("{scheme}://{host}:{port}")
+    }
+
+    /// Where it is: of several endpoints, the first.
+    pub(crate) fn url(&self) -> String {
+        self.url_of(&self.host, self.port)
+    }
+
+    /// Where it is, each place once.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        let further = self.further.iter().map(|endpoint| self.url_of(&endpoint.host, endpoint.port));
+        [self.url()].into_iter().chain(further).collect()
+    }
+
+    /// The keys of its section.
+    pub(crate) fn write(&self, section: &mut Section) {
+        if self.is_http2 {
+            section.set("http2", true);
+        }
+        if self.further.is_empty() {
+            section.set("url", self.url());
+            return;
+        }
+        let weights = [self.weight].into_iter().chain(self.further.iter().map(|endpoint| endpoint.weight));
+        let endpoint = |(url, weight): (String, i64)| match weight {
+            1 => Toml::from(url),
+            _ => table([("url", Some(url.into())), ("weight", Some(weight.into()))]),
+        };
+        section.set("endpoints", self.urls().into_iter().zip(weights).map(endpoint).collect::<Vec<_>>());
+        if self.is_random {
+            section.set("lb_policy", "random");
+        }
     }
 }
 
@@ -72,22 +120,31 @@ fn read(report: &Report, node: &Node) -> Known {
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("cluster `{name}`");
     let reader = Reader { report, object: &object };
-    node.pass(&["alt_stat_name", "lb_policy", "connect_timeout", "dns_lookup_family"]);
+    node.pass(&["alt_stat_name", "connect_timeout", "dns_lookup_family"]);
+    let balancing = reader.choice(node, "lb_policy", BALANCINGS).unwrap_or(0);
     let kinds = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
     let kind = reader.choice(node, "type", &kinds).unwrap_or(0);
     let is_tls = tls(reader, node);
-    http2(reader, node);
+    let is_http2 = http2(reader, node);
     let mut addresses = Vec::new();
     if let Some(assignment) = node.get("load_assignment") {
         assignment.of(Message::ClusterLoadAssignment).pass(&["cluster_name"]);
         for locality in reader.list(assignment, "endpoints") {
             locality.of(Message::LocalityLbEndpoints);
+            // Envoy asks those of a later priority where it knows that the others are ill.
+            let is_spare = reader.number(locality, "priority").is_some_and(|priority| priority > 0);
             for endpoint in reader.list(locality, "lb_endpoints") {
-                let address = endpoint
-                    .of(Message::LbEndpoint)
-                    .get("endpoint")
-                    .and_then(|endpoint| endpoint.of(Message::Endpoint).get("address"));
-                addresses.extend(address.map(|address| (address.place(), socket(reader, address))));
+                let weight = reader.number(endpoint.of(Message::LbEndpoint), "load_balancing_weight").unwrap_or(1);
+                let address =
+                    endpoint.get("endpoint").and_then(|endpoint| endpoint.of(Message::Endpoint).get("address"));
+                let Some(address) = address else { continue };
+                let found = socket(reader, address);
+                if is_spare {
+                    let what = "an endpoint of a later priority is left out: a component does not know which are ill";
+                    report.lost(&object, address.place(), what, "Put a balancer in front of them, and name that.");
+                } else {
+                    addresses.push((address.place(), found, weight));
+                }
             }
         }
     }
@@ -98,7 +155,7 @@ fn read(report: &Report, node: &Node) -> Known {
             "`hosts` is of Envoy's API v2, which Envoy 1.40 refuses; it was read as an endpoint",
             "Write it as `load_assignment`.",
         );
-        addresses.push((address.place(), socket(reader, address)));
+        addresses.push((address.place(), socket(reader, address), 1));
     }
     let without = |what: String, remedy: &str| {
         report.lost(&object, node.place(), what, remedy);
@@ -109,18 +166,42 @@ fn read(report: &Report, node: &Node) -> Known {
         let kind = kinds.get(kind).copied().unwrap_or_default();
         return without(format!("a cluster of type {kind} has its addresses from elsewhere"), remedy);
     }
-    let more = addresses.len().saturating_sub(1);
-    let Some((place, Some((host, port)))) = addresses.into_iter().next() else {
+    let count = addresses.len();
+    let mut endpoints = addresses
+        .into_iter()
+        .filter_map(|(_, address, weight)| address.map(|(host, port)| Endpoint { host, port, weight: weight.max(1) }));
+    let Some(Endpoint { host, port, weight }) = endpoints.next() else {
         return without("it has no address with a host and a port".into(), remedy);
     };
-    if more > 0 {
-        let what =
-            format!("the first of its {} endpoints is carried; there is no balancing, and no failover", more + 1);
-        report.lost(&object, place, what, "Put a balancer in front of them, and name that as the `url`.");
+    let further: Vec<_> = endpoints.collect();
+    if further.len() + 1 < count {
+        let what = "an endpoint without a host and a port is left out".to_owned();
+        report.lost(&object, node.place(), what, "Give it a `socket_address`.");
     }
-    report.carried(&object, node.place(), format!("a cluster at {host}:{port}"));
-    Known::Cluster(Cluster { name, place: node.place(), host, port, is_tls })
+    let is_random = BALANCINGS.get(balancing) == Some(&"RANDOM");
+    if !further.is_empty() && balancing > 0 && !is_random {
+        let what = format!(
+            "its endpoints are asked in turn, and not as `{}` says",
+            BALANCINGS.get(balancing).copied().unwrap_or_default()
+        );
+        report.differs(&object, node.place(), what, "Put a balancer in front of them, if that matters.");
+    }
+    let places = if further.is_empty() { String::new() } else { format!(", and {} more", further.len()) };
+    report.carried(&object, node.place(), format!("a cluster at {host}:{port}{places}"));
+    Known::Cluster(Cluster { name, place: node.place(), host, port, is_tls, further, weight, is_random, is_http2 })
 }
+
+/// Envoy's ways to choose an endpoint.
+const BALANCINGS: &[&str] = &[
+    "ROUND_ROBIN",
+    "LEAST_REQUEST",
+    "RING_HASH",
+    "RANDOM",
+    "ORIGINAL_DST_LB",
+    "MAGLEV",
+    "CLUSTER_PROVIDED",
+    "LOAD_BALANCING_POLICY_CONFIG",
+];
 
 /// Host and port of an address.
 pub(crate) fn socket(reader: Reader<'_>, address: &Node) -> Option<(String, u16)> {
@@ -167,16 +248,24 @@ fn tls(reader: Reader<'_>, node: &Node) -> bool {
     }
 }
 
-fn http2(reader: Reader<'_>, node: &Node) {
-    let options = node.peek("http2_protocol_options").or_else(|| node.peek("typed_extension_protocol_options"));
-    if let Some(options) = options {
+/// Whether it is spoken to with HTTP/2.
+fn http2(reader: Reader<'_>, node: &Node) -> bool {
+    let old = node.peek("http2_protocol_options").filter(|options| !options.is_null());
+    let extensions = node.peek("typed_extension_protocol_options");
+    let explicit = extensions.map(Node::entries).unwrap_or_default().iter().find_map(|entry| {
+        let (name, content) = any::content(&entry.node)?;
+        content.peek("explicit_http_config").filter(|_| name.ends_with(".HttpProtocolOptions"))
+    });
+    let is_http2 = old.is_some() || explicit.is_some_and(|explicit| explicit.peek("http2_protocol_options").is_some());
+    if let Some(options) = old.or(extensions) {
         node.pass(&["http2_protocol_options", "typed_extension_protocol_options"]);
-        let what = "which version of HTTP it is spoken to with, and that version's options, are the host's to say";
-        reader.report.differs(
-            reader.object,
-            options.place(),
-            what,
-            "For a gRPC server without TLS: `serve --upstream-h2c`.",
-        );
+        let what = if is_http2 {
+            "`serve` speaks HTTP/2 to it, without that version's options; most other hosts speak what they choose"
+        } else {
+            "which version of HTTP it is spoken to with, and that version's options, are the host's to say"
+        };
+        let remedy = if is_http2 { "See how the host is told to speak HTTP/2 to it." } else { "" };
+        reader.report.differs(reader.object, options.place(), what, remedy);
     }
+    is_http2
 }

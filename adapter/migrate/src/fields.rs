@@ -34,6 +34,8 @@ pub(crate) enum Message {
     HeaderMatcher,
     QueryParameterMatcher,
     MaxStreamDuration,
+    RetryPolicy,
+    RetryBackOff,
     Cluster,
     ClusterLoadAssignment,
     LocalityLbEndpoints,
@@ -486,6 +488,22 @@ impl Message {
             Self::Endpoint => {
                 &["address", "health_check_config", "hostname", "additional_addresses", "observability_name"]
             }
+            Self::RetryPolicy => &[
+                "retry_on",
+                "num_retries",
+                "per_try_timeout",
+                "per_try_idle_timeout",
+                "retry_priority",
+                "retry_host_predicate",
+                "retry_options_predicates",
+                "host_selection_retry_max_attempts",
+                "retriable_status_codes",
+                "retry_back_off",
+                "rate_limited_retry_back_off",
+                "retriable_headers",
+                "retriable_request_headers",
+            ],
+            Self::RetryBackOff => &["base_interval", "max_interval"],
             Self::StringMatcher => &["exact", "prefix", "suffix", "safe_regex", "contains", "custom", "ignore_case"],
             Self::RegexMatcher => &["google_re2", "regex"],
             Self::RegexMatchAndSubstitute => &["pattern", "substitution"],

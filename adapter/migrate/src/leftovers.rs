@@ -14,14 +14,16 @@ const HINTS: &[(&str, &str)] = &[
     ("access_log", "Give `serve` an access log: `--access-log FILE`, with `--access-log-format`."),
     ("admin", "Give `serve` an address for it: `--admin ADDRESS`."),
     ("cors", "Answer CORS in front of the component."),
-    ("hash_policy", "A component sends to one address; nothing is to be done."),
+    (
+        "hash_policy",
+        "A component asks the endpoints of a cluster in turn; put a balancer in front of them, if that matters.",
+    ),
     ("health_checks", "Let the host, or the platform, check the upstream."),
     ("http_protocol_options", "See whether the host has the like."),
     ("listener_filters", "The host accepts the connections; see whether it has the like."),
     ("metadata", "A filter that reads it finds nothing: `[properties]` of the settings file can give it values."),
     ("rate_limits", "Limit in front of the component."),
     ("request_mirror_policies", "Mirror in front of the component."),
-    ("retry_policy", "Retry in the client, or in what stands behind the component."),
     ("tracing", "Trace in front of the component."),
     ("transport_socket", "Let `serve`, or what stands in front of it, end TLS."),
     (

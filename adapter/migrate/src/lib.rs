@@ -31,6 +31,7 @@ mod paths;
 mod plugin;
 mod read;
 mod report;
+mod retries;
 mod routes;
 mod section;
 mod yaml;

@@ -91,7 +91,8 @@ pub(crate) fn expression(reader: Reader<'_>, node: &Node) -> Said<String> {
     Ok(regex)
 }
 
-fn header_match(reader: Reader<'_>, node: &Node) -> Said<Toml> {
+/// A condition for a header.
+pub(crate) fn header_match(reader: Reader<'_>, node: &Node) -> Said<Toml> {
     node.of(Message::HeaderMatcher);
     let name = reader.text(node, "name").map(Toml::from);
     let invert = reader.boolean(node, "invert_match").filter(|is| *is).map(Toml::from);

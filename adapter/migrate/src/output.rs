@@ -108,9 +108,9 @@ pub(crate) fn write(
             && !targets.answers.iter().any(|(answered, _)| *answered == cluster.name)
         {
             let mut section = Section::new(cluster_head(&cluster.name), cluster.place);
-            section.set("url", cluster.url());
+            cluster.write(&mut section);
             sections.push(section);
-            outbound.push(cluster.url());
+            outbound.extend(cluster.urls());
         }
     }
     outbound.sort();

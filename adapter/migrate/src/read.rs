@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn as_number(node: &Node) -> Option<i64> {
+pub(crate) fn as_number(node: &Node) -> Option<i64> {
     match node.value() {
         Value::Int(int) => Some(*int),
         #[allow(clippy::cast_possible_truncation, reason = "it is whole, and in the range of numbers without gaps")]

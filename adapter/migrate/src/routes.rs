@@ -8,6 +8,7 @@ use crate::matching;
 use crate::node::{Node, Place};
 use crate::read::Reader;
 use crate::report::Report;
+use crate::retries;
 use crate::section::{Section, table};
 
 /// What routes lead to.
@@ -92,6 +93,12 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, sections: &
     section.set("name", name.as_str());
     section.set("domains", reader.texts(node, "domains"));
     changes(reader, node, &mut section);
+    retries::read(reader, node, &mut section);
+    for key in ["include_request_attempt_count", "include_attempt_count_in_response"] {
+        if reader.boolean(node, key) == Some(true) {
+            section.set(key, true);
+        }
+    }
     sections.push(section);
     report.carried(&object, node.place(), "a virtual host");
     let requires_tls = reader.choice(node, "require_tls", &["NONE", "EXTERNAL_ONLY", "ALL"]);
@@ -269,6 +276,7 @@ fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut
         let what = "`auto_host_rewrite` sends the endpoint's name as `host`: so does the component, everywhere but in a `serve` that says otherwise";
         reader.report.differs(reader.object, node.place(), what, "");
     }
+    retries::read(reader, node, section);
     let codes = ["SERVICE_UNAVAILABLE", "NOT_FOUND", "INTERNAL_SERVER_ERROR"];
     if let Some(code) = reader.choice(node, "cluster_not_found_response_code", &codes) {
         section.set("cluster_not_found", [503_i64, 404, 500].get(code).copied().unwrap_or(503));

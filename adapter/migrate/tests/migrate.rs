@@ -203,7 +203,7 @@ fn routes_are_virtual_hosts() {
     let routes = r#"              - {name: v1, match: {path_separated_prefix: /v1, headers: [{name: x-a, string_match: {exact: "1", ignore_case: true}, invert_match: true}]}, route: {prefix_rewrite: /, weighted_clusters: {clusters: [{name: backend, weight: 90}, {name: backend, weight: 10}]}}, request_headers_to_add: [{header: {key: x, value: "%REQ(:path)%"}, append: false}]}
               - {match: {safe_regex: {regex: "/item/[0-9]+"}}, redirect: {https_redirect: true, response_code: found}}
               - {match: {prefix: /x, runtime_fraction: {}}, route: {cluster: backend}}
-              - {match: {prefix: /}, route: {cluster: backend, retry_policy: {retry_on: 5xx}}}"#;
+              - {match: {prefix: /}, route: {cluster: backend, hash_policy: [{connection_properties: {source_ip: true}}]}}"#;
     let migration = run(&bootstrap(&format!("{{{CODE}}}"), routes, CLUSTER));
     let text = settings_of(&migration);
     let table: toml::Table = toml::from_str(text).unwrap();
@@ -228,7 +228,7 @@ fn routes_are_virtual_hosts() {
         .unwrap()
     );
     assert!(finding(&migration, "the route is left out").what.contains("runtime_fraction"));
-    assert_eq!(finding(&migration, "`retry_policy` is not carried").outcome, Outcome::NotCarried);
+    assert_eq!(finding(&migration, "`hash_policy` is not carried").outcome, Outcome::NotCarried);
 }
 
 #[test]
@@ -478,5 +478,68 @@ proptest! {
             prop_assert!(toml::from_str::<toml::Table>(settings).is_ok(), "{settings}");
         }
         let _ = (migration.to_markdown(), migration.to_json());
+    }
+}
+
+/// Settings with this route and this cluster, and what was said of them.
+fn routed(route: &str, cluster: &str) -> (String, Vec<String>) {
+    let routes = format!("              - {{match: {{prefix: /}}, route: {{cluster: backend, {route}}}}}");
+    let migration = run(&bootstrap("{vm_config: {code: {local: {filename: f.wasm}}}}", &routes, cluster));
+    let settings = settings_of(&migration).to_owned();
+    let parsed = settings::parse("s", &settings).unwrap();
+    let problems = parsed.resolve(1, &|_| Ok(Vec::new())).err().unwrap_or_default();
+    assert!(problems.is_empty(), "{problems:?}\n{settings}");
+    (settings, losses(&migration))
+}
+
+#[test]
+fn retries() {
+    let policy = "retry_policy: {retry_on: '5xx,made-up, retriable-status-codes', num_retries: 3, per_try_timeout: 0.5s, \
+                  retriable_status_codes: [429], retry_back_off: {base_interval: 0.1s}, retry_host_predicate: \
+                  [{name: envoy.retry_host_predicates.previous_hosts}], per_try_idle_timeout: 1s}";
+    let (settings, losses) = routed(policy, CLUSTER);
+    let wanted = "retry_policy = { base_interval = 100, num_retries = 3, per_try_timeout = 500, \
+                  retriable_status_codes = [429], retry_on = [\"5xx\", \"retriable-status-codes\"] }";
+    assert!(settings.contains(wanted), "{settings}");
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(losses[0].contains("per_try_idle_timeout"), "{losses:?}");
+}
+
+#[test]
+fn several_endpoints() {
+    let endpoint = |host: &str, more: &str| {
+        format!("{{endpoint: {{address: {{socket_address: {{address: {host}, port_value: 80}}}}}}{more}}}")
+    };
+    let cluster = format!(
+        "  - {{name: backend, type: STRICT_DNS, lb_policy: RANDOM, load_assignment: {{cluster_name: backend, endpoints: [\
+         {{lb_endpoints: [{}, {}]}}, {{priority: 1, lb_endpoints: [{}]}}]}}}}",
+        endpoint("a", ""),
+        endpoint("b", ", load_balancing_weight: 3"),
+        endpoint("c", ""),
+    );
+    let (settings, losses) = routed("timeout: 1s", &cluster);
+    let wanted = "endpoints = [\"http://a:80\", { url = \"http://b:80\", weight = 3 }]\nlb_policy = \"random\"";
+    assert!(settings.contains(wanted), "{settings}");
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(losses[0].contains("later priority"), "{losses:?}");
+}
+
+#[test]
+fn http2_of_clusters() {
+    let with = |options: &str| CLUSTER.replace("type: STRICT_DNS", &format!("type: STRICT_DNS, {options}"));
+    let protocol = |explicit: &str| {
+        with(&format!(
+            "typed_extension_protocol_options: {{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {{\"@type\": \
+             type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {explicit}}}}}"
+        ))
+    };
+    for (cluster, is_http2) in [
+        (with("http2_protocol_options: {}"), true),
+        (protocol("{http2_protocol_options: {}}"), true),
+        (protocol("{http_protocol_options: {}}"), false),
+        (CLUSTER.to_owned(), false),
+    ] {
+        let (settings, _) = routed("timeout: 1s", &cluster);
+        assert_eq!(settings.contains("http2 = true"), is_http2, "{cluster}\n{settings}");
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proxy_wasm_abi::clusters::{Balancing, ClusterDetails, Endpoint};
 use proxy_wasm_abi::routing::RouteTable;
 use proxy_wasm_abi::settings::{Action, Cluster, Plugin, Route, Settings};
 use serde_json::{Map, Value, json};
@@ -47,9 +48,9 @@ pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -
     }));
     let routes: Vec<Value> = settings.routes.iter().map(route).collect();
     let table = if settings.routing.is_empty() { None } else { RouteTable::decode(&settings.routing) };
-    let routes = match table {
-        Some(table) => self::routes::configuration(&table),
-        None => json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}),
+    let routes = match &table {
+        Some(table) if !table.virtual_hosts.is_empty() => self::routes::configuration(table),
+        _ => json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}),
     };
     let mut manager = json!({
         "stat_prefix": LISTENER,
@@ -74,7 +75,7 @@ pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -
                 "per_connection_buffer_limit_bytes": connection.buffer_limit,
                 "filter_chains": [{"filters": [{"name": "manager", "typed_config": typed(MANAGER, manager)}]}],
             }],
-            "clusters": clusters(settings, peers),
+            "clusters": clusters(settings, &table.unwrap_or_default().clusters, peers),
         },
     })
 }
@@ -130,19 +131,20 @@ fn plugin(told: &Plugin, filter: &Path) -> Value {
     config
 }
 
-fn clusters(settings: &Settings, peers: Peers<'_>) -> Vec<Value> {
+fn clusters(settings: &Settings, details: &[ClusterDetails], peers: Peers<'_>) -> Vec<Value> {
     let upstream = settings.upstream();
     let one = |it: &Cluster| {
         let http2 = match upstream {
             Some(upstream) if upstream == it => peers.http2_upstream,
             _ => peers.http2_clusters.contains(&it.name.as_str()),
         };
-        cluster(it, http2, peers.trailers)
+        let details = details.iter().find(|details| details.name == it.name);
+        cluster(it, details, http2 || details.is_some_and(|details| details.http2), peers.trailers)
     };
     settings.clusters.iter().map(one).collect()
 }
 
-fn cluster(Cluster { name, origin }: &Cluster, http2: bool, trailers: bool) -> Value {
+fn cluster(it: &Cluster, details: Option<&ClusterDetails>, http2: bool, trailers: bool) -> Value {
     let mut protocol = match http2 {
         true => json!({"explicit_http_config": {"http2_protocol_options": {}}}),
         false => json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}}),
@@ -150,17 +152,28 @@ fn cluster(Cluster { name, origin }: &Cluster, http2: bool, trailers: bool) -> V
     // One connection for each request, so that no exchange sees what another left behind.
     protocol["common_http_protocol_options"] = json!({"max_requests_per_connection": 1});
     const PROTOCOL: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    let (host, port) = origin.authority.rsplit_once(':').unwrap_or((&origin.authority, "80"));
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let only = [Endpoint { origin: it.origin.clone(), weight: 1 }];
+    let all = details.map(|details| details.endpoints.as_slice()).filter(|all| !all.is_empty()).unwrap_or(&only);
     json!({
-        "name": name,
+        "name": it.name,
         "type": "STATIC",
         "connect_timeout": CONNECT_TIMEOUT,
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {
-            "address": socket(host, port.parse().unwrap_or(80)),
-        }}]}]},
+        "lb_policy": match details.map(|details| details.balancing).unwrap_or_default() {
+            Balancing::RoundRobin => "ROUND_ROBIN",
+            Balancing::Random => "RANDOM",
+        },
+        "load_assignment": {
+            "cluster_name": it.name,
+            "endpoints": [{"lb_endpoints": all.iter().map(endpoint).collect::<Vec<_>>()}],
+        },
         "typed_extension_protocol_options": {PROTOCOL: typed(PROTOCOL, protocol)},
     })
+}
+
+fn endpoint(Endpoint { origin, weight }: &Endpoint) -> Value {
+    let (host, port) = origin.authority.rsplit_once(':').unwrap_or((&origin.authority, "80"));
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    json!({"endpoint": {"address": socket(host, port.parse().unwrap_or(80))}, "load_balancing_weight": weight})
 }
 
 fn socket(address: &str, port: u16) -> Value {

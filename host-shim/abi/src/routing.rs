@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// All routes of a component.
+use crate::{clusters::ClusterDetails, retries::RetryPolicy};
+
+/// All routes of a component, and what is to be known of its clusters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTable {
-    /// The virtual hosts; no domain stands in two of them.
+    /// The virtual hosts; no domain stands in two of them. None, where the settings' one route counts.
     pub virtual_hosts: Vec<VirtualHost>,
     /// Changes of every head.
     pub headers: HeaderChanges,
@@ -13,6 +15,8 @@ pub struct RouteTable {
     pub most_specific_wins: bool,
     /// The port of a request's authority does not count.
     pub ignore_port: bool,
+    /// The clusters of which there is more to know than the settings say.
+    pub clusters: Vec<ClusterDetails>,
 }
 
 /// Routes for some domains.
@@ -26,6 +30,17 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
     /// Changes of the heads of its routes.
     pub headers: HeaderChanges,
+    /// Whom `x-envoy-attempt-count` tells how often a request was sent.
+    pub attempt_count: AttemptCount,
+}
+
+/// Whom `x-envoy-attempt-count` tells how often a request was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptCount {
+    /// The cluster, in the request.
+    pub request: bool,
+    /// The client, in the response.
+    pub response: bool,
 }
 
 /// What becomes of some requests.
@@ -159,6 +174,8 @@ pub struct Forward {
     pub max_grpc_timeout_ms: Option<u64>,
     /// The status of the answer where there is no such cluster.
     pub cluster_not_found: u16,
+    /// When it goes there once more.
+    pub retry: Option<RetryPolicy>,
 }
 
 /// A cluster, or how it is found.

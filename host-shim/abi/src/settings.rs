@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::{limits, routing::RouteTable};
 
 /// Everything that the shim needs to know besides the filters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -262,6 +262,14 @@ impl Settings {
     /// Answers all requests so.
     pub fn set_direct_response(&mut self, status: u16, body: impl Into<Vec<u8>>) {
         self.routes = vec![Route { action: Action::Respond { status, body: body.into() } }].into();
+    }
+
+    /// Lets each cluster have but the one endpoint that stands here.
+    pub fn forget_endpoints(&mut self) {
+        if let Some(mut table) = RouteTable::decode(&self.routing) {
+            table.clusters.iter_mut().for_each(|cluster| cluster.endpoints.clear());
+            self.routing = table.encode().into();
+        }
     }
 
     /// The cluster of this name.

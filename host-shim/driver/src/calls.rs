@@ -191,7 +191,8 @@ impl<G: Guest> Driver<'_, G> {
             let action = match frame {
                 Frame::Headers { headers, end } => {
                     let to = Destination::Cluster(origin.clone());
-                    Action::Request { peer, to, headers, end, http2: false }
+                    let http2 = self.chain.speaks_http2(&to);
+                    Action::Request { peer, to, headers, end, http2 }
                 }
                 Frame::Data(bytes) => {
                     call.outgoing.hand_over(false);

@@ -7,7 +7,10 @@ use crate::{calls::Kind, turn::Driver};
 impl<G: Guest> Driver<'_, G> {
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
         self.arm_idle();
-        let own = self.exchanges.iter().flat_map(|exchange| [exchange.idle_deadline, exchange.upstream_deadline]);
+        let own = self
+            .exchanges
+            .iter()
+            .flat_map(|exchange| [exchange.idle_deadline, exchange.upstream_deadline, exchange.tries.deadline()]);
         // No tick comes where no exchange is: the host has no time for it, or tends the instance.
         let tick = if self.exchanges.is_empty() { None } else { self.chain.tick_deadline() };
         own.chain([self.calls_deadline(), tick, self.stay.until()]).flatten().min()
@@ -48,7 +51,9 @@ impl<G: Guest> Driver<'_, G> {
             if is_due(&mut exchange.upstream_deadline) {
                 self.upstream_timed_out(id);
                 self.announce(id);
-            } else if is_due(&mut exchange.idle_deadline) {
+            } else if self.expire_try(id, now) {
+                self.announce(id);
+            } else if is_due(&mut self.exchanges[index].idle_deadline) {
                 self.chain.idle_timeout(id);
                 self.announce(id);
             }

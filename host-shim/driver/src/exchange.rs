@@ -13,6 +13,7 @@ use crate::{
     action::{Action, Input, Peer},
     egress::{Egress, Frame},
     flow::{Incoming, Outgoing},
+    retries::{Outcome, Tries},
     turn::Driver,
 };
 
@@ -21,14 +22,15 @@ pub(crate) struct Exchange {
     /// The stream's.
     pub(crate) id: u32,
     /// Where its request went.
-    destination: Option<Destination>,
+    pub(crate) destination: Option<Destination>,
     request: Egress,
     response: Egress,
-    to_upstream: Outgoing,
+    pub(crate) to_upstream: Outgoing,
     to_client: Outgoing,
-    upstream: Incoming,
+    pub(crate) upstream: Incoming,
+    pub(crate) tries: Tries,
     /// For the edge to do.
-    actions: VecDeque<Action>,
+    pub(crate) actions: VecDeque<Action>,
     /// It was broken off: nothing more is written.
     aborted: bool,
     /// When nothing has moved for too long, by the monotonic clock; armed where the edge waits.
@@ -50,6 +52,7 @@ impl Exchange {
             to_upstream: Outgoing::Unsent,
             to_client: Outgoing::Unsent,
             upstream: Incoming::Unasked,
+            tries: Tries::default(),
             actions: VecDeque::new(),
             aborted: false,
             idle_deadline: None,
@@ -67,7 +70,7 @@ impl Exchange {
 
     /// Whether its upstream was asked and has not answered in full.
     pub(crate) fn awaits_upstream(&self) -> bool {
-        self.upstream.is_open()
+        self.upstream.is_open() || self.tries.is_waiting()
     }
 
     /// Whether a body goes on unread: then nothing shows whether it moves.
@@ -80,6 +83,18 @@ impl Exchange {
         self.to_upstream = Outgoing::Over;
         self.upstream = Incoming::Over;
         self.upstream_deadline = None;
+        self.tries.settle();
+    }
+
+    /// The upstream is to do nothing more of what it was told; another try may follow.
+    #[cfg(feature = "routing")]
+    pub(crate) fn let_go_of_upstream(&mut self) {
+        let peer = Peer::Upstream(self.id);
+        self.to_upstream = Outgoing::Over;
+        self.upstream = Incoming::Unasked;
+        let is_its = |action: &Action| matches!(action, Action::Write(of, _) | Action::Finish(of, _) if *of == peer);
+        self.actions.retain(|action| !is_its(action));
+        self.actions.push_back(Action::Release(peer));
     }
 
     fn abort(&mut self) {
@@ -89,13 +104,13 @@ impl Exchange {
         }
     }
 
-    fn write(&mut self, peer: Peer, bytes: Vec<u8>) {
+    pub(crate) fn write(&mut self, peer: Peer, bytes: Vec<u8>) {
         if self.outgoing(peer).hand_over(false) {
             self.actions.push_back(Action::Write(peer, bytes));
         }
     }
 
-    fn finish(&mut self, peer: Peer, trailers: Option<HeaderMap>) {
+    pub(crate) fn finish(&mut self, peer: Peer, trailers: Option<HeaderMap>) {
         if self.outgoing(peer).hand_over(true) {
             self.actions.push_back(Action::Finish(peer, trailers));
         }
@@ -170,28 +185,36 @@ impl<G: Guest> Driver<'_, G> {
 
     fn send_request(&mut self, id: u32, frame: Frame) {
         let peer = Peer::Upstream(id);
+        match &frame {
+            Frame::Headers { headers, end } => self.keep_head(id, headers, *end),
+            Frame::Data(bytes) => self.keep_data(id, bytes),
+            Frame::End(_) | Frame::LengthMismatch { .. } => {}
+        }
+        let chain = self.chain;
         let Some(exchange) = self.exchange(id) else { return };
         match frame {
             Frame::Headers { headers, end } => {
                 let Some(to) = exchange.destination.clone() else { return };
+                let http2 = chain.speaks_http2(&to);
                 exchange.to_upstream = Outgoing::sent(end);
                 exchange.upstream = Incoming::Head;
-                exchange.actions.push_back(Action::Request { peer, to, headers, end, http2: false });
+                exchange.actions.push_back(Action::Request { peer, to, headers, end, http2 });
                 if end {
                     self.start_upstream_timer(id);
                 }
             }
             Frame::Data(bytes) => exchange.write(peer, bytes),
             Frame::End(trailers) => {
+                exchange.tries.keep_end(trailers.as_ref());
                 exchange.finish(peer, trailers);
-                if exchange.upstream.is_open() {
+                if exchange.awaits_upstream() {
                     self.start_upstream_timer(id);
                 }
             }
             Frame::LengthMismatch { declared, actual, .. } => {
                 exchange.actions.push_back(Action::Release(peer));
                 let reason = format!("the filter made a request body of {actual} bytes of one declared as {declared}");
-                self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(&reason));
+                self.fail_upstream(id, UpstreamFailure::ProtocolError, Some(&reason));
             }
         }
     }
@@ -217,6 +240,7 @@ impl<G: Guest> Driver<'_, G> {
 
     /// The upstream's time runs from the end of the request.
     fn start_upstream_timer(&mut self, id: u32) {
+        self.start_try_timer(id);
         if let Some(timeout @ 1..) = self.chain.upstream_timeout_ms(id) {
             let deadline = self.chain.now().saturating_add(timeout.saturating_mul(NANOS_PER_MS));
             if let Some(exchange) = self.exchange(id) {
@@ -258,7 +282,9 @@ impl<G: Guest> Driver<'_, G> {
     /// Lets what follows a head that was sent on go on unread, where that may be.
     pub(crate) fn pass_on(&mut self, id: u32, direction: Direction) -> bool {
         let passes = self.passes(direction);
-        let Some(exchange) = self.exchange(id).filter(|_| passes) else { return false };
+        // What may be sent once more is read, to be kept.
+        let is_kept = |exchange: &Exchange| direction == Direction::Request && exchange.tries.is_kept();
+        let Some(exchange) = self.exchange(id).filter(|exchange| passes && !is_kept(exchange)) else { return false };
         exchange.egress(direction).pass_on();
         match direction {
             Direction::Request => exchange.to_upstream = Outgoing::Unread,
@@ -288,11 +314,18 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn response_input(&mut self, id: u32, input: Input) {
         let Some(exchange) = self.exchange(id).filter(|exchange| exchange.upstream.is_open()) else { return };
         exchange.note_progress();
+        if let Input::Head(headers, _) = &input
+            && self.tries_again(id, Outcome::Head(headers))
+        {
+            return;
+        }
+        let Some(exchange) = self.exchange(id) else { return };
         let direction = Direction::Response;
         let mut end = matches!(input, Input::End(_) | Input::Data(_, true));
         if let Input::Head(_, ended) = &input {
             end = *ended;
             exchange.upstream = Incoming::after_head(end);
+            exchange.tries.settle();
         }
         if end {
             exchange.upstream = Incoming::Over;
@@ -308,21 +341,41 @@ impl<G: Guest> Driver<'_, G> {
         }
     }
 
-    fn upstream_failed(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&str>) {
-        let Some(exchange) = self.exchange(id) else { return };
-        exchange.leave_upstream();
-        if let Some(to) = exchange.destination.clone() {
+    /// The upstream's answer can't be had, unless by another try.
+    pub(crate) fn upstream_failed(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&str>) {
+        if let Some(to) = self.exchange(id).and_then(|exchange| exchange.destination.clone()) {
             warn(self.chain, "upstream", to.origin(), failure, cause);
+        }
+        if !self.tries_again(id, Outcome::Failed(failure)) {
+            self.give_up_upstream(id, failure);
+        }
+    }
+
+    /// It can't be had at all.
+    fn fail_upstream(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&str>) {
+        if let Some(to) = self.exchange(id).and_then(|exchange| exchange.destination.clone()) {
+            warn(self.chain, "upstream", to.origin(), failure, cause);
+        }
+        self.give_up_upstream(id, failure);
+    }
+
+    fn give_up_upstream(&mut self, id: u32, failure: UpstreamFailure) {
+        if let Some(exchange) = self.exchange(id) {
+            exchange.leave_upstream();
         }
         self.chain.upstream_failed(id, failure);
     }
 
     /// The upstream took too long.
     pub(crate) fn upstream_timed_out(&mut self, id: u32) {
+        self.release_upstream(id, UpstreamFailure::Timeout);
+    }
+
+    /// Nothing more is wanted of the upstream, which failed so.
+    pub(crate) fn release_upstream(&mut self, id: u32, failure: UpstreamFailure) {
         let Some(exchange) = self.exchange(id) else { return };
-        exchange.leave_upstream();
         exchange.actions.push_back(Action::Release(Peer::Upstream(id)));
-        self.chain.upstream_failed(id, UpstreamFailure::Timeout);
+        self.give_up_upstream(id, failure);
     }
 
     /// Everything that the edge was given for this peer is written.

@@ -37,6 +37,11 @@ mod exchange;
 mod flow;
 mod freeze;
 mod grpc;
+#[cfg(feature = "routing")]
+mod retries;
+#[cfg(not(feature = "routing"))]
+#[path = "no_retries.rs"]
+mod retries;
 mod stay;
 mod turn;
 mod vocabulary;

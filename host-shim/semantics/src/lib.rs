@@ -64,9 +64,9 @@ mod properties;
 mod remains;
 mod root;
 mod router;
-#[cfg(any(feature = "extra", test))]
+#[cfg(any(feature = "routing", test))]
 mod routing;
-#[cfg(not(any(feature = "extra", test)))]
+#[cfg(not(any(feature = "routing", test)))]
 #[path = "no_routing.rs"]
 mod routing;
 mod running;
@@ -87,6 +87,8 @@ pub use headers::{HeaderMap, Kind};
 pub use metrics::{Change, ChangeKind};
 pub use remains::Remains;
 pub use router::{Destination, UpstreamFailure, status};
+#[cfg(any(feature = "routing", test))]
+pub use routing::Outcome;
 pub use state::{CallId, ChainState};
 pub use stream::{Direction, Effect, ResetReason};
 pub use timers::NANOS_PER_MS;

@@ -1,6 +1,9 @@
 //! No table of routes: what `routing/` is in the smaller shim, which reads none.
 
-use proxy_wasm_abi::{enums::Status, settings::Settings};
+use proxy_wasm_abi::{
+    enums::Status,
+    settings::{Cluster, Origin, Settings},
+};
 
 use crate::{
     environment::{Capabilities, Host},
@@ -18,9 +21,23 @@ pub(crate) struct Choice {}
 
 impl Choice {
     pub(crate) fn clear(&mut self) {}
+
+    pub(crate) fn tell_client_of_failure(&self, _: &mut Vec<(Vec<u8>, Vec<u8>)>) {}
+
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl Routing {
+    pub(crate) fn endpoint(&self, _: &Settings, cluster: &Cluster, _: &dyn Host) -> Origin {
+        cluster.origin.clone()
+    }
+
+    pub(crate) fn speaks_http2(&self, _: &Settings, _: &Origin) -> bool {
+        false
+    }
+
     pub(crate) fn choose(&self, _: &Settings, _: &Stream, _: &dyn Host) {}
 
     pub(crate) fn route(
@@ -36,7 +53,7 @@ impl Routing {
 
     pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap) {}
 
-    pub(crate) fn respond_locally(&self, _: &Settings, _: &Stream, _: &mut Vec<(Vec<u8>, Vec<u8>)>) {}
+    pub(crate) fn respond_locally(&self, _: &Settings, _: &Stream, _: &mut Vec<(Vec<u8>, Vec<u8>)>, _: &str) {}
 
     pub(crate) fn property(
         &self,

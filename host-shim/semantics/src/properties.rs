@@ -179,7 +179,10 @@ impl ChainState {
             ["num_endpoints"] if self.settings.upstream().is_some() => Ok(int(1)),
             // There is no TLS, and no locality is configured.
             ["transport_failure_reason" | "locality"] if stream.upstream_timeout_ms().is_some() => Ok(Vec::new()),
-            ["request_attempt_count"] => Ok(int(stream.upstream_timeout_ms().is_some().into())),
+            ["request_attempt_count"] => {
+                let once = u64::from(stream.upstream_timeout_ms().is_some());
+                Ok(int(stream.choice.attempts().map_or(once, u64::from)))
+            }
             _ => NOT_FOUND,
         }
     }

@@ -1,6 +1,6 @@
 //! The hop behind the filter: Envoy's router.
 
-use proxy_wasm_abi::settings::{Action, Origin, Settings};
+use proxy_wasm_abi::settings::{Action, Cluster, Origin, Settings};
 
 use crate::{
     chain::Chain,
@@ -9,6 +9,9 @@ use crate::{
     local_reply::LocalReply,
     stream::{Direction, Effect},
 };
+
+/// The details of an answer that a route itself gives.
+pub(crate) const DIRECT_RESPONSE: &str = "direct_response";
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub enum UpstreamFailure {
     ProtocolError,
     /// No complete response in the route's time.
     Timeout,
+    /// No head of a response in the time of a try.
+    TryTimeout,
     /// There are too many requests already.
     Overflow,
 }
@@ -57,6 +62,7 @@ impl UpstreamFailure {
             Self::RemoteReset => "remote reset",
             Self::ProtocolError => "protocol error",
             Self::Timeout => "response timeout",
+            Self::TryTimeout => "per try timeout",
             Self::Overflow => "overflow",
         }
     }
@@ -67,20 +73,29 @@ impl UpstreamFailure {
             Self::ConnectionTerminated => flags::UPSTREAM_CONNECTION_TERMINATION,
             Self::RemoteReset => flags::UPSTREAM_REMOTE_RESET,
             Self::ProtocolError => flags::UPSTREAM_PROTOCOL_ERROR,
-            Self::Timeout => flags::UPSTREAM_TIMEOUT,
+            Self::Timeout | Self::TryTimeout => flags::UPSTREAM_TIMEOUT,
             Self::Overflow => flags::UPSTREAM_OVERFLOW,
         }
     }
 
     pub(crate) fn reply(self) -> LocalReply {
+        self.reply_of_try(false)
+    }
+
+    /// The same; `again`: of a later try than the first.
+    pub(crate) fn reply_of_try(self, again: bool) -> LocalReply {
         let (status, body, details) = match self {
             Self::Timeout => (504, "upstream request timeout".to_string(), "response_timeout".to_string()),
+            Self::TryTimeout => (504, "upstream request timeout".to_string(), "upstream_per_try_timeout".to_string()),
             _ => {
                 let reason = self.reason();
                 let status = if self == Self::ProtocolError { 502 } else { 503 };
+                let latest = if again { "retried and the latest " } else { "" };
                 (
                     status,
-                    format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"),
+                    format!(
+                        "upstream connect error or disconnect/reset before headers. {latest}reset reason: {reason}"
+                    ),
                     format!("upstream_reset_before_response_started{{{}}}", reason.replace(' ', "_")),
                 )
             }
@@ -196,19 +211,20 @@ fn choose(
     settings: &Settings,
     headers: &HeaderMap,
     capabilities: Capabilities,
+    endpoint: impl Fn(&Cluster) -> Origin,
 ) -> Result<(Destination, u64), LocalReply> {
     let route = settings.default_route().filter(|_| has_route(headers, settings.connection.forwarded_proto));
     match route.map(|route| &route.action) {
         Some(Action::Forward { cluster, timeout_ms }) => {
             let cluster = settings.cluster(cluster.as_bytes()).ok_or_else(no_route)?;
             check_request(headers, capabilities)?;
-            Ok((Destination::Upstream(cluster.origin.clone()), *timeout_ms))
+            Ok((Destination::Upstream(endpoint(cluster)), *timeout_ms))
         }
         Some(Action::Next { timeout_ms }) => {
             check_request(headers, capabilities)?;
             Ok((Destination::Next, *timeout_ms))
         }
-        Some(Action::Respond { status, body }) => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
+        Some(Action::Respond { status, body }) => Err(LocalReply::new(u32::from(*status), body, DIRECT_RESPONSE)),
         None => Err(no_route()),
     }
 }
@@ -219,7 +235,7 @@ pub(crate) fn no_route() -> LocalReply {
 }
 
 /// The answer to a request whose cluster is not there.
-#[cfg(any(feature = "extra", test))]
+#[cfg(any(feature = "routing", test))]
 pub(crate) fn no_cluster(status: u16) -> LocalReply {
     LocalReply { flags: flags::NO_CLUSTER_FOUND, ..LocalReply::new(status.into(), "", "cluster_not_found") }
 }
@@ -238,11 +254,11 @@ impl<G: Guest> Chain<G> {
                 // What properties show from now on is what the upstream gets.
                 stream.message_mut(Direction::Request).set_headers(headers.clone());
             }
-            match by_table.unwrap_or_else(|| choose(&state.settings, &headers, self.capabilities)) {
+            let endpoint = |cluster: &Cluster| state.routing.endpoint(&state.settings, cluster, &*self.host);
+            match by_table.unwrap_or_else(|| choose(&state.settings, &headers, self.capabilities, endpoint)) {
                 Err(reply) => reply,
                 Ok((to, timeout_ms)) => {
-                    let own =
-                        headers.get(TIMEOUT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                    let own = own_timeout(&headers);
                     for name in crate::connection::ROUTER_HEADERS {
                         headers.remove(name.as_bytes());
                     }
@@ -255,11 +271,22 @@ impl<G: Guest> Chain<G> {
         self.local_reply(id, reply);
     }
 
+    /// Whether only HTTP/2 will do there.
+    pub fn speaks_http2(&self, to: &Destination) -> bool {
+        let state = self.state.borrow();
+        to.origin().is_some_and(|origin| state.routing.speaks_http2(&state.settings, origin))
+    }
+
     /// Milliseconds that the upstream has from the end of the request to the end of its response, once the request is
     /// on its way; 0 is no limit.
     pub fn upstream_timeout_ms(&self, id: u32) -> Option<u64> {
         self.state.borrow().streams.get(id)?.upstream_timeout_ms()
     }
+}
+
+/// The milliseconds that a filter says the upstream has.
+pub(crate) fn own_timeout(headers: &HeaderMap) -> Option<u64> {
+    std::str::from_utf8(headers.get(TIMEOUT_HEADER)?).ok()?.parse().ok()
 }
 
 /// The header by which a filter chooses the upstream's timeout, in milliseconds.
@@ -277,6 +304,8 @@ pub(crate) mod flags {
     pub(crate) const STREAM_IDLE_TIMEOUT: u64 = 1 << 16;
     pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
     pub(crate) const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 23;
-    #[cfg(any(feature = "extra", test))]
+    #[cfg(any(feature = "routing", test))]
+    pub(crate) const RETRY_LIMIT_EXCEEDED: u64 = 1 << 15;
+    #[cfg(any(feature = "routing", test))]
     pub(crate) const NO_CLUSTER_FOUND: u64 = 1 << 24;
 }

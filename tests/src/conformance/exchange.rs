@@ -49,6 +49,8 @@ pub struct Exchange {
     trailers: Vec<(String, String)>,
     raw: Option<Vec<Step>>,
     upstream: Option<Vec<Step>>,
+    #[serde(default)]
+    upstream_then: Vec<Vec<Step>>,
     until: Option<String>,
     until_here: Option<String>,
     until_stock: Option<String>,
@@ -98,6 +100,7 @@ impl Exchange {
         }
         let steps = self.upstream.clone().unwrap_or_else(message::ok);
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
+        stage.upstream.behave_then(self.upstream_then.clone());
         let differs = match stage.kind {
             Host::Envoy => None,
             Host::Serve => self.until_here.as_ref(),

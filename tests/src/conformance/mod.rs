@@ -37,6 +37,8 @@
 //! [clusters.auth]                     # where callouts go
 //! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
 //! refused = true                      # nobody listens there
+//! endpoints = [["upstream", 1], ["refused", 2]] # instead: other servers of this case, or nobody, with weights
+//! http2 = true                        # these speak HTTP/2, known before
 //!
 //! [clusters.grpc]                     # gRPC, where the name begins with it
 //! grpc = [{ head = [] }, { message = "text" }, { trailers = [["grpc-status", "0"]] }] # steps, see `grpc`
@@ -57,6 +59,7 @@
 //! trailers = [["name", "value"]]      # ends the chunks
 //! raw = ["bytes"]                     # instead of all of these, with `<script>` where the script's header line goes
 //! upstream = ["HTTP/1.1 200 OK\r\n\r\n", { close = true }]  # steps; by default 200 with the body `ok`
+//! upstream_then = [["HTTP/1.1 503 No\r\n\r\n"]] # what requests after the first get, each in turn; the last one all that follow
 //! until = "@cb delete()"              # the (last) filter's last line, by default; "" where it isn't called
 //! until_here = "log()"                # the same on hosts of components, where that is a known difference
 //! until_stock = "log()"               # the same on stock hosts only

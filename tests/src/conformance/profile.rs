@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, anyhow};
 use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_abi::clusters::{ClusterDetails, Endpoint};
+use proxy_wasm_abi::routing::RouteTable as Routes;
 use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Settings, UPSTREAM};
 use proxy_wasm_adapter::settings::parse;
 use serde::Deserialize;
@@ -65,6 +67,11 @@ struct ClusterTable {
     answer: Vec<Step>,
     #[serde(default)]
     refused: bool,
+    /// Servers of the case by name, or `refused`, with their weights.
+    #[serde(default)]
+    endpoints: Vec<(String, u32)>,
+    #[serde(default)]
+    http2: bool,
     grpc: Option<Vec<GrpcStep>>,
 }
 
@@ -177,8 +184,14 @@ impl Profile {
         let chain: Vec<_> = self.links().iter().map(told).collect::<Result<_>>()?;
         let (filters, plugins) = chain.into_iter().unzip();
         let defaults = Connection::default();
-        let clusters: Vec<_> =
+        let mut clusters: Vec<_> =
             clusters.map(|(name, address)| Cluster { name: name.clone(), origin: origin(address) }).collect();
+        let details = self.details(&clusters, upstream)?;
+        for more in &details {
+            if let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.name == more.name) {
+                cluster.origin = more.endpoints[0].origin.clone();
+            }
+        }
         let mut settings = Settings {
             plugins,
             clusters: clusters.into(),
@@ -199,7 +212,30 @@ impl Profile {
             ..Settings::default()
         };
         self.route(&mut settings, upstream)?;
+        if !details.is_empty() {
+            let table = Routes::decode(&settings.routing).unwrap_or_default();
+            settings.routing = Routes { clusters: details, ..table }.encode().into();
+        }
         Ok(Chain { filters, settings, trailers: self.trailers, upstream_http2: self.route.http2 })
+    }
+
+    /// The clusters of several endpoints.
+    fn details(&self, clusters: &[Cluster], upstream: SocketAddr) -> Result<Vec<ClusterDetails>> {
+        let place = |name: &str| match name {
+            "refused" => Ok(origin(refused()?)),
+            UPSTREAM => Ok(origin(upstream)),
+            name => {
+                let found = clusters.iter().find(|cluster| cluster.name == name);
+                found.map(|cluster| cluster.origin.clone()).with_context(|| format!("there is no server `{name}`"))
+            }
+        };
+        let endpoint = |(server, weight): &(String, u32)| Ok(Endpoint { origin: place(server)?, weight: *weight });
+        let several = self.clusters.iter().filter(|(_, told)| !told.endpoints.is_empty());
+        let details = several.map(|(name, told)| {
+            let endpoints = told.endpoints.iter().map(endpoint).collect::<Result<_>>()?;
+            Ok(ClusterDetails { name: name.clone(), endpoints, http2: told.http2, ..ClusterDetails::default() })
+        });
+        details.collect()
     }
 
     fn links(&self) -> Vec<LinkTable> {

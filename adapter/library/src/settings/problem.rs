@@ -140,6 +140,16 @@ pub enum Problem {
     },
     /// A cluster without a name.
     ClusterName,
+    /// A cluster that is nowhere, or in two ways.
+    ClusterPlace {
+        /// Its name.
+        cluster: String,
+    },
+    /// Endpoints of a cluster that are chosen never, or too often.
+    EndpointWeight {
+        /// The cluster's name.
+        cluster: String,
+    },
     /// The same key twice.
     Duplicate {
         /// The list that it is in.
@@ -220,6 +230,12 @@ impl Problem {
             Self::HeaderName { .. } => "Write a header's name, as in `x-forwarded-for`.".into(),
             Self::Environment { .. } => "Write `NAME=VALUE`, with a name, and no NUL.".into(),
             Self::ClusterName => "Write `NAME=URL`.".into(),
+            Self::ClusterPlace { .. } => {
+                "Write `url = \"URL\"`, or `endpoints = [\"URL\", { url = \"URL\", weight = 2 }]`.".into()
+            }
+            Self::EndpointWeight { .. } => {
+                "Write weights that are more than 0 each, and less than 4294967296 together.".into()
+            }
             Self::Duplicate { .. } => "Leave out all but one.".into(),
             Self::Unreadable { .. } => "Name a file that can be read.".into(),
             Self::TooLarge { .. } => "Shorten the configuration, or let the filter fetch it.".into(),
@@ -280,6 +296,12 @@ impl fmt::Display for Problem {
             Self::HeaderName { of, header } => write!(f, "`{header}`, for {of}, is not a header's name"),
             Self::Environment { key } => write!(f, "`{key}` cannot be an environment variable as it is"),
             Self::ClusterName => write!(f, "there is a cluster without a name"),
+            Self::ClusterPlace { cluster } => {
+                write!(f, "the cluster `{cluster}` has not exactly one of `url` and `endpoints`")
+            }
+            Self::EndpointWeight { cluster } => {
+                write!(f, "the cluster `{cluster}` has endpoints whose weights are 0 or too large together")
+            }
             Self::Duplicate { list, key } => write!(f, "`{key}` stands twice among the {list}"),
             Self::Unreadable { of, file, reason } => write!(f, "`{file}`, for the {of}, cannot be read: {reason}"),
             Self::TooLarge { size, limit } => {

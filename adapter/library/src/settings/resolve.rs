@@ -1,6 +1,7 @@
 //! From what was written to what counts: checks everything, fills in what is missing.
 
 use std::collections::HashSet;
+use std::mem::take;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +11,10 @@ use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
-use proxy_wasm_abi::settings::{Action, Cluster, Connection, Plugin, Route, Settings, SharedStateIn, UPSTREAM, Upkeep};
+use proxy_wasm_abi::routing::RouteTable;
+use proxy_wasm_abi::settings::{Action, Connection, Plugin, Route, Settings, SharedStateIn, UPSTREAM, Upkeep};
 
-use super::{
-    ClusterInput, Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, origin, path,
-    title,
-};
+use super::{Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, path, title};
 use crate::options::Options;
 use crate::shim::{Flavour, Shim};
 use crate::wasi::Wasi;
@@ -51,13 +50,16 @@ impl Input {
         foreign_functions(&self.foreign_functions, problems);
         duplicates("properties", self.properties.keys(), problems);
         duplicates("properties from headers", self.property_headers.keys(), problems);
-        let routing = self.routing(problems);
-        let routes = if routing.is_some() { Some(Vec::new()) } else { self.routes(problems) };
+        let table = self.routing(problems);
+        let routes = if table.is_some() { Some(Vec::new()) } else { self.routes(problems) };
         let wasi = self.wasi(problems);
         let alone = self.take_alone();
+        let plugins = plugins(alone, take(&mut self.plugin), filters, read, problems);
+        let (clusters, details) = clusters::clusters(self.upstream.take(), take(&mut self.clusters), problems);
+        let routing = RouteTable { clusters: details, ..table.unwrap_or_default() };
         let settings = Settings {
-            plugins: plugins(alone, self.plugin, filters, read, problems),
-            clusters: clusters(self.upstream, self.clusters, problems).into(),
+            plugins,
+            clusters: clusters.into(),
             properties: properties(self.properties, problems),
             property_headers: property_headers(self.property_headers, problems),
             connection: Connection {
@@ -78,7 +80,7 @@ impl Input {
                 opens_bodies: false,
             },
             routes: routes?.into(),
-            routing: routing.map(|table| table.encode()).unwrap_or_default().into(),
+            routing: if routing == RouteTable::default() { Vec::new() } else { routing.encode() }.into(),
         };
         Some(Options {
             wasi,
@@ -268,26 +270,6 @@ fn log_level(level: Option<String>, problems: &mut Vec<Problem>) -> u8 {
     found.unwrap_or(LogLevel::Info) as u8
 }
 
-/// The clusters, and the one that is short for the upstream.
-fn clusters(upstream: Option<String>, clusters: Entries<ClusterInput>, problems: &mut Vec<Problem>) -> Vec<Cluster> {
-    let mut all = Vec::new();
-    if let Some(url) = upstream {
-        if clusters.has(UPSTREAM) {
-            problems.push(Problem::ClusterNamedUpstream);
-        }
-        let origin = keep(origin::parse("the upstream", &url), problems);
-        all.extend(origin.map(|origin| Cluster { name: UPSTREAM.into(), origin }));
-    }
-    for (name, ClusterInput { url }) in clusters.0 {
-        if name.is_empty() {
-            problems.push(Problem::ClusterName);
-        } else if let Some(origin) = keep(origin::parse(format!("the cluster `{name}`"), &url), problems) {
-            all.push(Cluster { name, origin });
-        }
-    }
-    all
-}
-
 fn properties(Entries(properties): Entries<Value>, problems: &mut Vec<Problem>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut all = Vec::new();
     for (text, value) in properties {
@@ -355,7 +337,9 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
     all
 }
 
+mod clusters;
 mod formatter;
+mod retries;
 mod routing;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
-//! Where requests go, as it was written: routes, clusters and direct responses.
+//! Where requests go, as it was written: routes and direct responses.
 
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Keys, keys};
-use super::routing::{HeadersInput, HostRewriteInput, MatchInput, RedirectInput, SubstitutionInput, WeightedInput};
+use super::routing::{
+    HeadersInput, HostRewriteInput, MatchInput, RedirectInput, RetryInput, SubstitutionInput, WeightedInput,
+};
 use super::written::milliseconds;
 
 keys! {
@@ -32,6 +34,8 @@ keys! {
         pub max_grpc_timeout: Option<u64>,
         /// The status of the answer where there is no cluster of that name.
         pub cluster_not_found: Option<u16>,
+        /// When a request is sent once more.
+        pub retry_policy: Option<RetryInput>,
         /// What takes the place of the path's matched part.
         pub prefix_rewrite: Option<String>,
         /// What each match in the path becomes.
@@ -49,47 +53,6 @@ impl RouteInput {
     /// Whether all that it says is where requests go.
     pub(super) fn is_plain(&self) -> bool {
         self.said().iter().all(|key| ["cluster", "direct_response", "timeout"].contains(key))
-    }
-}
-
-/// A cluster: one of `[clusters.NAME]`, or its URL alone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(from = "Cluster", into = "Cluster")]
-pub struct ClusterInput {
-    /// Where it is.
-    pub url: String,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(untagged, expecting = "expected a URL or { url = \"URL\" }")]
-enum Cluster {
-    Url(String),
-    Table(ClusterTable),
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct ClusterTable {
-    url: String,
-}
-
-impl From<Cluster> for ClusterInput {
-    fn from(cluster: Cluster) -> Self {
-        match cluster {
-            Cluster::Url(url) | Cluster::Table(ClusterTable { url }) => Self { url },
-        }
-    }
-}
-
-impl From<ClusterInput> for Cluster {
-    fn from(ClusterInput { url }: ClusterInput) -> Self {
-        Self::Table(ClusterTable { url })
-    }
-}
-
-impl From<String> for ClusterInput {
-    fn from(url: String) -> Self {
-        Self { url }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use proxy_wasm_abi::retries::RetryOn;
 use proxy_wasm_abi::routing::AppendAction;
 use serde::{Deserialize, Serialize};
 
 use super::RouteInput;
 use super::keys::keys;
+use super::written::milliseconds;
 
 keys! {
     /// What counts for all routes: `[routes]`.
@@ -33,8 +35,37 @@ keys! {
         pub request_headers: Option<HeadersInput>,
         /// Changes of its responses' heads.
         pub response_headers: Option<HeadersInput>,
+        /// When requests are sent once more, for routes that say nothing of it.
+        pub retry_policy: Option<RetryInput>,
+        /// Whether `x-envoy-attempt-count` tells clusters how often a request was sent.
+        pub include_request_attempt_count: Option<bool>,
+        /// Whether it tells clients.
+        pub include_attempt_count_in_response: Option<bool>,
         /// Its routes.
         pub route: Vec<RouteInput>,
+    }
+}
+
+keys! {
+    /// When a request is sent once more.
+    pub struct RetryInput {
+        /// The outcomes, by Envoy's names.
+        pub retry_on: Vec<String>,
+        /// How often after the first time, 1 by default.
+        pub num_retries: Option<u32>,
+        /// How long each try may take, in milliseconds.
+        #[serde(deserialize_with = "milliseconds")]
+        pub per_try_timeout: Option<u64>,
+        /// The statuses that `retriable-status-codes` means.
+        pub retriable_status_codes: Vec<u16>,
+        /// The headers that `retriable-headers` means.
+        pub retriable_headers: Vec<HeaderMatchInput>,
+        /// Less than so many milliseconds go by before the first retry, 25 by default; twice as many before each further one.
+        #[serde(deserialize_with = "milliseconds")]
+        pub base_interval: Option<u64>,
+        /// But never more than these: ten times the base by default.
+        #[serde(deserialize_with = "milliseconds")]
+        pub max_interval: Option<u64>,
     }
 }
 
@@ -253,6 +284,15 @@ pub enum RoutingProblem {
     Path(String),
     /// A number range without numbers.
     Range(i64, i64),
+    /// An outcome that is none.
+    RetryOn(String),
+    /// A first back-off of nothing, or a longest one that is shorter.
+    BackOff {
+        /// Milliseconds of the first.
+        base: u64,
+        /// Milliseconds of the longest.
+        max: u64,
+    },
 }
 
 /// Keys in a sentence.
@@ -289,6 +329,10 @@ impl RoutingProblem {
             Self::Status { wanted, .. } => format!("Write {wanted}."),
             Self::Path(_) => "Begin it with `/`.".into(),
             Self::Range(..) => "Let the first number be less than the second.".into(),
+            Self::RetryOn(_) => {
+                format!("Write of these: {}.", listed(&RetryOn::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>()))
+            }
+            Self::BackOff { .. } => "Let `base_interval` be 1 or more, and `max_interval` no less.".into(),
         }
     }
 }
@@ -312,6 +356,10 @@ impl fmt::Display for RoutingProblem {
             Self::Formatter { value, part } => write!(f, "has the value `{value}`, of which `{part}` is not known"),
             Self::Status { status, .. } => write!(f, "has the status {status}, which cannot be one here"),
             Self::Path(path) => write!(f, "has the path `{path}`, which no request has"),
+            Self::RetryOn(name) => write!(f, "has `{name}` in `retry_on`, which is no outcome"),
+            Self::BackOff { base, max } => {
+                write!(f, "has a back-off of {base} milliseconds at first and {max} at most, which cannot be")
+            }
             Self::Range(start, end) => write!(f, "has the range from {start} to {end}, which is empty"),
         }
     }

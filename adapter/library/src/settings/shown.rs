@@ -1,6 +1,8 @@
 //! Settings for people: what stands in the provenance.
 
+use proxy_wasm_abi::clusters::ClusterDetails;
 use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::routing::RouteTable;
 use proxy_wasm_abi::settings::{
     Action, GrpcTransport, MetricsTo, Origin, Plugin, Profile, Settings, SharedStateIn, UPSTREAM,
 };
@@ -42,6 +44,9 @@ pub struct Shown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route_cluster: Option<String>,
     pub clusters: Vec<(String, String)>,
+    /// The further endpoints of clusters, each with its cluster's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,10 +136,10 @@ impl ShownPlugin {
 }
 
 impl Shown {
-    /// The clusters, by name, each with its URL.
+    /// The clusters, by name, each with its URL, and as often as it has endpoints.
     pub fn all_clusters(&self) -> impl Iterator<Item = (&str, &str)> {
         let upstream = self.upstream.iter().map(|url| (UPSTREAM, url.as_str()));
-        upstream.chain(self.clusters.iter().map(|(name, url)| (name.as_str(), url.as_str())))
+        upstream.chain(self.clusters.iter().chain(&self.endpoints).map(|(name, url)| (name.as_str(), url.as_str())))
     }
 
     /// The name of the cluster that the route leads to, if it leads to one.
@@ -154,6 +159,11 @@ impl Shown {
             .clusters
             .iter()
             .partition(|cluster| cluster.name == UPSTREAM && settings.upstream() == Some(cluster));
+        let table = if settings.routing.is_empty() { None } else { RouteTable::decode(&settings.routing) };
+        let further = |details: &ClusterDetails| {
+            let urls: Vec<_> = details.endpoints.iter().skip(1).map(|endpoint| url(&endpoint.origin)).collect();
+            urls.into_iter().map(|url| (details.name.clone(), url)).collect::<Vec<_>>()
+        };
         let is_next = matches!(settings.default_route().map(|route| &route.action), Some(Action::Next { .. }));
         Self {
             next: is_next.then_some(Next::Handler),
@@ -168,6 +178,7 @@ impl Shown {
             direct_response,
             route_cluster: settings.upstream().map(|cluster| cluster.name.clone()).filter(|name| name != UPSTREAM),
             clusters: clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
+            endpoints: table.unwrap_or_default().clusters.iter().flat_map(further).collect(),
             authority: settings.connection.authority.clone(),
             authority_header: settings.connection.authority_header.clone(),
             x_forwarded_proto: settings.connection.forwarded_proto,

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proxy_wasm_abi::retries::RetryPolicy;
 use proxy_wasm_abi::routing::{
     Action, AppendAction, Forward, HeaderAddition, HeaderChanges, HeaderMatch, HeaderValueMatch, HostRewrite, Match,
     PathMatch, PathRewrite, Piece, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution, Target,
@@ -26,7 +27,13 @@ pub(super) fn configuration(table: &RouteTable) -> Value {
 
 fn virtual_host(host: &VirtualHost) -> Value {
     let routes: Vec<_> = host.routes.iter().map(route).collect();
-    let mut value = json!({"name": host.name, "domains": host.domains, "routes": routes});
+    let mut value = json!({
+        "name": host.name,
+        "domains": host.domains,
+        "routes": routes,
+        "include_request_attempt_count": host.attempt_count.request,
+        "include_attempt_count_in_response": host.attempt_count.response,
+    });
     changes(&mut value, &host.headers);
     value
 }
@@ -116,6 +123,9 @@ fn forward(forward: &Forward) -> Value {
         500 => "INTERNAL_SERVER_ERROR",
         _ => "SERVICE_UNAVAILABLE",
     });
+    if let Some(policy) = &forward.retry {
+        value["retry_policy"] = retry(policy);
+    }
     match &forward.path {
         Some(PathRewrite::Prefix(prefix)) => value["prefix_rewrite"] = json!(prefix),
         Some(PathRewrite::Regex(by)) => value["regex_rewrite"] = substitution(by),
@@ -126,6 +136,24 @@ fn forward(forward: &Forward) -> Value {
         Some(HostRewrite::Header(name)) => value["host_rewrite_header"] = json!(name),
         Some(HostRewrite::Path(by)) => value["host_rewrite_path_regex"] = substitution(by),
         None => {}
+    }
+    value
+}
+
+fn retry(policy: &RetryPolicy) -> Value {
+    let on: Vec<_> = policy.on.iter().map(|on| on.name()).collect();
+    let mut value = json!({
+        "retry_on": on.join(","),
+        "num_retries": policy.retries,
+        "retriable_status_codes": policy.statuses,
+        "retriable_headers": policy.headers.iter().map(header_match).collect::<Vec<_>>(),
+        "retry_back_off": {
+            "base_interval": milliseconds(policy.base_interval_ms),
+            "max_interval": milliseconds(policy.max_interval_ms),
+        },
+    });
+    if policy.per_try_timeout_ms > 0 {
+        value["per_try_timeout"] = json!(milliseconds(policy.per_try_timeout_ms));
     }
     value
 }

@@ -102,6 +102,11 @@ impl<'a> World<'a> {
         self.turn().input(peer, Input::Head(HeaderMap::from_pairs(Kind::Response, pairs), end));
     }
 
+    /// A head of this status, and nothing else.
+    pub(crate) fn status(&mut self, peer: Peer, status: &str) {
+        self.turn().input(peer, Input::Head(HeaderMap::from_pairs(Kind::Response, [(":status", status)]), true));
+    }
+
     pub(crate) fn data(&mut self, peer: Peer, bytes: &str) {
         self.turn().input(peer, Input::Data(bytes.into(), false));
     }

@@ -110,7 +110,7 @@ impl ChainState {
         };
         let token = self.vm_mut().grpc.next_token(call_timeout_ms.is_none());
         let id = CallId { plugin: self.plugin_index(), token };
-        let Some(origin) = self.cluster(&to.cluster) else {
+        let Some(origin) = self.endpoint(&to.cluster) else {
             self.unknown_cluster(&to.cluster);
             self.running.ask(Action::GrpcRefused(id, None));
             return Err(Status::InternalFailure);
@@ -142,7 +142,7 @@ impl ChainState {
     }
 
     fn has_cluster(&self, name: &[u8]) -> bool {
-        self.cluster(name).is_some()
+        self.settings.cluster(name).is_some()
     }
 }
 

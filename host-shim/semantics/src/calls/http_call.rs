@@ -21,10 +21,10 @@ impl ChainState {
         trailers: &[u8],
         timeout_ms: u32,
     ) -> CallResult<u32> {
-        let Some(origin) = self.cluster(cluster) else {
+        if self.settings.cluster(cluster).is_none() {
             self.unknown_cluster(cluster);
             return Err(Status::BadArgument);
-        };
+        }
         let mut headers = decode(Kind::Request, headers);
         let is_complete = [b":path".as_slice(), b":method", b":authority"].iter().all(|name| headers.contains(name));
         if !is_complete || i32::try_from(timeout_ms).is_err() {
@@ -38,6 +38,7 @@ impl ChainState {
         if timeout_ms > 0 {
             headers.set(b"x-envoy-expected-rq-timeout-ms", timeout_ms.to_string());
         }
+        let origin = self.endpoint(cluster).ok_or(Status::BadArgument)?;
         let trailers = Some(decode(Kind::Trailers, trailers)).filter(|trailers| !trailers.is_empty());
         let (plugin, host) = (self.plugin_index(), self.capabilities);
         Ok(self.vm_mut().callouts.accept(plugin, |id| {
@@ -48,9 +49,10 @@ impl ChainState {
 }
 
 impl ChainState {
-    /// Where the cluster with this name is.
-    pub(crate) fn cluster(&self, name: &[u8]) -> Option<Origin> {
-        self.settings.cluster(name).map(|cluster| cluster.origin.clone())
+    /// Where the next request to the cluster with this name goes.
+    pub(crate) fn endpoint(&self, name: &[u8]) -> Option<Origin> {
+        let cluster = self.settings.cluster(name)?;
+        Some(self.routing.endpoint(&self.settings, cluster, &*self.host))
     }
 
     /// Logs it for the operator, because filters seldom do.

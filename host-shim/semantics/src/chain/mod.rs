@@ -247,17 +247,19 @@ impl<G: Guest> Chain<G> {
 
     /// The upstream's response can't be had, or not all of it.
     pub fn upstream_failed(&self, id: u32, failure: UpstreamFailure) {
-        let mut reply = failure.reply();
-        {
+        let reply = {
             let state = self.state.borrow();
             let Some(stream) = state.streams.get(id) else { return };
             if stream.answered(Direction::Response) {
                 return;
             }
+            let mut reply = failure.reply_of_try(stream.choice.attempts() > Some(1));
             if stream.message(Direction::Response).headers().is_some() {
                 reply.details = failure.details_after_headers();
             }
-        }
+            stream.choice.tell_client_of_failure(&mut reply.headers);
+            reply
+        };
         self.local_reply(id, reply);
     }
 

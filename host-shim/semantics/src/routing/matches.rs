@@ -39,7 +39,7 @@ pub(super) fn split(target: &[u8]) -> (&[u8], &[u8]) {
 
 /// Source: Envoy's `HeaderUtility::HeaderData`; a header that is not there fulfils no condition of its value, inverted or
 /// not.
-fn header(condition: &HeaderMatch, headers: &HeaderMap, expressions: &Expressions) -> bool {
+pub(super) fn header(condition: &HeaderMatch, headers: &HeaderMap, expressions: &Expressions) -> bool {
     let mut values: Vec<&[u8]> =
         headers.iter().filter(|(name, _)| *name == condition.name.as_bytes()).map(|(_, value)| value).collect();
     if let HeaderValueMatch::Present(present) = condition.value {

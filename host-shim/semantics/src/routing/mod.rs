@@ -16,33 +16,41 @@
 //! | `rewrites` | paths, authorities, redirects |
 //! | `changes` | header additions and removals |
 //! | `timeouts` | the time that an upstream has |
+//! | `endpoints` | which of a cluster's endpoints |
+//! | `retries` | whether a request is sent once more |
 //!
 //! Only the larger shim has this; the other has `no_routing.rs`.
 
 mod changes;
+mod endpoints;
 mod expressions;
 mod hosts;
 mod matches;
+mod retries;
 mod rewrites;
 mod timeouts;
 
 use std::cell::OnceCell;
 
 use proxy_wasm_abi::{
+    clusters::ClusterDetails,
     enums::Status,
     routing::{Action, Forward, HeaderChanges, Route, RouteTable, Target, VirtualHost, Weighted},
-    settings::Settings,
+    settings::{Cluster, Origin, Settings},
 };
 
 use crate::{
     environment::{Capabilities, Host},
     headers::{HeaderMap, Kind},
     local_reply::LocalReply,
-    router::{self, Destination},
+    router::{self, DIRECT_RESPONSE, Destination},
     stream::{Direction, Stream},
 };
 use changes::Told;
+use endpoints::Turns;
 use expressions::Expressions;
+pub use retries::Outcome;
+use retries::Tries;
 
 /// The table of a component, if it has one.
 #[derive(Debug, Default)]
@@ -50,6 +58,7 @@ pub(crate) struct Routing {
     /// Decoded when it is first needed.
     table: OnceCell<Option<RouteTable>>,
     expressions: Expressions,
+    turns: Turns,
 }
 
 /// The route of a stream. See the picture above.
@@ -59,6 +68,8 @@ pub(crate) struct Choice {
     random: OnceCell<u64>,
     chosen: OnceCell<Selection>,
     stale: bool,
+    /// Once the request was sent.
+    tries: Option<Tries>,
 }
 
 /// What was chosen, by position.
@@ -71,6 +82,9 @@ pub(crate) struct Selection {
     cluster: Option<Vec<u8>>,
 }
 
+/// Where a request goes, and the milliseconds that the response may take; or the answer instead.
+type Routed = Result<(Destination, u64), LocalReply>;
+
 /// A selection with what it stands for.
 struct Selected<'a> {
     host: &'a VirtualHost,
@@ -82,6 +96,18 @@ impl Choice {
     /// The router chooses anew.
     pub(crate) fn clear(&mut self) {
         self.stale = true;
+    }
+
+    /// How often the request was sent, once it was.
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        self.tries.as_ref().map(Tries::count)
+    }
+
+    /// Adds to the router's own answer to a request that was sent what its client is told of it.
+    pub(crate) fn tell_client_of_failure(&self, headers: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+        if let Some(tries) = &self.tries {
+            tries.tell_client_of_failure(headers);
+        }
     }
 
     /// Forgets a stale choice.
@@ -123,6 +149,32 @@ impl Routing {
         self.table.get_or_init(decode).as_ref()
     }
 
+    fn expressions(&self) -> &Expressions {
+        &self.expressions
+    }
+
+    /// What there is more to know of a cluster than the settings say.
+    fn details(&self, settings: &Settings, name: &str) -> Option<&ClusterDetails> {
+        self.table(settings)?.clusters.iter().find(|details| details.name == name)
+    }
+
+    /// Where the next request to a cluster goes.
+    pub(crate) fn endpoint(&self, settings: &Settings, cluster: &Cluster, host: &dyn Host) -> Origin {
+        let details = self.details(settings, &cluster.name);
+        let endpoint = details.and_then(|details| self.turns.next(details, host));
+        endpoint.unwrap_or(&cluster.origin).clone()
+    }
+
+    /// Whether only HTTP/2 will do for the endpoint at this place.
+    pub(crate) fn speaks_http2(&self, settings: &Settings, origin: &Origin) -> bool {
+        let Some(table) = self.table(settings) else { return false };
+        let is_there = |details: &ClusterDetails| match details.endpoints.as_slice() {
+            [] => settings.cluster(details.name.as_bytes()).is_some_and(|cluster| cluster.origin == *origin),
+            all => all.iter().any(|endpoint| endpoint.origin == *origin),
+        };
+        table.clusters.iter().any(|details| details.http2 && is_there(details))
+    }
+
     /// Chooses a stream's route, unless it was.
     pub(crate) fn choose(&self, settings: &Settings, stream: &Stream, host: &dyn Host) {
         self.chosen(settings, stream, host);
@@ -134,13 +186,9 @@ impl Routing {
         stream: &'a Stream,
         host: &dyn Host,
     ) -> Option<(&'a RouteTable, &'a Selection)> {
-        let table = self.table(settings)?;
+        let table = self.table(settings).filter(|table| !table.virtual_hosts.is_empty())?;
         let choose = || {
-            let random = *stream.choice.random.get_or_init(|| {
-                let mut bytes = [0; 8];
-                host.random(&mut bytes);
-                u64::from_le_bytes(bytes)
-            });
+            let random = *stream.choice.random.get_or_init(|| random(host));
             let headers = stream.message(Direction::Request).headers();
             headers.map(|headers| self.select(table, settings, headers, random)).unwrap_or_default()
         };
@@ -180,16 +228,30 @@ impl Routing {
         host: &dyn Host,
         headers: &mut HeaderMap,
         capabilities: Capabilities,
-    ) -> Option<Result<(Destination, u64), LocalReply>> {
+    ) -> Option<Routed> {
         stream.choice.renew();
-        let stream = &*stream;
+        let (found, tries) = self.route_chosen(settings, stream, host, headers, capabilities)?;
+        stream.choice.tries = tries;
+        Some(found)
+    }
+
+    /// The same with the route that counts, and with the tries that a request has which goes to a cluster.
+    fn route_chosen(
+        &self,
+        settings: &Settings,
+        stream: &Stream,
+        host: &dyn Host,
+        headers: &mut HeaderMap,
+        capabilities: Capabilities,
+    ) -> Option<(Routed, Option<Tries>)> {
         let (table, selection) = self.chosen(settings, stream, host)?;
-        let Some(selected) = selection.of(table) else { return Some(Err(router::no_route())) };
+        let Some(selected) = selection.of(table) else { return Some((Err(router::no_route()), None)) };
+        let mut tries = None;
         let found = match &selected.route.action {
-            Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
+            Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, DIRECT_RESPONSE)),
             Action::Redirect(redirect) => {
                 let location = rewrites::location(redirect, &selected.route.matches, headers, &self.expressions);
-                let reply = LocalReply::new(u32::from(redirect.status), "", "direct_response");
+                let reply = LocalReply::new(u32::from(redirect.status), "", DIRECT_RESPONSE);
                 Err(LocalReply { headers: vec![(b"location".to_vec(), location)], ..reply })
             }
             Action::Forward(forward) => match settings.cluster(selection.cluster.as_deref().unwrap_or_default()) {
@@ -204,26 +266,57 @@ impl Routing {
                     rewrites::host(forward, rewrite, headers, &self.expressions);
                     rewrites::path(forward, &selected.route.matches, headers, &self.expressions);
                     let timeout = timeouts::of(forward, stream.facts.is_grpc, headers);
-                    router::check_request(headers, capabilities)
-                        .map(|()| (Destination::Upstream(cluster.origin.clone()), timeout))
+                    router::check_request(headers, capabilities).map(|()| {
+                        let told = selected.host.attempt_count;
+                        let name = cluster.name.as_bytes();
+                        let all = router::own_timeout(headers).unwrap_or(timeout);
+                        let first = Tries::new(forward.retry.as_ref(), headers, all, told, name);
+                        first.tell_cluster(headers);
+                        let time = first.time_ms().unwrap_or(all);
+                        timeouts::tell(forward.max_grpc_timeout_ms, stream.facts.is_grpc, time, headers);
+                        tries = Some(first);
+                        (Destination::Upstream(self.endpoint(settings, cluster, host)), timeout)
+                    })
                 }
             },
         };
-        Some(found)
+        Some((found, tries))
     }
 
     /// Makes the changes of a response's head, before the filters see it. Source: Envoy's `finalizeResponseHeaders`.
     pub(crate) fn respond(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap) {
         let code = router::status(headers).unwrap_or(0);
         self.change_response(settings, stream, headers, code);
+        if let Some(tries) = &stream.choice.tries {
+            tries.tell_client(headers);
+        }
     }
 
-    /// The same of a local response: what is added stands before its own headers, and it has no status yet. Source:
-    /// `routes/header-changes`.
-    pub(crate) fn respond_locally(&self, settings: &Settings, stream: &Stream, headers: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+    /// The same of a local response, which has no status yet: what is added stands before the response's own headers, and
+    /// behind those of the route's own answer. An answer of another's, on a route that answers itself, is left as it is.
+    /// Source: `routes/header-changes`; Envoy's `FilterManager` asks the route only where it has a `routeEntry`.
+    pub(crate) fn respond_locally(
+        &self,
+        settings: &Settings,
+        stream: &Stream,
+        headers: &mut Vec<(Vec<u8>, Vec<u8>)>,
+        details: &str,
+    ) {
+        let place = match self.answers(settings, stream) {
+            false => 0,
+            true if details == DIRECT_RESPONSE => headers.len(),
+            true => return,
+        };
         let mut added = HeaderMap::new(Kind::Response);
         self.change_response(settings, stream, &mut added, 0);
-        headers.splice(0..0, added.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+        headers.splice(place..place, added.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+    }
+
+    /// Whether the chosen route is one that answers itself.
+    fn answers(&self, settings: &Settings, stream: &Stream) -> bool {
+        let selected = |table| stream.choice.chosen.get()?.of(table);
+        let selected = self.table(settings).and_then(selected);
+        selected.is_some_and(|selected| matches!(selected.route.action, Action::Redirect(_) | Action::Respond { .. }))
     }
 
     fn change_response(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap, code: u16) {
@@ -245,6 +338,18 @@ impl Routing {
         host: &dyn Host,
         segments: &[&str],
     ) -> Option<Result<Vec<u8>, Status>> {
+        if *segments == ["upstream", "num_endpoints"] {
+            let selection = self.chosen(settings, stream, host).map(|(_, selection)| selection);
+            let cluster = match selection {
+                Some(selection) => selection.cluster.as_deref().and_then(|name| settings.cluster(name)),
+                None => settings.upstream(),
+            };
+            let count = |cluster: &Cluster| {
+                let details = self.details(settings, &cluster.name);
+                details.map_or(1, |details| details.endpoints.len().max(1)) as u64
+            };
+            return Some(cluster.map(|cluster| count(cluster).to_le_bytes().to_vec()).ok_or(Status::NotFound));
+        }
         let (table, selection) = self.chosen(settings, stream, host)?;
         let host = selection.host.map(|at| &table.virtual_hosts[at]);
         let cluster = selection.cluster.as_deref().and_then(|name| settings.cluster(name));
@@ -254,10 +359,16 @@ impl Routing {
                 Some(selection.of(table).map(|selected| selected.route.name.clone().into()).ok_or(Status::NotFound))
             }
             ["xds", "cluster_name"] => Some(cluster.map(|cluster| cluster.name.clone().into()).ok_or(Status::NotFound)),
-            ["upstream", "num_endpoints"] => Some(cluster.map(|_| 1u64.to_le_bytes().to_vec()).ok_or(Status::NotFound)),
             _ => None,
         }
     }
+}
+
+/// A number that can't be guessed.
+fn random(host: &dyn Host) -> u64 {
+    let mut bytes = [0; 8];
+    host.random(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 /// Which of the clusters a random number picks. Source: Envoy's `WeightedClusterUtil`.

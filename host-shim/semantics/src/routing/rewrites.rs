@@ -29,20 +29,21 @@ fn rewritten(rewrite: &PathRewrite, matched: &Match, target: &[u8], expressions:
 
 /// Rewrites the authority for the upstream. Source: Envoy's `RouteEntryImplBase::finalizeHostHeader`.
 pub(super) fn host(forward: &Forward, own: Option<&str>, headers: &mut HeaderMap, expressions: &Expressions) {
-    let rewritten = match (own, &forward.host) {
-        (Some(own), _) => own.as_bytes().to_vec(),
-        (None, Some(HostRewrite::Literal(host))) => host.as_bytes().to_vec(),
-        (None, Some(HostRewrite::Header(name))) => match headers.get(name.as_bytes()) {
-            Some(host) if !host.is_empty() => host.to_vec(),
-            _ => return,
-        },
-        (None, Some(HostRewrite::Path(substitution))) => {
-            let (plain, _) = split(headers.get(b":path").unwrap_or_default());
-            expressions.replace(substitution, plain)
+    // The route's counts over the cluster's. Source: `routes/host-rewrites`.
+    let of_route = match &forward.host {
+        Some(HostRewrite::Literal(host)) => Some(host.as_bytes().to_vec()),
+        Some(HostRewrite::Header(name)) => {
+            headers.get(name.as_bytes()).filter(|host| !host.is_empty()).map(<[u8]>::to_vec)
         }
-        (None, None) => return,
+        Some(HostRewrite::Path(substitution)) => {
+            let (plain, _) = split(headers.get(b":path").unwrap_or_default());
+            Some(expressions.replace(substitution, plain))
+        }
+        None => None,
     };
-    headers.set(b":authority", rewritten);
+    if let Some(host) = of_route.or(own.map(|host| host.as_bytes().to_vec())) {
+        headers.set(b":authority", host);
+    }
 }
 
 /// Where a client is sent. Source: Envoy's `RouteEntryImplBase::newUri`.

@@ -1,8 +1,9 @@
 //! The rules of routes, without a stream.
 
 use proxy_wasm_abi::routing::{
-    Action, AppendAction, HeaderAddition, HeaderMatch, HeaderValueMatch, Match, PathMatch, PathRewrite, QueryMatch,
-    Redirect, RedirectPath, RouteTable, Substitution, TextMatch, TextMatchKind, VirtualHost, Weighted,
+    Action, AppendAction, Forward, HeaderAddition, HeaderMatch, HeaderValueMatch, HostRewrite, Match, PathMatch,
+    PathRewrite, QueryMatch, Redirect, RedirectPath, RouteTable, Substitution, Target, TextMatch, TextMatchKind,
+    VirtualHost, Weighted,
 };
 
 use super::{expressions::Expressions, hosts, matches, pick, rewrites};
@@ -101,6 +102,34 @@ fn substitutions() {
     assert_eq!(replace("^/service/([^/]+)(/.*)$", r"\2/instance/\1", "/service/foo/v1/api"), "/v1/api/instance/foo");
     assert_eq!(replace("one", "two", "/xxx/one/yyy/one/zzz"), "/xxx/two/yyy/two/zzz");
     assert_eq!(replace("b", r"<\0\\>$1", "abc"), r"a<b\>$1c");
+}
+
+#[test]
+fn authorities() {
+    let all = Expressions::default();
+    let rewritten = |of_route: Option<HostRewrite>, of_cluster: Option<&str>| {
+        let forward = Forward {
+            target: Target::Weighted(Vec::new()),
+            path: None,
+            host: of_route,
+            timeout_ms: 0,
+            max_grpc_timeout_ms: None,
+            cluster_not_found: 503,
+            retry: None,
+        };
+        let mut head = request("client", "/a/b?c", &[("x-host", "named")]);
+        rewrites::host(&forward, of_cluster, &mut head, &all);
+        String::from_utf8(head.get(b":authority").unwrap().to_vec()).unwrap()
+    };
+    let literal = || Some(HostRewrite::Literal("route".into()));
+    let header = |name: &str| Some(HostRewrite::Header(name.into()));
+    let path = Substitution { regex: "^/([^/]+)/.*$".into(), substitution: r"\1.example".into() };
+    assert_eq!(rewritten(None, None), "client");
+    assert_eq!(rewritten(None, Some("cluster")), "cluster");
+    assert_eq!(rewritten(literal(), Some("cluster")), "route");
+    assert_eq!(rewritten(header("x-host"), None), "named");
+    assert_eq!(rewritten(header("x-other"), Some("cluster")), "cluster");
+    assert_eq!(rewritten(Some(HostRewrite::Path(path)), None), "a.example");
 }
 
 #[test]

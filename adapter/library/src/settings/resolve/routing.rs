@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 use proxy_wasm_abi::limits;
+use proxy_wasm_abi::retries::RetryPolicy;
 use proxy_wasm_abi::routing::{
-    Action, Forward, HeaderAddition, HeaderChange, HeaderChanges, HeaderMatch, HeaderValueMatch, HostRewrite, Match,
-    PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution, Target, TextMatch,
-    TextMatchKind, VirtualHost, Weighted,
+    Action, AttemptCount, Forward, HeaderAddition, HeaderChange, HeaderChanges, HeaderMatch, HeaderValueMatch,
+    HostRewrite, Match, PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution,
+    Target, TextMatch, TextMatchKind, VirtualHost, Weighted,
 };
 use proxy_wasm_abi::settings;
 use regex_lite::Regex;
@@ -23,10 +24,12 @@ use crate::settings::{
 const DEFAULT: &str = "default";
 
 /// What is read, and what is wrong with it.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     clusters: &'a Entries<ClusterInput>,
     timeout_ms: u64,
     place: String,
+    /// The virtual host's, for routes that say nothing of it.
+    retry: Option<RetryPolicy>,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -41,6 +44,7 @@ impl Input {
             clusters: &self.clusters,
             timeout_ms: self.upstream_timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS),
             place: "the table of routes".into(),
+            retry: None,
             problems,
         };
         let besides = [
@@ -66,12 +70,13 @@ impl Input {
             headers,
             most_specific_wins: told.most_specific_header_mutations_wins.unwrap_or(false),
             ignore_port: told.ignore_port.unwrap_or(false),
+            clusters: Vec::new(),
         })
     }
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, problem: RoutingProblem) {
+    pub(super) fn problem(&mut self, problem: RoutingProblem) {
         self.problems.push(Problem::Routing { place: self.place.clone(), problem });
     }
 
@@ -97,7 +102,13 @@ impl Reader<'_> {
                 }
             }
             let headers = self.changes(host.request_headers.as_ref(), host.response_headers.as_ref());
-            VirtualHost { name, domains, routes: self.routes(&host.route, &format!(" of {}", self.place)), headers }
+            self.retry = host.retry_policy.as_ref().map(|told| self.retry(told));
+            let attempt_count = AttemptCount {
+                request: host.include_request_attempt_count.unwrap_or(false),
+                response: host.include_attempt_count_in_response.unwrap_or(false),
+            };
+            let routes = self.routes(&host.route, &format!(" of {}", self.place));
+            VirtualHost { name, domains, routes, headers, attempt_count }
         };
         hosts.iter().enumerate().map(one).collect()
     }
@@ -155,7 +166,7 @@ impl Reader<'_> {
         regex.into()
     }
 
-    fn header_match(&mut self, told: &HeaderMatchInput) -> HeaderMatch {
+    pub(super) fn header_match(&mut self, told: &HeaderMatchInput) -> HeaderMatch {
         const KEYS: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present", "range"];
         let name = self.header(told.name.as_deref().unwrap_or_default(), true);
         let texts = [&told.exact, &told.prefix, &told.suffix, &told.contains, &told.regex];
@@ -269,6 +280,7 @@ impl Reader<'_> {
             ("timeout", route.timeout.is_some()),
             ("max_grpc_timeout", route.max_grpc_timeout.is_some()),
             ("cluster_not_found", route.cluster_not_found.is_some()),
+            ("retry_policy", route.retry_policy.is_some()),
             ("prefix_rewrite", route.prefix_rewrite.is_some()),
             ("regex_rewrite", route.regex_rewrite.is_some()),
             ("host_rewrite", route.host_rewrite.is_some()),
@@ -318,6 +330,10 @@ impl Reader<'_> {
             timeout_ms: route.timeout.unwrap_or(self.timeout_ms),
             max_grpc_timeout_ms: route.max_grpc_timeout,
             cluster_not_found,
+            retry: match &route.retry_policy {
+                Some(told) => Some(self.retry(told)),
+                None => self.retry.clone(),
+            },
         }
     }
 
