@@ -25,6 +25,8 @@ pub(super) enum Failure {
     Write { file: String, option: Option<&'static str>, error: io::Error },
     /// These components can't be joined.
     Compose { files: Vec<String>, error: compose::Error },
+    /// A configuration of Envoy's has these faults.
+    Migration(Vec<Message>),
     /// The host could not begin.
     Serve(serve::Error),
     /// There is no comparison.
@@ -34,7 +36,7 @@ pub(super) enum Failure {
 }
 
 /// One thing to say: how much it weighs, what it is, what to do about it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) severity: Severity,
     pub(super) text: String,
@@ -74,7 +76,7 @@ impl Failure {
         match self {
             Self::Usage { .. } => Code::Usage,
             Self::Library { error: Error::Filter(_) | Error::Extract(_), .. } | Self::Compose { .. } => Code::Unusable,
-            Self::Library { error: Error::Settings(_), .. } => Code::Settings,
+            Self::Library { error: Error::Settings(_), .. } | Self::Migration(_) => Code::Settings,
             Self::Library { .. } => Code::Internal,
             Self::Read { .. } | Self::ReadNamed { .. } | Self::Write { .. } => Code::Io,
             Self::Several(failures) => failures.first().map_or(Code::Internal, Self::code),
@@ -127,6 +129,7 @@ impl Failure {
             Self::Compose { error, .. } => {
                 vec![Message::error(error.to_string(), "Build them for the same version of `wasi:http`.".to_owned())]
             }
+            Self::Migration(messages) => messages.clone(),
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
             Self::Compare(error @ compare::Error::Requests { file, problems }) => {
                 let mut messages: Vec<Message> =

@@ -15,6 +15,7 @@ mod input;
 mod inspect;
 mod man;
 mod migrate;
+mod migrated;
 mod output;
 mod plugin;
 mod report;

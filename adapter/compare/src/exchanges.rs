@@ -192,6 +192,11 @@ pub(super) async fn one(
 }
 
 impl Found {
+    /// What else the reader should know.
+    pub(super) fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+        self.notes.extend(notes);
+    }
+
     /// Moves the lines of a plugin's start out of a request's. They count once: a host may make an instance for each.
     fn take_start(&mut self, side: usize, lines: &mut Vec<Line>) {
         let rest = lines.split_off(trace::start_len(lines));

@@ -20,6 +20,7 @@ mod resolve;
 mod route;
 mod routing;
 mod shown;
+mod whole;
 mod written;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub use routing::{
 };
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};
+pub use whole::{Named, whole};
 pub use written::{Configuration, Value};
 
 use keys::{Keys, keys};

@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
 
 mod any;
+mod bootstrap;
 mod clusters;
 mod envoy_filter;
 mod fields;
@@ -35,6 +36,7 @@ mod routes;
 mod section;
 mod yaml;
 
+pub use bootstrap::bootstrap;
 pub use node::Place;
 pub use output::{Component, Output};
 pub use report::{Finding, Outcome};

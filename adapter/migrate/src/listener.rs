@@ -1,6 +1,7 @@
 //! A listener, or a connection manager that came alone: the plugins of its chain, and its routes.
 
 use crate::any;
+use crate::bootstrap;
 use crate::clusters::{self, Cluster, Known};
 use crate::fields::Message;
 use crate::gather::Resources;
@@ -117,11 +118,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     let reader = Reader { report, object: &object };
     let address = node.get("address").and_then(|address| clusters::socket(reader, address));
     let buffer = reader.number(node, "per_connection_buffer_limit_bytes");
-    let label = match (&name, &address) {
-        (name, _) if !name.is_empty() => name.clone(),
-        (_, Some((_, port))) => format!("port-{port}"),
-        _ => "listener".into(),
-    };
+    let label = bootstrap::label(&name, address.as_ref().map(|(_, port)| *port));
     let mut drafts = Vec::new();
     for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
         chain.of(Message::FilterChain);

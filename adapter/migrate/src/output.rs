@@ -25,6 +25,8 @@ pub struct Output {
 pub struct Component {
     /// Its name, which its files begin with.
     pub name: String,
+    /// What the input calls the listener that it comes from, as [`bootstrap`](crate::bootstrap()) does.
+    pub listener: String,
     /// The settings file, which names the others.
     pub settings: Output,
     /// The filters, and configurations that are no text.
@@ -124,6 +126,7 @@ pub(crate) fn write(
     };
     let text = section::write(&sections, origin);
     Component {
+        listener: draft.name,
         settings: Output { name: format!("{name}.toml"), bytes: text.into_bytes() },
         serve_options: vec!["--failure-policy".into(), failure_policy(report, &draft.plugins).option().into()],
         files: outputs,

@@ -1,0 +1,184 @@
+//! Configurations of Envoy as the input of a command: their files, the code that they name, and what becomes of a listener.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proxy_wasm_adapter::error::Severity;
+use proxy_wasm_adapter::settings::{self, Named};
+use proxy_wasm_adapter::{Error, Options};
+use proxy_wasm_adapter_compare::original::{Code, Original};
+use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Migration, Outcome, Wanted};
+
+use super::failure::{Failure, Message};
+use super::input;
+use super::plugin::AdaptOptions;
+use super::report::Reporter;
+
+/// Where code is that is not where a configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+#[group(skip)]
+pub(super) struct CodeOptions {
+    /// Code that is not where the configuration says, by the plugin's name, or by its path there or the last part of that
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_code, help_heading = "Configuration of Envoy")]
+    code: Vec<(String, PathBuf)>,
+
+    /// A directory with code, by the last part of its path in the configuration
+    #[arg(long, value_name = "DIR", help_heading = "Configuration of Envoy")]
+    code_dir: Vec<PathBuf>,
+
+    /// The one listener to take
+    #[arg(long, value_name = "NAME", help_heading = "Configuration of Envoy")]
+    pub(super) listener: Option<String>,
+}
+
+fn parse_code(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
+        _ => Err("write NAME=FILE".into()),
+    }
+}
+
+/// The last part of a path or an address, without a tag.
+fn base_name(from: &str) -> &str {
+    let path = from.split(['?', '#', '@']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.split(':').next().unwrap_or_default()
+}
+
+impl CodeOptions {
+    /// The file that has this code; `files` are those of the configuration.
+    fn file(&self, files: &[PathBuf], wanted: Wanted<'_>) -> Option<PathBuf> {
+        let base = base_name(wanted.from);
+        let names = [wanted.plugin, wanted.from, base];
+        if let Some((_, file)) = self.code.iter().find(|(name, _)| names.contains(&name.as_str())) {
+            return Some(file.clone());
+        }
+        let local = wanted.from.strip_prefix("file://").unwrap_or(wanted.from);
+        let beside = files.iter().filter_map(|file| Some(file.parent()?.join(local)));
+        let in_directories =
+            self.code_dir.iter().flat_map(|directory| [directory.join(base), directory.join(format!("{base}.wasm"))]);
+        // A directory is named to be looked into before what happens to lie about.
+        in_directories.chain(beside).chain([PathBuf::from(local)]).find(|file| file.is_file())
+    }
+
+    /// Whether any of them was given.
+    pub(super) fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Migrates files, with the code that they name.
+    pub(super) fn migrate(&self, paths: &[PathBuf], upstream: Option<&str>) -> Result<Read, Failure> {
+        let (mut files, mut failures) = (Vec::new(), Vec::new());
+        for path in paths {
+            match input::read(path) {
+                Ok(bytes) => files.push(File { name: input::shown(path), bytes }),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(Failure::all(failures));
+        }
+        let code = RefCell::new(Vec::new());
+        let find = |wanted: Wanted<'_>| {
+            let bytes = fs::read(self.file(paths, wanted)?).ok()?;
+            let (plugin, from) = (wanted.plugin.to_owned(), wanted.from.to_owned());
+            code.borrow_mut().push(Code { plugin, from, bytes: bytes.clone() });
+            Some(bytes)
+        };
+        let options = migrate::Options { find: &find, upstream, listener: self.listener.as_deref() };
+        let migration = migrate::migrate(&files, &options);
+        Ok(Read { files, migration, code: code.into_inner() })
+    }
+}
+
+/// What was read, and what became of it.
+pub(super) struct Read {
+    files: Vec<File>,
+    pub(super) migration: Migration,
+    code: Vec<Code>,
+}
+
+/// What a component is made of.
+pub(super) struct Migrated {
+    pub(super) filters: Vec<Named>,
+    pub(super) options: Options,
+}
+
+/// A finding as something to say.
+pub(super) fn message(finding: &Finding) -> Message {
+    let severity = if finding.outcome == Outcome::Wrong { Severity::Error } else { Severity::Warning };
+    let help = (!finding.remedy.is_empty()).then(|| finding.remedy.clone());
+    Message { severity, text: format!("{}: {finding}", finding.outcome), help }
+}
+
+impl Read {
+    /// The one component that there is; what is lost on the way is told.
+    pub(super) fn only(&self, reporter: &Reporter) -> Result<&Component, Failure> {
+        let of = |is: fn(Outcome) -> bool| self.migration.findings.iter().filter(move |finding| is(finding.outcome));
+        if self.migration.has_errors() {
+            return Err(Failure::Migration(of(|outcome| outcome == Outcome::Wrong).map(message).collect()));
+        }
+        let component = match self.migration.components.as_slice() {
+            [component] => component,
+            several => {
+                let names: Vec<String> =
+                    several.iter().map(|component| format!("`--listener {}`", component.listener)).collect();
+                return Err(Failure::Usage {
+                    message: format!("{} listeners have Wasm filters, and each is a component of its own", names.len()),
+                    help: format!("Choose one: {}.", names.join(", ")),
+                });
+            }
+        };
+        for finding in of(Outcome::is_loss) {
+            reporter.message(&message(finding));
+        }
+        Ok(component)
+    }
+
+    /// Envoy's side of a component.
+    pub(super) fn original(&self, component: &Component) -> Result<Original, Failure> {
+        let bootstrap = migrate::bootstrap(&self.files).ok_or_else(|| Failure::Usage {
+            message: "these files are no configuration that Envoy itself can be started with".into(),
+            help: "Give what the proxy has: its `/config_dump`, or `istioctl proxy-config all POD -o json`.".into(),
+        })?;
+        let assembled = |code: &Code| {
+            let module = proxy_wasm_adapter::assemble(&code.bytes);
+            module.map(|bytes| Code { bytes: bytes.into_owned(), ..code.clone() })
+        };
+        let code = self.code.iter().map(assembled).collect::<Result<Vec<_>, _>>();
+        let code = code.map_err(|problem| Failure::filter("the code".into(), vec![problem]))?;
+        Ok(Original { bootstrap, listener: component.listener.clone(), code })
+    }
+}
+
+impl Migrated {
+    /// The filters of a component, and how to adapt them. `directory` is where its files are, or will be.
+    pub(super) fn of(component: &Component, directory: &Path, adapt: &AdaptOptions) -> Result<Self, Failure> {
+        let text = String::from_utf8_lossy(&component.settings.bytes);
+        let read = |path: &Path| {
+            let file = component.files.iter().find(|file| Path::new(&file.name) == path);
+            file.map(|file| file.bytes.clone()).ok_or_else(|| "it is not at hand".to_owned())
+        };
+        let shown = |name: &Path| directory.join(name).display().to_string();
+        let whole = settings::whole(&shown(Path::new(&component.settings.name)), &text, &read);
+        let (filters, options) = whole.map_err(|error| {
+            let files = component.filters.iter().flatten().map(|name| shown(Path::new(name)));
+            Failure::Library { files: files.collect(), error }
+        })?;
+        let shim = adapt.shim(options.wasi)?;
+        Ok(Self { filters, options: Options { shim, ..options } })
+    }
+
+    /// The component.
+    pub(super) fn adapt(&self, directory: &Path, reporter: &Reporter) -> Result<Vec<u8>, Failure> {
+        let files: Vec<String> =
+            self.filters.iter().map(|filter| directory.join(&filter.file).display().to_string()).collect();
+        let adapted = proxy_wasm_adapter::adapt(&self.filters, &self.options);
+        let adapted = adapted.map_err(|error: Error| Failure::Library { files: files.clone(), error })?;
+        for warning in &adapted.warnings {
+            reporter.message(&Message::of(&files, warning));
+        }
+        Ok(adapted.component)
+    }
+}
