@@ -1,5 +1,6 @@
 //! Configurations of Envoy as the input of a command: their files, the code that they name, and what becomes of a listener.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,7 +82,9 @@ impl CodeOptions {
         }
         let code = RefCell::new(Vec::new());
         let find = |wanted: Wanted<'_>| {
-            let bytes = fs::read(self.file(paths, wanted)?).ok()?;
+            let read = fs::read(self.file(paths, wanted)?).ok()?;
+            // What is wrong with text is told of the filter, later.
+            let bytes = proxy_wasm_adapter::assemble(&read).map_or(read.clone(), Cow::into_owned);
             let (plugin, from) = (wanted.plugin.to_owned(), wanted.from.to_owned());
             code.borrow_mut().push(Code { plugin, from, bytes: bytes.clone() });
             Some(bytes)
@@ -142,13 +145,7 @@ impl Read {
             message: "these files are no configuration that Envoy itself can be started with".into(),
             help: "Give what the proxy has: its `/config_dump`, or `istioctl proxy-config all POD -o json`.".into(),
         })?;
-        let assembled = |code: &Code| {
-            let module = proxy_wasm_adapter::assemble(&code.bytes);
-            module.map(|bytes| Code { bytes: bytes.into_owned(), ..code.clone() })
-        };
-        let code = self.code.iter().map(assembled).collect::<Result<Vec<_>, _>>();
-        let code = code.map_err(|problem| Failure::filter("the code".into(), vec![problem]))?;
-        Ok(Original { bootstrap, listener: component.listener.clone(), code })
+        Ok(Original { bootstrap, listener: component.listener.clone(), code: self.code.clone() })
     }
 }
 

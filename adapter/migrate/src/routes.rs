@@ -253,17 +253,17 @@ fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut
     if let Some(prefix) = reader.text(node, "prefix_rewrite") {
         section.set("prefix_rewrite", prefix);
     }
-    if let Some(regex) = node.get("regex_rewrite") {
-        section.set("regex_rewrite", substitution(reader, regex));
+    if let Some(regex) = node.get("regex_rewrite").and_then(|regex| substitution(reader, regex)) {
+        section.set("regex_rewrite", regex);
     }
     if let Some(host) = reader.text(node, "host_rewrite_literal") {
         section.set("host_rewrite", host);
     }
-    if let Some(host) = reader.text(node, "host_rewrite_header") {
-        section.set("host_rewrite_header", host);
+    if let Some(header) = reader.text(node, "host_rewrite_header") {
+        section.set("host_rewrite", table([("header", Some(header.into()))]));
     }
-    if let Some(regex) = node.get("host_rewrite_path_regex") {
-        section.set("host_rewrite_path", substitution(reader, regex));
+    if let Some(regex) = node.get("host_rewrite_path_regex").and_then(|regex| substitution(reader, regex)) {
+        section.set("host_rewrite", regex);
     }
     if reader.boolean(node, "auto_host_rewrite") == Some(true) {
         let what = "`auto_host_rewrite` sends the endpoint's name as `host`: so does the component, everywhere but in a `serve` that says otherwise";
@@ -308,22 +308,26 @@ fn redirect(reader: Reader<'_>, node: &Node) -> Toml {
     table([
         ("path", text("path_redirect")),
         ("prefix", text("prefix_rewrite")),
-        ("regex", node.get("regex_rewrite").map(|regex| substitution(reader, regex))),
+        ("regex", node.get("regex_rewrite").and_then(|regex| substitution(reader, regex))),
         ("host", text("host_redirect")),
         ("port", port.map(Toml::from)),
         ("scheme", scheme),
-        ("status", status.map(|status| (*status).into())),
+        ("status", status.filter(|status| **status != 301).map(|status| (*status).into())),
         ("strip_query", reader.boolean(node, "strip_query").filter(|is| *is).map(Toml::from)),
     ])
 }
 
-fn substitution(reader: Reader<'_>, node: &Node) -> Toml {
+fn substitution(reader: Reader<'_>, node: &Node) -> Option<Toml> {
     node.of(Message::RegexMatchAndSubstitute);
-    let regex = node.get("pattern").and_then(|pattern| matching::expression(reader, pattern).ok());
-    table([
-        ("regex", regex.map(Toml::from)),
-        ("substitution", Some(reader.text(node, "substitution").unwrap_or_default().into())),
-    ])
+    let substitution = reader.text(node, "substitution").unwrap_or_default();
+    match matching::expression(reader, node.get("pattern")?) {
+        Ok(regex) => Some(table([("regex", Some(regex.into())), ("substitution", Some(substitution.into()))])),
+        Err(unsayable) => {
+            let what = format!("what its requests go on with is not changed: the rewrite has `{}`", unsayable.field);
+            reader.report.lost(reader.object, node.place(), what, "Write the expression in another way.");
+            None
+        }
+    }
 }
 
 /// The additions and removals of headers that stand on every level.
@@ -355,7 +359,7 @@ fn addition(reader: Reader<'_>, node: &Node) -> Toml {
     let keep = reader.boolean(node, "keep_empty_value").filter(|is| *is).map(Toml::from);
     table([
         ("name", text("key")),
-        ("value", text("value")),
+        ("value", text("value").filter(|value| value.as_str() != Some(""))),
         ("action", action.map(|action| (*action).into())),
         ("keep_empty", keep),
     ])

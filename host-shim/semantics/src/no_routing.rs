@@ -36,7 +36,7 @@ impl Routing {
 
     pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap) {}
 
-    pub(crate) fn respond_locally(&self, _: &Settings, _: &Stream, _: &mut Vec<(Vec<u8>, Vec<u8>)>) {}
+    pub(crate) fn respond_locally(&self, _: &Settings, _: &Stream, _: &mut Vec<(Vec<u8>, Vec<u8>)>, _: &str) {}
 
     pub(crate) fn property(
         &self,

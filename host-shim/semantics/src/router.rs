@@ -10,6 +10,9 @@ use crate::{
     stream::{Direction, Effect},
 };
 
+/// The details of an answer that a route itself gives.
+pub(crate) const DIRECT_RESPONSE: &str = "direct_response";
+
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -208,7 +211,7 @@ fn choose(
             check_request(headers, capabilities)?;
             Ok((Destination::Next, *timeout_ms))
         }
-        Some(Action::Respond { status, body }) => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
+        Some(Action::Respond { status, body }) => Err(LocalReply::new(u32::from(*status), body, DIRECT_RESPONSE)),
         None => Err(no_route()),
     }
 }

@@ -20,6 +20,8 @@
   (global $heap (mut i32) (i32.const 65536))
   (global $cluster (mut i32) (i32.const 0))
   (global $length (mut i32) (i32.const 0))
+  ;; Whose question the last one is: a response comes to the root context. Requests come one by one.
+  (global $stream (mut i32) (i32.const 0))
 
   (func (export "proxy_abi_version_0_2_1"))
 
@@ -34,6 +36,7 @@
     i32.const 1)
 
   (func (export "proxy_on_request_headers") (param $context i32) (param $headers i32) (param $end i32) (result i32)
+    (global.set $stream (local.get $context))
     ;; Where it can't be asked, the request is refused at once.
     (if (call $call (global.get $cluster) (global.get $length) (i32.const 0) (i32.const 69) (i32.const 0) (i32.const 0)
           (i32.const 128) (i32.const 4) (i32.const 1000) (i32.const 208))
@@ -45,7 +48,7 @@
     (param $context i32) (param $token i32) (param $headers i32) (param $size i32) (param $trailers i32)
     (i64.store (i32.const 200) (i64.const 0))
     (drop (call $header (i32.const 6) (i32.const 96) (i32.const 7) (i32.const 200) (i32.const 204)))
-    (drop (call $become (local.get $context)))
+    (drop (call $become (global.get $stream)))
     (if (i32.and (i32.load (i32.const 204)) (i32.eq (i32.load8_u (i32.load (i32.const 200))) (i32.const 50)))
       (then (drop (call $continue (i32.const 0))))
       (else (drop (call $answer (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 112) (i32.const 8) (i32.const 128)

@@ -28,7 +28,7 @@ impl<G: Guest> Chain<G> {
                 stream.reset(ResetReason::LocalReplyTooLate);
                 return;
             }
-            state.routing.respond_locally(&state.settings, stream, &mut reply.headers);
+            state.routing.respond_locally(&state.settings, stream, &mut reply.headers, &reply.details);
             let mut headers = reply.head(stream.facts.is_grpc, stream.facts.is_head);
             if let Err(refusal) = router::check_size(&headers, self.capabilities) {
                 // No host takes what the filter asked for.

@@ -38,7 +38,7 @@ use crate::{
     environment::{Capabilities, Host},
     headers::{HeaderMap, Kind},
     local_reply::LocalReply,
-    router::{self, Destination},
+    router::{self, DIRECT_RESPONSE, Destination},
     stream::{Direction, Stream},
 };
 use changes::Told;
@@ -186,10 +186,10 @@ impl Routing {
         let (table, selection) = self.chosen(settings, stream, host)?;
         let Some(selected) = selection.of(table) else { return Some(Err(router::no_route())) };
         let found = match &selected.route.action {
-            Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, "direct_response")),
+            Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, DIRECT_RESPONSE)),
             Action::Redirect(redirect) => {
                 let location = rewrites::location(redirect, &selected.route.matches, headers, &self.expressions);
-                let reply = LocalReply::new(u32::from(redirect.status), "", "direct_response");
+                let reply = LocalReply::new(u32::from(redirect.status), "", DIRECT_RESPONSE);
                 Err(LocalReply { headers: vec![(b"location".to_vec(), location)], ..reply })
             }
             Action::Forward(forward) => match settings.cluster(selection.cluster.as_deref().unwrap_or_default()) {
@@ -218,12 +218,31 @@ impl Routing {
         self.change_response(settings, stream, headers, code);
     }
 
-    /// The same of a local response: what is added stands before its own headers, and it has no status yet. Source:
-    /// `routes/header-changes`.
-    pub(crate) fn respond_locally(&self, settings: &Settings, stream: &Stream, headers: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+    /// The same of a local response, which has no status yet: what is added stands before the response's own headers, and
+    /// behind those of the route's own answer. An answer of another's, on a route that answers itself, is left as it is.
+    /// Source: `routes/header-changes`; Envoy's `FilterManager` asks the route only where it has a `routeEntry`.
+    pub(crate) fn respond_locally(
+        &self,
+        settings: &Settings,
+        stream: &Stream,
+        headers: &mut Vec<(Vec<u8>, Vec<u8>)>,
+        details: &str,
+    ) {
+        let place = match self.answers(settings, stream) {
+            false => 0,
+            true if details == DIRECT_RESPONSE => headers.len(),
+            true => return,
+        };
         let mut added = HeaderMap::new(Kind::Response);
         self.change_response(settings, stream, &mut added, 0);
-        headers.splice(0..0, added.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+        headers.splice(place..place, added.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+    }
+
+    /// Whether the chosen route is one that answers itself.
+    fn answers(&self, settings: &Settings, stream: &Stream) -> bool {
+        let selected = |table| stream.choice.chosen.get()?.of(table);
+        let selected = self.table(settings).and_then(selected);
+        selected.is_some_and(|selected| matches!(selected.route.action, Action::Redirect(_) | Action::Respond { .. }))
     }
 
     fn change_response(&self, settings: &Settings, stream: &Stream, headers: &mut HeaderMap, code: u16) {
