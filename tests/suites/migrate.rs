@@ -198,15 +198,29 @@ fn runnable(original: &Original, directory: &Path) -> Result<String> {
     for listener in listeners {
         listener["address"] = json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}});
     }
-    let mut text = bootstrap.to_string();
-    for code in &original.code {
-        // Its last part is what the filter is found by again.
-        let file = directory.join(code.from.rsplit('/').next().unwrap_or_default());
-        std::fs::write(&file, &code.bytes)?;
-        let (from, to) = (Value::from(code.from.as_str()), Value::from(file.display().to_string()));
-        text = text.replace(&from.to_string(), &to.to_string());
+    place(&mut bootstrap, directory)?;
+    Ok(bootstrap.to_string())
+}
+
+/// Puts the filters that are named below this into the directory: each is found again by the last part of its path.
+fn place(value: &mut Value, directory: &Path) -> Result<()> {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value.as_str() {
+                    Some(from) if key == "filename" && from.ends_with(".wasm") => {
+                        let file = directory.join(from.rsplit('/').next().unwrap_or_default());
+                        std::fs::write(&file, filter(from)?)?;
+                        *value = file.display().to_string().into();
+                    }
+                    _ => place(value, directory)?,
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| place(item, directory))?,
+        _ => {}
     }
-    Ok(text)
+    Ok(())
 }
 
 /// What the admin of an Envoy with this configuration answers.

@@ -204,6 +204,7 @@ impl Routing {
                     rewrites::host(forward, rewrite, headers, &self.expressions);
                     rewrites::path(forward, &selected.route.matches, headers, &self.expressions);
                     let timeout = timeouts::of(forward, stream.facts.is_grpc, headers);
+                    timeouts::tell(forward.max_grpc_timeout_ms, stream.facts.is_grpc, timeout, headers);
                     router::check_request(headers, capabilities)
                         .map(|()| (Destination::Upstream(cluster.origin.clone()), timeout))
                 }

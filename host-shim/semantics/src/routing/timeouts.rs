@@ -17,6 +17,22 @@ pub(super) fn of(forward: &Forward, is_grpc: bool, headers: &HeaderMap) -> u64 {
     }
 }
 
+/// Tells a gRPC server of the time that it has, where the route bounds what clients ask for. Source: Envoy's
+/// `FilterUtility::setTimeoutHeaders` and `Grpc::Common::toGrpcTimeout`.
+pub(super) fn tell(max_grpc_timeout_ms: Option<u64>, is_grpc: bool, timeout_ms: u64, headers: &mut HeaderMap) {
+    const MOST: u64 = 99_999_999;
+    if !is_grpc || max_grpc_timeout_ms.is_none() || timeout_ms == 0 {
+        return;
+    }
+    let (mut time, mut unit) = (timeout_ms, 'm');
+    for (divisor, larger) in [(1000, 'S'), (60, 'M'), (60, 'H')] {
+        if time > MOST {
+            (time, unit) = (time / divisor, larger);
+        }
+    }
+    headers.set(b"grpc-timeout", format!("{}{unit}", time.min(MOST)));
+}
+
 /// What `grpc-timeout` says: up to eight digits and a unit. Source: Envoy's `Grpc::Common::getGrpcTimeout`.
 fn grpc_timeout_ms(value: &[u8]) -> Option<u64> {
     let (unit, digits) = value.split_last()?;
@@ -38,6 +54,7 @@ fn grpc_timeout_ms(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers::Kind;
 
     #[test]
     fn grpc_timeouts() {
@@ -52,6 +69,23 @@ mod tests {
         ];
         for (text, wanted) in cases {
             assert_eq!(grpc_timeout_ms(text), wanted, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn servers_are_told_in_a_unit_that_holds_it() {
+        for (milliseconds, most, is_grpc, wanted) in [
+            (300, Some(300), true, Some("300m")),
+            (99_999_999, Some(0), true, Some("99999999m")),
+            (100_000_000, Some(0), true, Some("100000S")),
+            (u64::MAX, Some(0), true, Some("99999999H")),
+            (0, Some(0), true, None),
+            (300, None, true, None),
+            (300, Some(300), false, None),
+        ] {
+            let mut headers = HeaderMap::new(Kind::Request);
+            tell(most, is_grpc, milliseconds, &mut headers);
+            assert_eq!(headers.get(b"grpc-timeout"), wanted.map(str::as_bytes), "{milliseconds}");
         }
     }
 }
