@@ -19,8 +19,8 @@ The directory gets, for each listener with Wasm filters, its settings file, its 
 and migration.json, which say of every part of the input what became of it.
 
 Examples:
-  proxy-wasm-adapter migrate envoy.yaml -o migrated
-  proxy-wasm-adapter migrate envoy.yaml --check
+  proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters
+  proxy-wasm-adapter migrate envoy.yaml --check --code-dir filters
   proxy-wasm-adapter migrate wasmplugin.yaml -o migrated --code auth=auth.wasm --upstream http://127.0.0.1:9000
   curl -s http://127.0.0.1:9901/config_dump | proxy-wasm-adapter migrate - -o migrated --code-dir filters")]
 pub(super) struct Args {

@@ -108,6 +108,15 @@ pub(super) struct Migrated {
     pub(super) options: Options,
 }
 
+/// There is no telling which of these is meant.
+pub(super) fn several_listeners<'a>(listeners: impl Iterator<Item = &'a str>) -> Failure {
+    let names: Vec<String> = listeners.map(|listener| format!("`--listener {listener}`")).collect();
+    Failure::Usage {
+        message: format!("{} listeners have Wasm filters, and each is a component of its own", names.len()),
+        help: format!("Choose one: {}.", names.join(", ")),
+    }
+}
+
 /// A finding as something to say.
 pub(super) fn message(finding: &Finding) -> Message {
     let severity = if finding.outcome == Outcome::Wrong { Severity::Error } else { Severity::Warning };
@@ -116,6 +125,11 @@ pub(super) fn message(finding: &Finding) -> Message {
 }
 
 impl Read {
+    /// Whether something of the input is lost.
+    pub(super) fn has_losses(&self) -> bool {
+        self.migration.has_losses()
+    }
+
     /// The one component that there is; what is lost on the way is told.
     pub(super) fn only(&self, reporter: &Reporter) -> Result<&Component, Failure> {
         let of = |is: fn(Outcome) -> bool| self.migration.findings.iter().filter(move |finding| is(finding.outcome));
@@ -124,14 +138,7 @@ impl Read {
         }
         let component = match self.migration.components.as_slice() {
             [component] => component,
-            several => {
-                let names: Vec<String> =
-                    several.iter().map(|component| format!("`--listener {}`", component.listener)).collect();
-                return Err(Failure::Usage {
-                    message: format!("{} listeners have Wasm filters, and each is a component of its own", names.len()),
-                    help: format!("Choose one: {}.", names.join(", ")),
-                });
-            }
+            several => return Err(several_listeners(several.iter().map(|component| component.listener.as_str()))),
         };
         for finding in of(Outcome::is_loss) {
             reporter.message(&message(finding));
@@ -158,7 +165,8 @@ impl Migrated {
             file.map(|file| file.bytes.clone()).ok_or_else(|| "it is not at hand".to_owned())
         };
         let shown = |name: &Path| directory.join(name).display().to_string();
-        let whole = settings::whole(&shown(Path::new(&component.settings.name)), &text, &read);
+        let over = adapt.own();
+        let whole = settings::whole(&shown(Path::new(&component.settings.name)), &text, over, &read);
         let (filters, options) = whole.map_err(|error| {
             let files = component.filters.iter().flatten().map(|name| shown(Path::new(name)));
             Failure::Library { files: files.collect(), error }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
-use proxy_wasm_adapter::settings::{self, Named};
+use proxy_wasm_adapter::settings::{self, Input, Named};
 use proxy_wasm_adapter::shim::Flavour;
 use proxy_wasm_adapter::{Options, assemble};
 use proxy_wasm_adapter_compare::known::{self, Known};
@@ -43,6 +43,7 @@ fn main() -> Result<()> {
         trials.push(trial(format!("{name} is the same"), move || is_the_same(&directory)));
         trials.push(trial(format!("{name} is the same by its dump"), move || is_the_same_by_its_dump(&dumped)));
     }
+    trials.push(trial("the README's configuration is the same", the_readme_is_the_same));
     trials.push(trial("there are many configurations with many requests", move || {
         ensure!(many >= CONFIGURATIONS, "{many} of {CONFIGURATIONS} have {REQUESTS} requests");
         Ok(())
@@ -82,6 +83,7 @@ fn filter(from: &str) -> Result<Vec<u8>> {
             .map_err(|problem| anyhow::anyhow!("{}: {problem}", own.display()))?
             .into_owned());
     }
+    let name = if name == "hello.wasm" { "wat-minimal.wasm" } else { name };
     let examples = Example::all()?;
     let example = examples.iter().find(|example| Some(example.name.as_str()) == name.strip_suffix(".wasm"));
     example.with_context(|| format!("there is no filter `{name}`"))?.filter()
@@ -121,7 +123,7 @@ fn migrated(file: &File, listener: Option<&str>) -> Result<Migrated> {
         let file = component.files.iter().find(|file| Path::new(&file.name) == path);
         file.map(|file| file.bytes.clone()).ok_or_else(|| "it is missing".to_owned())
     };
-    let whole = settings::whole(&component.settings.name, &text, &read);
+    let whole = settings::whole(&component.settings.name, &text, Input::default(), &read);
     let (filters, mut options) = whole.map_err(|error| anyhow::anyhow!("{error}\n{text}"))?;
     if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
         options.shim = fresh_shim(Path::new(&plain), options.wasi, Flavour::Tracing)?;
@@ -168,6 +170,15 @@ fn compared(directory: &Path) -> Result<Report> {
         keep: None,
     };
     compare::run(&comparison, std::future::pending()).with_context(|| settings)
+}
+
+/// What the README's first page serves, answers as on Envoy.
+fn the_readme_is_the_same() -> Result<()> {
+    let run = tempfile::tempdir()?;
+    std::fs::copy(fixtures::root().join("examples/wat-minimal/envoy.yaml"), run.path().join("envoy.yaml"))?;
+    let requests = "{requests: [{path: /old/page, expect: {status: 301, headers: {x-hello: from wat}}}, {path: /}, {path: /v1/x}]}";
+    std::fs::write(run.path().join("requests.yaml"), requests)?;
+    is_the_same(run.path())
 }
 
 /// The running Envoy's `/config_dump` comes to the same component.

@@ -48,7 +48,7 @@ impl Component {
     pub(crate) fn summary(&self) -> serde_json::Value {
         let files: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         serde_json::json!({
-            "name": self.name, "settings": self.settings.name, "files": files, "whole": self.is_whole(),
+            "name": self.name, "listener": self.listener, "settings": self.settings.name, "files": files, "whole": self.is_whole(),
             "serve_options": self.serve_options, "outbound": self.outbound,
         })
     }

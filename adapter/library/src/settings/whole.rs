@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Read, parse};
+use super::{Input, Read, parse};
 use crate::error::{Error, FilterProblem};
 use crate::options::Options;
 use crate::text::assemble;
@@ -22,13 +22,15 @@ impl AsRef<[u8]> for Named {
     }
 }
 
-/// The filters that the text of a settings file names, and how to adapt them. `name` is what messages call the file.
+/// The filters that the text of a settings file names, and how to adapt them. `name` is what messages call the file; what
+/// `over` says counts over it.
 ///
 /// # Errors
 /// All that is wrong with the settings, or with the filters. A file that can't be read is a problem of the settings.
-pub fn whole(name: &str, text: &str, read: Read<'_>) -> Result<(Vec<Named>, Options), Error> {
+pub fn whole(name: &str, text: &str, over: Input, read: Read<'_>) -> Result<(Vec<Named>, Options), Error> {
     let input = parse(name, text).map_err(|problem| Error::Settings(vec![problem]))?;
     let files = input.filters().map_err(Error::Settings)?;
+    let input = over.over(input);
     let options = input.resolve(files.len(), read);
     let (mut filters, mut unreadable, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for (index, file) in files.into_iter().enumerate() {
