@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proxy_wasm_adapter_migrate::{Migration, Outcome};
+use proxy_wasm_adapter_migrate::{Host, Migration, Outcome, RunFile};
 
 use super::exit::Code;
 use super::failure::Failure;
 use super::migrated::{self, CodeOptions, Migrated};
 use super::output;
-use super::plugin::AdaptOptions;
+use super::plugin::{self, AdaptOptions};
 use super::report::Reporter;
 
 /// Make components of what Envoy, Istio or Envoy Gateway is configured with, and say what is left behind
@@ -21,6 +21,7 @@ and migration.json, which say of every part of the input what became of it.
 Examples:
   proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters
   proxy-wasm-adapter migrate envoy.yaml --check --code-dir filters
+  proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters --host spin --host serve
   proxy-wasm-adapter migrate wasmplugin.yaml -o migrated --code auth=auth.wasm --upstream http://127.0.0.1:9000
   curl -s http://127.0.0.1:9901/config_dump | proxy-wasm-adapter migrate - -o migrated --code-dir filters")]
 pub(super) struct Args {
@@ -48,6 +49,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
 
+    /// Write the files by which this host runs the component, too; may be repeated
+    #[arg(long, value_name = "HOST", value_parser = plugin::named(Host::ALL, Host::name))]
+    host: Vec<Host>,
+
     #[command(flatten)]
     code: CodeOptions,
 }
@@ -62,7 +67,7 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
         output::stdout(format!("{}\n", migration.to_json()).as_bytes())?;
     }
     if let (Some(directory), false) = (&args.output, args.check) {
-        write(directory, migration, reporter)?;
+        write(directory, migration, &args.host, reporter)?;
     }
     Ok(code(args, migration))
 }
@@ -75,20 +80,24 @@ fn code(args: &Args, migration: &Migration) -> Code {
     }
 }
 
-fn write(directory: &Path, migration: &Migration, reporter: &Reporter) -> Result<(), Failure> {
+fn write(directory: &Path, migration: &Migration, hosts: &[Host], reporter: &Reporter) -> Result<(), Failure> {
     let option = "-o";
-    fs::create_dir_all(directory).map_err(|error| Failure::Write {
-        file: directory.display().to_string(),
-        option: Some(option),
-        error,
-    })?;
+    let make = |directory: &Path| {
+        let failed = |error| Failure::Write { file: directory.display().to_string(), option: Some(option), error };
+        fs::create_dir_all(directory).map_err(failed)
+    };
+    make(directory)?;
     let write = |name: &str, bytes: &[u8]| output::write(&directory.join(name), bytes, option);
     // The report first: it is of use, too, where a component can't be made.
-    write("migration.md", migration.to_markdown().as_bytes())?;
+    write("migration.md", migration.to_markdown(hosts).as_bytes())?;
     write("migration.json", migration.to_json().as_bytes())?;
     let mut failures = Vec::new();
     for component in &migration.components {
         for file in component.files.iter().chain([&component.settings]) {
+            write(&file.name, &file.bytes)?;
+        }
+        for RunFile { file, .. } in hosts.iter().flat_map(|host| component.run_files(*host)) {
+            make(directory.join(&file.name).parent().unwrap_or(directory))?;
             write(&file.name, &file.bytes)?;
         }
         // With an error in it the input means something else than its settings say.

@@ -264,7 +264,7 @@ fn next(text: &str) -> Result<Next, String> {
 }
 
 /// A value by its name, one of these.
-fn named<T: Copy + Send + Sync + 'static, const N: usize>(
+pub(super) fn named<T: Copy + Send + Sync + 'static, const N: usize>(
     all: [T; N],
     name: fn(T) -> &'static str,
 ) -> impl TypedValueParser<Value = T> {

@@ -32,7 +32,7 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
         .filter_map(|(name, plugins)| {
             let place = plugins.first()?.place;
             let top = Section { head: String::new(), origin: None, keys: Vec::new() };
-            Some(Draft { name: name.into(), place, plugins, top, routes: Vec::new() })
+            Some(Draft { name: name.into(), place, plugins, top, routes: Vec::new(), address: None })
         })
         .collect()
 }

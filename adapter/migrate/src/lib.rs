@@ -21,6 +21,7 @@ mod clusters;
 mod envoy_filter;
 mod fields;
 mod gather;
+mod hosts;
 mod kubernetes;
 mod leftovers;
 mod listener;
@@ -37,6 +38,7 @@ mod section;
 mod yaml;
 
 pub use bootstrap::bootstrap;
+pub use hosts::{Host, RunFile};
 pub use node::Place;
 pub use output::{Component, Output};
 pub use report::{Finding, Outcome};
@@ -95,9 +97,9 @@ impl Migration {
         self.findings.iter().any(|finding| finding.outcome == Outcome::Wrong)
     }
 
-    /// The report as Markdown.
-    pub fn to_markdown(&self) -> String {
-        markdown::write(self)
+    /// The report as Markdown, with the files for these hosts.
+    pub fn to_markdown(&self, hosts: &[Host]) -> String {
+        markdown::write(self, hosts)
     }
 
     /// The report as JSON.

@@ -24,6 +24,8 @@ pub(crate) struct Draft {
     /// What stands before the plugins in the settings file.
     pub(crate) top: Section,
     pub(crate) routes: Vec<Section>,
+    /// Where the input listens.
+    pub(crate) address: Option<(String, u16)>,
 }
 
 /// The connection managers of a listener.
@@ -148,6 +150,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     if let Some((host, port)) = address {
         let what = format!("where it listens, {host}:{port}, is said when the component is run");
         report.differs(&object, node.place(), what, format!("`serve --listen {host}:{port}`"));
+        draft.address = Some((host, port));
     }
     Some(draft)
 }
@@ -227,7 +230,7 @@ pub(crate) fn manager(
         top.set("x_request_id", generates);
     }
     let routes = table.map(|table| routes::read(report, table, targets)).unwrap_or_default();
-    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes })
+    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None })
 }
 
 /// The route configuration of a manager.

@@ -27,6 +27,8 @@ pub struct Component {
     pub name: String,
     /// What the input calls the listener that it comes from, as [`bootstrap`](crate::bootstrap()) does.
     pub listener: String,
+    /// Where the input listens, as `0.0.0.0:8080`, if it says so.
+    pub listen: Option<String>,
     /// The settings file, which names the others.
     pub settings: Output,
     /// The filters, and configurations that are no text.
@@ -127,6 +129,10 @@ pub(crate) fn write(
     let text = section::write(&sections, origin);
     Component {
         listener: draft.name,
+        listen: draft.address.and_then(|(host, port)| {
+            let address = std::net::SocketAddr::new(host.parse().ok()?, port);
+            Some(address.to_string())
+        }),
         settings: Output { name: format!("{name}.toml"), bytes: text.into_bytes() },
         serve_options: vec!["--failure-policy".into(), failure_policy(report, &draft.plugins).option().into()],
         files: outputs,

@@ -184,7 +184,7 @@ fn code_that_is_not_there_or_another() {
     let text = bootstrap(&format!("{{{remote}}}"), ROUTE, CLUSTER);
     let missing = with(&[("envoy.yaml", &text)], None, &|_| None);
     assert!(finding(&missing, "not at hand").remedy.contains("curl -fLo x.wasm https://h/x.wasm"));
-    assert!(!missing.to_markdown().contains("secret") && !missing.to_json().contains("secret"));
+    assert!(!missing.to_markdown(&[]).contains("secret") && !missing.to_json().contains("secret"));
     assert!(finding(&run(&text), "has the sha256").what.contains("wants abc"));
 }
 
@@ -195,7 +195,7 @@ fn no_secret_in_the_report() {
         ", configuration: {'@type': type.googleapis.com/google.protobuf.StringValue, value: {hunter2: hunter2}}",
     ));
     assert!(migration.has_errors());
-    assert!(!migration.to_markdown().contains("hunter2") && !migration.to_json().contains("hunter2"));
+    assert!(!migration.to_markdown(&[]).contains("hunter2") && !migration.to_json().contains("hunter2"));
 }
 
 #[test]
@@ -477,6 +477,6 @@ proptest! {
             let settings = std::str::from_utf8(&component.settings.bytes).unwrap();
             prop_assert!(toml::from_str::<toml::Table>(settings).is_ok(), "{settings}");
         }
-        let _ = (migration.to_markdown(), migration.to_json());
+        let _ = (migration.to_markdown(&[]), migration.to_json());
     }
 }
