@@ -158,7 +158,7 @@ fn components(
 ) -> Vec<Component> {
     let clusters = clusters::read_all(report, &resources.clusters);
     let (answers, folded) = listener::answers(report, resources, &clusters);
-    let targets = Targets { clusters: &clusters, answers: &answers, folded: &folded };
+    let targets = Targets::new(&clusters, &answers, &folded);
     let mut drafts = Vec::new();
     for node in &resources.listeners {
         drafts.extend(listener::read(report, node, resources, &targets));
@@ -181,9 +181,5 @@ fn components(
             "See what the report says of its parts.",
         );
     }
-    let mut taken = Vec::new();
-    drafts
-        .into_iter()
-        .map(|draft| output::write(report, draft, &targets, options, &mut taken, documents, files))
-        .collect()
+    output::write_all(report, drafts, &targets, options, documents, files)
 }

@@ -1,5 +1,7 @@
 //! A listener, or a connection manager that came alone: the plugins of its chain, and its routes.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::any;
 use crate::bootstrap;
 use crate::clusters::{self, Cluster, Known};
@@ -28,6 +30,24 @@ pub(crate) struct Draft {
     pub(crate) address: Option<(String, u16)>,
 }
 
+impl Draft {
+    /// The words in the configurations of its plugins: a cluster that is among them may be called.
+    pub(crate) fn words(&self) -> HashSet<String> {
+        let mut words = HashSet::new();
+        let all = self.plugins.iter().flat_map(|plugin| [&plugin.configuration, &plugin.vm_configuration]);
+        for bytes in all {
+            let text = String::from_utf8_lossy(bytes);
+            let is_between = |c: char| c.is_whitespace() || c.is_control() || "\"',;{}[]()<>".contains(c);
+            for word in text.split(is_between).filter(|word| !word.is_empty()) {
+                // `cluster=auth` and `cluster:auth`, where a name may have either in it.
+                words.extend([word, word.trim_end_matches(':')].map(str::to_owned));
+                words.extend(word.split_once(['=', ':']).map(|(_, value)| value.to_owned()));
+            }
+        }
+        words
+    }
+}
+
 /// The connection managers of a listener.
 fn managers(listener: &Node) -> Vec<&Node> {
     let chains = listener.peek("filter_chains").map(Node::many).unwrap_or_default().iter();
@@ -44,25 +64,25 @@ pub(crate) fn answers(
     report: &Report,
     resources: &Resources<'_>,
     clusters: &[Known],
-) -> (Vec<(String, Answer)>, Vec<Place>) {
+) -> (HashMap<String, Answer>, Vec<Place>) {
     let mut folded = Vec::new();
     let scratch = Report::default();
-    let mut answers = Vec::new();
+    let mut answers = HashMap::new();
+    let mut by_port: HashMap<u16, Vec<&Cluster>> = HashMap::new();
+    for known in clusters {
+        if let Known::Cluster(cluster) = known {
+            by_port.entry(cluster.port).or_default().push(cluster);
+        }
+    }
     for listener in &resources.listeners {
         let reader = Reader { report: &scratch, object: "" };
         let Some((host, port)) = listener.peek("address").and_then(|address| clusters::socket(reader, address)) else {
             continue;
         };
-        let is_here = |cluster: &&Cluster| {
-            let is_local =
-                matches!(cluster.host.as_str(), "127.0.0.1" | "localhost" | "::1" | "0.0.0.0") || cluster.host == host;
-            is_local && cluster.port == port
+        let is_here = |cluster: &&&Cluster| {
+            matches!(cluster.host.as_str(), "127.0.0.1" | "localhost" | "::1" | "0.0.0.0") || cluster.host == host
         };
-        let here = clusters.iter().filter_map(|known| match known {
-            Known::Cluster(cluster) => Some(cluster),
-            Known::Without { .. } => None,
-        });
-        for cluster in here.filter(is_here) {
+        for cluster in by_port.get(&port).into_iter().flatten().filter(is_here) {
             let object = format!("cluster `{}`", cluster.name);
             match whole_answer(&scratch, listener) {
                 Some(answer) => {
@@ -70,7 +90,7 @@ pub(crate) fn answers(
                     report.carried("the listener", listener.place(), what);
                     listener.mark_all();
                     folded.push(listener.place());
-                    answers.push((cluster.name.clone(), answer));
+                    answers.insert(cluster.name.clone(), answer);
                 }
                 None => {
                     let what = "it is another listener of the input, which does more than answer: it is a component, or a server, of its own";

@@ -1,5 +1,7 @@
 //! Virtual hosts and routes, as sections of the settings file.
 
+use std::collections::HashMap;
+
 use toml::Value as Toml;
 
 use crate::clusters::Known;
@@ -14,9 +16,16 @@ use crate::section::{Section, table};
 pub(crate) struct Targets<'a> {
     pub(crate) clusters: &'a [Known],
     /// The answer of a listener of the same input, by the cluster that leads to it.
-    pub(crate) answers: &'a [(String, Answer)],
+    pub(crate) answers: &'a HashMap<String, Answer>,
     /// Those listeners, which are done with.
     pub(crate) folded: &'a [Place],
+    by_name: HashMap<&'a str, &'a Known>,
+}
+
+impl<'a> Targets<'a> {
+    pub(crate) fn new(clusters: &'a [Known], answers: &'a HashMap<String, Answer>, folded: &'a [Place]) -> Self {
+        Self { clusters, answers, folded, by_name: clusters.iter().map(|known| (known.name(), known)).collect() }
+    }
 }
 
 /// What a route answers by itself.
@@ -187,7 +196,7 @@ pub(crate) fn answer(reader: Reader<'_>, node: &Node) -> Answer {
 }
 
 fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) -> bool {
-    match targets.clusters.iter().find(|known| known.name() == name) {
+    match targets.by_name.get(name) {
         Some(Known::Cluster(_)) => true,
         Some(Known::Without { .. }) => {
             let remedy = "Write its address into the settings file.";
@@ -215,7 +224,7 @@ fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) ->
 fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut Section) {
     node.of(Message::RouteAction);
     if let Some(cluster) = reader.text(node, "cluster") {
-        if let Some((_, answer)) = targets.answers.iter().find(|(name, _)| *name == cluster) {
+        if let Some(answer) = targets.answers.get(&cluster) {
             reader.report.differs(
                 reader.object,
                 node.place(),

@@ -480,3 +480,37 @@ proptest! {
         let _ = (migration.to_markdown(&[]), migration.to_json());
     }
 }
+
+/// A component has the clusters of its own routes, those that no route leads to, and those that its filters name.
+#[test]
+fn clusters_of_other_listeners_routes_are_left_out() {
+    let listener = |name: &str, configuration: &str, route: &str| {
+        format!(
+            r#"  - name: {name}
+    filter_chains:
+    - filters:
+      - typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          route_config: {{virtual_hosts: [{{name: v, domains: ["*"], routes: [{{match: {{prefix: /}}, {route}}}]}}]}}
+          http_filters:
+          - name: w
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {{name: w, configuration: {{"@type": t/google.protobuf.StringValue, value: '{configuration}'}}, {CODE}}}}}
+"#
+        )
+    };
+    let cluster = |name: &str| CLUSTER.replace("backend", name) + "\n";
+    let text = format!(
+        "static_resources:\n  listeners:\n{}{}  clusters:\n{}",
+        listener("one", "call = c", "route: {cluster: a}"),
+        listener("two", "{}", "route: {weighted_clusters: {clusters: [{name: b, weight: 1}, {name: c, weight: 1}]}}"),
+        ["a", "b", "c", "d"].map(cluster).concat(),
+    );
+    let migration = run(&text);
+    let clusters = |index: usize| {
+        let text = String::from_utf8(migration.components[index].settings.bytes.clone()).unwrap();
+        text.lines().filter(|line| line.starts_with("[clusters.")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(clusters(0), ["[clusters.a]", "[clusters.c]", "[clusters.d]"], "{:#?}", migration.findings);
+    assert_eq!(clusters(1), ["[clusters.b]", "[clusters.c]", "[clusters.d]"]);
+    finding(&migration, "1 clusters are left out of it");
+}
