@@ -128,7 +128,7 @@ mod tests {
             assert!(!examples.is_empty(), "`{}` has no example", command.get_name());
             for example in examples {
                 let words = shlex::split(example).unwrap_or_default();
-                let words = words.iter().take_while(|word| !matches!(word.as_str(), "|" | ">" | "&&"));
+                let words = words.iter().take_while(|word| !matches!(word.as_str(), "|" | ">"));
                 if let Err(error) = Cli::try_parse_from(words) {
                     panic!("{example}: {error}");
                 }

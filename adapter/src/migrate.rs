@@ -21,9 +21,9 @@ and migration.json, which say of every part of the input what became of it.
 Examples:
   proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters
   proxy-wasm-adapter migrate envoy.yaml --check --code-dir filters
-  proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters --host spin --host serve
-  proxy-wasm-adapter migrate wasmplugin.yaml -o migrated --code auth=auth.wasm --upstream http://127.0.0.1:9000
-  curl -s http://127.0.0.1:9901/config_dump | proxy-wasm-adapter migrate - -o migrated --code-dir filters")]
+  proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters --host spin
+  proxy-wasm-adapter migrate wasmplugin.yaml -o out --code auth=auth.wasm --upstream http://web:80
+  curl -s http://web:9901/config_dump | proxy-wasm-adapter migrate - -o out --code-dir filters")]
 pub(super) struct Args {
     /// Configurations in YAML or JSON, which are taken together; `-` is stdin
     #[arg(required = true, value_name = "FILE")]

@@ -54,7 +54,7 @@ Examples:
   proxy-wasm-adapter serve --settings chain.toml
   proxy-wasm-adapter serve filter.wasm --next service.wasm
   proxy-wasm-adapter serve envoy.yaml --code-dir filters
-  proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters && proxy-wasm-adapter serve migrated
+  proxy-wasm-adapter serve migrated
 
 Limits that no option sets:
   60 KiB   the head of a request: 431

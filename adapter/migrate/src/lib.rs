@@ -18,6 +18,7 @@
 mod any;
 mod bootstrap;
 mod clusters;
+mod consul;
 mod envoy_filter;
 mod fields;
 mod gather;

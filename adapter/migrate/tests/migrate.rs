@@ -514,3 +514,82 @@ fn clusters_of_other_listeners_routes_are_left_out() {
     assert_eq!(clusters(1), ["[clusters.b]", "[clusters.c]", "[clusters.d]"]);
     finding(&migration, "1 clusters are left out of it");
 }
+
+#[test]
+fn a_traffic_extension_is_a_plugin() {
+    let text = "apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: {name: auth, namespace: shop}
+spec:
+  phase: AUTHN
+  priority: 5
+  targetRefs: [{kind: Gateway, name: g}]
+  wasm:
+    url: oci://registry.example/auth:1.0
+    pluginName: root
+    failStrategy: FAIL_OPEN
+    pluginConfig: {b: 1.5, a: <x>}
+";
+    let migration = with(&[("t.yaml", text)], Some("http://web:80"), &|_| Some(wasm()));
+    let settings = settings_of(&migration);
+    assert!(settings.contains("name = \"shop.auth\"\nroot_id = \"root\""), "{settings}");
+    assert!(settings.contains(r#"configuration = '{"a":"\u003cx\u003e","b":1.5}'"#), "{settings}");
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let lua = "apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: l}\nspec: {lua: {inlineCode: x}}\n";
+    finding(&with(&[("t.yaml", lua)], None, &|_| None), "a filter in Lua");
+}
+
+#[test]
+fn the_rules_of_higress_are_in_the_configuration() {
+    let text = "apiVersion: extensions.higress.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: limit, namespace: higress-system}
+spec:
+  url: oci://registry.example/limit:1.0
+  defaultConfig: {per: 1}
+  matchRules:
+  - {ingress: [a, b], config: {per: 2}}
+  - {domain: ['*.example'], config: {per: 3}, configDisable: true}
+  - {domain: [x.example], service: [s.static]}
+";
+    let migration = with(&[("h.yaml", text)], Some("http://web:80"), &|_| Some(wasm()));
+    let settings = settings_of(&migration);
+    assert!(settings.starts_with("profile = \"permissive\"\n"), "{settings}");
+    let rules = r#"'{"_rules_":[{"_match_route_":["a","b"],"per":2},{"_match_domain_":["x.example"],"_match_service_":["s.static"]}],"per":1}'"#;
+    assert!(settings.contains(rules), "{settings}");
+    let off = text.replace("defaultConfig:", "defaultConfigDisable: true\n  defaultConfig:");
+    let migration = with(&[("h.yaml", &off)], Some("http://web:80"), &|_| Some(wasm()));
+    assert!(!settings_of(&migration).contains("\"per\":1}"));
+}
+
+#[test]
+fn an_extension_of_consul_is_a_plugin() {
+    let text = r#"Kind: service-defaults
+Name: api
+Protocol: http
+EnvoyExtensions:
+- Name: builtin/wasm
+  Required: true
+  Arguments:
+    Protocol: http
+    ListenerType: inbound
+    PluginConfig:
+      Name: auth
+      RootID: root
+      VmConfig:
+        VmID: vm
+        Code: {Remote: {HttpURI: {Service: {Name: files}, URI: "http://files/auth.wasm"}, SHA256: DIGEST}}
+        EnvironmentVariables: {KeyValues: {A: b}}
+      Configuration: '{"a": 1}'
+- {Name: builtin/lua}
+"#;
+    let text = text.replace("DIGEST", &proxy_wasm_adapter::digest::sha256(&wasm()));
+    let migration = with(&[("c.yaml", &text)], Some("http://web:80"), &|_| Some(wasm()));
+    let settings = settings_of(&migration);
+    assert!(settings.contains("name = \"auth\"\nroot_id = \"root\"\nvm_id = \"vm\""), "{settings}");
+    assert!(settings.contains(r#"configuration = '{"a": 1}'"#), "{settings}");
+    finding(&migration, "builtin/lua");
+    let object = "apiVersion: consul.hashicorp.com/v1alpha1\nkind: ServiceDefaults\nmetadata: {name: api}\nspec: {envoyExtensions: [{name: builtin/wasm, arguments: {protocol: http, pluginConfig: {name: a, vmConfig: {code: {local: {filename: /x.wasm}}}}}}]}\n";
+    let migration = with(&[("c.yaml", object)], Some("http://web:80"), &|_| Some(wasm()));
+    assert!(settings_of(&migration).contains("name = \"a\""));
+}

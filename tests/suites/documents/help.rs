@@ -76,6 +76,7 @@ fn prepare(directory: &Path) -> Result<()> {
     std::fs::copy(directory.join("filter.wasm"), directory.join("filters/hello.wasm"))?;
     std::fs::write(directory.join("bin/curl"), "#!/bin/sh\ncat envoy.yaml\n")?;
     run(directory, "chmod +x bin/curl")?;
+    run(directory, "proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters")?;
     let plugin = |name: &str| format!("[[plugin]]\nfilter = \"{name}.wasm\"\nname = \"{name}\"\n");
     let chain = format!("direct_response = \"200:hello\"\n{}{}", plugin("auth"), plugin("limit"));
     std::fs::write(directory.join("chain.toml"), chain)?;
