@@ -16,6 +16,7 @@ mod inspect;
 mod man;
 mod migrate;
 mod migrated;
+mod oci;
 mod output;
 mod plugin;
 mod report;

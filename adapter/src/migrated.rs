@@ -13,6 +13,7 @@ use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Migr
 
 use super::failure::{Failure, Message};
 use super::input;
+use super::oci;
 use super::plugin::AdaptOptions;
 use super::report::Reporter;
 
@@ -20,11 +21,12 @@ use super::report::Reporter;
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 #[group(skip)]
 pub(super) struct CodeOptions {
-    /// Code that is not where the configuration says, by the plugin's name, or by its path there or the last part of that
+    /// Code that is not where the configuration says, by the plugin's name, or by its path there or the last part of that: a
+    /// module, an image's layout, or an archive as `docker save` writes it
     #[arg(long, value_name = "NAME=FILE", value_parser = parse_code, help_heading = "Configuration of Envoy")]
     code: Vec<(String, PathBuf)>,
 
-    /// A directory with code, by the last part of its path in the configuration
+    /// A directory with code, by the last part of its path in the configuration; `NAME.wasm`, `NAME.tar` or a layout there
     #[arg(long, value_name = "DIR", help_heading = "Configuration of Envoy")]
     code_dir: Vec<PathBuf>,
 
@@ -47,6 +49,11 @@ fn base_name(from: &str) -> &str {
     name.split(':').next().unwrap_or_default()
 }
 
+/// Whether it is an image's layout on disk.
+fn is_layout(directory: &Path) -> bool {
+    directory.join("index.json").is_file()
+}
+
 impl CodeOptions {
     /// The file that has this code; `files` are those of the configuration.
     fn file(&self, files: &[PathBuf], wanted: Wanted<'_>) -> Option<PathBuf> {
@@ -57,10 +64,29 @@ impl CodeOptions {
         }
         let local = wanted.from.strip_prefix("file://").unwrap_or(wanted.from);
         let beside = files.iter().filter_map(|file| Some(file.parent()?.join(local)));
-        let in_directories =
-            self.code_dir.iter().flat_map(|directory| [directory.join(base), directory.join(format!("{base}.wasm"))]);
+        let forms = |directory: &PathBuf| {
+            [base.to_owned(), format!("{base}.wasm"), format!("{base}.tar")].map(|name| directory.join(name))
+        };
+        let in_directories = self.code_dir.iter().flat_map(forms).filter(|file| file.is_file() || is_layout(file));
         // A directory is named to be looked into before what happens to lie about.
-        in_directories.chain(beside).chain([PathBuf::from(local)]).find(|file| file.is_file())
+        in_directories.chain(beside.chain([PathBuf::from(local)]).filter(|file| file.is_file())).next()
+    }
+
+    /// The code in a file; that of an image, if it is one.
+    fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+        match oci::filter(file) {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(why)) => Err(Failure::Migration(vec![Message {
+                severity: Severity::Error,
+                text: format!("`{}` is an image, and {why}", file.display()),
+                help: Some("Give the filter itself, or another copy of the image.".into()),
+            }])),
+            None => {
+                let read = fs::read(file).map_err(|error| Failure::Read { file: input::shown(file), error })?;
+                // What is wrong with text is told of the filter, later.
+                Ok(proxy_wasm_adapter::assemble(&read).map_or(read.clone(), Cow::into_owned))
+            }
+        }
     }
 
     /// Whether any of them was given.
@@ -80,17 +106,20 @@ impl CodeOptions {
         if !failures.is_empty() {
             return Err(Failure::all(failures));
         }
-        let code = RefCell::new(Vec::new());
+        let (code, failures) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let find = |wanted: Wanted<'_>| {
-            let read = fs::read(self.file(paths, wanted)?).ok()?;
-            // What is wrong with text is told of the filter, later.
-            let bytes = proxy_wasm_adapter::assemble(&read).map_or(read.clone(), Cow::into_owned);
+            let read = Self::read(&self.file(paths, wanted)?);
+            let bytes = read.map_err(|failure| failures.borrow_mut().push(failure)).ok()?;
             let (plugin, from) = (wanted.plugin.to_owned(), wanted.from.to_owned());
             code.borrow_mut().push(Code { plugin, from, bytes: bytes.clone() });
             Some(bytes)
         };
         let options = migrate::Options { find: &find, upstream, listener: self.listener.as_deref() };
         let migration = migrate::migrate(&files, &options);
+        let failures = failures.into_inner();
+        if !failures.is_empty() {
+            return Err(Failure::all(failures));
+        }
         Ok(Read { files, migration, code: code.into_inner() })
     }
 }

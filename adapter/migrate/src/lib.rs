@@ -173,8 +173,9 @@ fn components(
     if let Some(wanted) = options.listener {
         drafts.retain(|draft| draft.name == wanted);
     }
-    if drafts.is_empty() {
-        let place = documents.first().map(Node::place).unwrap_or_default();
+    // Where nothing could be read, that was said.
+    if let Some(first) = documents.first().filter(|_| drafts.is_empty()) {
+        let place = first.place();
         report.wrong(
             "the input",
             place,

@@ -4,6 +4,7 @@
 //! `BLESS=1 cargo test -p proxy-wasm-adapter --test bad_input` writes them.
 
 mod compositions;
+mod configurations;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -445,7 +446,15 @@ fn compare(name: &str, found: &str) -> Result<(), Failed> {
 }
 
 fn main() {
-    let cases = [not_a_filter(), unsupported(), bad_settings(), files_and_usage(), chains(), compositions::cases()];
+    let cases = [
+        not_a_filter(),
+        unsupported(),
+        bad_settings(),
+        files_and_usage(),
+        chains(),
+        compositions::cases(),
+        configurations::cases(),
+    ];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let expected: Vec<String> = names(golden("").parent().unwrap());
     let stale = expected.into_iter().filter(|file| !cases.iter().any(|case| format!("{}.txt", case.name) == *file));
