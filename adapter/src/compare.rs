@@ -244,8 +244,9 @@ fn migrated(
     input::check_stdin(files)?;
     let read = code.migrate(files, None)?;
     let component = read.only(reporter)?;
+    let original = read.original(component)?;
     let migrated = Migrated::of(component, Path::new(""), &plugin.tracing())?;
-    Ok(Filters::migrated(migrated, read.original(component)?))
+    Ok(Filters::migrated(migrated, original))
 }
 
 /// The command that this process was started with, as one would type it.
