@@ -174,8 +174,8 @@ fn components(
         drafts.retain(|draft| draft.name == wanted);
     }
     // Where nothing could be read, that was said.
-    if let Some(first) = documents.first().filter(|_| drafts.is_empty()) {
-        let place = first.place();
+    if drafts.is_empty() && !(documents.is_empty() && report.has_errors()) {
+        let place = documents.first().map(Node::place).unwrap_or_default();
         report.wrong(
             "the input",
             place,
