@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::values::parse_address;
 use proxy_wasm_adapter_compare::known::{self, Known};
 use proxy_wasm_adapter_compare::page::page;
@@ -13,6 +14,7 @@ use proxy_wasm_adapter_serve as serve;
 
 use super::failure::Failure;
 use super::input;
+use super::migrated::{CodeOptions, Migrated};
 use super::output;
 use super::plugin::{AdaptOptions, QUANTITIES};
 use super::report::Reporter;
@@ -26,8 +28,16 @@ use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 #[command(after_help = help())]
 pub(super) struct Args {
     /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin. Several are a chain
-    #[arg(required_unless_present = "settings", value_name = "FILTER")]
+    #[arg(required_unless_present_any = ["settings", "envoy_config"], value_name = "FILTER")]
     filters: Vec<PathBuf>,
+
+    /// Configuration of Envoy's to run there as it is, against its migration here, instead of filters; see the end.
+    /// May be repeated
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filters", "settings", "endpoint", "upstream_listen"], help_heading = "Configuration of Envoy")]
+    envoy_config: Vec<PathBuf>,
+
+    #[command(flatten)]
+    code: CodeOptions,
 
     /// What to send, and how the upstream answers, in YAML; see the end
     #[arg(long, value_name = "FILE")]
@@ -111,9 +121,25 @@ pub(super) const REQUEST_FILE: &str = r#"Request file:
   start: {log: [configured]}                     # of the plugin's start; {refused: true} stands instead of requests
 "#;
 
+/// What becomes of a configuration, for the help.
+const ENVOY_CONFIG: &str = "\
+Configuration of Envoy:
+  Envoy runs it as it is, but for these parts; the report names those that there were:
+    addresses of the listener, of the admin and of clusters   ports of the comparison
+    code                                                      the files that were found
+    clusters                                                  HTTP/1.1 in clear, without health checks
+    TLS of the listener, other listeners                      left out
+    dynamic_resources, bootstrap_extensions, stats_sinks      left out
+    access logs                                               written nowhere
+    suppress_envoy_headers of the router                      true
+  In the request file clusters stand by their names: what they answer below `clusters`, else as `upstream` says; what
+  they got below `callouts` of `expect`.
+";
+
 fn help() -> String {
     format!(
         "{REQUEST_FILE}
+{ENVOY_CONFIG}
 {QUANTITIES}
 Exit codes:
   {SAME}  nothing differs
@@ -127,14 +153,15 @@ Examples:
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --html report.html
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --write-known known.toml
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml --known=known.toml
-  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080"
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080
+  proxy-wasm-adapter compare --envoy-config envoy.yaml --requests requests.yaml --code-dir filters"
     )
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> ExitCode {
     let (json, style) = (args.json, Style::new(reporter.colors_stdout(), args.all));
     let (html, write_known) = (args.html.clone(), args.write_known.clone());
-    let printed = compare(args).and_then(|report| {
+    let printed = compare(args, reporter).and_then(|report| {
         if let Some(file) = html {
             output::write(&file, page(&report).as_bytes(), "--html")?;
         }
@@ -160,7 +187,7 @@ fn as_json(report: &Report) -> String {
     text
 }
 
-fn compare(args: Args) -> Result<Report, Failure> {
+fn compare(args: Args, reporter: &Reporter) -> Result<Report, Failure> {
     if args.html.as_deref().is_some_and(input::is_stdin) {
         return Err(Failure::Usage {
             message: "stdout is for the report as text or JSON".into(),
@@ -169,7 +196,17 @@ fn compare(args: Args) -> Result<Report, Failure> {
     }
     let known = args.known.map(|file| file.as_deref().map_or(Ok(Known::default()), read_known)).transpose()?;
     let requests = traffic::requests(&args.requests)?;
-    let filters = Filters::read("compare", args.filters, args.plugin)?;
+    let filters = if args.envoy_config.is_empty() {
+        if args.code.is_given() {
+            return Err(Failure::Usage {
+                message: "`--code`, `--code-dir` and `--listener` are of a configuration of Envoy's".into(),
+                help: "Name it with `--envoy-config FILE`, or leave them out.".into(),
+            });
+        }
+        Filters::read("compare", args.filters, args.plugin)?
+    } else {
+        migrated(&args.envoy_config, &args.code, args.plugin, reporter)?
+    };
     if let Some(html) = &args.html {
         output::check(filters.paths().chain([args.requests.as_path()]), html, "--html")?;
     }
@@ -187,6 +224,29 @@ fn compare(args: Args) -> Result<Report, Failure> {
         known::leave_out(&mut report, &known);
     }
     Ok(report)
+}
+
+/// What the configuration comes to on either side.
+fn migrated(
+    files: &[PathBuf],
+    code: &CodeOptions,
+    plugin: AdaptOptions,
+    reporter: &Reporter,
+) -> Result<Filters, Failure> {
+    if plugin.input()? != Input::default() {
+        return Err(Failure::Usage {
+            message: "the configuration of Envoy's says all, and options for adapting a filter are given beside it"
+                .into(),
+            help: "Leave them out; or `migrate` it, change the settings file, and compare that: `--settings FILE`."
+                .into(),
+        });
+    }
+    input::check_stdin(files)?;
+    let read = code.migrate(files, None)?;
+    let component = read.only(reporter)?;
+    let original = read.original(component)?;
+    let migrated = Migrated::of(component, Path::new(""), &plugin.tracing())?;
+    Ok(Filters::migrated(migrated, original))
 }
 
 /// The command that this process was started with, as one would type it.

@@ -28,6 +28,8 @@ pub(super) enum Failure {
     Compose { files: Vec<String>, error: compose::Error },
     /// The component of these filters can't begin with its plugins started.
     Preinit { files: Vec<String>, refused: Box<Refused> },
+    /// A configuration of Envoy's has these faults.
+    Migration(Vec<Message>),
     /// The host could not begin.
     Serve(serve::Error),
     /// There is no comparison.
@@ -37,7 +39,7 @@ pub(super) enum Failure {
 }
 
 /// One thing to say: how much it weighs, what it is, what to do about it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) severity: Severity,
     pub(super) text: String,
@@ -84,7 +86,7 @@ impl Failure {
         match self {
             Self::Usage { .. } => Code::Usage,
             Self::Library { error: Error::Filter(_) | Error::Extract(_), .. } | Self::Compose { .. } => Code::Unusable,
-            Self::Library { error: Error::Settings(_), .. } => Code::Settings,
+            Self::Library { error: Error::Settings(_), .. } | Self::Migration(_) => Code::Settings,
             Self::Library { .. } => Code::Internal,
             Self::Read { .. } | Self::ReadNamed { .. } | Self::Write { .. } => Code::Io,
             Self::Preinit { refused, .. } => match refused.refusal {
@@ -143,6 +145,7 @@ impl Failure {
                 vec![Message::error(error.to_string(), "Build them for the same version of `wasi:http`.".to_owned())]
             }
             Self::Preinit { files, refused } => vec![Message::preinit(Severity::Error, files, refused)],
+            Self::Migration(messages) => messages.clone(),
             Self::Serve(error) => vec![Message::error(error.to_string(), None)],
             Self::Compare(error @ compare::Error::Requests { file, problems }) => {
                 let mut messages: Vec<Message> =

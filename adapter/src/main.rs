@@ -15,6 +15,8 @@ mod input;
 mod inspect;
 mod man;
 mod migrate;
+mod migrated;
+mod oci;
 mod output;
 mod plugin;
 mod preinit;

@@ -272,7 +272,7 @@ fn next(text: &str) -> Result<Next, String> {
 }
 
 /// A value by its name, one of these.
-fn named<T: Copy + Send + Sync + 'static, const N: usize>(
+pub(super) fn named<T: Copy + Send + Sync + 'static, const N: usize>(
     all: [T; N],
     name: fn(T) -> &'static str,
 ) -> impl TypedValueParser<Value = T> {
@@ -303,6 +303,22 @@ impl AdaptOptions {
         upstream.or((!self.cluster.is_empty()).then_some("--cluster"))
     }
 
+    /// Where requests go, by option.
+    pub(super) fn upstream(&self) -> Option<&str> {
+        self.upstream.as_deref()
+    }
+
+    /// They with this settings file, where none was given.
+    pub(super) fn with_settings(self, file: PathBuf) -> Result<Self, Failure> {
+        match &self.settings {
+            None => Ok(Self { settings: Some(file), ..self }),
+            Some(given) => Err(Failure::Usage {
+                message: format!("both `{}` and `--settings {}` are settings", file.display(), given.display()),
+                help: "Leave one out.".into(),
+            }),
+        }
+    }
+
     /// What messages call the settings file.
     pub(super) fn settings_file(&self) -> Option<String> {
         self.settings.as_ref().map(|file| file.display().to_string())
@@ -330,10 +346,15 @@ impl AdaptOptions {
     /// What they and the settings file say.
     pub(super) fn input(&self) -> Result<Input, Failure> {
         let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
-        Ok(self.clone().own().over(file))
+        Ok(self.own().over(file))
     }
 
-    fn own(self) -> Input {
+    /// What they say beside the settings file.
+    pub(super) fn own(&self) -> Input {
+        self.clone().into_own()
+    }
+
+    fn into_own(self) -> Input {
         let text = |(path, value)| (path, Value::Text(value));
         let cluster = |(name, url): (String, String)| (name, url.into());
         let mut input = Input::default();

@@ -1,25 +1,41 @@
 //! `proxy-wasm-adapter serve`
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::{adapt, is_component};
-use proxy_wasm_adapter_serve as serve;
+use proxy_wasm_adapter_serve::{self as serve, FailurePolicy};
+use serde_json::Value;
 
 use super::compose;
 use super::exit::Code;
-use super::failure::{Failure, Message};
+use super::failure::{Failure, Message, reason};
 use super::input::{self, Given};
+use super::migrated::{self, CodeOptions, Migrated};
 use super::plugin::{self, AdaptOptions, QUANTITIES, SETTINGS_FILE};
 use super::report::Reporter;
+
+/// The file of a directory that `migrate` wrote which says what is in it.
+const REPORT: &str = "migration.json";
 
 /// Serve filters, or a component that `adapt` made, or another service for WASI 0.3: for development and small deployments
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub(super) struct Args {
-    /// A filter, or several as a chain, or a component; `-` is stdin
+    /// A filter, or several as a chain, or a component; `-` is stdin. Or a configuration of Envoy's (`.yaml`, `.json`), to
+    /// migrate and serve, or a directory that `migrate` wrote
     #[arg(required_unless_present = "settings", value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    code: CodeOptions,
+
+    /// Serve nothing of which something is lost: exit with 7
+    #[arg(long, help_heading = "Configuration of Envoy")]
+    strict: bool,
 
     #[command(flatten)]
     plugin: AdaptOptions,
@@ -37,6 +53,8 @@ Examples:
   proxy-wasm-adapter serve filter.component.wasm --listen 127.0.0.1:0
   proxy-wasm-adapter serve --settings chain.toml
   proxy-wasm-adapter serve filter.wasm --next service.wasm
+  proxy-wasm-adapter serve envoy.yaml --code-dir filters
+  proxy-wasm-adapter serve migrated
 
 Limits that no option sets:
   60 KiB   the head of a request: 431
@@ -53,8 +71,134 @@ Limits that no option sets:
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
-    let given = Given::read(args.files, args.plugin)?;
-    let component = match given.modules.as_slice() {
+    let Args { files, code, strict, mut plugin, mut host } = args;
+    let component = match Source::of(files) {
+        Source::Filters(files) => {
+            if code.is_given() || strict {
+                return Err(Failure::Usage {
+                    message: "`--code`, `--code-dir`, `--listener` and `--strict` are of a configuration of Envoy's"
+                        .into(),
+                    help: "Serve one, such as `envoy.yaml`, or leave them out.".into(),
+                });
+            }
+            of_filters(files, plugin, reporter)?
+        }
+        Source::Directory(directory) => {
+            let written = Written::read(&directory, code.listener.as_deref())?;
+            if strict && written.has_losses {
+                return Ok(lost(&directory.join(REPORT).display().to_string(), reporter));
+            }
+            let policy = written.failure_policy;
+            host.failure_policy = host.failure_policy.or(policy);
+            plugin = plugin.with_settings(directory.join(written.settings))?;
+            of_filters(Vec::new(), plugin, reporter)?
+        }
+        Source::Envoy(files) => {
+            input::check_stdin(&files)?;
+            let read = code.migrate(&files, plugin.upstream())?;
+            let component = read.only(reporter)?;
+            if strict && read.has_losses() {
+                return Ok(lost(&input::shown(&files[0]), reporter));
+            }
+            host.failure_policy = host.failure_policy.or_else(|| failure_policy(&component.serve_options));
+            let migrated = Migrated::of(component, Path::new(""), &plugin)?;
+            plugin::check_complete(&migrated.options)?;
+            migrated.adapt(Path::new(""), reporter)?
+        }
+    };
+    serve::run(component, host).map_err(Failure::Serve)?;
+    Ok(Code::Done)
+}
+
+/// Says that `--strict` has an effect.
+fn lost(of: &str, reporter: &Reporter) -> Code {
+    reporter.message(&Message {
+        severity: Severity::Error,
+        text: format!("`{of}` is not served: something of it is lost, and `--strict` was given"),
+        help: Some("Mend what is said to be lost, or leave out `--strict`.".into()),
+    });
+    Code::Lost
+}
+
+/// What there is to serve.
+enum Source {
+    /// Filters, or a component, or what settings name.
+    Filters(Vec<PathBuf>),
+    /// What `migrate` wrote.
+    Directory(PathBuf),
+    /// Configurations of Envoy's.
+    Envoy(Vec<PathBuf>),
+}
+
+impl Source {
+    fn of(files: Vec<PathBuf>) -> Self {
+        let is_text = |file: &PathBuf| {
+            let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+        };
+        match files.as_slice() {
+            [directory] if directory.is_dir() => Self::Directory(directory.clone()),
+            [_, ..] if files.iter().all(is_text) => Self::Envoy(files),
+            _ => Self::Filters(files),
+        }
+    }
+}
+
+/// A component of a directory that `migrate` wrote.
+struct Written {
+    settings: String,
+    failure_policy: Option<FailurePolicy>,
+    has_losses: bool,
+}
+
+impl Written {
+    fn read(directory: &Path, listener: Option<&str>) -> Result<Self, Failure> {
+        let file = directory.join(REPORT);
+        let none = |why: String| Failure::Usage {
+            message: format!("`{}` is no directory that `migrate` wrote: {why}", directory.display()),
+            help: "Write one: `proxy-wasm-adapter migrate envoy.yaml -o DIR`; or serve a file.".into(),
+        };
+        let bytes = fs::read(&file).map_err(|error| none(format!("`{}`: {}", file.display(), reason(&error))))?;
+        let report: Value = serde_json::from_slice(&bytes).map_err(|error| none(format!("`{REPORT}`: {error}")))?;
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let all = report["components"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let wanted = |one: &&Value| {
+            listener.is_none_or(|wanted| [text(one, "listener"), text(one, "name")].contains(&wanted.to_owned()))
+        };
+        let found: Vec<&Value> = all.iter().filter(wanted).collect();
+        let component = match found.as_slice() {
+            [component] => *component,
+            [] => return Err(none("there is no such component in it".into())),
+            several => {
+                let names: Vec<String> = several.iter().map(|one| text(one, "listener")).collect();
+                return Err(migrated::several_listeners(names.iter().map(String::as_str)));
+            }
+        };
+        let options: Vec<String> = component["serve_options"]
+            .as_array()
+            .map(|options| options.iter().filter_map(|option| option.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default();
+        let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_loss =
+            |finding: &Value| matches!(finding["outcome"].as_str(), Some("not_carried" | "unknown" | "wrong"));
+        Ok(Self {
+            settings: text(component, "settings"),
+            failure_policy: failure_policy(&options),
+            has_losses: findings.iter().any(is_loss),
+        })
+    }
+}
+
+/// The policy among options that `migrate` gives `serve`.
+fn failure_policy(options: &[String]) -> Option<FailurePolicy> {
+    let at = options.iter().position(|option| option == "--failure-policy")?;
+    FailurePolicy::from_str(options.get(at + 1)?, false).ok()
+}
+
+/// The component of filters, or the one that was given.
+fn of_filters(files: Vec<PathBuf>, plugin: AdaptOptions, reporter: &Reporter) -> Result<Vec<u8>, Failure> {
+    let given = Given::read(files, plugin)?;
+    match given.modules.as_slice() {
         [module] if is_component(&module.bytes) => {
             if given.has_options() {
                 let file = input::shown(&module.path);
@@ -63,7 +207,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                     help: "Leave them out, or serve the filter itself.".into(),
                 });
             }
-            module.bytes.clone()
+            Ok(module.bytes.clone())
         }
         _ => {
             let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
@@ -79,11 +223,9 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                 reporter.message(&Message::of(&files, warning));
             }
             match next {
-                None => adapted.component,
-                Some(next) => compose::with_next(adapted.component, next)?,
+                None => Ok(adapted.component),
+                Some(next) => compose::with_next(adapted.component, next),
             }
         }
-    };
-    serve::run(component, args.host).map_err(Failure::Serve)?;
-    Ok(Code::Done)
+    }
 }

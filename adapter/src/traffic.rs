@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proxy_wasm_adapter::settings::Input;
+use proxy_wasm_adapter::settings::{self, Input};
 use proxy_wasm_adapter::values::parse_time;
 use proxy_wasm_adapter::{Options, is_component};
+use proxy_wasm_adapter_compare::original::Original;
 use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
 use super::failure::Failure;
 use super::input::{self, Given};
+use super::migrated::Migrated;
 use super::plugin::{self, AdaptOptions};
 
 /// The exit codes: nothing differs or fails, something does, nothing was run.
@@ -37,6 +39,7 @@ pub(super) struct Run {
 pub(super) struct Filters {
     filters: Vec<compare::NamedFilter>,
     options: Options,
+    original: Option<Original>,
 }
 
 impl Filters {
@@ -70,7 +73,17 @@ impl Filters {
         let files = input::names(&modules);
         let filters = modules.into_iter().zip(files);
         let filters = filters.map(|(module, file)| compare::NamedFilter { file, bytes: module.bytes }).collect();
-        Ok(Self { filters, options })
+        Ok(Self { filters, options, original: None })
+    }
+
+    /// What became of the listener of a configuration of Envoy's.
+    pub(super) fn migrated(migrated: Migrated, original: Original) -> Self {
+        let Migrated { filters, options } = migrated;
+        let name = |filter: settings::Named| compare::NamedFilter {
+            file: filter.file.display().to_string(),
+            bytes: filter.bytes,
+        };
+        Self { filters: filters.into_iter().map(name).collect(), options, original: Some(original) }
     }
 
     /// Their files.
@@ -89,11 +102,12 @@ impl Run {
     pub(super) fn comparison(&self, filters: &Filters, requests: requests::Requests) -> Result<Comparison, Failure> {
         let host = match &self.host {
             Some(template) => Host::Command(template.clone()),
-            None => Host::Embedded { program: program()? },
+            None => Host::Embedded { program: program()?, cache: None },
         };
         Ok(Comparison {
             filters: filters.filters.clone(),
             options: filters.options.clone(),
+            original: filters.original.clone(),
             requests,
             envoy: None,
             host,

@@ -8,6 +8,7 @@
 //! suites/guests.rs      filters that mean harm, made from a seed, on Envoy and on `serve`
 //! suites/hostile.rs     filters that mean harm
 //! suites/compare/       `compare`, and the scenarios that it runs with the examples            scenarios/
+//! suites/migrate.rs     configurations of Envoy's, as they are and migrated                                    migrations/
 //! suites/page/          the page of `compare --html`, in Chromium
 //! suites/documents/     what the documents say: commands, options, limits, files, generated lists
 //! suites/packages.rs    what the packages need, and that they can be published

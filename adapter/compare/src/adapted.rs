@@ -29,6 +29,8 @@ pub enum Host {
     Embedded {
         /// The program `proxy-wasm-adapter`.
         program: PathBuf,
+        /// Where it keeps compiled code.
+        cache: Option<PathBuf>,
     },
     /// A command with `{component}`, and `{address}` or `{port}`, or with an address of its own.
     Command(String),
@@ -50,10 +52,13 @@ impl Host {
         let file = directory.path().join("filter.component.wasm");
         std::fs::write(&file, component).map_err(machine)?;
         let (command, name, address) = match self {
-            Self::Embedded { program } => {
+            Self::Embedded { program, cache } => {
                 let mut command = Command::new(program);
                 command.arg("serve").arg(&file).args(["--listen", "127.0.0.1:0", "--cpu-timeout"]);
                 command.arg(format!("{}ms", cpu_timeout.as_millis()));
+                if let Some(cache) = cache {
+                    command.arg("--cache").arg(cache);
+                }
                 // The form of its messages depends on them.
                 command.env_remove("RUST_LOG");
                 (command, format!("proxy-wasm-adapter {} serve", env!("CARGO_PKG_VERSION")), None)

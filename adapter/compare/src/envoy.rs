@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_wasm_abi::settings::Settings;
+use proxy_wasm_abi::settings::{Plugin, Settings};
 use proxy_wasm_adapter_peers::envoy::{self, Peers};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -78,14 +79,27 @@ impl Envoy {
         patience: Duration,
     ) -> Result<Started, Error> {
         let machine = |source| Error::Machine { doing: "write a file for Envoy", source };
-        let file = |name: &str| directory.path().join(name);
         let mut files = Vec::new();
         for (index, filter) in filters.iter().enumerate() {
-            files.push(file(&format!("filter-{}.wasm", index + 1)));
+            files.push(directory.path().join(format!("filter-{}.wasm", index + 1)));
             std::fs::write(&files[index], filter).map_err(machine)?;
         }
         let peers = Peers { no_server_header: true, trailers: true, ..Peers::default() };
         let configuration = envoy::configuration(settings, &files, peers);
+        self.run(&configuration, None, &settings.plugins, directory, patience).await
+    }
+
+    /// Starts it with a configuration. Where the listener is not known, its admin is asked.
+    pub(super) async fn run(
+        &self,
+        configuration: &Value,
+        listener: Option<SocketAddr>,
+        plugins: &[Plugin],
+        directory: &Arc<TempDir>,
+        patience: Duration,
+    ) -> Result<Started, Error> {
+        let machine = |source| Error::Machine { doing: "write a file for Envoy", source };
+        let file = |name: &str| directory.path().join(name);
         std::fs::write(file("envoy.json"), configuration.to_string()).map_err(machine)?;
 
         let mark = mark(directory.path());
@@ -96,8 +110,8 @@ impl Envoy {
         let failed = |source| Error::Start { command: self.path.display().to_string(), source };
         let process = Process::start(command, &file("envoy.log")).map_err(failed)?;
         let side = Side { name: self.name(), command: Some(process.command.clone()) };
-        let lines = EnvoyLines::new(&settings.plugins, mark);
-        self.wait(side, process, lines, directory, patience).await
+        let lines = EnvoyLines::new(plugins, mark);
+        self.wait(side, process, lines, listener, directory, patience).await
     }
 
     /// Waits until its worker runs, or it has ended.
@@ -106,6 +120,7 @@ impl Envoy {
         side: Side,
         mut process: Process,
         mut lines: EnvoyLines,
+        address: Option<SocketAddr>,
         directory: &Arc<TempDir>,
         patience: Duration,
     ) -> Result<Started, Error> {
@@ -136,10 +151,15 @@ impl Envoy {
             }
             tokio::time::sleep(GLANCE).await;
         }
-        let admin = std::fs::read_to_string(directory.path().join("admin")).map_err(machine)?;
-        let address = match admin.trim().parse() {
-            Ok(admin) => listener(admin).await,
-            Err(_) => None,
+        let address = match address {
+            Some(address) => Some(address),
+            None => {
+                let admin = std::fs::read_to_string(directory.path().join("admin")).map_err(machine)?;
+                match admin.trim().parse() {
+                    Ok(admin) => listener(admin).await,
+                    Err(_) => None,
+                }
+            }
         };
         let Some(address) = address else {
             let (command, output) = (process.command.clone(), String::new());

@@ -52,12 +52,13 @@ pub(super) async fn run(comparison: &Comparison, origins: &Origins, started: [St
 
 /// The callbacks by which streams end; none where a filter has none, so that it can't be told.
 pub(super) fn ends(filters: &[super::NamedFilter]) -> Vec<&'static str> {
-    let last = |filter: &super::NamedFilter| {
-        let found = inspect(&filter.bytes).filters;
-        let exports = |name: &&str| found.iter().flat_map(|filter| &filter.callbacks).any(|found| found.name == *name);
-        LAST_CALLBACKS.into_iter().find(exports)
-    };
+    let last = |filter: &super::NamedFilter| LAST_CALLBACKS.into_iter().find(|name| exports(filter, name));
     filters.iter().map(last).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+/// Whether a filter has this callback.
+fn exports(filter: &super::NamedFilter, name: &str) -> bool {
+    inspect(&filter.bytes).filters.iter().flat_map(|filter| &filter.callbacks).any(|found| found.name == name)
 }
 
 /// At least one side runs no such plugin, or chain.
@@ -122,8 +123,9 @@ async fn ask(
     ends: &[&str],
 ) -> Result<Found, Error> {
     let mut start = [Vec::new(), Vec::new()];
+    let configured = comparison.filters.iter().filter(|filter| exports(filter, "proxy_on_configure")).count();
     for (side, lines) in sides.iter_mut().zip(&mut start) {
-        side.settle(lines, ends).await.map_err(unreadable)?;
+        side.settle_start(lines, ends, configured).await.map_err(unreadable)?;
     }
     let mut found = Found {
         sides: [sides[0].side.clone(), sides[1].side.clone()],
@@ -192,6 +194,11 @@ pub(super) async fn one(
 }
 
 impl Found {
+    /// What else the reader should know.
+    pub(super) fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+        self.notes.extend(notes);
+    }
+
     /// Moves the lines of a plugin's start out of a request's. They count once: a host may make an instance for each.
     fn take_start(&mut self, side: usize, lines: &mut Vec<Line>) {
         let rest = lines.split_off(trace::start_len(lines));

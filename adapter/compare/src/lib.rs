@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `requests` | the request file |
 //! | `envoy`, `adapted` | the two sides' processes |
+//! | `original` | Envoy's configuration, where it is the operator's own |
 //! | `running`, `process` | a side while it runs, and its output |
 //! | `client`, `origins`, `origin`, `http1`, `message` | the traffic |
 //! | `exchanges` | one request after another, on both |
@@ -40,6 +41,7 @@ pub mod known;
 mod message;
 mod normalise;
 mod origin;
+pub mod original;
 mod origins;
 mod output;
 pub mod page;
@@ -67,6 +69,7 @@ pub use envoy::Envoy;
 pub use error::Error;
 
 use alone::Tested;
+use original::Original;
 use origins::Origins;
 use report::Report;
 use requests::Requests;
@@ -78,6 +81,8 @@ pub struct Comparison {
     pub filters: Vec<NamedFilter>,
     /// How to adapt them. The upstream and the clusters are servers of the comparison's own, whatever stands here.
     pub options: Options,
+    /// What Envoy is configured with, where the filters and options were migrated from that.
+    pub original: Option<Original>,
     /// What to send.
     pub requests: Requests,
     /// Envoy's program; the one on `PATH` unless it is given.
@@ -152,11 +157,21 @@ async fn compare(comparison: &Comparison) -> Result<Report, Error> {
 
     let directory = Arc::new(comparison.directory()?);
     let (settings, patience) = (&options.settings, comparison.start_timeout);
+    let original = comparison.original.as_ref();
+    let staged = original.map(|original| original.stage(settings, &origins, directory.path())).transpose()?;
+    let start = async {
+        let plugins = &settings.plugins;
+        match &staged {
+            Some(it) => envoy.run(&it.configuration, Some(it.address), plugins, &directory, patience).await,
+            None => envoy.start(&comparison.filters, settings, &directory, patience).await,
+        }
+    };
     let (envoy, here) = tokio::try_join!(
-        envoy.start(&comparison.filters, settings, &directory, patience),
+        start,
         comparison.host.start(&component, &settings.plugins, &directory, comparison.cpu_timeout(), patience),
     )?;
-    let found = exchanges::run(comparison, &origins, [envoy, here]).await?;
+    let mut found = exchanges::run(comparison, &origins, [envoy, here]).await?;
+    found.note(staged.iter().flat_map(|staged| staged.changes.clone()));
     Ok(found.report(comparison, &options.settings, &origins))
 }
 
@@ -167,7 +182,8 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
     for plugin in &mut settings.plugins {
         plugin.log_level = LogLevel::Trace as u8;
     }
-    settings.clusters = origins.clusters(settings.upstream().map(|cluster| cluster.name.clone())).into();
+    let upstream = settings.upstream().filter(|_| comparison.original.is_none()).map(|cluster| cluster.name.clone());
+    settings.clusters = origins.clusters(upstream).into();
     settings.forget_endpoints();
     if options.shim == Shim::default() {
         options.shim = Shim::built_in(options.wasi, Flavour::Tracing);

@@ -56,11 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Origin {
     /// Takes a port; connections are taken from the first call of [`behave`](Self::behave) on.
     pub(super) fn new(address: SocketAddr) -> io::Result<Self> {
-        // Only now may others of ours have the port, too: asked for any port, the system would give one that they have.
-        let port = socket(address)?;
-        #[cfg(unix)]
-        port.set_reuseport(true)?;
-        let address = port.local_addr()?;
+        let (port, address) = reserve(address)?;
         Ok(Self { address, shared: Arc::default(), _port: port, accepting: Mutex::default() })
     }
 
@@ -106,6 +102,16 @@ impl Origin {
         let requests = lock(&self.shared.state).requests.clone();
         requests.iter().map(|seen| lock(seen).clone()).collect()
     }
+}
+
+/// Keeps a port for servers that share it, such as Envoy's listeners; without one of them no connection is taken.
+pub(super) fn reserve(address: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+    // Only now may others of ours have the port, too: asked for any port, the system would give one that they have.
+    let port = socket(address)?;
+    #[cfg(unix)]
+    port.set_reuseport(true)?;
+    let address = port.local_addr()?;
+    Ok((port, address))
 }
 
 /// A socket of this address.

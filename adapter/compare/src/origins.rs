@@ -15,6 +15,8 @@ use super::{Comparison, Host};
 pub(super) struct Origins {
     pub(super) upstream: Origin,
     clusters: BTreeMap<String, Origin>,
+    /// Clusters without an answer of their own give the upstream's: with routes of the operator's, each may be one.
+    are_upstreams: bool,
 }
 
 impl Origins {
@@ -25,11 +27,16 @@ impl Origins {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = &comparison.options.settings;
         let configured = settings.clusters.iter().map(|cluster| cluster.name.as_str());
-        let mut names: BTreeSet<&str> = configured.chain(comparison.requests.cluster_names()).collect();
-        // What goes to the route's cluster, callouts too, goes to the upstream.
-        names.retain(|name| settings.upstream().is_none_or(|upstream| upstream.name != *name));
+        let of_envoy = comparison.original.as_ref().map(|original| original.clusters(settings)).unwrap_or_default();
+        let of_envoy = of_envoy.iter().map(String::as_str);
+        let mut names: BTreeSet<&str> = configured.chain(comparison.requests.cluster_names()).chain(of_envoy).collect();
+        if comparison.original.is_none() {
+            // What goes to the route's cluster, callouts too, goes to the upstream.
+            names.retain(|name| settings.upstream().is_none_or(|upstream| upstream.name != *name));
+        }
         let cluster = |name: &str| listen(any).map(|origin| (name.to_owned(), origin));
         Ok(Self {
+            are_upstreams: comparison.original.is_some(),
             upstream: listen(comparison.upstream.unwrap_or(any))?,
             clusters: names.into_iter().map(cluster).collect::<Result<_, _>>()?,
         })
@@ -41,6 +48,11 @@ impl Origins {
         let all = upstream.into_iter().chain(self.clusters.iter().map(|(name, origin)| (name.clone(), origin)));
         let target = |origin: &Origin| Target { tls: false, authority: origin.address.to_string() };
         all.map(|(name, origin)| Cluster { name, origin: target(origin) }).collect()
+    }
+
+    /// Whether requests go to the clusters, by their names, and there is no other upstream.
+    pub(super) fn are_upstreams(&self) -> bool {
+        self.are_upstreams
     }
 
     /// The address of a cluster.
@@ -58,7 +70,7 @@ impl Origins {
     pub(super) async fn behave(&self, request: Option<&Request>, requests: &Requests) -> Result<(), Error> {
         let upstream = request.and_then(|request| request.upstream.as_ref()).unwrap_or(&requests.upstream);
         Self::set(&self.upstream, upstream).await?;
-        let default = Answer::default();
+        let default = if self.are_upstreams { upstream.clone() } else { Answer::default() };
         for (name, origin) in &self.clusters {
             let own = request.and_then(|request| request.clusters.get(name));
             Self::set(origin, own.or_else(|| requests.clusters.get(name)).unwrap_or(&default)).await?;

@@ -25,6 +25,9 @@ const QUIET: Duration = Duration::from_millis(30);
 /// How long what is expected is waited for, once the client has what it wanted.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the rest of a start is waited for, where it has begun.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
 /// A side that can be asked.
 pub(super) struct Running {
     pub(super) side: Side,
@@ -81,6 +84,24 @@ impl Running {
         loop {
             tokio::time::sleep(WATCH).await;
             self.ended();
+        }
+    }
+
+    /// Adds what is written of the start: until so many plugins are configured, where any begins to start.
+    pub(super) async fn settle_start(
+        &mut self,
+        lines: &mut Vec<Line>,
+        ends: &[&str],
+        configured: usize,
+    ) -> io::Result<()> {
+        let begin = Instant::now();
+        loop {
+            self.settle(lines, ends).await?;
+            let has_begun = trace::is_traced(lines);
+            let is_over = !has_begun || trace::configured(lines) >= configured;
+            if is_over || begin.elapsed() >= START_PATIENCE || self.ended().is_some() {
+                return Ok(());
+            }
         }
     }
 

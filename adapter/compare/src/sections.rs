@@ -79,7 +79,9 @@ pub(super) fn request(
     if visible.upstream {
         let mut requests = |requests: &[Message]| normaliser.requests(requests, origins.upstream.address);
         let [of_envoy, of_here] = [&envoy.upstream, &here.upstream].map(|seen| requests(seen));
-        sections.push(messages(Kind::Upstream, None, of_envoy, of_here));
+        if !origins.are_upstreams() {
+            sections.push(messages(Kind::Upstream, None, of_envoy, of_here));
+        }
         for (name, of_envoy) in &envoy.clusters {
             let of_here = here.clusters.get(name).map(Vec::as_slice).unwrap_or_default();
             if of_envoy.is_empty() && of_here.is_empty() {

@@ -63,6 +63,12 @@ pub(super) fn start_len(lines: &[Line]) -> usize {
     lines.iter().position(is_of_stream).unwrap_or(lines.len())
 }
 
+/// How many plugins were configured.
+pub(super) fn configured(lines: &[Line]) -> usize {
+    let is_it = |line: &&Line| matches!(line, Line::Trace(trace) if trace.step == Step::FilterReturns && trace.name == "proxy_on_configure");
+    lines.iter().filter(is_it).count()
+}
+
 /// Whether any of these lines is of the trace.
 pub(super) fn is_traced(lines: &[Line]) -> bool {
     lines.iter().any(|line| matches!(line, Line::Trace(_)))

@@ -21,6 +21,7 @@ mod resolve;
 mod route;
 mod routing;
 mod shown;
+mod whole;
 mod written;
 
 use std::num::NonZero;
@@ -45,6 +46,7 @@ pub use routing::{
 };
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};
+pub use whole::{Named, whole};
 pub use written::{Configuration, Value};
 
 use keys::{Keys, keys};

@@ -104,6 +104,19 @@ pub(crate) fn bytes(reader: Reader<'_>, node: &Node, field: &str) -> Option<Vec<
             .and_then(Node::as_text)
             .and_then(|text| text.parse::<prost_types::Duration>().ok())
             .map(|value| value.encode_to_vec()),
+        "google.protobuf.Int32Value" => number::<i32>(value).map(|value| value.encode_to_vec()),
+        "google.protobuf.Int64Value" => number::<i64>(value).map(|value| value.encode_to_vec()),
+        "google.protobuf.UInt32Value" => number::<u32>(value).map(|value| value.encode_to_vec()),
+        "google.protobuf.UInt64Value" => number::<u64>(value).map(|value| value.encode_to_vec()),
+        "google.protobuf.FloatValue" => number::<f32>(value).map(|value| value.encode_to_vec()),
+        "google.protobuf.DoubleValue" => number::<f64>(value).map(|value| value.encode_to_vec()),
+        "google.protobuf.Timestamp" => value
+            .and_then(Node::as_text)
+            .and_then(|text| text.parse::<prost_types::Timestamp>().ok())
+            .map(|value| value.encode_to_vec()),
+        "google.protobuf.FieldMask" => value.and_then(Node::as_text).map(|text| field_mask(text).encode_to_vec()),
+        // Of a StringValue and its like there are the bytes of its text, and not the message that stands in another one.
+        "google.protobuf.Any" => return inner_any(reader, value, field),
         name if is_typed_struct(name) => {
             let type_url = node.peek_text("type_url").unwrap_or_default().to_owned();
             match node.peek("value") {
@@ -135,6 +148,44 @@ pub(crate) fn bytes(reader: Reader<'_>, node: &Node, field: &str) -> Option<Vec<
         );
     }
     encoded
+}
+
+/// An `Any` in an `Any`.
+fn inner_any(reader: Reader<'_>, value: Option<&Node>, field: &str) -> Option<Vec<u8>> {
+    let Some(inner) = value else { return Some(Vec::new()) };
+    let type_url = inner.peek_text("@type").unwrap_or_default().to_owned();
+    let bytes = bytes(reader, inner, field)?;
+    let value = match type_name(&type_url) {
+        Some("google.protobuf.StringValue") => String::from_utf8_lossy(&bytes).into_owned().encode_to_vec(),
+        Some("google.protobuf.BytesValue") => bytes.encode_to_vec(),
+        _ => bytes,
+    };
+    Some(prost_types::Any { type_url, value }.encode_to_vec())
+}
+
+/// A number, which protobuf's JSON also takes as text.
+fn number<T: std::str::FromStr + Default>(value: Option<&Node>) -> Option<T> {
+    match value.map(Node::value) {
+        None => Some(T::default()),
+        Some(Value::Int(int)) => int.to_string().parse().ok(),
+        Some(Value::Float(float)) => float.to_string().parse().ok(),
+        Some(Value::Text(text)) => text.parse().ok(),
+        Some(_) => None,
+    }
+}
+
+/// Paths in lowerCamelCase, with commas between them.
+fn field_mask(text: &str) -> prost_types::FieldMask {
+    let snake = |path: &str| {
+        path.chars().fold(String::new(), |mut path, letter| {
+            if letter.is_ascii_uppercase() {
+                path.push('_');
+            }
+            path.push(letter.to_ascii_lowercase());
+            path
+        })
+    };
+    prost_types::FieldMask { paths: text.split(',').filter(|path| !path.is_empty()).map(snake).collect() }
 }
 
 /// Base64 as protobuf's JSON reads it: either alphabet, padded or not.
@@ -198,6 +249,12 @@ mod tests {
         assert_eq!(typed("Value", "x"), Some(b"\x1a\x01x".to_vec()));
         assert_eq!(typed("ListValue", "[y]"), Some(b"\x0a\x02\x20\x01".to_vec()));
         assert_eq!(typed("Duration", "2s"), Some(vec![8, 2]));
+        assert_eq!(typed("UInt64Value", "'300'"), Some(vec![8, 0xac, 2]));
+        assert_eq!(typed("Int32Value", "x"), None);
+        assert_eq!(typed("DoubleValue", "0.0"), Some(Vec::new()));
+        assert_eq!(typed("FieldMask", "'a,bC'"), Some(b"\x0a\x01a\x0a\x03b_c".to_vec()));
+        let inner = "{'@type': t/google.protobuf.StringValue, value: x}";
+        assert_eq!(typed("Any", inner), Some(b"\x0a\x1dt/google.protobuf.StringValue\x12\x03\x0a\x01x".to_vec()));
         assert_eq!(of("{}"), Some(Vec::new()));
         assert_eq!(of("{value: x}"), None);
         assert_eq!(of("{'@type': google.protobuf.StringValue, value: x}"), None);

@@ -112,6 +112,8 @@ pub(crate) fn read_all(report: &Report, nodes: &[&Node]) -> Vec<Known> {
             ),
         }
     }
+    // A dump has them in an order that changes from start to start.
+    all.sort_by(|(_, one), (_, other)| one.name().cmp(other.name()));
     all.into_iter().map(|(_, known)| known).collect()
 }
 

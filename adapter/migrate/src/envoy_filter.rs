@@ -60,6 +60,7 @@ pub(crate) fn read(report: &Report, resources: &Resources<'_>) -> Vec<Draft> {
             plugins,
             top: Section { head: String::new(), origin: None, keys: Vec::new() },
             routes: Vec::new(),
+            address: None,
         })
     };
     contexts.into_iter().filter_map(draft).collect()

@@ -1,7 +1,9 @@
-//! Objects of Kubernetes: Istio's `WasmPlugin`, Envoy Gateway's `EnvoyExtensionPolicy`, and what is refused by name.
+//! Objects of Kubernetes: Istio's `WasmPlugin` and `TrafficExtension`, Envoy Gateway's `EnvoyExtensionPolicy`, and what is
+//! refused by name.
 
 use std::collections::BTreeMap;
 
+use crate::consul;
 use crate::listener::Draft;
 use crate::node::{Node, Value};
 use crate::plugin::{Code, FailurePolicy, Plugin};
@@ -9,52 +11,66 @@ use crate::read::Reader;
 use crate::report::Report;
 use crate::section::Section;
 
+/// The component of Higress's plugins.
+const HIGRESS: &str = "higress-plugins";
+
+/// Whose `WasmPlugin` it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Istio,
+    Higress,
+}
+
 /// The components of these objects: plugins of one kind are one chain.
 pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
     let mut istio = Vec::new();
     let mut gateway = Vec::new();
+    let mut higress = Vec::new();
+    let mut consul = Vec::new();
     for object in objects {
         let kind = object.peek_text("kind").unwrap_or_default();
         let group = object.peek_text("apiVersion").unwrap_or_default();
         match kind {
-            "WasmPlugin" if group.starts_with("extensions.istio.io/") => istio.extend(wasm_plugin(report, object)),
+            "WasmPlugin" | "TrafficExtension" if group.starts_with("extensions.istio.io/") => {
+                istio.extend(wasm_plugin(report, object, Form::Istio));
+            }
+            "WasmPlugin" if group.starts_with("extensions.higress.io/") => {
+                higress.extend(wasm_plugin(report, object, Form::Higress));
+            }
+            _ if consul::is_service_defaults(object) => consul.extend(consul::read(report, object)),
             // `envoy_filter` reads these.
             "EnvoyFilter" => {}
             "EnvoyExtensionPolicy" => gateway.extend(extension_policy(report, object)),
-            _ => other(report, object, kind, group),
+            _ => other(report, object, kind),
         }
     }
     // Istio's order: phase, then priority with the highest first and those without last, then name and namespace.
-    istio.sort_by(|a, b| a.order.cmp(&b.order));
-    let istio: Vec<Plugin> = istio.into_iter().map(|ordered| ordered.plugin).collect();
-    [("wasm-plugins", istio), ("extension-policies", gateway)]
+    let in_order = |mut plugins: Vec<Ordered>| -> Vec<Plugin> {
+        plugins.sort_by(|a, b| a.order.cmp(&b.order));
+        plugins.into_iter().map(|ordered| ordered.plugin).collect()
+    };
+    let (istio, higress) = (in_order(istio), in_order(higress));
+    [("wasm-plugins", istio), ("extension-policies", gateway), (HIGRESS, higress), ("service-defaults", consul)]
         .into_iter()
         .filter_map(|(name, plugins)| {
             let place = plugins.first()?.place;
-            let top = Section { head: String::new(), origin: None, keys: Vec::new() };
-            Some(Draft { name: name.into(), place, plugins, top, routes: Vec::new() })
+            let mut top = Section { head: String::new(), origin: None, keys: Vec::new() };
+            if name == HIGRESS {
+                top.set("profile", "permissive");
+            }
+            Some(Draft { name: name.into(), place, plugins, top, routes: Vec::new(), address: None })
         })
         .collect()
 }
 
-fn other(report: &Report, object: &Node, kind: &str, group: &str) {
+fn other(report: &Report, object: &Node, kind: &str) {
     object.mark_all();
     let name = object.peek("metadata").and_then(|metadata| metadata.peek_text("name")).unwrap_or_default();
     let label = if kind.is_empty() { "the object".to_owned() } else { format!("{kind} `{name}`") };
-    let (what, remedy) = match kind {
-        "TrafficExtension" => (
-            "what it puts into which proxy is decided in the mesh, and is not read here",
-            "Give what the proxy has of it: `istioctl proxy-config all POD -o json`.",
-        ),
-        "WasmPlugin" if group.starts_with("extensions.higress.io/") => (
-            "a WasmPlugin of Higress, whose rules are not read here",
-            "Give what the gateway has of it: its `/config_dump`.",
-        ),
-        _ => (
-            "an object that has nothing to do with Wasm filters, or is not read here",
-            "Take it out, or see what depends on it.",
-        ),
-    };
+    let (what, remedy) = (
+        "an object that has nothing to do with Wasm filters, or is not read here",
+        "Take it out, or see what depends on it.",
+    );
     report.lost(&label, object.place(), what, remedy);
 }
 
@@ -71,13 +87,26 @@ fn names(object: &Node) -> (&str, Option<&str>) {
     (text("name").unwrap_or_default(), text("namespace"))
 }
 
-fn wasm_plugin(report: &Report, object: &Node) -> Option<Ordered> {
+fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
     let (name, namespace) = names(object);
-    let label = format!("WasmPlugin `{name}`");
+    let label = format!("{} `{name}`", object.peek_text("kind").unwrap_or("WasmPlugin"));
     let reader = Reader { report, object: &label };
     let Some(spec) = object.get("spec") else {
         report.wrong(&label, object.place(), "it has no `spec`", "Give the whole object.");
         return None;
+    };
+    // A TrafficExtension has what is Wasm's own one level deeper.
+    let whole = spec;
+    let is_extension = object.peek_text("kind") == Some("TrafficExtension");
+    if is_extension && let Some(lua) = spec.get("lua") {
+        lua.mark_all();
+        whole.pass(&["phase", "priority"]);
+        report.lost(&label, lua.place(), "a filter in Lua", "Leave it in Envoy.");
+        return None;
+    }
+    let spec = match spec.get("wasm") {
+        Some(wasm) if is_extension => wasm.mark(),
+        _ => spec,
     };
     spec.pass(&["imagePullPolicy", "imagePullSecret", "verificationKey"]);
     if reader.choice(spec, "type", &["UNSPECIFIED_PLUGIN_TYPE", "HTTP", "NETWORK"]) == Some(2) {
@@ -87,11 +116,11 @@ fn wasm_plugin(report: &Report, object: &Node) -> Option<Ordered> {
     }
     let phases = ["UNSPECIFIED_PHASE", "AUTHN", "AUTHZ", "STATS"];
     // Without a phase a plugin stands behind those with one, in front of the router.
-    let phase = match reader.choice(spec, "phase", &phases) {
+    let phase = match reader.choice(whole, "phase", &phases) {
         None | Some(0) => phases.len(),
         Some(phase) => phase,
     };
-    let priority = reader.number(spec, "priority");
+    let priority = reader.number(whole, "priority");
     let namespace = namespace.unwrap_or("default");
     let mut plugin = Plugin {
         place: object.place(),
@@ -122,11 +151,70 @@ fn wasm_plugin(report: &Report, object: &Node) -> Option<Ordered> {
             plugin.configuration = go_json(config).into_bytes();
         }
     }
+    if form == Form::Higress {
+        plugin.configuration = higress(reader, spec)?.into_bytes();
+    }
     variables(reader, spec, &mut plugin);
-    selection(report, &label, spec, &["selector", "targetRef", "targetRefs", "match"]);
+    selection(report, &label, whole, &["selector", "targetRef", "targetRefs", "match"]);
     report.carried(&label, object.place(), format!("plugin `{}`", plugin.name));
     let order = (phase, priority.is_none(), std::cmp::Reverse(priority.unwrap_or(0)), format!("{name}.{namespace}"));
     Some(Ordered { order, plugin })
+}
+
+/// Higress's configuration: that for all, with the rules in it, which the filter itself reads. Nothing, if it is for nobody.
+///
+/// Source: `convertIstioWasmPlugin` in Higress.
+fn higress(reader: Reader<'_>, spec: &Node) -> Option<String> {
+    let is_off = reader.boolean(spec, "defaultConfigDisable") == Some(true);
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    if let Some(config) = spec.get("defaultConfig") {
+        config.mark_all();
+        if !is_off {
+            fields = members(config);
+        }
+    }
+    let mut rules = Vec::new();
+    for rule in reader.list(spec, "matchRules") {
+        rule.mark();
+        let mut rule_fields = rule.get("config").map(members).unwrap_or_default();
+        rule.mark_all();
+        if rule.peek("configDisable").is_some_and(|is| *is.value() == Value::Bool(true)) {
+            continue;
+        }
+        let mut is_for_any = false;
+        for (field, key) in [("ingress", "_match_route_"), ("service", "_match_service_"), ("domain", "_match_domain_")]
+        {
+            let items = rule.peek(field).map(Node::many).unwrap_or_default();
+            if !items.is_empty() {
+                is_for_any = true;
+                rule_fields.insert(key.into(), format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")));
+            }
+        }
+        if is_for_any {
+            rules.push(object_of(&rule_fields));
+        }
+    }
+    if !rules.is_empty() {
+        let what = "rules by route and service are told apart by `xds.route_name` and `xds.cluster_name`, which the component takes from its own routes";
+        let remedy = "Name routes and clusters in the settings file as the gateway does, or give its `/config_dump`.";
+        reader.report.differs(reader.object, spec.place(), what, remedy);
+        fields.insert("_rules_".into(), format!("[{}]", rules.join(",")));
+    } else if is_off {
+        reader.report.lost(reader.object, spec.place(), "it is off for all, and on for nobody", "Leave it out.");
+        return None;
+    }
+    Some(escaped_as_go(if fields.is_empty() { String::new() } else { object_of(&fields) }))
+}
+
+/// The fields of a table, each as JSON.
+fn members(node: &Node) -> BTreeMap<String, String> {
+    node.mark_all();
+    node.entries().iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect()
+}
+
+fn object_of(fields: &BTreeMap<String, String>) -> String {
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 /// `vmConfig.env`, without what Istio's agent keeps to itself.
@@ -224,9 +312,13 @@ fn extension_policy(report: &Report, object: &Node) -> Vec<Plugin> {
 ///
 /// Source: what istiod does with `pluginConfig`, by the JSON of Go's protobuf library.
 fn go_json(node: &Node) -> String {
+    escaped_as_go(json(node))
+}
+
+fn escaped_as_go(text: String) -> String {
     let escapes =
         [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
-    escapes.into_iter().fold(json(node), |text, (char, escape)| text.replace(char, escape))
+    escapes.into_iter().fold(text, |text, (char, escape)| text.replace(char, escape))
 }
 
 /// JSON as Kubernetes stores it: keys in order, no spaces, and a plain `1.5` a number, though it is none for Envoy.

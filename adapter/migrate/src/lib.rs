@@ -16,10 +16,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
 
 mod any;
+mod bootstrap;
 mod clusters;
+mod consul;
 mod envoy_filter;
 mod fields;
 mod gather;
+mod hosts;
 mod kubernetes;
 mod leftovers;
 mod listener;
@@ -36,6 +39,8 @@ mod routes;
 mod section;
 mod yaml;
 
+pub use bootstrap::bootstrap;
+pub use hosts::{Host, RunFile};
 pub use node::Place;
 pub use output::{Component, Output};
 pub use report::{Finding, Outcome};
@@ -94,9 +99,9 @@ impl Migration {
         self.findings.iter().any(|finding| finding.outcome == Outcome::Wrong)
     }
 
-    /// The report as Markdown.
-    pub fn to_markdown(&self) -> String {
-        markdown::write(self)
+    /// The report as Markdown, with the files for these hosts.
+    pub fn to_markdown(&self, hosts: &[Host]) -> String {
+        markdown::write(self, hosts)
     }
 
     /// The report as JSON.
@@ -155,7 +160,7 @@ fn components(
 ) -> Vec<Component> {
     let clusters = clusters::read_all(report, &resources.clusters);
     let (answers, folded) = listener::answers(report, resources, &clusters);
-    let targets = Targets { clusters: &clusters, answers: &answers, folded: &folded };
+    let targets = Targets::new(&clusters, &answers, &folded);
     let mut drafts = Vec::new();
     for node in &resources.listeners {
         drafts.extend(listener::read(report, node, resources, &targets));
@@ -169,7 +174,8 @@ fn components(
     if let Some(wanted) = options.listener {
         drafts.retain(|draft| draft.name == wanted);
     }
-    if drafts.is_empty() {
+    // Where nothing could be read, that was said.
+    if drafts.is_empty() && !(documents.is_empty() && report.has_errors()) {
         let place = documents.first().map(Node::place).unwrap_or_default();
         report.wrong(
             "the input",
@@ -178,9 +184,5 @@ fn components(
             "See what the report says of its parts.",
         );
     }
-    let mut taken = Vec::new();
-    drafts
-        .into_iter()
-        .map(|draft| output::write(report, draft, &targets, options, &mut taken, documents, files))
-        .collect()
+    output::write_all(report, drafts, &targets, options, documents, files)
 }

@@ -1,6 +1,9 @@
 //! A listener, or a connection manager that came alone: the plugins of its chain, and its routes.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::any;
+use crate::bootstrap;
 use crate::clusters::{self, Cluster, Known};
 use crate::fields::Message;
 use crate::gather::Resources;
@@ -23,6 +26,26 @@ pub(crate) struct Draft {
     /// What stands before the plugins in the settings file.
     pub(crate) top: Section,
     pub(crate) routes: Vec<Section>,
+    /// Where the input listens.
+    pub(crate) address: Option<(String, u16)>,
+}
+
+impl Draft {
+    /// The words in the configurations of its plugins: a cluster that is among them may be called.
+    pub(crate) fn words(&self) -> HashSet<String> {
+        let mut words = HashSet::new();
+        let all = self.plugins.iter().flat_map(|plugin| [&plugin.configuration, &plugin.vm_configuration]);
+        for bytes in all {
+            let text = String::from_utf8_lossy(bytes);
+            let is_between = |c: char| c.is_whitespace() || c.is_control() || "\"',;{}[]()<>".contains(c);
+            for word in text.split(is_between).filter(|word| !word.is_empty()) {
+                // `cluster=auth` and `cluster:auth`, where a name may have either in it.
+                words.extend([word, word.trim_end_matches(':')].map(str::to_owned));
+                words.extend(word.split_once(['=', ':']).map(|(_, value)| value.to_owned()));
+            }
+        }
+        words
+    }
 }
 
 /// The connection managers of a listener.
@@ -41,25 +64,25 @@ pub(crate) fn answers(
     report: &Report,
     resources: &Resources<'_>,
     clusters: &[Known],
-) -> (Vec<(String, Answer)>, Vec<Place>) {
+) -> (HashMap<String, Answer>, Vec<Place>) {
     let mut folded = Vec::new();
     let scratch = Report::default();
-    let mut answers = Vec::new();
+    let mut answers = HashMap::new();
+    let mut by_port: HashMap<u16, Vec<&Cluster>> = HashMap::new();
+    for known in clusters {
+        if let Known::Cluster(cluster) = known {
+            by_port.entry(cluster.port).or_default().push(cluster);
+        }
+    }
     for listener in &resources.listeners {
         let reader = Reader { report: &scratch, object: "" };
         let Some((host, port)) = listener.peek("address").and_then(|address| clusters::socket(reader, address)) else {
             continue;
         };
-        let is_here = |cluster: &&Cluster| {
-            let is_local =
-                matches!(cluster.host.as_str(), "127.0.0.1" | "localhost" | "::1" | "0.0.0.0") || cluster.host == host;
-            is_local && cluster.port == port
+        let is_here = |cluster: &&&Cluster| {
+            matches!(cluster.host.as_str(), "127.0.0.1" | "localhost" | "::1" | "0.0.0.0") || cluster.host == host
         };
-        let here = clusters.iter().filter_map(|known| match known {
-            Known::Cluster(cluster) => Some(cluster),
-            Known::Without { .. } => None,
-        });
-        for cluster in here.filter(is_here) {
+        for cluster in by_port.get(&port).into_iter().flatten().filter(is_here) {
             let object = format!("cluster `{}`", cluster.name);
             match whole_answer(&scratch, listener) {
                 Some(answer) => {
@@ -67,7 +90,7 @@ pub(crate) fn answers(
                     report.carried("the listener", listener.place(), what);
                     listener.mark_all();
                     folded.push(listener.place());
-                    answers.push((cluster.name.clone(), answer));
+                    answers.insert(cluster.name.clone(), answer);
                 }
                 None => {
                     let what = "it is another listener of the input, which does more than answer: it is a component, or a server, of its own";
@@ -117,11 +140,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     let reader = Reader { report, object: &object };
     let address = node.get("address").and_then(|address| clusters::socket(reader, address));
     let buffer = reader.number(node, "per_connection_buffer_limit_bytes");
-    let label = match (&name, &address) {
-        (name, _) if !name.is_empty() => name.clone(),
-        (_, Some((_, port))) => format!("port-{port}"),
-        _ => "listener".into(),
-    };
+    let label = bootstrap::label(&name, address.as_ref().map(|(_, port)| *port));
     let mut drafts = Vec::new();
     for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
         chain.of(Message::FilterChain);
@@ -151,6 +170,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     if let Some((host, port)) = address {
         let what = format!("where it listens, {host}:{port}, is said when the component is run");
         report.differs(&object, node.place(), what, format!("`serve --listen {host}:{port}`"));
+        draft.address = Some((host, port));
     }
     Some(draft)
 }
@@ -230,7 +250,7 @@ pub(crate) fn manager(
         top.set("x_request_id", generates);
     }
     let routes = table.map(|table| routes::read(report, table, targets)).unwrap_or_default();
-    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes })
+    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None })
 }
 
 /// The route configuration of a manager.

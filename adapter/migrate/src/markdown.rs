@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::{Migration, Outcome};
+use crate::{Host, Migration, Outcome, RunFile};
 
-pub(crate) fn write(migration: &Migration) -> String {
+pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
     let mut text = String::from("# Migration\n\n");
     for outcome in Outcome::ALL {
         let count = migration.findings.iter().filter(|finding| finding.outcome == outcome).count();
@@ -16,17 +16,33 @@ pub(crate) fn write(migration: &Migration) -> String {
         if !component.is_whole() {
             text.push_str("Code is missing, see below.\n\n");
         }
-        writeln!(
-            text,
-            "```sh\nproxy-wasm-adapter adapt --settings {settings} -o {name}.component.wasm\nproxy-wasm-adapter serve {name}.component.wasm {}\n```\n",
-            component.serve_options.join(" ")
-        )
-        .expect("a string takes all text");
-        text.push_str("The component sends requests to:\n\n");
-        for origin in &component.outbound {
-            writeln!(text, "- `{origin}`").expect("a string takes all text");
+        let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes all text");
+        line("Run it, in this directory, on the host that comes with the adapter or on stock Wasmtime:\n");
+        line(&format!("```sh\n{}\n{}\n```\n", component.serve(), component.wasmtime()));
+        line(&format!("Make it anew after a change of `{settings}`:\n"));
+        line(&format!("```sh\nproxy-wasm-adapter adapt --settings {settings} -o {name}.component.wasm\n```\n"));
+        line("See before the switch that it does as Envoy, with requests of your own:\n");
+        let input = migration.findings.first().map_or("envoy.yaml", |finding| finding.file.as_str());
+        let listener =
+            if migration.components.len() > 1 { format!(" --listener {}", component.listener) } else { String::new() };
+        line(&format!(
+            "```sh\nproxy-wasm-adapter compare --envoy-config {input}{listener} --requests requests.yaml --code-dir .\n```\n"
+        ));
+        for host in hosts {
+            line(&format!("For `{}`:\n", host.name()));
+            for RunFile { file, command } in component.run_files(*host) {
+                line(&format!("- `{}`: `{command}`", file.name));
+            }
+            line("");
         }
-        text.push_str("\nTo go back, start Envoy with the files of the input: nothing in them was changed.\n");
+        match component.outbound.as_slice() {
+            [] => line("It sends no requests."),
+            outbound => {
+                line("It sends requests to these, which the host has to allow:\n");
+                outbound.iter().for_each(|origin| line(&format!("- `{origin}`")));
+            }
+        }
+        line("\nTo go back, start Envoy with the files of the input: nothing in them was changed.");
     }
     for outcome in Outcome::ALL {
         let mut findings = migration.findings.iter().filter(|finding| finding.outcome == outcome).peekable();

@@ -88,6 +88,12 @@ pub(crate) fn expression(reader: Reader<'_>, node: &Node) -> Said<String> {
         );
         return Err(Unsayable { field: "regex".into() });
     }
+    // The crate that reads it in the component, which is small, knows no classes of Unicode.
+    if regex_lite::Regex::new(&regex).is_err() {
+        return Err(Unsayable {
+            field: "regex, with what the component can't do: a class of Unicode, or too much of it".into(),
+        });
+    }
     Ok(regex)
 }
 

@@ -1,6 +1,6 @@
 //! What a component is made from: the settings file, and the files that it names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::clusters::Known;
 use crate::listener::Draft;
@@ -25,6 +25,10 @@ pub struct Output {
 pub struct Component {
     /// Its name, which its files begin with.
     pub name: String,
+    /// What the input calls the listener that it comes from, as [`bootstrap`](crate::bootstrap()) does.
+    pub listener: String,
+    /// Where the input listens, as `0.0.0.0:8080`, if it says so.
+    pub listen: Option<String>,
     /// The settings file, which names the others.
     pub settings: Output,
     /// The filters, and configurations that are no text.
@@ -46,14 +50,22 @@ impl Component {
     pub(crate) fn summary(&self) -> serde_json::Value {
         let files: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         serde_json::json!({
-            "name": self.name, "settings": self.settings.name, "files": files, "whole": self.is_whole(),
+            "name": self.name, "listener": self.listener, "settings": self.settings.name, "files": files, "whole": self.is_whole(),
             "serve_options": self.serve_options, "outbound": self.outbound,
         })
     }
 }
 
+/// The names of the files of all components.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    taken: HashSet<String>,
+    /// The files of filters and configurations, each once.
+    by_digest: HashMap<String, String>,
+}
+
 /// A name for files: letters, digits, `-`, `_` and `.`, and none that was taken.
-fn file_name(text: &str, taken: &mut Vec<String>) -> String {
+fn file_name(text: &str, taken: &mut HashSet<String>) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
     let text: String = text.chars().map(allowed).take(80).collect();
     let text = text.trim_matches(['.', '-']).to_owned();
@@ -64,21 +76,90 @@ fn file_name(text: &str, taken: &mut Vec<String>) -> String {
         name = format!("{base}-{number}");
         number += 1;
     }
-    taken.push(name.clone());
+    taken.insert(name.clone());
     name
 }
 
-pub(crate) fn write(
+/// The components, and what their settings files say.
+pub(crate) fn write_all(
     report: &Report,
-    draft: Draft,
+    drafts: Vec<Draft>,
     targets: &Targets<'_>,
     options: &Options<'_>,
-    taken: &mut Vec<String>,
     documents: &[Node],
     files: &[File],
-) -> Component {
-    let name = file_name(&draft.name, taken);
-    let mut codes = Codes { report, options, taken, files: Vec::new(), by_digest: HashMap::new() };
+) -> Vec<Component> {
+    let mut names = Names::default();
+    let of_routes: Vec<Leads> = drafts.iter().map(|draft| Leads::of(&draft.routes)).collect();
+    let of_any: HashSet<&str> = of_routes.iter().flat_map(|leads| leads.clusters.iter().map(String::as_str)).collect();
+    let mut written = Vec::new();
+    for (draft, leads) in drafts.into_iter().zip(&of_routes) {
+        let words = draft.words();
+        let is_of_it = |name: &str| {
+            leads.anywhere || leads.clusters.contains(name) || !of_any.contains(name) || words.contains(name)
+        };
+        let left_out = targets.clusters.iter().filter(|known| !is_of_it(known.name())).count();
+        if left_out > 0 {
+            let what = format!("{left_out} clusters are left out of it: only routes of other listeners lead to them");
+            let remedy =
+                "A filter that calls one of them needs it in the settings file, as `[clusters.NAME]` with a `url`.";
+            report.differs(&format!("listener `{}`", draft.name), draft.place, what, remedy);
+        }
+        let clusters: Vec<&Known> = targets.clusters.iter().filter(|known| is_of_it(known.name())).collect();
+        written.push(write(report, draft, &clusters, targets, options, &mut names));
+    }
+    // Once for all: it goes through the whole input.
+    let origins = written.iter().flat_map(|(_, sections)| sections).filter_map(|section| section.origin);
+    let places = paths::of(origins, documents);
+    let origin = |place: Place| {
+        let file = files.get(place.file).map_or("", |file| file.name.as_str());
+        format!("{file}:{}:{} {}", place.line, place.column, places.get(&place).map_or("", String::as_str))
+            .trim_end()
+            .to_owned()
+    };
+    let complete = |(mut component, sections): (Component, Vec<Section>)| {
+        component.settings.bytes = section::write(&sections, origin).into_bytes();
+        component
+    };
+    written.into_iter().map(complete).collect()
+}
+
+/// Where routes lead.
+#[derive(Debug, Default)]
+struct Leads {
+    clusters: HashSet<String>,
+    /// By a header of the request.
+    anywhere: bool,
+}
+
+impl Leads {
+    fn of(routes: &[Section]) -> Self {
+        let mut leads = Self::default();
+        for (key, value) in routes.iter().flat_map(|section| &section.keys) {
+            match (key.as_str(), value) {
+                ("cluster", value) => leads.clusters.extend(value.as_str().map(str::to_owned)),
+                ("cluster_header", _) => leads.anywhere = true,
+                ("weighted_clusters", toml::Value::Array(all)) => {
+                    let name = |one: &toml::Value| one.get("cluster")?.as_str().map(str::to_owned);
+                    leads.clusters.extend(all.iter().filter_map(name));
+                }
+                _ => {}
+            }
+        }
+        leads
+    }
+}
+
+fn write(
+    report: &Report,
+    draft: Draft,
+    clusters: &[&Known],
+    targets: &Targets<'_>,
+    options: &Options<'_>,
+    names: &mut Names,
+) -> (Component, Vec<Section>) {
+    let name = file_name(&draft.name, &mut names.taken);
+    let mut codes = Codes { report, options, names, files: Vec::new() };
     let mut sections = vec![draft.top];
     let mut filters = Vec::new();
     for plugin in &draft.plugins {
@@ -103,9 +184,9 @@ pub(crate) fn write(
         }
     }
     sections.extend(draft.routes);
-    for known in targets.clusters {
+    for known in clusters {
         if let Known::Cluster(cluster) = known
-            && !targets.answers.iter().any(|(answered, _)| *answered == cluster.name)
+            && !targets.answers.contains_key(&cluster.name)
         {
             let mut section = Section::new(cluster_head(&cluster.name), cluster.place);
             cluster.write(&mut section);
@@ -115,22 +196,20 @@ pub(crate) fn write(
     }
     outbound.sort();
     outbound.dedup();
-    let places = paths::of(sections.iter().filter_map(|section| section.origin), documents);
-    let origin = |place: Place| {
-        let file = files.get(place.file).map_or("", |file| file.name.as_str());
-        format!("{file}:{}:{} {}", place.line, place.column, places.get(&place).map_or("", String::as_str))
-            .trim_end()
-            .to_owned()
-    };
-    let text = section::write(&sections, origin);
-    Component {
-        settings: Output { name: format!("{name}.toml"), bytes: text.into_bytes() },
+    let component = Component {
+        listener: draft.name,
+        listen: draft.address.and_then(|(host, port)| {
+            let address = std::net::SocketAddr::new(host.parse().ok()?, port);
+            Some(address.to_string())
+        }),
+        settings: Output { name: format!("{name}.toml"), bytes: Vec::new() },
         serve_options: vec!["--failure-policy".into(), failure_policy(report, &draft.plugins).option().into()],
         files: outputs,
         filters,
         outbound,
         name,
-    }
+    };
+    (component, sections)
 }
 
 /// One policy for all: the strictest, where they differ. Envoy's default is to fail closed.
@@ -150,9 +229,8 @@ fn failure_policy(report: &Report, plugins: &[Plugin]) -> FailurePolicy {
 struct Codes<'a> {
     report: &'a Report,
     options: &'a Options<'a>,
-    taken: &'a mut Vec<String>,
+    names: &'a mut Names,
     files: Vec<Output>,
-    by_digest: HashMap<String, String>,
 }
 
 impl Codes<'_> {
@@ -192,12 +270,17 @@ impl Codes<'_> {
     /// A file of these bytes, which is there once.
     fn file(&mut self, label: &str, extension: &str, bytes: Vec<u8>) -> String {
         let digest = format!("{}.{extension}", sha256(&bytes));
-        if let Some(name) = self.by_digest.get(&digest) {
-            return name.clone();
+        let name = match self.names.by_digest.get(&digest) {
+            Some(name) => name.clone(),
+            None => {
+                let name = format!("{}.{extension}", file_name(label, &mut self.names.taken));
+                self.names.by_digest.insert(digest, name.clone());
+                name
+            }
+        };
+        if !self.files.iter().any(|file| file.name == name) {
+            self.files.push(Output { name: name.clone(), bytes });
         }
-        let name = format!("{}.{extension}", file_name(label, self.taken));
-        self.by_digest.insert(digest, name.clone());
-        self.files.push(Output { name: name.clone(), bytes });
         name
     }
 

@@ -126,6 +126,10 @@ impl Report {
         self.note(Outcome::Wrong, object, place, what, remedy);
     }
 
+    pub(crate) fn has_errors(&self) -> bool {
+        self.noted.borrow().iter().any(|noted| noted.outcome == Outcome::Wrong)
+    }
+
     pub(crate) fn take(&self) -> Vec<Noted> {
         self.noted.take()
     }

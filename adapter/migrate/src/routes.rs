@@ -1,5 +1,7 @@
 //! Virtual hosts and routes, as sections of the settings file.
 
+use std::collections::HashMap;
+
 use toml::Value as Toml;
 
 use crate::clusters::Known;
@@ -15,9 +17,16 @@ use crate::section::{Section, table};
 pub(crate) struct Targets<'a> {
     pub(crate) clusters: &'a [Known],
     /// The answer of a listener of the same input, by the cluster that leads to it.
-    pub(crate) answers: &'a [(String, Answer)],
+    pub(crate) answers: &'a HashMap<String, Answer>,
     /// Those listeners, which are done with.
     pub(crate) folded: &'a [Place],
+    by_name: HashMap<&'a str, &'a Known>,
+}
+
+impl<'a> Targets<'a> {
+    pub(crate) fn new(clusters: &'a [Known], answers: &'a HashMap<String, Answer>, folded: &'a [Place]) -> Self {
+        Self { clusters, answers, folded, by_name: clusters.iter().map(|known| (known.name(), known)).collect() }
+    }
 }
 
 /// What a route answers by itself.
@@ -194,7 +203,7 @@ pub(crate) fn answer(reader: Reader<'_>, node: &Node) -> Answer {
 }
 
 fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) -> bool {
-    match targets.clusters.iter().find(|known| known.name() == name) {
+    match targets.by_name.get(name) {
         Some(Known::Cluster(_)) => true,
         Some(Known::Without { .. }) => {
             let remedy = "Write its address into the settings file.";
@@ -222,7 +231,7 @@ fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) ->
 fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut Section) {
     node.of(Message::RouteAction);
     if let Some(cluster) = reader.text(node, "cluster") {
-        if let Some((_, answer)) = targets.answers.iter().find(|(name, _)| *name == cluster) {
+        if let Some(answer) = targets.answers.get(&cluster) {
             reader.report.differs(
                 reader.object,
                 node.place(),
@@ -260,17 +269,17 @@ fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut
     if let Some(prefix) = reader.text(node, "prefix_rewrite") {
         section.set("prefix_rewrite", prefix);
     }
-    if let Some(regex) = node.get("regex_rewrite") {
-        section.set("regex_rewrite", substitution(reader, regex));
+    if let Some(regex) = node.get("regex_rewrite").and_then(|regex| substitution(reader, regex)) {
+        section.set("regex_rewrite", regex);
     }
     if let Some(host) = reader.text(node, "host_rewrite_literal") {
         section.set("host_rewrite", host);
     }
-    if let Some(host) = reader.text(node, "host_rewrite_header") {
-        section.set("host_rewrite_header", host);
+    if let Some(header) = reader.text(node, "host_rewrite_header") {
+        section.set("host_rewrite", table([("header", Some(header.into()))]));
     }
-    if let Some(regex) = node.get("host_rewrite_path_regex") {
-        section.set("host_rewrite_path", substitution(reader, regex));
+    if let Some(regex) = node.get("host_rewrite_path_regex").and_then(|regex| substitution(reader, regex)) {
+        section.set("host_rewrite", regex);
     }
     if reader.boolean(node, "auto_host_rewrite") == Some(true) {
         let what = "`auto_host_rewrite` sends the endpoint's name as `host`: so does the component, everywhere but in a `serve` that says otherwise";
@@ -316,22 +325,26 @@ fn redirect(reader: Reader<'_>, node: &Node) -> Toml {
     table([
         ("path", text("path_redirect")),
         ("prefix", text("prefix_rewrite")),
-        ("regex", node.get("regex_rewrite").map(|regex| substitution(reader, regex))),
+        ("regex", node.get("regex_rewrite").and_then(|regex| substitution(reader, regex))),
         ("host", text("host_redirect")),
         ("port", port.map(Toml::from)),
         ("scheme", scheme),
-        ("status", status.map(|status| (*status).into())),
+        ("status", status.filter(|status| **status != 301).map(|status| (*status).into())),
         ("strip_query", reader.boolean(node, "strip_query").filter(|is| *is).map(Toml::from)),
     ])
 }
 
-fn substitution(reader: Reader<'_>, node: &Node) -> Toml {
+fn substitution(reader: Reader<'_>, node: &Node) -> Option<Toml> {
     node.of(Message::RegexMatchAndSubstitute);
-    let regex = node.get("pattern").and_then(|pattern| matching::expression(reader, pattern).ok());
-    table([
-        ("regex", regex.map(Toml::from)),
-        ("substitution", Some(reader.text(node, "substitution").unwrap_or_default().into())),
-    ])
+    let substitution = reader.text(node, "substitution").unwrap_or_default();
+    match matching::expression(reader, node.get("pattern")?) {
+        Ok(regex) => Some(table([("regex", Some(regex.into())), ("substitution", Some(substitution.into()))])),
+        Err(unsayable) => {
+            let what = format!("what its requests go on with is not changed: the rewrite has `{}`", unsayable.field);
+            reader.report.lost(reader.object, node.place(), what, "Write the expression in another way.");
+            None
+        }
+    }
 }
 
 /// The additions and removals of headers that stand on every level.
@@ -363,7 +376,7 @@ fn addition(reader: Reader<'_>, node: &Node) -> Toml {
     let keep = reader.boolean(node, "keep_empty_value").filter(|is| *is).map(Toml::from);
     table([
         ("name", text("key")),
-        ("value", text("value")),
+        ("value", text("value").filter(|value| value.as_str() != Some(""))),
         ("action", action.map(|action| (*action).into())),
         ("keep_empty", keep),
     ])

@@ -184,7 +184,7 @@ fn code_that_is_not_there_or_another() {
     let text = bootstrap(&format!("{{{remote}}}"), ROUTE, CLUSTER);
     let missing = with(&[("envoy.yaml", &text)], None, &|_| None);
     assert!(finding(&missing, "not at hand").remedy.contains("curl -fLo x.wasm https://h/x.wasm"));
-    assert!(!missing.to_markdown().contains("secret") && !missing.to_json().contains("secret"));
+    assert!(!missing.to_markdown(&[]).contains("secret") && !missing.to_json().contains("secret"));
     assert!(finding(&run(&text), "has the sha256").what.contains("wants abc"));
 }
 
@@ -195,7 +195,7 @@ fn no_secret_in_the_report() {
         ", configuration: {'@type': type.googleapis.com/google.protobuf.StringValue, value: {hunter2: hunter2}}",
     ));
     assert!(migration.has_errors());
-    assert!(!migration.to_markdown().contains("hunter2") && !migration.to_json().contains("hunter2"));
+    assert!(!migration.to_markdown(&[]).contains("hunter2") && !migration.to_json().contains("hunter2"));
 }
 
 #[test]
@@ -477,7 +477,7 @@ proptest! {
             let settings = std::str::from_utf8(&component.settings.bytes).unwrap();
             prop_assert!(toml::from_str::<toml::Table>(settings).is_ok(), "{settings}");
         }
-        let _ = (migration.to_markdown(), migration.to_json());
+        let _ = (migration.to_markdown(&[]), migration.to_json());
     }
 }
 
@@ -542,4 +542,117 @@ fn http2_of_clusters() {
         let (settings, _) = routed("timeout: 1s", &cluster);
         assert_eq!(settings.contains("http2 = true"), is_http2, "{cluster}\n{settings}");
     }
+}
+
+/// A component has the clusters of its own routes, those that no route leads to, and those that its filters name.
+#[test]
+fn clusters_of_other_listeners_routes_are_left_out() {
+    let listener = |name: &str, configuration: &str, route: &str| {
+        format!(
+            r#"  - name: {name}
+    filter_chains:
+    - filters:
+      - typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          route_config: {{virtual_hosts: [{{name: v, domains: ["*"], routes: [{{match: {{prefix: /}}, {route}}}]}}]}}
+          http_filters:
+          - name: w
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {{name: w, configuration: {{"@type": t/google.protobuf.StringValue, value: '{configuration}'}}, {CODE}}}}}
+"#
+        )
+    };
+    let cluster = |name: &str| CLUSTER.replace("backend", name) + "\n";
+    let text = format!(
+        "static_resources:\n  listeners:\n{}{}  clusters:\n{}",
+        listener("one", "call = c", "route: {cluster: a}"),
+        listener("two", "{}", "route: {weighted_clusters: {clusters: [{name: b, weight: 1}, {name: c, weight: 1}]}}"),
+        ["a", "b", "c", "d"].map(cluster).concat(),
+    );
+    let migration = run(&text);
+    let clusters = |index: usize| {
+        let text = String::from_utf8(migration.components[index].settings.bytes.clone()).unwrap();
+        text.lines().filter(|line| line.starts_with("[clusters.")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(clusters(0), ["[clusters.a]", "[clusters.c]", "[clusters.d]"], "{:#?}", migration.findings);
+    assert_eq!(clusters(1), ["[clusters.b]", "[clusters.c]", "[clusters.d]"]);
+    finding(&migration, "1 clusters are left out of it");
+}
+
+#[test]
+fn a_traffic_extension_is_a_plugin() {
+    let text = "apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: {name: auth, namespace: shop}
+spec:
+  phase: AUTHN
+  priority: 5
+  targetRefs: [{kind: Gateway, name: g}]
+  wasm:
+    url: oci://registry.example/auth:1.0
+    pluginName: root
+    failStrategy: FAIL_OPEN
+    pluginConfig: {b: 1.5, a: <x>}
+";
+    let migration = with(&[("t.yaml", text)], Some("http://web:80"), &|_| Some(wasm()));
+    let settings = settings_of(&migration);
+    assert!(settings.contains("name = \"shop.auth\"\nroot_id = \"root\""), "{settings}");
+    assert!(settings.contains(r#"configuration = '{"a":"\u003cx\u003e","b":1.5}'"#), "{settings}");
+    assert_eq!(losses(&migration), Vec::<String>::new());
+    let lua = "apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: l}\nspec: {lua: {inlineCode: x}}\n";
+    finding(&with(&[("t.yaml", lua)], None, &|_| None), "a filter in Lua");
+}
+
+#[test]
+fn the_rules_of_higress_are_in_the_configuration() {
+    let text = "apiVersion: extensions.higress.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: limit, namespace: higress-system}
+spec:
+  url: oci://registry.example/limit:1.0
+  defaultConfig: {per: 1}
+  matchRules:
+  - {ingress: [a, b], config: {per: 2}}
+  - {domain: ['*.example'], config: {per: 3}, configDisable: true}
+  - {domain: [x.example], service: [s.static]}
+";
+    let migration = with(&[("h.yaml", text)], Some("http://web:80"), &|_| Some(wasm()));
+    let settings = settings_of(&migration);
+    assert!(settings.starts_with("profile = \"permissive\"\n"), "{settings}");
+    let rules = r#"'{"_rules_":[{"_match_route_":["a","b"],"per":2},{"_match_domain_":["x.example"],"_match_service_":["s.static"]}],"per":1}'"#;
+    assert!(settings.contains(rules), "{settings}");
+    let off = text.replace("defaultConfig:", "defaultConfigDisable: true\n  defaultConfig:");
+    let migration = with(&[("h.yaml", &off)], Some("http://web:80"), &|_| Some(wasm()));
+    assert!(!settings_of(&migration).contains("\"per\":1}"));
+}
+
+#[test]
+fn an_extension_of_consul_is_a_plugin() {
+    let text = r#"Kind: service-defaults
+Name: api
+Protocol: http
+EnvoyExtensions:
+- Name: builtin/wasm
+  Required: true
+  Arguments:
+    Protocol: http
+    ListenerType: inbound
+    PluginConfig:
+      Name: auth
+      RootID: root
+      VmConfig:
+        VmID: vm
+        Code: {Remote: {HttpURI: {Service: {Name: files}, URI: "http://files/auth.wasm"}, SHA256: DIGEST}}
+        EnvironmentVariables: {KeyValues: {A: b}}
+      Configuration: '{"a": 1}'
+- {Name: builtin/lua}
+"#;
+    let text = text.replace("DIGEST", &proxy_wasm_adapter::digest::sha256(&wasm()));
+    let migration = with(&[("c.yaml", &text)], Some("http://web:80"), &|_| Some(wasm()));
+    let settings = settings_of(&migration);
+    assert!(settings.contains("name = \"auth\"\nroot_id = \"root\"\nvm_id = \"vm\""), "{settings}");
+    assert!(settings.contains(r#"configuration = '{"a": 1}'"#), "{settings}");
+    finding(&migration, "builtin/lua");
+    let object = "apiVersion: consul.hashicorp.com/v1alpha1\nkind: ServiceDefaults\nmetadata: {name: api}\nspec: {envoyExtensions: [{name: builtin/wasm, arguments: {protocol: http, pluginConfig: {name: a, vmConfig: {code: {local: {filename: /x.wasm}}}}}}]}\n";
+    let migration = with(&[("c.yaml", object)], Some("http://web:80"), &|_| Some(wasm()));
+    assert!(settings_of(&migration).contains("name = \"a\""));
 }

@@ -84,7 +84,7 @@ impl Server {
             }
             None => None,
         };
-        if options.failure_policy == FailurePolicy::Open && !program.plugin.can_bypass() {
+        if options.failure_policy == Some(FailurePolicy::Open) && !program.plugin.can_bypass() {
             return Err(match program.handler {
                 Handler::V02(_) => Error::NoBypass,
                 Handler::V03(_) => Error::NoBypassOn03,
@@ -105,7 +105,7 @@ impl Server {
             logs_access: access_log.is_some(),
             shared: Arc::default(),
         };
-        let policy = Policy::new(options.failure_policy, options.reload_backoff);
+        let policy = Policy::new(options.failure_policy.unwrap_or_default(), options.reload_backoff);
         let tasks = Tasks::default();
         let runner = Runner::start(recipe, options, policy, tasks.clone()).await?;
         let host = Arc::new(Host {

@@ -87,9 +87,10 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     pub cpu_timeout: Duration,
 
-    /// What becomes of requests after the plugin failed; the one that failed is answered 503
-    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
-    pub failure_policy: FailurePolicy,
+    /// What becomes of requests after the plugin failed; the one that failed is answered 503 [default: reload, or what a
+    /// configuration of Envoy's says]
+    #[arg(long, value_name = "POLICY", value_enum)]
+    pub failure_policy: Option<FailurePolicy>,
 
     /// With `--failure-policy reload`, answer 503 where a new instance is needed before one that failed is this old;
     /// Envoy's is 1s
@@ -164,7 +165,7 @@ impl Default for Options {
             max_memory: 512 << 20,
             max_total_memory: None,
             cpu_timeout: Duration::from_secs(10),
-            failure_policy: FailurePolicy::default(),
+            failure_policy: None,
             reload_backoff: Duration::ZERO,
             cache: None,
             admin: None,

@@ -4,6 +4,7 @@
 //! `BLESS=1 cargo test -p proxy-wasm-adapter --test bad_input` writes them.
 
 mod compositions;
+mod configurations;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -476,6 +477,7 @@ fn main() {
         chains(),
         compositions::cases(),
         not_preinitialised(),
+        configurations::cases(),
     ];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let expected: Vec<String> = names(golden("").parent().unwrap());

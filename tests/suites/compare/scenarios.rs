@@ -135,9 +135,10 @@ impl Scenario {
         let comparison = Comparison {
             filters,
             options,
+            original: None,
             requests,
             envoy: Some(fixtures::tool("envoy", "ENVOY")?),
-            host: Host::Embedded { program: fixtures::binary("proxy-wasm-adapter")? },
+            host: Host::Embedded { program: fixtures::binary("proxy-wasm-adapter")?, cache: None },
             timeout: Duration::from_secs(20),
             start_timeout: Duration::from_secs(120),
             upstream: None,

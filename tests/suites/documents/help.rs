@@ -9,7 +9,16 @@ use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::commands::{self, adapters, path};
 
-const COMMANDS: [&str; 8] = ["adapt", "compose", "inspect", "extract", "serve", "test", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["adapt", "compose", "inspect", "extract", "migrate", "serve", "test", "completions", "man"];
+
+/// A policy of Istio's, for `migrate`.
+const WASM_PLUGIN: &str = "\
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: auth, namespace: default}
+spec: {url: oci://registry.example/auth:1.0, pluginName: auth}
+";
 
 pub(crate) fn trials() -> Vec<Trial> {
     COMMANDS.into_iter().map(|command| trial(format!("help::{command}"), move || examples(command))).collect()
@@ -30,9 +39,9 @@ fn examples(command: &str) -> Result<()> {
             let listen = if example.contains(" --listen ") { "" } else { " --listen 127.0.0.1:0" };
             commands::serve(directory.path(), &path(Some(adapters()?))?, &format!("{example}{listen}"))?;
         } else {
-            // Examples write below the home directory.
+            // Examples write below the home directory, and ask an admin that does not run.
             let home = directory.path().display();
-            run(directory.path(), &format!("export HOME='{home}'; {example}"))?;
+            run(directory.path(), &format!("export HOME='{home}' PATH=\"{home}/bin:$PATH\"; {example}"))?;
         }
     }
     Ok(())
@@ -58,6 +67,16 @@ fn prepare(directory: &Path) -> Result<()> {
     for name in ["auth", "limit"] {
         std::fs::copy(directory.join("filter.wasm"), directory.join(format!("{name}.wasm")))?;
     }
+    let configuration = fixtures::root().join("examples/wat-minimal/envoy.yaml");
+    std::fs::copy(configuration, directory.join("envoy.yaml"))?;
+    std::fs::write(directory.join("wasmplugin.yaml"), WASM_PLUGIN)?;
+    for place in ["filters", "bin"] {
+        std::fs::create_dir_all(directory.join(place))?;
+    }
+    std::fs::copy(directory.join("filter.wasm"), directory.join("filters/hello.wasm"))?;
+    std::fs::write(directory.join("bin/curl"), "#!/bin/sh\ncat envoy.yaml\n")?;
+    run(directory, "chmod +x bin/curl")?;
+    run(directory, "proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters")?;
     let plugin = |name: &str| format!("[[plugin]]\nfilter = \"{name}.wasm\"\nname = \"{name}\"\n");
     let chain = format!("direct_response = \"200:hello\"\n{}{}", plugin("auth"), plugin("limit"));
     std::fs::write(directory.join("chain.toml"), chain)?;

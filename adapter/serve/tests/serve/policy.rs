@@ -40,7 +40,7 @@ fn filter(period: u32) -> Vec<u8> {
 
 async fn serve(policy: FailurePolicy, backoff: Duration, period: u32) -> Running {
     let mut options = Options::default();
-    options.failure_policy = policy;
+    options.failure_policy = Some(policy);
     options.reload_backoff = backoff;
     options.admin = Some(([127, 0, 0, 1], 0).into());
     Running::start_component(&adapted(&filter(period), None), options).await.unwrap()
@@ -120,7 +120,7 @@ async fn open_goes_on_with_the_plugins_that_did_not_fail() {
     // With 1, instances begin with their plugins started.
     for reuse in [1000, 1] {
         let mut options = Options::default();
-        options.failure_policy = FailurePolicy::Open;
+        options.failure_policy = Some(FailurePolicy::Open);
         options.max_instance_reuse = reuse;
         let server = Running::start_component(&adapted_chain(&chain, |_| {}), options.clone()).await.unwrap();
         assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
@@ -163,7 +163,7 @@ async fn a_trap_in_a_tick_is_a_failure() {
 #[tokio::test]
 async fn open_needs_a_component_that_can() {
     let mut options = Options::default();
-    options.failure_policy = FailurePolicy::Open;
+    options.failure_policy = Some(FailurePolicy::Open);
     let error = Running::start_component(&guest(StartMode::Starts), options).await.err().unwrap();
     assert!(matches!(error, Error::NoBypass), "{error}");
 }

@@ -1,0 +1,218 @@
+//! Configurations of Envoy as the input of a command: their files, the code that they name, and what becomes of a listener.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proxy_wasm_adapter::error::Severity;
+use proxy_wasm_adapter::settings::{self, Named};
+use proxy_wasm_adapter::{Error, Options};
+use proxy_wasm_adapter_compare::original::{Code, Original};
+use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Migration, Outcome, Wanted};
+
+use super::failure::{Failure, Message};
+use super::input;
+use super::oci;
+use super::plugin::AdaptOptions;
+use super::report::Reporter;
+
+/// Where code is that is not where a configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+#[group(skip)]
+pub(super) struct CodeOptions {
+    /// Code that is not where the configuration says, by the plugin's name, or by its path there or the last part of that: a
+    /// module, an image's layout, or an archive as `docker save` writes it
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_code, help_heading = "Configuration of Envoy")]
+    code: Vec<(String, PathBuf)>,
+
+    /// A directory with code, by the last part of its path in the configuration; `NAME.wasm`, `NAME.tar` or a layout there
+    #[arg(long, value_name = "DIR", help_heading = "Configuration of Envoy")]
+    code_dir: Vec<PathBuf>,
+
+    /// The one listener to take
+    #[arg(long, value_name = "NAME", help_heading = "Configuration of Envoy")]
+    pub(super) listener: Option<String>,
+}
+
+fn parse_code(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
+        _ => Err("write NAME=FILE".into()),
+    }
+}
+
+/// The last part of a path or an address, without a tag.
+fn base_name(from: &str) -> &str {
+    let path = from.split(['?', '#', '@']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.split(':').next().unwrap_or_default()
+}
+
+/// Whether it is an image's layout on disk.
+fn is_layout(directory: &Path) -> bool {
+    directory.join("index.json").is_file()
+}
+
+impl CodeOptions {
+    /// The file that has this code; `files` are those of the configuration.
+    fn file(&self, files: &[PathBuf], wanted: Wanted<'_>) -> Option<PathBuf> {
+        let base = base_name(wanted.from);
+        let names = [wanted.plugin, wanted.from, base];
+        if let Some((_, file)) = self.code.iter().find(|(name, _)| names.contains(&name.as_str())) {
+            return Some(file.clone());
+        }
+        let local = wanted.from.strip_prefix("file://").unwrap_or(wanted.from);
+        let beside = files.iter().filter_map(|file| Some(file.parent()?.join(local)));
+        let forms = |directory: &PathBuf| {
+            [base.to_owned(), format!("{base}.wasm"), format!("{base}.tar")].map(|name| directory.join(name))
+        };
+        let in_directories = self.code_dir.iter().flat_map(forms).filter(|file| file.is_file() || is_layout(file));
+        // A directory is named to be looked into before what happens to lie about.
+        in_directories.chain(beside.chain([PathBuf::from(local)]).filter(|file| file.is_file())).next()
+    }
+
+    /// The code in a file; that of an image, if it is one.
+    fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+        match oci::filter(file) {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(why)) => Err(Failure::Migration(vec![Message {
+                severity: Severity::Error,
+                text: format!("`{}` is an image, and {why}", file.display()),
+                help: Some("Give the filter itself, or another copy of the image.".into()),
+            }])),
+            None => {
+                let read = fs::read(file).map_err(|error| Failure::Read { file: input::shown(file), error })?;
+                // What is wrong with text is told of the filter, later.
+                Ok(proxy_wasm_adapter::assemble(&read).map_or(read.clone(), Cow::into_owned))
+            }
+        }
+    }
+
+    /// Whether any of them was given.
+    pub(super) fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Migrates files, with the code that they name.
+    pub(super) fn migrate(&self, paths: &[PathBuf], upstream: Option<&str>) -> Result<Read, Failure> {
+        let (mut files, mut failures) = (Vec::new(), Vec::new());
+        for path in paths {
+            match input::read(path) {
+                Ok(bytes) => files.push(File { name: input::shown(path), bytes }),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(Failure::all(failures));
+        }
+        let (code, failures) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let find = |wanted: Wanted<'_>| {
+            let read = Self::read(&self.file(paths, wanted)?);
+            let bytes = read.map_err(|failure| failures.borrow_mut().push(failure)).ok()?;
+            let (plugin, from) = (wanted.plugin.to_owned(), wanted.from.to_owned());
+            code.borrow_mut().push(Code { plugin, from, bytes: bytes.clone() });
+            Some(bytes)
+        };
+        let options = migrate::Options { find: &find, upstream, listener: self.listener.as_deref() };
+        let migration = migrate::migrate(&files, &options);
+        let failures = failures.into_inner();
+        if !failures.is_empty() {
+            return Err(Failure::all(failures));
+        }
+        Ok(Read { files, migration, code: code.into_inner() })
+    }
+}
+
+/// What was read, and what became of it.
+pub(super) struct Read {
+    files: Vec<File>,
+    pub(super) migration: Migration,
+    code: Vec<Code>,
+}
+
+/// What a component is made of.
+pub(super) struct Migrated {
+    pub(super) filters: Vec<Named>,
+    pub(super) options: Options,
+}
+
+/// There is no telling which of these is meant.
+pub(super) fn several_listeners<'a>(listeners: impl Iterator<Item = &'a str>) -> Failure {
+    let names: Vec<String> = listeners.map(|listener| format!("`--listener {listener}`")).collect();
+    Failure::Usage {
+        message: format!("{} listeners have Wasm filters, and each is a component of its own", names.len()),
+        help: format!("Choose one: {}.", names.join(", ")),
+    }
+}
+
+/// A finding as something to say.
+pub(super) fn message(finding: &Finding) -> Message {
+    let severity = if finding.outcome == Outcome::Wrong { Severity::Error } else { Severity::Warning };
+    let help = (!finding.remedy.is_empty()).then(|| finding.remedy.clone());
+    Message { severity, text: format!("{}: {finding}", finding.outcome), help }
+}
+
+impl Read {
+    /// Whether something of the input is lost.
+    pub(super) fn has_losses(&self) -> bool {
+        self.migration.has_losses()
+    }
+
+    /// The one component that there is; what is lost on the way is told.
+    pub(super) fn only(&self, reporter: &Reporter) -> Result<&Component, Failure> {
+        let of = |is: fn(Outcome) -> bool| self.migration.findings.iter().filter(move |finding| is(finding.outcome));
+        if self.migration.has_errors() {
+            return Err(Failure::Migration(of(|outcome| outcome == Outcome::Wrong).map(message).collect()));
+        }
+        let component = match self.migration.components.as_slice() {
+            [component] => component,
+            several => return Err(several_listeners(several.iter().map(|component| component.listener.as_str()))),
+        };
+        for finding in of(Outcome::is_loss) {
+            reporter.message(&message(finding));
+        }
+        Ok(component)
+    }
+
+    /// Envoy's side of a component.
+    pub(super) fn original(&self, component: &Component) -> Result<Original, Failure> {
+        let bootstrap = migrate::bootstrap(&self.files).ok_or_else(|| Failure::Usage {
+            message: "these files are no configuration that Envoy itself can be started with".into(),
+            help: "Give what the proxy has: its `/config_dump`, or `istioctl proxy-config all POD -o json`.".into(),
+        })?;
+        Ok(Original { bootstrap, listener: component.listener.clone(), code: self.code.clone() })
+    }
+}
+
+impl Migrated {
+    /// The filters of a component, and how to adapt them. `directory` is where its files are, or will be.
+    pub(super) fn of(component: &Component, directory: &Path, adapt: &AdaptOptions) -> Result<Self, Failure> {
+        let text = String::from_utf8_lossy(&component.settings.bytes);
+        let read = |path: &Path| {
+            let file = component.files.iter().find(|file| Path::new(&file.name) == path);
+            file.map(|file| file.bytes.clone()).ok_or_else(|| "it is not at hand".to_owned())
+        };
+        let shown = |name: &Path| directory.join(name).display().to_string();
+        let over = adapt.own();
+        let whole = settings::whole(&shown(Path::new(&component.settings.name)), &text, over, &read);
+        let (filters, options) = whole.map_err(|error| {
+            let files = component.filters.iter().flatten().map(|name| shown(Path::new(name)));
+            Failure::Library { files: files.collect(), error }
+        })?;
+        let shim = adapt.shim(options.wasi)?;
+        Ok(Self { filters, options: Options { shim, ..options } })
+    }
+
+    /// The component.
+    pub(super) fn adapt(&self, directory: &Path, reporter: &Reporter) -> Result<Vec<u8>, Failure> {
+        let files: Vec<String> =
+            self.filters.iter().map(|filter| directory.join(&filter.file).display().to_string()).collect();
+        let adapted = proxy_wasm_adapter::adapt(&self.filters, &self.options);
+        let adapted = adapted.map_err(|error: Error| Failure::Library { files: files.clone(), error })?;
+        for warning in &adapted.warnings {
+            reporter.message(&Message::of(&files, warning));
+        }
+        Ok(adapted.component)
+    }
+}

@@ -1,0 +1,55 @@
+//! Configurations of Envoy, and what stands beside them.
+
+use super::{Case, filter};
+
+const ENVOY: &str = include_str!("../../../examples/wat-minimal/envoy.yaml");
+const POLICY: &str = "apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: hello}
+spec: {url: hello.wasm}
+";
+const REQUESTS: &str = "requests: [{path: /}]\n";
+
+fn case(name: &'static str, files: &[(&'static str, &str)], args: &[&'static str]) -> Case {
+    let mut files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect();
+    files.push(("hello.wasm", filter("")));
+    Case { name, files, args: args.to_vec() }
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let envoy = [("envoy.yaml", ENVOY), ("requests.yaml", REQUESTS)];
+    let (before, clusters) = ENVOY.split_once("  clusters:").expect("there are clusters");
+    let (_, listener) = before.split_once("  listeners:\n").expect("there are listeners");
+    let two = format!("{before}{}  clusters:{clusters}", listener.replace("name: web", "name: two"));
+    let policy = [("policy.yaml", POLICY), ("requests.yaml", REQUESTS)];
+    let compare = ["compare", "--requests", "requests.yaml", "--code", "hello=hello.wasm", "--envoy-config"];
+    let with = |more: &[&'static str]| [&compare[..], more].concat();
+    vec![
+        case("migrate-nothing", &[("envoy.yaml", "")], &["migrate", "envoy.yaml", "--check"]),
+        case("migrate-helm", &[("envoy.yaml", "{{ .Values.envoy }}\n")], &["migrate", "envoy.yaml", "--check"]),
+        case("migrate-a-directory", &envoy, &["migrate", ".", "--check"]),
+        case(
+            "migrate-code-that-is-missing",
+            &envoy,
+            &["migrate", "envoy.yaml", "-o", "out", "--code", "hello=no.wasm"],
+        ),
+        case("migrate-code-not-at-hand", &envoy, &["migrate", "envoy.yaml", "--check"]),
+        case("migrate-an-unknown-host", &envoy, &["migrate", "envoy.yaml", "-o", "out", "--host", "nginx"]),
+        case("serve-a-directory", &[], &["serve", "."]),
+        case("serve-a-strict-filter", &[], &["serve", "hello.wasm", "--strict"]),
+        case(
+            "serve-a-configuration-with-losses",
+            &[("envoy.yaml", &format!("admin: {{}}\n{ENVOY}"))],
+            &["serve", "envoy.yaml", "--strict", "--code", "hello=hello.wasm"],
+        ),
+        case("serve-two-listeners", &[("envoy.yaml", &two)], &["serve", "envoy.yaml", "--code", "hello=hello.wasm"]),
+        case("compare-a-configuration-with-options", &envoy, &with(&["envoy.yaml", "--root-id", "x"])),
+        case("compare-a-policy", &policy, &with(&["policy.yaml", "--code", "hello.wasm=hello.wasm"])),
+        case(
+            "compare-code-without-a-configuration",
+            &envoy,
+            &["compare", "hello.wasm", "--requests", "requests.yaml", "--code", "hello=hello.wasm"],
+        ),
+        case("compare-a-configuration-and-a-filter", &envoy, &with(&["envoy.yaml", "hello.wasm"])),
+    ]
+}
