@@ -90,6 +90,8 @@ async fn the_last_instance_of_a_plugin_that_ticks_stays() {
     for (reuse, instances) in [(2, 1), (1, 5)] {
         let mut options = Options::default();
         options.max_instance_reuse = reuse;
+        // Each instance tells that it starts.
+        options.no_preinit = true;
         let server = Running::start_component(&component, options).await.unwrap();
         for _ in 0..5 {
             assert_eq!(get(server.address, "/").await.status, 200);
