@@ -14,7 +14,7 @@
 //! suites/packages.rs    what the packages need, and that they can be published
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
 //! suites/upkeep.rs      ticks, callouts and shared state between requests
-//! suites/wasi03.rs      components for WASI 0.3, as services and as middleware
+//! suites/wasi03/        components for WASI 0.3, as services and as middleware
 //! suites/preinit.rs     components whose plugins were started before their host was
 //! suites/http2.rs       what is no HTTP/2, frame by frame, to Envoy and to `serve`
 //! suites/wire/          odd requests, byte by byte, on Envoy and on `serve`                                    wire/
