@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proxy_wasm_adapter::bundle::{self, Named};
 use proxy_wasm_adapter::error::Severity;
-use proxy_wasm_adapter::settings::{self, Named};
 use proxy_wasm_adapter::{Error, Options};
 use proxy_wasm_adapter_compare::original::{Code, Original};
 use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Migration, Outcome, Wanted};
@@ -195,7 +195,7 @@ impl Migrated {
         };
         let shown = |name: &Path| directory.join(name).display().to_string();
         let over = adapt.own();
-        let whole = settings::whole(&shown(Path::new(&component.settings.name)), &text, over, &read);
+        let whole = bundle::read(&shown(Path::new(&component.settings.name)), &text, over, &read);
         let (filters, options) = whole.map_err(|error| {
             let files = component.filters.iter().flatten().map(|name| shown(Path::new(name)));
             Failure::Library { files: files.collect(), error }

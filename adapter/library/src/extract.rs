@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use wasmparser::{Parser, Payload};
-
 use crate::check::is_component;
 use crate::composition;
 use crate::digest::sha256;
 use crate::error::{Error, NotExtractable};
 use crate::filter;
-use crate::preinit;
+use crate::originals::{self, modules};
 use crate::provenance::{FilterRecord, PluginRecord, Provenance};
 
 /// A filter in a component that this program made, byte for byte as it went in: the one that this plugin runs, by its number
@@ -94,7 +92,7 @@ pub(crate) fn open(component: &[u8]) -> Result<(Provenance, Vec<Vec<u8>>), NotEx
                 .map_or(NotExtractable::NotAdapted, |version| NotExtractable::Newer { version }));
         }
     };
-    let originals = if provenance.preinit.is_some() { preinit::originals(component) } else { Vec::new() };
+    let originals = if provenance.preinit.is_some() { originals::of(component) } else { Vec::new() };
     let filter = |record: &FilterRecord| {
         let modules = modules(component).map(Cow::Borrowed).chain(originals.iter().map(Cow::from));
         let found = modules.filter_map(|module| restored(&module, record)).next();
@@ -112,15 +110,4 @@ pub(crate) fn restored(module: &[u8], record: &FilterRecord) -> Option<Vec<u8>> 
     let mut module = module.to_vec();
     filter::restore(&mut module, &record.changed)?;
     (sha256(&module) == record.sha256).then_some(module)
-}
-
-/// The core modules in a component.
-pub(crate) fn modules(component: &[u8]) -> impl Iterator<Item = &[u8]> {
-    Parser::new(0).parse_all(component).map_while(Result::ok).filter_map(|payload| match payload {
-        Payload::ModuleSection { unchecked_range, .. } => {
-            let (start, end) = (unchecked_range.start.try_into().ok()?, unchecked_range.end.try_into().ok()?);
-            component.get::<std::ops::Range<usize>>(start..end)
-        }
-        _ => None,
-    })
 }

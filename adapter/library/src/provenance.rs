@@ -17,7 +17,6 @@ use crate::error::Internal;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
 use crate::options::Options;
-use crate::preinit::Preinit;
 use crate::settings::{Shown, ShownPlugin, is_default, title};
 use crate::shim::Flavour;
 use crate::wasi::Wasi;
@@ -187,4 +186,13 @@ impl Provenance {
             _ => Err(Unreadable { version: Some(header.version) }),
         }
     }
+}
+
+/// What the start of the plugins did, which was before any instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preinit {
+    /// How many random bytes it asked for: all instances have the same.
+    pub random_bytes: u64,
+    /// It looked what day it is.
+    pub reads_wall_clock: bool,
 }

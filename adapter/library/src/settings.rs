@@ -21,7 +21,6 @@ mod resolve;
 mod route;
 mod routing;
 mod shown;
-mod whole;
 mod written;
 
 use std::num::NonZero;
@@ -46,7 +45,6 @@ pub use routing::{
 };
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownPlugin};
-pub use whole::{Named, whole};
 pub use written::{Configuration, Value};
 
 use keys::{Keys, keys};

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Input, Read, parse};
 use crate::error::{Error, FilterProblem};
 use crate::options::Options;
+use crate::settings::{Input, Problem, Read, parse};
 use crate::text::assemble;
 
 /// A filter that a settings file names.
@@ -27,18 +27,18 @@ impl AsRef<[u8]> for Named {
 ///
 /// # Errors
 /// All that is wrong with the settings, or with the filters. A file that can't be read is a problem of the settings.
-pub fn whole(name: &str, text: &str, over: Input, read: Read<'_>) -> Result<(Vec<Named>, Options), Error> {
+pub fn read(name: &str, text: &str, over: Input, files: Read<'_>) -> Result<(Vec<Named>, Options), Error> {
     let input = parse(name, text).map_err(|problem| Error::Settings(vec![problem]))?;
-    let files = input.filters().map_err(Error::Settings)?;
+    let named = input.filters().map_err(Error::Settings)?;
     let input = over.over(input);
-    let options = input.resolve(files.len(), read);
+    let options = input.resolve(named.len(), files);
     let (mut filters, mut unreadable, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, file) in files.into_iter().enumerate() {
-        match read(&file).map(|bytes| assemble(&bytes).map(std::borrow::Cow::into_owned)) {
+    for (index, file) in named.into_iter().enumerate() {
+        match files(&file).map(|bytes| assemble(&bytes).map(std::borrow::Cow::into_owned)) {
             Ok(Ok(bytes)) => filters.push(Named { file, bytes }),
             Ok(Err(problem)) => problems.push(FilterProblem { plugin: Some(index), problem }),
             Err(reason) => {
-                unreadable.push(super::Problem::Unreadable { of: "filter", file: file.display().to_string(), reason })
+                unreadable.push(Problem::Unreadable { of: "filter", file: file.display().to_string(), reason })
             }
         }
     }
