@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proxy_wasm_adapter::settings::{self, Input};
+use proxy_wasm_adapter::bundle::Named;
+use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::values::parse_time;
 use proxy_wasm_adapter::{Options, is_component};
 use proxy_wasm_adapter_compare::original::Original;
@@ -79,10 +80,8 @@ impl Filters {
     /// What became of the listener of a configuration of Envoy's.
     pub(super) fn migrated(migrated: Migrated, original: Original) -> Self {
         let Migrated { filters, options } = migrated;
-        let name = |filter: settings::Named| compare::NamedFilter {
-            file: filter.file.display().to_string(),
-            bytes: filter.bytes,
-        };
+        let name =
+            |filter: Named| compare::NamedFilter { file: filter.file.display().to_string(), bytes: filter.bytes };
         Self { filters: filters.into_iter().map(name).collect(), options, original: Some(original) }
     }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
-use proxy_wasm_adapter::settings::{self, Input, Named};
+use proxy_wasm_adapter::bundle::{self, Named};
+use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::shim::Flavour;
 use proxy_wasm_adapter::{Options, assemble};
 use proxy_wasm_adapter_compare::known::{self, Known};
@@ -127,7 +128,7 @@ fn migrated(file: &File, listener: Option<&str>) -> Result<Migrated> {
         let file = component.files.iter().find(|file| Path::new(&file.name) == path);
         file.map(|file| file.bytes.clone()).ok_or_else(|| "it is missing".to_owned())
     };
-    let whole = settings::whole(&component.settings.name, &text, Input::default(), &read);
+    let whole = bundle::read(&component.settings.name, &text, Input::default(), &read);
     let (filters, mut options) = whole.map_err(|error| anyhow::anyhow!("{error}\n{text}"))?;
     if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
         options.shim = fresh_shim(Path::new(&plain), options.wasi, Flavour::Tracing)?;
