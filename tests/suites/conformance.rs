@@ -90,11 +90,13 @@ fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differenc
         None => Ok(()),
     };
     transcript.and_then(check).or_else(|first| {
-        let again = case.profile.start(host).and_then(|stage| case.run(&stage)).and_then(check);
-        if again.is_ok() {
-            eprintln!("{FLAKY}{name}::{}\n{first:#}", host.name());
+        for _ in 0..host.further_tries() {
+            if case.profile.start(host).and_then(|stage| case.run(&stage)).and_then(check).is_ok() {
+                eprintln!("{FLAKY}{name}::{}\n{first:#}", host.name());
+                return Ok(());
+            }
         }
-        again.map_err(|_| first)
+        Err(first)
     })
 }
 
