@@ -7,7 +7,7 @@ use crate::bindings::wasi::http::types::{Fields, Request, Response};
 pub(crate) type Outgoing = (Option<BodyWriter>, TrailersWriter);
 
 /// What follows a head that came: its bytes, what follows these, and whom to tell what became of them.
-pub(crate) type Incoming = (BodyReader, TrailersReader, Receipt);
+pub(crate) type Incoming = (BodyReader, TrailersReader, Option<Receipt>);
 
 /// Whoever sent a message is told that all is well with its body, whatever becomes of it: an error would be of no more use to
 /// a client than a body that is not read to its end.
@@ -93,7 +93,7 @@ fn body(has_body: bool) -> (Outgoing, Parts) {
     ((body, trailers), (stream, future))
 }
 
-fn parts((body, trailers, outcome): Incoming) -> (Parts, Receipt) {
+fn parts((body, trailers, outcome): Incoming) -> (Parts, Option<Receipt>) {
     ((Some(body.into_handle()), trailers.into_handle()), outcome)
 }
 
@@ -116,5 +116,5 @@ fn consume(consume: impl FnOnce(u32, *mut [u32; 2])) -> Incoming {
     let mut parts = [0; 2];
     consume(ends as u32, &raw mut parts);
     let [stream, trailers] = parts;
-    (BodyReader::new(stream), TrailersReader::new(trailers), Receipt { writer: (ends >> 32) as u32 })
+    (BodyReader::new(stream), TrailersReader::new(trailers), Some(Receipt { writer: (ends >> 32) as u32 }))
 }

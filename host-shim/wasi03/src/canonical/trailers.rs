@@ -38,7 +38,7 @@ pub(crate) struct Sent {
     future: Waitable,
     state: Reading,
     /// Whoever sent the body is told then, too.
-    _source: message::Receipt,
+    _source: Option<message::Receipt>,
 }
 
 enum Reading {
@@ -83,7 +83,7 @@ impl Drop for TrailersReader {
 }
 
 impl Sent {
-    pub(super) fn new(handle: u32, source: message::Receipt) -> Self {
+    pub(super) fn new(handle: u32, source: Option<message::Receipt>) -> Self {
         Self { future: Waitable::new(handle), state: Reading::Idle, _source: source }
     }
 
