@@ -244,17 +244,6 @@ pub(super) struct AdaptOptions {
     shim: Option<PathBuf>,
 }
 
-/// Refuses what this command cannot run yet.
-pub(super) fn check_served(command: &str, options: &Options) -> Result<(), Failure> {
-    match options.wasi {
-        Wasi::V0_2 => Ok(()),
-        Wasi::V0_3 => Err(Failure::Usage {
-            message: format!("`{command}` runs components for WASI 0.2 only, and these filters are adapted for 0.3"),
-            help: "Leave out `--wasi` and `--next`; or `serve` them.".into(),
-        }),
-    }
-}
-
 /// Refuses filters that are to be linked with something, and are served alone.
 pub(super) fn check_complete(options: &Options) -> Result<(), Failure> {
     match options.settings.default_route().map(|route| &route.action) {

@@ -7,11 +7,14 @@ use std::cell::RefCell;
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_driver::Driver;
 use proxy_wasm_marshal::{BridgedFilter, chain};
-use proxy_wasm_semantics::{Chain, Host};
+use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
 
 use crate::{
+    bindings::exports::proxy_wasm::adapter::plugin::{
+        self, Exchange, Guest as PluginGuest, HistogramChange, Remains, Stat, StatChange,
+    },
     canonical::{self, note},
-    edge::{Edge, Event},
+    edge::{Edge, Ended, Event},
     host::{self, WasiHost},
 };
 
@@ -65,6 +68,83 @@ extern "C" fn resume(event: u32, waitable: u32, code: u32) -> u32 {
         Event::Arrived
     };
     with_shim(|shim| shim.edge.resume(&mut shim.driver, canonical::Task::number(), &event))
+}
+
+/// The host has the plugins started.
+#[unsafe(export_name = "[async-lift]proxy-wasm:adapter/upkeep@0.2.0#start")]
+extern "C" fn start() -> u32 {
+    with_shim(|shim| shim.edge.start(&mut shim.driver))
+}
+
+#[unsafe(export_name = "[callback][async-lift]proxy-wasm:adapter/upkeep@0.2.0#start")]
+extern "C" fn resume_start(event: u32, waitable: u32, code: u32) -> u32 {
+    resume(event, waitable, code)
+}
+
+/// The host gives the plugins time between requests.
+#[unsafe(export_name = "[async-lift]proxy-wasm:adapter/upkeep@0.2.0#idle")]
+extern "C" fn idle() -> u32 {
+    with_shim(|shim| shim.edge.tend(&mut shim.driver))
+}
+
+#[unsafe(export_name = "[callback][async-lift]proxy-wasm:adapter/upkeep@0.2.0#idle")]
+extern "C" fn resume_idle(event: u32, waitable: u32, code: u32) -> u32 {
+    resume(event, waitable, code)
+}
+
+/// The host waits for an exchange to end.
+#[unsafe(export_name = "[async-lift]proxy-wasm:adapter/upkeep@0.2.0#ended")]
+extern "C" fn ended() -> u32 {
+    with_shim(|shim| shim.edge.listen(&mut shim.driver))
+}
+
+#[unsafe(export_name = "[callback][async-lift]proxy-wasm:adapter/upkeep@0.2.0#ended")]
+extern "C" fn resume_ended(event: u32, waitable: u32, code: u32) -> u32 {
+    resume(event, waitable, code)
+}
+
+struct Component;
+
+#[allow(unsafe_code, reason = "generated: exported names")]
+mod export {
+    use super::{Component, plugin};
+    plugin::__export_proxy_wasm_adapter_plugin_0_2_0_cabi!(Component with_types_in plugin);
+}
+
+fn stat(change: Change) -> Stat {
+    let change_of = match change.kind {
+        ChangeKind::Counter(increase) => StatChange::Counter(increase),
+        ChangeKind::Gauge(value) => StatChange::Gauge(value),
+        ChangeKind::Histogram { buckets, sum } => StatChange::Histogram(HistogramChange { buckets, sum }),
+    };
+    Stat { name: change.name, change: change_of }
+}
+
+fn exchange(Ended { number, remains }: Ended) -> Exchange {
+    let remains = remains.map(|remains| {
+        let request = remains.request.iter().flat_map(HeaderMap::iter);
+        Remains {
+            request: request.map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+            details: remains.details,
+            response_flags: remains.flags,
+            properties: remains.properties,
+        }
+    });
+    Exchange { number: number.get(), remains }
+}
+
+impl PluginGuest for Component {
+    fn stats() -> Vec<Stat> {
+        current().state().metric_changes().into_iter().map(stat).collect()
+    }
+
+    fn exchanges() -> Vec<Exchange> {
+        with_shim(|shim| shim.edge.take_ended(current())).into_iter().map(exchange).collect()
+    }
+
+    fn bypass(vm: u32) {
+        current().bypass(vm);
+    }
 }
 
 /// See [`proxy_wasm_abi::freeze`].

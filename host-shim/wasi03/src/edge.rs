@@ -3,9 +3,11 @@
 //! Everything that can move is moved without waiting; then the task that runs returns, and is called again when something can
 //! move that it waits for. Callouts outlive the exchanges: whichever task runs waits for them, too.
 
+use std::num::NonZeroU32;
+
 use proxy_wasm_abi::limits::INSTANCE_CONCURRENCY;
 use proxy_wasm_driver::{Action, Driver, Follows, Input, Peer, Turn, follows};
-use proxy_wasm_semantics::{Chain, Direction, Guest, HeaderMap, Request as Head};
+use proxy_wasm_semantics::{Chain, Direction, Guest, HeaderMap, Remains, Request as Head};
 
 use crate::{
     bindings::wasi::{
@@ -27,12 +29,22 @@ pub(crate) struct Edge {
     tasks: Vec<Task>,
     /// The numbers of tasks so far.
     numbers: u32,
+    /// How many requests came.
+    requests: u32,
+    /// The exchanges that ended and that the host was not told of, where it wants to be.
+    ended: Option<Vec<Ended>>,
     /// Clients, upstreams, and those who answer callouts.
     peers: Vec<(Peer, Streams)>,
     /// What is left to write of bodies that nothing more is added to, each with the number of its task.
     ends: Vec<(u32, Writer)>,
     /// The host was told to begin no further task.
     is_held: bool,
+}
+
+/// An exchange that is over: the number of its request, and what is left of it.
+pub(crate) struct Ended {
+    pub(crate) number: NonZeroU32,
+    pub(crate) remains: Option<Remains>,
 }
 
 /// Why a task runs.
@@ -46,13 +58,51 @@ pub(crate) enum Event {
 impl Edge {
     /// A request came: a task begins.
     pub(crate) fn begin<G: Guest>(&mut self, driver: &mut Driver<'_, G>, request: Request) -> u32 {
-        self.numbers = self.numbers.wrapping_add(1);
-        let mut task = Task::begin(self.numbers, request);
+        self.requests = self.requests.wrapping_add(1);
+        let mut task = self.task(NonZeroU32::new(self.requests), Phase::Starting(request));
         let turn = &mut driver.turn();
         if let Err(reason) = turn.start(false) {
             self.refuse(turn.chain(), &mut task, reason);
         }
         self.run(driver, task)
+    }
+
+    fn task(&mut self, request: Option<NonZeroU32>, phase: Phase) -> Task {
+        self.numbers = self.numbers.wrapping_add(1);
+        Task::begin(self.numbers, request, phase)
+    }
+
+    /// The host has the plugins started: a task begins.
+    pub(crate) fn start<G: Guest>(&mut self, driver: &mut Driver<'_, G>) -> u32 {
+        let mut task = self.task(None, Phase::WarmingUp);
+        if let Err(reason) = driver.turn().start(true) {
+            task.phase = Phase::Writing;
+            if let Some(answer) = task.answer.take() {
+                answer.started(Err(reason));
+            }
+        }
+        self.run(driver, task)
+    }
+
+    /// The host has what is due between requests done: a task begins.
+    pub(crate) fn tend<G: Guest>(&mut self, driver: &mut Driver<'_, G>) -> u32 {
+        let task = self.task(None, Phase::Tending);
+        driver.turn().tend();
+        self.run(driver, task)
+    }
+
+    /// The host wants to know when an exchange has ended: a task begins.
+    pub(crate) fn listen<G: Guest>(&mut self, driver: &mut Driver<'_, G>) -> u32 {
+        let task = self.task(None, Phase::Listening);
+        self.run(driver, task)
+    }
+
+    /// The exchanges that ended since the last call. From the first call on they are kept.
+    pub(crate) fn take_ended<G: Guest>(&mut self, chain: &Chain<G>) -> Vec<Ended> {
+        self.ended.replace(Vec::new()).unwrap_or_else(|| {
+            chain.state().take_remains();
+            Vec::new()
+        })
     }
 
     /// Goes on with a task.
@@ -63,7 +113,7 @@ impl Edge {
         let has_fired = task.timer_fired();
         let mut turn = driver.turn();
         match (event, &task.phase) {
-            (Event::Arrived, Phase::Open(_) | Phase::Staying) if has_fired => turn.expire(),
+            (Event::Arrived, Phase::Open(_) | Phase::Staying | Phase::Tending) if has_fired => turn.expire(),
             (Event::Arrived, _) => {}
             (Event::Cancelled, phase) => {
                 if let Some(answer) = task.answer.take() {
@@ -72,6 +122,7 @@ impl Edge {
                 match phase {
                     Phase::Open(id) => turn.client_gone(*id),
                     Phase::Starting(_) | Phase::Looking { .. } | Phase::Unread { .. } => task.phase = Phase::Writing,
+                    Phase::WarmingUp | Phase::Tending | Phase::Listening => task.phase = Phase::Writing,
                     Phase::Staying | Phase::Writing => {}
                 }
             }
@@ -95,13 +146,14 @@ impl Edge {
             }
             Code::Exit => {
                 self.part(turn.deadline());
+                // One that never came to be an exchange.
+                self.tell(&mut task, None);
                 drop(task);
             }
         }
-        // Plugins that start are not to be called before they have.
-        let is_starting = self.tasks.iter().any(|task| matches!(task.phase, Phase::Starting(_)));
         let most = turn.chain().state().settings().upkeep.instance_concurrency.unwrap_or(INSTANCE_CONCURRENCY);
-        self.hold(is_starting || self.tasks.len() >= most as usize);
+        let requests = self.tasks.iter().filter(|task| task.is_of_request()).count();
+        self.hold(requests >= most as usize || self.tasks.iter().any(Task::starts));
         returned
     }
 
@@ -115,6 +167,33 @@ impl Edge {
                         return Code::Wait;
                     }
                     task.phase = Self::look(&turn, request);
+                }
+                Phase::WarmingUp => {
+                    if self.stays(&mut turn, task) {
+                        task.phase = Phase::WarmingUp;
+                        return Code::Wait;
+                    }
+                    if let Some(answer) = task.answer.take() {
+                        answer.started(Ok(()));
+                    }
+                }
+                Phase::Tending => {
+                    if self.tends(&mut turn, task) {
+                        task.phase = Phase::Tending;
+                        return Code::Wait;
+                    }
+                    if let Some(answer) = task.answer.take() {
+                        answer.idles(turn.rest().wake);
+                    }
+                }
+                Phase::Listening => {
+                    if self.ended.as_ref().is_none_or(Vec::is_empty) {
+                        task.phase = Phase::Listening;
+                        return Code::Wait;
+                    }
+                    if let Some(answer) = task.answer.take() {
+                        answer.ends();
+                    }
                 }
                 Phase::Unread { head, body } => task.phase = Phase::Open(self.open(&mut turn, head, false, body)),
                 Phase::Looking { head, mut body, trailers, until } => {
@@ -131,7 +210,7 @@ impl Edge {
                     if !self.step(&mut turn, task, id) {
                         task.phase = Phase::Open(id);
                         // Where others are under way, they may move it.
-                        if self.waits(&mut turn, task, Some(id)) || !self.tasks.is_empty() {
+                        if self.waits(&mut turn, task, Some(id)) || self.tasks.iter().any(Task::acts) {
                             return Code::Wait;
                         }
                         turn.starved(id);
@@ -202,7 +281,17 @@ impl Edge {
         self.break_off(task, id);
         self.peers.retain(|(peer, _)| !matches!(peer, Peer::Client(of) | Peer::Upstream(of) if *of == id));
         turn.close(id);
+        if self.ended.is_some() {
+            self.tell(task, turn.chain().state().take_remains());
+        }
         task.set_timer(None);
+    }
+
+    /// An exchange is over: whoever listens is told, once.
+    fn tell(&mut self, task: &mut Task, remains: Option<Remains>) {
+        let Some((number, ended)) = task.request.take().zip(self.ended.as_mut()) else { return };
+        ended.push(Ended { number, remains });
+        self.tasks.iter_mut().filter(|task| !task.acts()).for_each(Task::wake);
     }
 
     /// Moves everything that can move; tells whether the exchange is over.
@@ -233,6 +322,23 @@ impl Edge {
         }
         task.set_timer(None);
         false
+    }
+
+    /// Goes on between requests, as long as anything is under way.
+    fn tends<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task) -> bool {
+        loop {
+            let more = turn.work();
+            self.perform_calls(turn, task, None);
+            if self.read(turn, None) | more {
+                continue;
+            }
+            // The next tick is the host's to ask for, unless this goes on until then.
+            let is_under_way = turn.has_calls() && self.waits(turn, task, None);
+            if is_under_way && let Some(tick) = turn.chain().tick_deadline() {
+                task.set_timer(Some(tick));
+            }
+            return is_under_way;
+        }
     }
 
     fn perform_calls<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task, of: Option<u32>) {
@@ -420,8 +526,9 @@ impl Edge {
         // The last one that is left finds out whether anything can still move it.
         let leaves_calls = self.peers.iter().any(|(peer, _)| matches!(peer, Peer::Callout(_)));
         let leaves_deadline = deadline.is_some_and(|at| !self.tasks.iter().any(|task| task.is_told_of(at)));
-        if leaves_calls || leaves_deadline || self.tasks.len() == 1 {
-            self.tasks.first_mut().map(Task::wake);
+        let is_last = self.tasks.iter().filter(|task| task.acts()).count() == 1;
+        if leaves_calls || leaves_deadline || is_last {
+            self.tasks.iter_mut().find(|task| task.acts()).map(Task::wake);
         }
     }
 

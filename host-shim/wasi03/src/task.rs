@@ -1,12 +1,13 @@
-//! A call of the export, from the request to what it leaves behind.
+//! A call of an export: a request, up to what it leaves behind, or what the host has done beside requests.
 //!
 //! ```text
 //!  Starting ──► Looking ──► Open ──► Staying ──► Writing ──► over
 //!     │            │                                ▲
-//!     └────────────┴─ refused, or cancelled ────────┘
+//!     ├────────────┴─ refused, or cancelled ────────┤
+//!  WarmingUp, Tending, Listening ───────────────────┘
 //! ```
 
-use std::task::Poll;
+use std::{num::NonZeroU32, task::Poll};
 
 use proxy_wasm_semantics::{NANOS_PER_MS, Request as Head};
 
@@ -26,6 +27,9 @@ pub(crate) struct Task {
     pub(crate) number: u32,
     /// Until it has answered.
     pub(crate) answer: Option<Answer>,
+    /// Which request it is for, of all that came, until the host was told of its end.
+    pub(crate) request: Option<NonZeroU32>,
+    is_of_request: bool,
     pub(crate) phase: Phase,
     /// A timer that fires at the next deadline or earlier.
     timer: Option<Timer>,
@@ -39,6 +43,12 @@ pub(crate) struct Task {
 pub(crate) enum Phase {
     /// The plugins start, with what they wait for.
     Starting(Request),
+    /// The same, with no request that waits.
+    WarmingUp,
+    /// It does what is due between requests.
+    Tending,
+    /// It waits for an exchange to end.
+    Listening,
     /// It looks whether the request has a body, or `trailers`, until a time.
     Looking { head: Head, body: Reader, trailers: bool, until: u64 },
     /// Its body is for nobody here to read.
@@ -52,9 +62,25 @@ pub(crate) enum Phase {
 }
 
 impl Task {
-    pub(crate) fn begin(number: u32, request: Request) -> Self {
+    pub(crate) fn begin(number: u32, request: Option<NonZeroU32>, phase: Phase) -> Self {
         let own = canonical::Task::begin(number);
-        Self { number, own, answer: Some(Answer::owed()), phase: Phase::Starting(request), timer: None, wake: None }
+        let is_of_request = request.is_some();
+        Self { number, own, answer: Some(Answer::owed()), request, is_of_request, phase, timer: None, wake: None }
+    }
+
+    /// Whether it is one of those that the settings limit.
+    pub(crate) fn is_of_request(&self) -> bool {
+        self.is_of_request
+    }
+
+    /// Whether callouts and ticks may come to it.
+    pub(crate) fn acts(&self) -> bool {
+        !matches!(self.phase, Phase::Listening)
+    }
+
+    /// Whether the plugins start in it: they are not to be called before they have.
+    pub(crate) fn starts(&self) -> bool {
+        matches!(self.phase, Phase::Starting(_) | Phase::WarmingUp)
     }
 
     /// It runs now.

@@ -55,6 +55,17 @@ unsafe extern "C" {
 }
 
 // SAFETY: as above.
+#[link(wasm_import_module = "[export]proxy-wasm:adapter/upkeep@0.2.0")]
+unsafe extern "C" {
+    #[link_name = "[task-return]start"]
+    pub(super) fn start_return(error: u32, text: *const u8, length: usize);
+    #[link_name = "[task-return]idle"]
+    pub(super) safe fn idle_return(is_some: u32, nanoseconds: u64);
+    #[link_name = "[task-return]ended"]
+    pub(super) safe fn ended_return();
+}
+
+// SAFETY: as above.
 #[link(wasm_import_module = "wasi:http/types@0.3.0")]
 unsafe extern "C" {
     #[link_name = "[stream-new-0][static]request.new"]

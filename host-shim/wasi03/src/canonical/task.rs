@@ -1,4 +1,4 @@
-//! The tasks of the export: what each waits for, and how it answers.
+//! The tasks of the exports: what each waits for, and how it answers.
 
 use super::{CURRENT, Waitable, imports, trailers::TERMINATED};
 use crate::bindings::wasi::http::types::Response;
@@ -79,6 +79,23 @@ impl Answer {
     /// Says that there is none.
     pub(crate) fn fail(self) {
         imports::task_return(1, TERMINATED, 0, 0, 0, 0, 0, 0);
+    }
+
+    /// Says what the plugins' start came to, to whoever called for that.
+    pub(crate) fn started(self, outcome: Result<(), &str>) {
+        let (error, text) = outcome.map_or_else(|reason| (1, reason), |()| (0, ""));
+        // SAFETY: the host reads the text before this returns.
+        unsafe { imports::start_return(error, text.as_ptr(), text.len()) };
+    }
+
+    /// Says in how many nanoseconds there is more to do between requests.
+    pub(crate) fn idles(self, wake: Option<u64>) {
+        imports::idle_return(u32::from(wake.is_some()), wake.unwrap_or(0));
+    }
+
+    /// Says that an exchange has ended.
+    pub(crate) fn ends(self) {
+        imports::ended_return();
     }
 
     /// Agrees that nobody wants it any more.
