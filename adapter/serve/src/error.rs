@@ -66,9 +66,11 @@ pub enum Error {
     /// Requests cannot pass the component without its filter.
     #[error("the component was made by an adapter that knows no `--failure-policy open`. Adapt the filter again")]
     NoBypass,
-    /// Requests cannot pass by the plugins of a component for WASI 0.3.
+    /// Nothing is known of the plugins of a component for WASI 0.3, if there are any.
     #[error(
-        "no requests can pass by the filters of a component for WASI 0.3: choose `--failure-policy reload` or `closed`"
+        "no requests can pass by the filters of this component: it was made by an adapter that knows no \
+         `--failure-policy open` for WASI 0.3, or by a composer that leaves out what filters are asked by. Adapt the filter \
+         again, and `compose` it; or choose `reload` or `closed`"
     )]
     NoBypassOn03,
     /// The directory for compiled code cannot be used.

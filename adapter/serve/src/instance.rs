@@ -74,7 +74,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// A component whose start sections trap was instantiated in vain as much as one that cannot be.
-    fn of_instantiating(error: wasmtime::Error) -> Self {
+    pub(super) fn of_instantiating(error: wasmtime::Error) -> Self {
         if error.is::<WasmBacktrace>() { Self::Trapped(error) } else { Self::Instantiate(error) }
     }
 }

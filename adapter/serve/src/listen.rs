@@ -84,7 +84,7 @@ impl Server {
             }
             None => None,
         };
-        if options.failure_policy == Some(FailurePolicy::Open) && !program.plugin.can_bypass() {
+        if options.failure_policy == Some(FailurePolicy::Open) && !program.can_bypass() {
             return Err(match program.handler {
                 Handler::V02(_) => Error::NoBypass,
                 Handler::V03(_) => Error::NoBypassOn03,

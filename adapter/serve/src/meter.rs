@@ -121,6 +121,17 @@ impl Pulse {
         }
     }
 
+    /// Runs something in its store.
+    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        std::future::poll_fn(|context| {
+            let poll = future.as_mut().poll(context);
+            self.waits();
+            poll
+        })
+        .await
+    }
+
     fn tick(&self) -> UpdateDeadline {
         match self.0.count.fetch_add(1, Relaxed) {
             0 => UpdateDeadline::Continue(1),

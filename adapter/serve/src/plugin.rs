@@ -197,10 +197,10 @@ impl Plugin {
 }
 
 /// What the filters in a component can ask for, by their imports. `None`: it holds none, so it may be anything.
-struct Families(Option<Vec<Family>>);
+pub(super) struct Families(Option<Vec<Family>>);
 
 impl Families {
-    fn of(component: &[u8]) -> Self {
+    pub(super) fn of(component: &[u8]) -> Self {
         let mut families = Vec::new();
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
             if let Payload::ImportSection(section) = payload {
@@ -211,11 +211,11 @@ impl Families {
         Self((!families.is_empty()).then_some(families))
     }
 
-    fn include(&self, wanted: &[Family]) -> bool {
+    pub(super) fn include(&self, wanted: &[Family]) -> bool {
         self.0.as_ref().is_none_or(|families| families.iter().any(|family| wanted.contains(family)))
     }
 
-    fn act_between_requests(&self) -> bool {
+    pub(super) fn act_between_requests(&self) -> bool {
         self.include(&[Family::Timers, Family::HttpCallouts, Family::GrpcCallouts, Family::SharedQueues])
     }
 }

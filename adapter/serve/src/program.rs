@@ -7,13 +7,14 @@ use proxy_wasm_adapter::composition::Hop;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::p3::bindings::ServiceIndices;
 
 use super::error::Error;
 use super::filters::Filters;
 use super::meter::Ticker;
 use super::plugin::Exports;
 use super::state::State;
+use super::workers::Exports as Exports03;
 
 /// Frames that a backtrace keeps: as many as fit into a filter's stack of 512 KiB, so that the callback is found where a
 /// recursion without end began.
@@ -24,7 +25,7 @@ pub(super) enum Handler {
     /// By `wasi:http/incoming-handler` 0.2.
     V02(ProxyIndices),
     /// By `wasi:http/handler` 0.3.
-    V03(ServicePre<State>),
+    V03(ServiceIndices),
 }
 
 /// A component, ready to be instantiated.
@@ -33,6 +34,8 @@ pub(super) struct Program {
     pub(super) handler: Handler,
     /// What it exports for the plugin's sake.
     pub(super) plugin: Exports,
+    /// The same for WASI 0.3.
+    pub(super) plugins: Exports03,
     /// The filters in it.
     pub(super) filters: Filters,
     _ticker: Ticker,
@@ -61,14 +64,20 @@ impl Program {
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
 
         let handler = if is_03 {
-            ServicePre::new(pre.clone()).map(Handler::V03)
+            ServiceIndices::new(&pre).map(Handler::V03)
         } else {
             ProxyIndices::new(&pre).map(Handler::V02)
         };
         let handler = handler.map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
         let plugin = Exports::of(&component, bytes);
+        let plugins = Exports03::of(&component, bytes);
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
-        Ok(Self { pre, handler, plugin, filters, _ticker: ticker })
+        Ok(Self { pre, handler, plugin, plugins, filters, _ticker: ticker })
+    }
+
+    /// Whether requests can pass by plugins that failed.
+    pub(super) fn can_bypass(&self) -> bool {
+        self.plugin.can_bypass() || self.plugins.can_bypass()
     }
 }
 

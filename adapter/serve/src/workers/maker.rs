@@ -1,7 +1,8 @@
 //! What each instance is made with, and when it ends.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -16,15 +17,18 @@ use wasmtime_wasi_http::handler::{
 
 use super::Load;
 use super::answer::Fate;
+use super::tender::{Requests, Tender};
 use crate::counters::Held;
-use crate::instance::Recipe;
+use crate::instance::{Failure, Recipe};
 use crate::logs::{Lines, Stream};
 use crate::memory::MemoryLimit;
 use crate::meter::Pulse;
 use crate::policy::{Policy, Service};
 use crate::program::Handler;
+use crate::record::Record;
 use crate::shared::Member;
 use crate::state::State;
+use crate::stats::Share;
 
 /// How long an instance is kept that no request needs.
 const IDLE: Duration = Duration::from_secs(60);
@@ -38,26 +42,54 @@ pub(super) struct Maker {
     policy: Arc<Policy>,
     load: Load,
     depth: u32,
+    /// One that was made before there was a request.
+    ready: Mutex<Option<Ready>>,
+}
+
+type Made = Instance<State, Expiration, Worker>;
+
+/// An instance that lives until a request wants it.
+struct Ready {
+    wanted: oneshot::Sender<()>,
+    /// Nothing comes where it trapped meanwhile.
+    instance: oneshot::Receiver<Made>,
 }
 
 impl Maker {
     pub(super) fn new(recipe: Arc<Recipe>, policy: Arc<Policy>, load: Load, depth: u32) -> Self {
-        Self { recipe, policy, load, depth }
+        Self { recipe, policy, load, depth, ready: Mutex::default() }
     }
-}
 
-impl HandlerState for Maker {
-    type StoreData = State;
-    type WorkerExpiration = Expiration;
-    type WorkerState = Worker;
+    /// Makes an instance for the first request, whenever that comes: its plugins tick meanwhile.
+    pub(super) async fn make_ready(&self) -> Result<(), Failure> {
+        let mut made = self.make().await?;
+        let (wanted, wait) = oneshot::channel::<()>();
+        let (give, instance) = oneshot::channel();
+        tokio::spawn(async move {
+            let lived = {
+                let pulse = made.expiration.pulse.clone();
+                let living = made.store.run_concurrent(async |_| drop(wait.await));
+                pulse.run(living).await
+            };
+            match lived {
+                // It is not sent where this host ends.
+                Ok(()) => drop(give.send(made)),
+                Err(error) => made.state.drop(made.store, Err(error)),
+            }
+        });
+        *self.ready() = Some(Ready { wanted, instance });
+        Ok(())
+    }
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
-        if self.policy.service(Instant::now()) != Service::Instance {
-            return Err(wasmtime::Error::msg("the filter failed before, and is not made anew, or not yet"));
-        }
+    fn ready(&self) -> MutexGuard<'_, Option<Ready>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an instance, and starts its plugins, save those that failed before.
+    async fn make(&self) -> Result<Made, Failure> {
         let recipe = &self.recipe;
-        let Handler::V03(pre) = &recipe.program.handler else {
-            return Err(wasmtime::Error::msg("the component is not for WASI 0.3"));
+        let Handler::V03(handler) = &recipe.program.handler else {
+            return Err(Failure::Instantiate(wasmtime::Error::msg("the component is not for WASI 0.3")));
         };
         let logs =
             [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), recipe.form, stream));
@@ -70,11 +102,34 @@ impl HandlerState for Maker {
         store.limiter(|state| &mut state.memory);
         let pulse = Pulse::new(recipe.cpu_timeout);
         pulse.attach(&mut store);
-        let (fate, over) = (Fate::new(), Arc::<AtomicBool>::default());
         let loaded = Instant::now();
-        let made = pre.instantiate_async(&mut store).await;
-        let service = made.inspect_err(|error| trapped(recipe, &self.policy, loaded, error))?;
+        let instance = recipe.program.pre.instantiate_async(&mut store);
+        let instance = pulse.run(instance).await.map_err(Failure::of_instantiating)?;
+        let service = handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
+        let plugins = recipe.program.plugins.load(&mut store, &instance).map_err(Failure::Instantiate)?;
+
+        let bypassed = self.policy.bypassed();
+        for vm in &bypassed {
+            pulse.run(plugins.bypass(&mut store, *vm)).await.map_err(Failure::Trapped)?;
+        }
+        let started = pulse.run(plugins.start(&mut store)).await;
+        logs.iter().for_each(Lines::flush);
+        started.map_err(Failure::Trapped)?.map_err(Failure::Refused)?;
+        let requests = Arc::<Requests>::default();
+        let share = recipe.stats.clone().map(|stats| Mutex::new(Share::new(stats)));
+        let tender = Tender { plugins, requests: requests.clone(), share, shared: recipe.shared.clone() };
+        let has_tender = tender.has_work(recipe.logs_access);
+        let tells_ends = tender.wants_ends(recipe.logs_access);
+        if let Some(ends) = plugins.ends.filter(|_| tells_ends) {
+            // From now on they are kept.
+            pulse.run(ends.exchanges.call_async(&mut store, ())).await.map_err(Failure::Trapped)?;
+        }
+        if has_tender {
+            store.spawn(tender).map_err(Failure::Instantiate)?;
+        }
+
         recipe.counters.instances.made.add();
+        let (fate, over) = (Fate::new(), Arc::<AtomicBool>::default());
         Ok(Instance {
             store,
             proxy: Proxy::P3(service),
@@ -83,13 +138,15 @@ impl HandlerState for Maker {
                 pulse,
                 fate: fate.clone(),
                 over: over.clone(),
-                followed: loaded,
-                sleep: Box::pin(sleep_until((loaded + IDLE).into())),
+                followed: Instant::now(),
+                sleep: Box::pin(sleep_until((Instant::now() + IDLE).into())),
             },
             state: Worker {
                 recipe: recipe.clone(),
                 policy: self.policy.clone(),
                 load: self.load,
+                bypassed,
+                requests: tells_ends.then_some(requests),
                 fate,
                 over,
                 abandoned,
@@ -99,6 +156,50 @@ impl HandlerState for Maker {
                 _active: recipe.counters.instances.active.enter(),
             },
         })
+    }
+}
+
+impl HandlerState for Maker {
+    type StoreData = State;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Made> {
+        if self.policy.service(Instant::now()) != Service::Instance {
+            return Err(wasmtime::Error::msg("the filter failed before, and is not made anew, or not yet"));
+        }
+        let ready = self.ready().take();
+        if let Some(Ready { wanted, instance }) = ready {
+            let _ = wanted.send(());
+            if let Ok(instance) = instance.await {
+                return Ok(instance);
+            }
+        }
+        let (recipe, now) = (&self.recipe, Instant::now());
+        self.make().await.map_err(|failure| match failure {
+            Failure::Trapped(error) => {
+                trapped(recipe, &self.policy, now, &error);
+                error
+            }
+            Failure::Instantiate(error) => {
+                self.fail(now);
+                error
+            }
+            Failure::Refused(reason) => {
+                self.fail(now);
+                wasmtime::Error::msg(format!("the plugin cannot start: {reason}"))
+            }
+            Failure::Failed => wasmtime::Error::msg("the plugin failed before"),
+        })
+    }
+}
+
+impl Maker {
+    /// An instance could not be made, or its plugins did not start.
+    fn fail(&self, began: Instant) {
+        let filters = &self.recipe.program.filters;
+        let vm = filters.only_vm();
+        self.policy.fail(began, vm, &filters.plugins(vm));
     }
 }
 
@@ -116,6 +217,10 @@ pub(super) struct Worker {
     recipe: Arc<Recipe>,
     policy: Arc<Policy>,
     load: Load,
+    /// The virtual machines whose plugins requests pass by.
+    bypassed: BTreeSet<u32>,
+    /// Its requests, where their ends are wanted.
+    requests: Option<Arc<Requests>>,
     fate: Fate,
     /// Its time was over: what it ends with is no trap.
     over: Arc<AtomicBool>,
@@ -128,12 +233,20 @@ pub(super) struct Worker {
     _active: Held,
 }
 
+/// What an instance is told with a request.
+pub(super) struct Told {
+    /// Whoever reads the response wants to know of a trap.
+    pub(super) fate: oneshot::Sender<Fate>,
+    pub(super) record: Arc<Record>,
+}
+
 impl WorkerState for Worker {
     type StoreData = State;
-    type RequestData = oneshot::Sender<Fate>;
+    type RequestData = Told;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        if total >= self.load.reuse as usize || self.policy.service(Instant::now()) == Service::Nothing {
+        let is_worn_out = total >= self.load.reuse as usize;
+        if is_worn_out || self.policy.service(Instant::now()) == Service::Nothing || self.bypassed != self.policy.bypassed() {
             ShouldAccept::Never
         } else if concurrent >= self.load.concurrency as usize {
             ShouldAccept::No
@@ -145,10 +258,13 @@ impl WorkerState for Worker {
     fn on_request_start(
         &self,
         _: StoreContextMut<'_, State>,
-        told: oneshot::Sender<Fate>,
+        told: Told,
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
-        let _ = told.send(self.fate.clone());
+        let _ = told.fate.send(self.fate.clone());
+        if let Some(requests) = &self.requests {
+            requests.begin(told.record);
+        }
         if self.served.swap(true, Ordering::Relaxed) {
             self.recipe.counters.instances.reused.add();
         }

@@ -6,10 +6,14 @@
 //! | file | idea |
 //! |---|---|
 //! | `maker` | what each instance is made with, and when it ends |
+//! | `plugins` | what an adapted component exports besides its handler |
+//! | `tender` | what is done in an instance beside its requests |
 //! | `answer` | a response's body, and an instance's fate |
 
 mod answer;
 mod maker;
+mod plugins;
+mod tender;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,19 +22,22 @@ use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{Request, Uri, Version, header};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
-use wasmtime_wasi_http::handler::{HandlerState, InstantiationError, ProxyHandler};
+use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode03;
 
 use self::answer::{Fate, Followed};
-use self::maker::Maker;
+use self::maker::{Maker, Told};
 use super::body::End;
 use super::error::Error;
 use super::fields;
-use super::instance::{Answer, Recipe};
+use super::instance::{Answer, Failure, Recipe};
 use super::policy::{Policy, Service};
 use super::request::RequestBody;
+use super::record::Record;
 use super::target::RawTarget;
+
+pub(super) use self::plugins::Exports;
 
 /// How much an instance does.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +62,16 @@ impl Workers {
     pub(super) async fn start(recipe: Recipe, load: Load, policy: Policy, max_depth: u32) -> Result<Self, Error> {
         let (recipe, policy) = (Arc::new(recipe), Arc::new(policy));
         let maker = |depth| Maker::new(recipe.clone(), policy.clone(), load, depth);
-        // Only to see that there can be instances: a filter starts with the first request.
-        maker(0).instantiate().await.map_err(|error| Error::Instantiate { reason: format!("{error:#}") })?;
-        let handlers = (0..=max_depth).map(|depth| ProxyHandler::new(maker(depth))).collect();
+        // What does not start is never served.
+        let first = maker(0);
+        first.make_ready().await.map_err(|failure| match failure {
+            Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
+            Failure::Refused(reason) => Error::Refused { reason },
+            Failure::Trapped(error) => Error::StartTrapped { report: recipe.report(&error).to_string() },
+            Failure::Failed => Error::Refused { reason: String::from("it failed") },
+        })?;
+        let makers = std::iter::once(first).chain((1..=max_depth).map(maker));
+        let handlers = makers.map(ProxyHandler::new).collect();
         Ok(Self { recipe, policy, handlers })
     }
 
@@ -76,6 +90,7 @@ impl Workers {
         &self,
         request: Request<RequestBody>,
         depth: u32,
+        record: Arc<Record>,
         answer: oneshot::Sender<Answer>,
         end: oneshot::Sender<End>,
     ) {
@@ -84,8 +99,8 @@ impl Workers {
             let _ = end.send(End::Unavailable);
             return;
         };
-        let (told, fate) = oneshot::channel();
-        match handler.handle(told, request.map(BodyExt::boxed_unsync)).await {
+        let (fate_to, fate) = oneshot::channel();
+        match handler.handle(Told { fate: fate_to, record }, request.map(BodyExt::boxed_unsync)).await {
             Ok(response) => {
                 let fate = fate.await.unwrap_or_else(|_| Fate::new());
                 let (ended_to, ended) = oneshot::channel();
@@ -99,7 +114,7 @@ impl Workers {
                 if let Some(code) = error.downcast_ref::<ErrorCode03>() {
                     let _ = answer.send(Err(of_02(code)));
                     let _ = end.send(End::Returned);
-                } else if let Some(failed) = error.downcast_ref::<InstantiationError<oneshot::Sender<Fate>>>() {
+                } else if let Some(failed) = error.downcast_ref::<InstantiationError<Told>>() {
                     tracing::error!("503: there is no instance: {:#}", failed.error);
                     let _ = end.send(End::Unavailable);
                 } else {

@@ -1,0 +1,143 @@
+//! The host's part in an instance beside its requests: ticks and callouts between them, metrics, and what exchanges leave.
+//!
+//! It runs in the instance's store, and ends with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wasmtime::component::{Accessor, AccessorTask};
+
+use super::plugins::{Ends, Exchange, Plugins};
+use crate::record::Record;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::stats::Share;
+
+/// The requests of an instance that are under way, as far as anybody wants to know of their ends.
+#[derive(Default)]
+pub(super) struct Requests {
+    open: Mutex<Open>,
+    /// One has begun.
+    begun: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    /// How many came.
+    count: u32,
+    records: BTreeMap<u32, Arc<Record>>,
+}
+
+impl Requests {
+    /// The instance gets its next request.
+    pub(super) fn begin(&self, record: Arc<Record>) {
+        {
+            let mut open = self.open();
+            open.count = open.count.wrapping_add(1);
+            let number = open.count;
+            open.records.insert(number, record);
+        }
+        self.begun.notify_one();
+    }
+
+    /// Waits until there are any.
+    async fn are_open(&self) {
+        while self.open().records.is_empty() {
+            self.begun.notified().await;
+        }
+    }
+
+    /// One is over.
+    fn end(&self, Exchange { number, remains }: Exchange) {
+        let record = self.open().records.remove(&number);
+        if let Some(record) = record.filter(|record| record.is_logged()) {
+            record.tell(remains);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is done beside requests.
+pub(super) struct Tender {
+    pub(super) plugins: Plugins,
+    pub(super) requests: Arc<Requests>,
+    /// What the instance adds to the metrics, where anybody wants to see them.
+    pub(super) share: Option<Mutex<Share>>,
+    /// An item in its queues may be for this instance.
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Tender {
+    /// Whether there is anything to do: the component says what it can, and who runs this host what is wanted.
+    pub(super) fn has_work(&self, logs_access: bool) -> bool {
+        self.plugins.idle.is_some() || self.wants_ends(logs_access)
+    }
+
+    /// Whether it is to know when exchanges end.
+    pub(super) fn wants_ends(&self, logs_access: bool) -> bool {
+        let counts = self.share.is_some() && self.plugins.stats.is_some();
+        self.plugins.ends.is_some() && (logs_access || counts || self.plugins.idle.is_some())
+    }
+
+    /// Adds to the metrics what changed since the last time.
+    async fn collect(&self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+        let (Some(share), Some(stats)) = (&self.share, self.plugins.stats) else { return Ok(()) };
+        let (changes,) = stats.call_concurrent(accessor, ()).await?;
+        share.lock().unwrap_or_else(PoisonError::into_inner).add(changes);
+        Ok(())
+    }
+
+    /// Listens for the ends of exchanges. While there are none to come nothing is asked: a call that never returns would
+    /// keep an instance from its end.
+    async fn listen(&self, accessor: &Accessor<State>, ends: Ends, over: &Notify) -> wasmtime::Result<()> {
+        loop {
+            self.requests.are_open().await;
+            ends.ended.call_concurrent(accessor, ()).await?;
+            let (exchanges,) = ends.exchanges.call_concurrent(accessor, ()).await?;
+            self.collect(accessor).await?;
+            for exchange in exchanges {
+                self.requests.end(exchange);
+            }
+            over.notify_one();
+        }
+    }
+
+    /// Has the plugins do what is due between requests, when they asked for it and when an exchange is over.
+    async fn tend(&self, accessor: &Accessor<State>, over: &Notify) -> wasmtime::Result<()> {
+        let Some(idle) = self.plugins.idle else { return Ok(()) };
+        loop {
+            let (wake,) = idle.call_concurrent(accessor, ()).await?;
+            self.collect(accessor).await?;
+            let woken = async {
+                match wake {
+                    Some(wake) => tokio::time::sleep(Duration::from_nanos(wake)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = woken => {}
+                () = over.notified() => {}
+                () = self.shared.told.notified() => {}
+            }
+        }
+    }
+}
+
+impl AccessorTask<State> for Tender {
+    async fn run(self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+        let over = Notify::new();
+        let listening = async {
+            match self.plugins.ends {
+                Some(ends) => self.listen(accessor, ends, &over).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(listening, self.tend(accessor, &over))?;
+        Ok(())
+    }
+}
