@@ -148,10 +148,11 @@ impl Ending {
 
 /// A body that a component writes.
 pub(super) struct GuestBody {
+    // Dropped before the body: whoever learns of that end knows of the client by then.
+    interest: Interest,
     written: WasiBody,
     /// Bytes that are still to come, where the component declared the length.
     remaining: Option<u64>,
-    interest: Interest,
     ending: Ending,
     /// Why it will be reset as soon as hyper has sent what there is.
     broken: Option<Broken>,

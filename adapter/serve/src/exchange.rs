@@ -226,7 +226,7 @@ impl Host {
         let Outcome { answer, end } = outcome;
         let pool = match &self.runner {
             Runner::Pool(pool) => pool,
-            Runner::Workers(workers) => return workers.serve(request, depth, record, answer, end).await,
+            Runner::Workers(workers) => return workers.serve(request, depth, record, departure, answer, end).await,
         };
         // Whoever waits for the end may have left with the client.
         let mut instance = match pool.take(depth).await {

@@ -63,11 +63,8 @@ impl Program {
         let linker = linker(&engine, is_03).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
 
-        let handler = if is_03 {
-            ServiceIndices::new(&pre).map(Handler::V03)
-        } else {
-            ProxyIndices::new(&pre).map(Handler::V02)
-        };
+        let handler =
+            if is_03 { ServiceIndices::new(&pre).map(Handler::V03) } else { ProxyIndices::new(&pre).map(Handler::V02) };
         let handler = handler.map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
         let plugin = Exports::of(&component, bytes);
         let plugins = Exports03::of(&component, bytes);

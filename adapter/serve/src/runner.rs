@@ -36,7 +36,7 @@ impl Runner {
     pub(super) fn hears_of_departures(&self) -> bool {
         match self {
             Self::Pool(pool) => pool.hears_of_departures(),
-            Self::Workers(_) => false,
+            Self::Workers(workers) => workers.hears_of_departures(),
         }
     }
 

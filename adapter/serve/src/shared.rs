@@ -43,8 +43,10 @@ impl From<Status> for Refusal {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     kept: Mutex<Kept>,
-    /// An item came, of which an instance is to be told.
+    /// An item came, of which an instance is to be told: whoever tends them all is woken, though it may not wait yet.
     pub(super) told: Notify,
+    /// The same, for those that tend one each, and look before they wait.
+    changed: Notify,
 }
 
 /// A VM id, and a key or the name of a queue.
@@ -57,6 +59,11 @@ struct Kept {
 }
 
 impl Shared {
+    fn tell(&self) {
+        self.told.notify_one();
+        self.changed.notify_waiters();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,6 +94,17 @@ impl Member {
         self.kept().store.has_ready(self.0.id)
     }
 
+    /// Waits until it is.
+    pub(super) async fn has_news(&self) {
+        loop {
+            let changed = self.0.shared.changed.notified();
+            if self.has_ready_queues() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.shared.lock()
     }
@@ -102,7 +120,7 @@ impl Member {
     fn register(&self, vm_id: &[u8], name: &[u8]) -> u32 {
         let token = self.kept().store.register_queue(self.0.id, vm_id, name);
         if self.has_ready_queues() {
-            self.0.shared.told.notify_one();
+            self.0.shared.tell();
         }
         token
     }
@@ -113,7 +131,7 @@ impl Member {
 
     fn enqueue(&self, token: u32, item: &[u8]) -> Result<(), Refusal> {
         self.kept().store.enqueue(token, item)?;
-        self.0.shared.told.notify_one();
+        self.0.shared.tell();
         Ok(())
     }
 
@@ -129,7 +147,7 @@ impl Member {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.shared.lock().store.leave(self.id);
-        self.shared.told.notify_one();
+        self.shared.tell();
     }
 }
 

@@ -10,7 +10,7 @@ use proxy_wasm_marshal::{BridgedFilter, chain};
 use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
 
 use crate::{
-    bindings::exports::proxy_wasm::adapter::plugin::{
+    bindings::exports::proxy_wasm::adapter0_2_0::plugin::{
         self, Exchange, Guest as PluginGuest, HistogramChange, Remains, Stat, StatChange,
     },
     canonical::{self, note},
@@ -140,6 +140,14 @@ impl PluginGuest for Component {
 
     fn exchanges() -> Vec<Exchange> {
         with_shim(|shim| shim.edge.take_ended(current())).into_iter().map(exchange).collect()
+    }
+
+    fn concurrency() -> u32 {
+        with_shim(|shim| shim.edge.leave_limit(current()))
+    }
+
+    fn left(number: u32) {
+        with_shim(|shim| shim.edge.client_left(number));
     }
 
     fn bypass(vm: u32) {

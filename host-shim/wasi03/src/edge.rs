@@ -39,6 +39,8 @@ pub(crate) struct Edge {
     ends: Vec<(u32, Writer)>,
     /// The host was told to begin no further task.
     is_held: bool,
+    /// It begins no more of them by itself than the settings allow.
+    is_limited: bool,
 }
 
 /// An exchange that is over: the number of its request, and what is left of it.
@@ -65,6 +67,21 @@ impl Edge {
             self.refuse(turn.chain(), &mut task, reason);
         }
         self.run(driver, task)
+    }
+
+    /// Leaves it to the host to have as many requests at once as it is told, and no more.
+    pub(crate) fn leave_limit<G: Guest>(&mut self, chain: &Chain<G>) -> u32 {
+        self.is_limited = true;
+        concurrency(chain)
+    }
+
+    /// The client of this request has left: its task takes note.
+    pub(crate) fn client_left(&mut self, number: u32) {
+        let is_its = |task: &&mut Task| task.request.is_some_and(|request| request.get() == number);
+        if let Some(task) = self.tasks.iter_mut().find(is_its) {
+            task.is_left = true;
+            task.wake();
+        }
     }
 
     fn task(&mut self, request: Option<NonZeroU32>, phase: Phase) -> Task {
@@ -112,22 +129,44 @@ impl Edge {
         task.enter();
         let has_fired = task.timer_fired();
         let mut turn = driver.turn();
-        match (event, &task.phase) {
-            (Event::Arrived, Phase::Open(_) | Phase::Staying | Phase::Tending) if has_fired => turn.expire(),
-            (Event::Arrived, _) => {}
-            (Event::Cancelled, phase) => {
+        match event {
+            Event::Arrived if task.is_left => {
+                task.is_left = false;
+                Self::give_up(&mut turn, &mut task);
+                // One that is open gives its answer up when it is closed.
+                if matches!(task.phase, Phase::Writing)
+                    && let Some(answer) = task.answer.take()
+                {
+                    answer.fail();
+                }
+            }
+            Event::Arrived => {
+                if has_fired && matches!(task.phase, Phase::Open(_) | Phase::Staying | Phase::Tending) {
+                    turn.expire();
+                }
+            }
+            Event::Cancelled => {
                 if let Some(answer) = task.answer.take() {
                     answer.cancel();
                 }
-                match phase {
-                    Phase::Open(id) => turn.client_gone(*id),
-                    Phase::Starting(_) | Phase::Looking { .. } | Phase::Unread { .. } => task.phase = Phase::Writing,
-                    Phase::WarmingUp | Phase::Tending | Phase::Listening => task.phase = Phase::Writing,
-                    Phase::Staying | Phase::Writing => {}
-                }
+                Self::give_up(&mut turn, &mut task);
             }
         }
         self.run(driver, task)
+    }
+
+    /// Nobody wants what a task is for.
+    fn give_up<G: Guest>(turn: &mut Turn<'_, '_, G>, task: &mut Task) {
+        match task.phase {
+            Phase::Open(id) => turn.client_gone(id),
+            Phase::Staying | Phase::Writing => {}
+            Phase::Starting(_)
+            | Phase::Looking { .. }
+            | Phase::Unread { .. }
+            | Phase::WarmingUp
+            | Phase::Tending
+            | Phase::Listening => task.phase = Phase::Writing,
+        }
     }
 
     /// Runs a task as far as it comes; returns what the host is to do with it.
@@ -151,9 +190,9 @@ impl Edge {
                 drop(task);
             }
         }
-        let most = turn.chain().state().settings().upkeep.instance_concurrency.unwrap_or(INSTANCE_CONCURRENCY);
         let requests = self.tasks.iter().filter(|task| task.is_of_request()).count();
-        self.hold(requests >= most as usize || self.tasks.iter().any(Task::starts));
+        let is_full = !self.is_limited && requests >= concurrency(turn.chain()) as usize;
+        self.hold(is_full || self.tasks.iter().any(Task::starts));
         returned
     }
 
@@ -539,6 +578,11 @@ impl Edge {
             canonical::Task::hold_others(held);
         }
     }
+}
+
+/// How many requests the settings let an instance have at once.
+fn concurrency<G: Guest>(chain: &Chain<G>) -> u32 {
+    chain.state().settings().upkeep.instance_concurrency.unwrap_or(INSTANCE_CONCURRENCY)
 }
 
 /// Whether a peer belongs to this exchange, or to none.

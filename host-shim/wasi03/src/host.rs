@@ -2,14 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 
-use proxy_wasm_abi::limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES};
+use proxy_wasm_abi::{
+    enums::Status,
+    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
+};
 use proxy_wasm_driver::Clock;
-use proxy_wasm_semantics::{Capabilities, Host};
+use proxy_wasm_semantics::{CallResult, Capabilities, Host, SharedData, SharedQueues};
 
 use crate::{
-    bindings::wasi::{
-        clocks::{monotonic_clock, system_clock},
-        random::random,
+    bindings::{
+        proxy_wasm::adapter0_1_0::shared::{self, Error},
+        wasi::{
+            clocks::{monotonic_clock, system_clock},
+            random::random,
+        },
     },
     canonical::{Stderr, Timer},
 };
@@ -82,9 +88,58 @@ impl Host for WasiHost {
         }
     }
 
+    fn shared_data(&self) -> Option<&dyn SharedData> {
+        Some(self)
+    }
+
+    fn shared_queues(&self) -> Option<&dyn SharedQueues> {
+        Some(self)
+    }
+
     fn log(&self, line: &str) {
         STDERR.with_borrow_mut(|stderr| {
             stderr.get_or_insert_with(Stderr::new).write([line.as_bytes(), b"\n"].concat());
         });
+    }
+}
+
+fn status(error: Error) -> Status {
+    match error {
+        Error::NotFound => Status::NotFound,
+        Error::CasMismatch => Status::CasMismatch,
+        Error::Empty => Status::Empty,
+        Error::Full => Status::InternalFailure,
+    }
+}
+
+impl SharedData for WasiHost {
+    fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(Vec<u8>, u32)> {
+        shared::get(vm_id, key).ok_or(Status::NotFound)
+    }
+
+    fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult {
+        shared::set(vm_id, key, value, expected).map_err(status)
+    }
+}
+
+impl SharedQueues for WasiHost {
+    fn register(&self, vm_id: &[u8], name: &[u8]) -> u32 {
+        shared::register_queue(vm_id, name)
+    }
+
+    fn resolve(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
+        shared::resolve_queue(vm_id, name).ok_or(Status::NotFound)
+    }
+
+    fn enqueue(&self, token: u32, item: &[u8]) -> CallResult {
+        shared::enqueue(token, item).map_err(status)
+    }
+
+    fn dequeue(&self, token: u32) -> CallResult<Vec<u8>> {
+        shared::dequeue(token).map_err(status)
+    }
+
+    fn take_ready(&self) -> Vec<u32> {
+        shared::ready_queues()
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Task {
     /// Which request it is for, of all that came, until the host was told of its end.
     pub(crate) request: Option<NonZeroU32>,
     is_of_request: bool,
+    /// The host said that its client has left, and it has not run since.
+    pub(crate) is_left: bool,
     pub(crate) phase: Phase,
     /// A timer that fires at the next deadline or earlier.
     timer: Option<Timer>,
@@ -65,7 +67,17 @@ impl Task {
     pub(crate) fn begin(number: u32, request: Option<NonZeroU32>, phase: Phase) -> Self {
         let own = canonical::Task::begin(number);
         let is_of_request = request.is_some();
-        Self { number, own, answer: Some(Answer::owed()), request, is_of_request, phase, timer: None, wake: None }
+        Self {
+            number,
+            own,
+            answer: Some(Answer::owed()),
+            request,
+            is_of_request,
+            is_left: false,
+            phase,
+            timer: None,
+            wake: None,
+        }
     }
 
     /// Whether it is one of those that the settings limit.

@@ -12,7 +12,7 @@ use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
 use proxy_wasm_abi::properties::{Kind, kind};
 use proxy_wasm_abi::routing::RouteTable;
-use proxy_wasm_abi::settings::{Action, Connection, Plugin, Route, Settings, SharedStateIn, UPSTREAM, Upkeep};
+use proxy_wasm_abi::settings::{Action, Connection, Plugin, Route, Settings, UPSTREAM, Upkeep};
 
 use super::{Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, path, title};
 use crate::options::Options;
@@ -99,7 +99,6 @@ impl Input {
         match wasi {
             Wasi::V0_2 if self.next.is_some() => problems.push(Problem::NextOn02),
             Wasi::V0_2 if self.instance_concurrency.is_some() => problems.push(Problem::InstanceConcurrencyOn02),
-            Wasi::V0_3 if self.state == Some(SharedStateIn::Host) => problems.push(Problem::HostStateOn03),
             Wasi::V0_2 | Wasi::V0_3 => {}
         }
         wasi

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::Load;
 use super::answer::Fate;
 use super::tender::{Requests, Tender};
 use crate::counters::Held;
+use crate::departure::Departure;
 use crate::instance::{Failure, Recipe};
 use crate::logs::{Lines, Stream};
 use crate::memory::MemoryLimit;
@@ -95,8 +96,8 @@ impl Maker {
             [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), recipe.form, stream));
         let abandoned = Arc::new(AtomicBool::new(false));
         let memory = MemoryLimit::new(recipe.budget.clone(), recipe.max_memory);
-        let shared = Member::new(&recipe.shared);
-        let mut state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), shared, memory);
+        let member = Member::new(&recipe.shared);
+        let mut state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), member.clone(), memory);
         state.set_depth(self.depth);
         let mut store = Store::new(recipe.program.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -115,16 +116,14 @@ impl Maker {
         let started = pulse.run(plugins.start(&mut store)).await;
         logs.iter().for_each(Lines::flush);
         started.map_err(Failure::Trapped)?.map_err(Failure::Refused)?;
-        let requests = Arc::<Requests>::default();
-        let share = recipe.stats.clone().map(|stats| Mutex::new(Share::new(stats)));
-        let tender = Tender { plugins, requests: requests.clone(), share, shared: recipe.shared.clone() };
-        let has_tender = tender.has_work(recipe.logs_access);
-        let tells_ends = tender.wants_ends(recipe.logs_access);
-        if let Some(ends) = plugins.ends.filter(|_| tells_ends) {
+        let concurrency = pulse.run(plugins.concurrency(&mut store)).await.map_err(Failure::Trapped)?;
+        let mut requests = None;
+        if let Some(ends) = plugins.ends {
             // From now on they are kept.
             pulse.run(ends.exchanges.call_async(&mut store, ())).await.map_err(Failure::Trapped)?;
-        }
-        if has_tender {
+            let open = requests.insert(Arc::<Requests>::default()).clone();
+            let share = recipe.stats.clone().map(|stats| Mutex::new(Share::new(stats)));
+            let tender = Tender { plugins, requests: open, share, member };
             store.spawn(tender).map_err(Failure::Instantiate)?;
         }
 
@@ -144,9 +143,9 @@ impl Maker {
             state: Worker {
                 recipe: recipe.clone(),
                 policy: self.policy.clone(),
-                load: self.load,
+                load: Load { concurrency: concurrency.unwrap_or(u32::MAX).min(self.load.concurrency), ..self.load },
                 bypassed,
-                requests: tells_ends.then_some(requests),
+                requests,
                 fate,
                 over,
                 abandoned,
@@ -219,7 +218,7 @@ pub(super) struct Worker {
     load: Load,
     /// The virtual machines whose plugins requests pass by.
     bypassed: BTreeSet<u32>,
-    /// Its requests, where their ends are wanted.
+    /// Its requests, where the component tells of their ends.
     requests: Option<Arc<Requests>>,
     fate: Fate,
     /// Its time was over: what it ends with is no trap.
@@ -235,9 +234,25 @@ pub(super) struct Worker {
 
 /// What an instance is told with a request.
 pub(super) struct Told {
-    /// Whoever reads the response wants to know of a trap.
-    pub(super) fate: oneshot::Sender<Fate>,
+    pub(super) taken: oneshot::Sender<Taken>,
     pub(super) record: Arc<Record>,
+    pub(super) departure: Departure,
+}
+
+/// What whoever waits for a response knows of its instance.
+pub(super) struct Taken {
+    /// Whoever reads the response wants to know of a trap.
+    pub(super) fate: Fate,
+    requests: Option<(u32, Arc<Requests>)>,
+}
+
+impl Taken {
+    /// The client has left.
+    pub(super) fn leave(&self) {
+        if let Some((number, requests)) = &self.requests {
+            requests.leave(*number);
+        }
+    }
 }
 
 impl WorkerState for Worker {
@@ -246,7 +261,10 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         let is_worn_out = total >= self.load.reuse as usize;
-        if is_worn_out || self.policy.service(Instant::now()) == Service::Nothing || self.bypassed != self.policy.bypassed() {
+        if is_worn_out
+            || self.policy.service(Instant::now()) == Service::Nothing
+            || self.bypassed != self.policy.bypassed()
+        {
             ShouldAccept::Never
         } else if concurrent >= self.load.concurrency as usize {
             ShouldAccept::No
@@ -261,15 +279,20 @@ impl WorkerState for Worker {
         told: Told,
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
-        let _ = told.fate.send(self.fate.clone());
-        if let Some(requests) = &self.requests {
-            requests.begin(told.record);
-        }
+        let Told { taken, record, departure } = told;
+        let requests = self.requests.clone().map(|requests| (requests.begin(record), requests));
+        let _ = taken.send(Taken { fate: self.fate.clone(), requests: requests.clone() });
         if self.served.swap(true, Ordering::Relaxed) {
             self.recipe.counters.instances.reused.add();
         }
         // The time limits are the filter's, and those of its streams.
-        Box::pin(std::future::pending())
+        Box::pin(async move {
+            departure.left().await;
+            if let Some((number, requests)) = requests {
+                requests.leave(number);
+            }
+            std::future::pending().await
+        })
     }
 
     fn drop(&self, store: Store<State>, result: Result<(), wasmtime::Error>) {

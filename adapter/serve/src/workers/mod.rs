@@ -29,12 +29,13 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode03;
 use self::answer::{Fate, Followed};
 use self::maker::{Maker, Told};
 use super::body::End;
+use super::departure::Departure;
 use super::error::Error;
 use super::fields;
 use super::instance::{Answer, Failure, Recipe};
 use super::policy::{Policy, Service};
-use super::request::RequestBody;
 use super::record::Record;
+use super::request::RequestBody;
 use super::target::RawTarget;
 
 pub(super) use self::plugins::Exports;
@@ -80,6 +81,11 @@ impl Workers {
         self.policy.service(Instant::now()) == Service::Nothing
     }
 
+    /// Whether its instances are told when clients leave.
+    pub(super) fn hears_of_departures(&self) -> bool {
+        self.recipe.program.plugins.hears_of_departures()
+    }
+
     /// Waits until instances want more memory than all may have.
     pub(super) async fn is_pressed(&self) {
         self.recipe.budget.exceeded.notified().await;
@@ -91,6 +97,7 @@ impl Workers {
         request: Request<RequestBody>,
         depth: u32,
         record: Arc<Record>,
+        departure: Departure,
         answer: oneshot::Sender<Answer>,
         end: oneshot::Sender<End>,
     ) {
@@ -99,15 +106,20 @@ impl Workers {
             let _ = end.send(End::Unavailable);
             return;
         };
-        let (fate_to, fate) = oneshot::channel();
-        match handler.handle(Told { fate: fate_to, record }, request.map(BodyExt::boxed_unsync)).await {
+        let (taken_to, taken) = oneshot::channel();
+        let told = Told { taken: taken_to, record, departure: departure.clone() };
+        match handler.handle(told, request.map(BodyExt::boxed_unsync)).await {
             Ok(response) => {
-                let fate = fate.await.unwrap_or_else(|_| Fate::new());
+                let taken = taken.await.ok();
+                let fate = taken.as_ref().map_or_else(Fate::new, |taken| taken.fate.clone());
                 let (ended_to, ended) = oneshot::channel();
                 let followed = response.map(|body| Followed::new(body, fate, ended_to).boxed_unsync());
                 let _ = answer.send(Ok(followed));
                 // It is dropped at the end of the response, whatever that is.
                 let _ = ended.await;
+                if let Some(taken) = taken.filter(|_| departure.has_left()) {
+                    taken.leave();
+                }
                 let _ = end.send(End::Returned);
             }
             Err(error) => {

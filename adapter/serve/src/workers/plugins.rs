@@ -21,6 +21,8 @@ pub(crate) struct Exports {
     ended: Option<ComponentExportIndex>,
     stats: Option<ComponentExportIndex>,
     exchanges: Option<ComponentExportIndex>,
+    concurrency: Option<ComponentExportIndex>,
+    left: Option<ComponentExportIndex>,
     bypass: Option<ComponentExportIndex>,
 }
 
@@ -35,6 +37,9 @@ pub(super) struct Plugins {
     pub(super) ends: Option<Ends>,
     /// The metrics that changed since the last call.
     pub(super) stats: Option<TypedFunc<(), (Vec<Stat>,)>>,
+    /// Says that the client of a request has left.
+    pub(super) left: Option<TypedFunc<(u32,), ()>>,
+    concurrency: Option<TypedFunc<(), (u32,)>>,
     bypass: Option<TypedFunc<(u32,), ()>>,
 }
 
@@ -67,6 +72,8 @@ impl Exports {
             ended: function(&upkeep, "ended"),
             stats: function(&plugin, "stats").filter(|_| families.include(&[Family::Metrics])),
             exchanges: function(&plugin, "exchanges"),
+            concurrency: function(&plugin, "concurrency"),
+            left: function(&plugin, "left"),
             bypass: function(&plugin, "bypass"),
         }
     }
@@ -74,6 +81,11 @@ impl Exports {
     /// Whether requests can pass by plugins that failed.
     pub(crate) fn can_bypass(&self) -> bool {
         self.bypass.is_some()
+    }
+
+    /// Whether it is told when clients leave.
+    pub(crate) fn hears_of_departures(&self) -> bool {
+        self.left.is_some()
     }
 
     /// The functions of an instance.
@@ -85,6 +97,8 @@ impl Exports {
             idle: function(self.idle.as_ref(), store, instance)?,
             ends: ended.zip(exchanges).map(|(ended, exchanges)| Ends { ended, exchanges }),
             stats: function(self.stats.as_ref(), store, instance)?,
+            left: function(self.left.as_ref(), store, instance)?,
+            concurrency: function(self.concurrency.as_ref(), store, instance)?,
             bypass: function(self.bypass.as_ref(), store, instance)?,
         })
     }
@@ -109,6 +123,12 @@ impl Plugins {
             Some(bypass) => bypass.call_async(store, (vm,)).await,
             None => Ok(()),
         }
+    }
+
+    /// How many requests the settings let an instance have at once; it no longer sees to that by itself.
+    pub(super) async fn concurrency(&self, store: &mut Store<State>) -> wasmtime::Result<Option<u32>> {
+        let Some(concurrency) = &self.concurrency else { return Ok(None) };
+        Ok(Some(concurrency.call_async(store, ()).await?.0))
     }
 
     /// Starts them.

@@ -1,4 +1,5 @@
-//! The host's part in an instance beside its requests: ticks and callouts between them, metrics, and what exchanges leave.
+//! The host's part in an instance beside its requests: ticks and callouts between them, metrics, what exchanges leave, and
+//! clients that do.
 //!
 //! It runs in the instance's store, and ends with it.
 
@@ -11,16 +12,18 @@ use wasmtime::component::{Accessor, AccessorTask};
 
 use super::plugins::{Ends, Exchange, Plugins};
 use crate::record::Record;
-use crate::shared::Shared;
+use crate::shared::Member;
 use crate::state::State;
 use crate::stats::Share;
 
-/// The requests of an instance that are under way, as far as anybody wants to know of their ends.
+/// The requests of an instance that are under way.
 #[derive(Default)]
 pub(super) struct Requests {
     open: Mutex<Open>,
     /// One has begun.
     begun: Notify,
+    /// The client of one has left.
+    left: Notify,
 }
 
 #[derive(Default)]
@@ -28,18 +31,34 @@ struct Open {
     /// How many came.
     count: u32,
     records: BTreeMap<u32, Arc<Record>>,
+    /// Those whose clients left, and whose plugins are to be told.
+    left: Vec<u32>,
 }
 
 impl Requests {
-    /// The instance gets its next request.
-    pub(super) fn begin(&self, record: Arc<Record>) {
-        {
+    /// The instance gets its next request. Returns its number.
+    pub(super) fn begin(&self, record: Arc<Record>) -> u32 {
+        let number = {
             let mut open = self.open();
             open.count = open.count.wrapping_add(1);
             let number = open.count;
             open.records.insert(number, record);
-        }
+            number
+        };
         self.begun.notify_one();
+        number
+    }
+
+    /// The client of a request has left, unless that is over.
+    pub(super) fn leave(&self, number: u32) {
+        {
+            let mut open = self.open();
+            if !open.records.contains_key(&number) || open.left.contains(&number) {
+                return;
+            }
+            open.left.push(number);
+        }
+        self.left.notify_one();
     }
 
     /// Waits until there are any.
@@ -47,6 +66,10 @@ impl Requests {
         while self.open().records.is_empty() {
             self.begun.notified().await;
         }
+    }
+
+    fn take_left(&self) -> Vec<u32> {
+        std::mem::take(&mut self.open().left)
     }
 
     /// One is over.
@@ -68,22 +91,11 @@ pub(super) struct Tender {
     pub(super) requests: Arc<Requests>,
     /// What the instance adds to the metrics, where anybody wants to see them.
     pub(super) share: Option<Mutex<Share>>,
-    /// An item in its queues may be for this instance.
-    pub(super) shared: Arc<Shared>,
+    /// Its part of what instances share.
+    pub(super) member: Member,
 }
 
 impl Tender {
-    /// Whether there is anything to do: the component says what it can, and who runs this host what is wanted.
-    pub(super) fn has_work(&self, logs_access: bool) -> bool {
-        self.plugins.idle.is_some() || self.wants_ends(logs_access)
-    }
-
-    /// Whether it is to know when exchanges end.
-    pub(super) fn wants_ends(&self, logs_access: bool) -> bool {
-        let counts = self.share.is_some() && self.plugins.stats.is_some();
-        self.plugins.ends.is_some() && (logs_access || counts || self.plugins.idle.is_some())
-    }
-
     /// Adds to the metrics what changed since the last time.
     async fn collect(&self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
         let (Some(share), Some(stats)) = (&self.share, self.plugins.stats) else { return Ok(()) };
@@ -107,6 +119,17 @@ impl Tender {
         }
     }
 
+    /// Tells the plugins whose clients have left.
+    async fn tell_of_departures(&self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+        let Some(left) = self.plugins.left else { return Ok(()) };
+        loop {
+            self.requests.left.notified().await;
+            for number in self.requests.take_left() {
+                left.call_concurrent(accessor, (number,)).await?;
+            }
+        }
+    }
+
     /// Has the plugins do what is due between requests, when they asked for it and when an exchange is over.
     async fn tend(&self, accessor: &Accessor<State>, over: &Notify) -> wasmtime::Result<()> {
         let Some(idle) = self.plugins.idle else { return Ok(()) };
@@ -122,7 +145,7 @@ impl Tender {
             tokio::select! {
                 () = woken => {}
                 () = over.notified() => {}
-                () = self.shared.told.notified() => {}
+                () = self.member.has_news() => {}
             }
         }
     }
@@ -137,7 +160,7 @@ impl AccessorTask<State> for Tender {
                 None => Ok(()),
             }
         };
-        tokio::try_join!(listening, self.tend(accessor, &over))?;
+        tokio::try_join!(listening, self.tell_of_departures(accessor), self.tend(accessor, &over))?;
         Ok(())
     }
 }
