@@ -1,6 +1,8 @@
 //! `proxy-wasm-adapter compose`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use proxy_wasm_adapter_compose::Problem;
 
 use super::exit::Code;
 use super::failure::Failure;
@@ -47,6 +49,17 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
 /// Joins adapted filters with the component in the file that `--next` names.
 pub(super) fn with_next(adapted: Vec<u8>, (file, next): (PathBuf, Vec<u8>)) -> Result<Vec<u8>, Failure> {
     join(&[("the adapted filter".into(), adapted), (input::shown(&file), next)])
+}
+
+/// Refuses what can't be linked behind adapted filters.
+pub(super) fn check_service(file: &Path, component: &[u8]) -> Result<(), Failure> {
+    match Problem::of(component, true) {
+        None => Ok(()),
+        Some(problem) => Err(Failure::Compose {
+            files: vec![input::shown(file)],
+            error: proxy_wasm_adapter_compose::Error::Parts(vec![(0, problem)]),
+        }),
+    }
 }
 
 /// Joins components, each with what messages call it.

@@ -105,6 +105,11 @@ impl Given {
         self.plugin.is_given()
     }
 
+    /// Whether they are middleware.
+    pub(super) fn has_next(&self) -> bool {
+        self.input.as_ref().is_ok_and(|input| input.next.is_some())
+    }
+
     /// The component that is linked behind them, where a file is named.
     pub(super) fn next(&self) -> Option<PathBuf> {
         match self.input.as_ref().ok()?.next.as_ref()? {

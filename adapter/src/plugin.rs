@@ -245,10 +245,12 @@ pub(super) struct AdaptOptions {
 }
 
 /// Refuses filters that are to be linked with something, and are served alone.
-pub(super) fn check_complete(options: &Options) -> Result<(), Failure> {
+pub(super) fn check_complete(command: &str, options: &Options) -> Result<(), Failure> {
     match options.settings.default_route().map(|route| &route.action) {
         Some(Action::Next { .. }) => Err(Failure::Usage {
-            message: "these filters are middleware: they need a next handler, and `serve` has none for them".into(),
+            message: format!(
+                "these filters are middleware: they need a next handler, and `{command}` has none for them"
+            ),
             help: "Name the service behind them: `--next FILE`.".into(),
         }),
         _ => Ok(()),

@@ -102,7 +102,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             }
             host.failure_policy = host.failure_policy.or_else(|| failure_policy(&component.serve_options));
             let migrated = Migrated::of(component, Path::new(""), &plugin)?;
-            plugin::check_complete(&migrated.options)?;
+            plugin::check_complete("serve", &migrated.options)?;
             migrated.adapt(Path::new(""), reporter)?
         }
     };
@@ -214,7 +214,7 @@ fn of_filters(files: Vec<PathBuf>, plugin: AdaptOptions, reporter: &Reporter) ->
             let (modules, options) = given.options(Input::default())?;
             let next = next.transpose()?;
             if next.is_none() {
-                plugin::check_complete(&options)?;
+                plugin::check_complete("serve", &options)?;
             }
             let files = input::names(&modules);
             let adapted =

@@ -10,10 +10,11 @@ use proxy_wasm_adapter::{Options, is_component};
 use proxy_wasm_adapter_compare::original::Original;
 use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
+use super::compose;
 use super::failure::Failure;
 use super::input::{self, Given};
 use super::migrated::Migrated;
-use super::plugin::AdaptOptions;
+use super::plugin::{self, AdaptOptions};
 
 /// The exit codes: nothing differs or fails, something does, nothing was run.
 pub(super) const SAME: u8 = 0;
@@ -40,6 +41,8 @@ pub(super) struct Run {
 pub(super) struct Filters {
     filters: Vec<compare::NamedFilter>,
     options: Options,
+    /// The component that is linked behind them.
+    next: Option<Vec<u8>>,
     original: Option<Original>,
 }
 
@@ -66,14 +69,22 @@ impl Filters {
                 help: "Give the filter that it was made from; `extract` gives it back.".into(),
             });
         }
+        let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
         // Without a route of the user's own, the command's upstream is one.
         let mut below = Input::default();
-        below.upstream = Some("http://127.0.0.1:1".into());
+        if !given.has_next() {
+            below.upstream = Some("http://127.0.0.1:1".into());
+        }
         let (modules, options) = given.options(below)?;
+        let next = next.transpose()?;
+        match &next {
+            Some((file, bytes)) => compose::check_service(file, bytes)?,
+            None => plugin::check_complete(command, &options)?,
+        }
         let files = input::names(&modules);
         let filters = modules.into_iter().zip(files);
         let filters = filters.map(|(module, file)| compare::NamedFilter { file, bytes: module.bytes }).collect();
-        Ok(Self { filters, options, original: None })
+        Ok(Self { filters, options, next: next.map(|(_, bytes)| bytes), original: None })
     }
 
     /// What became of the listener of a configuration of Envoy's.
@@ -81,7 +92,7 @@ impl Filters {
         let Migrated { filters, options } = migrated;
         let name =
             |filter: Named| compare::NamedFilter { file: filter.file.display().to_string(), bytes: filter.bytes };
-        Self { filters: filters.into_iter().map(name).collect(), options, original: Some(original) }
+        Self { filters: filters.into_iter().map(name).collect(), options, next: None, original: Some(original) }
     }
 
     /// Their files.
@@ -98,13 +109,13 @@ impl Filters {
 impl Run {
     /// What to compare, or to test, with these requests.
     pub(super) fn comparison(&self, filters: &Filters, requests: requests::Requests) -> Result<Comparison, Failure> {
-        let host = match &self.host {
-            Some(template) => Host::Command(template.clone()),
-            None => Host::Embedded { program: program()?, cache: None },
-        };
+        let embedded = Host::Embedded { program: program()?, cache: None };
+        let next = filters.next.clone().map(|component| compare::Next { component, host: embedded.clone() });
+        let host = self.host.clone().map_or(embedded, Host::Command);
         Ok(Comparison {
             filters: filters.filters.clone(),
             options: filters.options.clone(),
+            next,
             original: filters.original.clone(),
             requests,
             envoy: None,

@@ -165,6 +165,7 @@ fn compared(directory: &Path) -> Result<Report> {
     let comparison = Comparison {
         filters: filters.into_iter().map(named).collect(),
         options,
+        next: None,
         original: Some(original),
         requests: requests_of(directory)?,
         envoy: Some(fixtures::tool("envoy", "ENVOY")?),

@@ -38,10 +38,30 @@ pub enum Host {
     Endpoint(String),
 }
 
+/// What a component is there for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// It has the filters.
+    Adapted,
+    /// It answers behind Envoy, as it does linked behind the filters.
+    Next,
+}
+
+impl Role {
+    /// The files of its component and of what its host writes.
+    fn files(self) -> [&'static str; 2] {
+        match self {
+            Self::Adapted => ["filter.component.wasm", "host.log"],
+            Self::Next => ["next.wasm", "next.log"],
+        }
+    }
+}
+
 impl Host {
     /// Starts it.
     pub(super) async fn start(
         &self,
+        role: Role,
         component: &[u8],
         plugins: &[Plugin],
         directory: &Arc<TempDir>,
@@ -49,7 +69,7 @@ impl Host {
         patience: Duration,
     ) -> Result<Started, Error> {
         let machine = |source| Error::Machine { doing: "write the component", source };
-        let file = directory.path().join("filter.component.wasm");
+        let [file, log] = role.files().map(|name| directory.path().join(name));
         std::fs::write(&file, component).map_err(machine)?;
         let (command, name, address) = match self {
             Self::Embedded { program, cache } => {
@@ -71,7 +91,7 @@ impl Host {
         };
         let shown = command.as_std().get_program().to_string_lossy().into_owned();
         let failed = |source| Error::Start { command: shown, source };
-        let process = Process::start(command, &directory.path().join("host.log")).map_err(failed)?;
+        let process = Process::start(command, &log).map_err(failed)?;
         let side = Side { name, command: Some(process.command.clone()) };
         let lines = ShimLines::new(plugins);
         wait(side, process, lines, address, directory, patience).await

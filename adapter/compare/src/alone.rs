@@ -6,6 +6,7 @@ mod terminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::adapted::Role;
 use super::error::Error;
 use super::exchanges::{self, unreadable};
 use super::expectations::{self, Unmet};
@@ -16,7 +17,6 @@ use super::requests::{Place, Requests};
 use super::running::{Running, Started};
 use super::sections::{Seen, Visible};
 use super::{Comparison, trace};
-use proxy_wasm_adapter::adapt;
 
 pub use junit::junit;
 pub use terminal::terminal;
@@ -87,13 +87,14 @@ const ALL: Visible = Visible { upstream: true, log: true, trace: true };
 pub(super) async fn run(comparison: &Comparison) -> Result<Tested, Error> {
     let origins = Origins::new(comparison)?;
     let options = super::options(comparison, &origins);
-    let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
+    let component = super::component(comparison, &options)?;
     origins.behave(None, &comparison.requests).await?;
 
     let directory = Arc::new(comparison.directory()?);
     let (plugins, patience) = (&options.settings.plugins, comparison.start_timeout);
     let begin = Instant::now();
-    let started = comparison.host.start(&component, plugins, &directory, comparison.cpu_timeout(), patience).await?;
+    let (host, cpu_timeout) = (&comparison.host, comparison.cpu_timeout());
+    let started = host.start(Role::Adapted, &component, plugins, &directory, cpu_timeout, patience).await?;
     let requests = &comparison.requests;
     let ends = exchanges::ends(&comparison.filters);
     match started {

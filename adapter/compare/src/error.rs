@@ -21,6 +21,8 @@ pub enum Error {
     },
     /// The filter can't be adapted, or its settings are wrong.
     Adapt(proxy_wasm_adapter::Error),
+    /// The adapted filter and the next component can't be joined.
+    Compose(proxy_wasm_adapter_compose::Error),
     /// There is no Envoy.
     NoEnvoy {
         /// Where it was expected.
@@ -105,6 +107,7 @@ impl fmt::Display for Error {
                 f.write_str(&lines.join("\n"))
             }
             Self::Adapt(error) => error.fmt(f),
+            Self::Compose(error) => error.fmt(f),
             Self::NoEnvoy { path: None } => f.write_str("there is no `envoy` on PATH"),
             Self::NoEnvoy { path: Some(path) } => write!(f, "there is no Envoy at `{}`", path.display()),
             Self::NotEnvoy { path, output } => {
@@ -153,7 +156,7 @@ impl Error {
             Self::Ended { .. } => "Run the command by itself, and see what it lacks.",
             Self::Silent { .. } => "Check that it listens where `{address}` says; `--start-timeout TIME` waits longer.",
             Self::Listen { .. } => "Choose another address; port 0 takes any that is free.",
-            Self::Adapt(_) | Self::Machine { .. } | Self::Interrupted => return None,
+            Self::Adapt(_) | Self::Compose(_) | Self::Machine { .. } | Self::Interrupted => return None,
         };
         Some(text.into())
     }

@@ -59,20 +59,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::settings::{Action, Settings};
 use tempfile::TempDir;
 
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::{Options, adapt};
+use proxy_wasm_adapter_compose::compose;
 
 pub use adapted::Host;
 pub use envoy::Envoy;
 pub use error::Error;
 
+use adapted::Role;
 use alone::Tested;
 use original::Original;
 use origins::Origins;
 use report::Report;
 use requests::Requests;
+use running::{Running, Started};
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -81,6 +85,8 @@ pub struct Comparison {
     pub filters: Vec<NamedFilter>,
     /// How to adapt them. The upstream and the clusters are servers of the comparison's own, whatever stands here.
     pub options: Options,
+    /// The component for WASI 0.3 that is linked behind the filters, where their settings name a next handler.
+    pub next: Option<Next>,
     /// What Envoy is configured with, where the filters and options were migrated from that.
     pub original: Option<Original>,
     /// What to send.
@@ -97,6 +103,15 @@ pub struct Comparison {
     pub upstream: Option<SocketAddr>,
     /// Where the files stay that both sides were run with; they go away unless it is given.
     pub keep: Option<PathBuf>,
+}
+
+/// A component that is linked behind the filters, and that answers behind Envoy.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// The component: a service.
+    pub component: Vec<u8>,
+    /// What runs it behind Envoy.
+    pub host: Host,
 }
 
 /// A filter to compare.
@@ -119,7 +134,7 @@ impl AsRef<[u8]> for NamedFilter {
 /// # Errors
 /// It could not be run, or not to its end. A side that refuses a filter, fails or hangs is a difference instead.
 pub fn run(comparison: &Comparison, end: impl Future<Output = io::Result<()>>) -> Result<Report, Error> {
-    run_until(end, compare(comparison))
+    run_until(end, compare_sides(comparison))
 }
 
 /// Runs the request file on the adapted component alone, in a runtime of its own, until `end` is ready: Envoy is not
@@ -148,10 +163,10 @@ fn run_until<T>(
 }
 
 /// The recipe.
-async fn compare(comparison: &Comparison) -> Result<Report, Error> {
+async fn compare_sides(comparison: &Comparison) -> Result<Report, Error> {
     let origins = Origins::new(comparison)?;
     let options = options(comparison, &origins);
-    let component = adapt(&comparison.filters, &options).map_err(Error::Adapt)?.component;
+    let component = component(comparison, &options)?;
     let envoy = Envoy::find(comparison.envoy.as_deref()).await?;
     origins.behave(None, &comparison.requests).await?;
 
@@ -159,20 +174,72 @@ async fn compare(comparison: &Comparison) -> Result<Report, Error> {
     let (settings, patience) = (&options.settings, comparison.start_timeout);
     let original = comparison.original.as_ref();
     let staged = original.map(|original| original.stage(settings, &origins, directory.path())).transpose()?;
+    let next = next(comparison, &directory).await?;
+    let for_envoy = match &next {
+        Some(next) => behind_envoy(settings.clone(), next.address),
+        None => settings.clone(),
+    };
     let start = async {
         let plugins = &settings.plugins;
         match &staged {
             Some(it) => envoy.run(&it.configuration, Some(it.address), plugins, &directory, patience).await,
-            None => envoy.start(&comparison.filters, settings, &directory, patience).await,
+            None => envoy.start(&comparison.filters, &for_envoy, &directory, patience).await,
         }
     };
     let (envoy, here) = tokio::try_join!(
         start,
-        comparison.host.start(&component, &settings.plugins, &directory, comparison.cpu_timeout(), patience),
+        comparison.host.start(
+            Role::Adapted,
+            &component,
+            &settings.plugins,
+            &directory,
+            comparison.cpu_timeout(),
+            patience
+        ),
     )?;
     let mut found = exchanges::run(comparison, &origins, [envoy, here]).await?;
     found.note(staged.iter().flat_map(|staged| staged.changes.clone()));
+    if next.is_some() {
+        found.note([NEXT_UNSEEN.to_owned()]);
+    }
     Ok(found.report(comparison, &options.settings, &origins))
+}
+
+/// What a report says where there is a next component.
+const NEXT_UNSEEN: &str = "What the next component gets can't be seen: it is told by what that answers. Behind Envoy it is \
+    served at an address of its own.";
+
+/// The filters, adapted, with what is linked behind them.
+fn component(comparison: &Comparison, options: &Options) -> Result<Vec<u8>, Error> {
+    let component = adapt(&comparison.filters, options).map_err(Error::Adapt)?.component;
+    match &comparison.next {
+        Some(next) => compose(&[&component, &next.component]).map_err(Error::Compose),
+        None => Ok(component),
+    }
+}
+
+/// The next component as it answers behind Envoy, where there is one.
+async fn next(comparison: &Comparison, directory: &Arc<TempDir>) -> Result<Option<Box<Running>>, Error> {
+    let Some(Next { component, host }) = &comparison.next else { return Ok(None) };
+    let (cpu_timeout, patience) = (comparison.cpu_timeout(), comparison.start_timeout);
+    match host.start(Role::Next, component, &[], directory, cpu_timeout, patience).await? {
+        Started::Running(running) => Ok(Some(running)),
+        Started::Refused { side, words, .. } => Err(Error::Ended {
+            command: side.command.unwrap_or(side.name),
+            status: "it is not served".into(),
+            output: words,
+        }),
+    }
+}
+
+/// Settings for Envoy, whose upstream is the next component.
+fn behind_envoy(mut settings: Settings, address: SocketAddr) -> Settings {
+    let timeout_ms = match settings.default_route().map(|route| &route.action) {
+        Some(Action::Next { timeout_ms }) => *timeout_ms,
+        _ => 0,
+    };
+    settings.set_upstream(proxy_wasm_abi::settings::Origin { tls: false, authority: address.to_string() }, timeout_ms);
+    settings
 }
 
 /// The options with what a comparison decides itself: where requests go, and that everything is told.

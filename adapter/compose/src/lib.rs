@@ -8,7 +8,7 @@ mod problem;
 
 use std::fmt;
 
-use proxy_wasm_adapter::composition::{HANDLER, handlers};
+use proxy_wasm_adapter::composition::{HANDLER, OF_PLUGINS, handlers, shows_plugins};
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions};
 
@@ -39,7 +39,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Joins these components into one: requests pass them in this order, responses in reverse. The last is the service, all
-/// before it are middleware.
+/// before it are middleware. Where one of them has plugins that a host can ask and tend, it still can; an interface has one
+/// name, so with several none is shown, and the plugins start with the first request.
 ///
 /// # Errors
 /// [`Error::Parts`] names each that is something else; [`Error::Link`] where what one exports is not what another imports.
@@ -60,6 +61,8 @@ pub fn compose(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
 fn link(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, String> {
     let mut graph = CompositionGraph::new();
     let mut next = None;
+    let mut with_plugins = components.iter().enumerate().filter(|(_, component)| shows_plugins(component.as_ref()));
+    let with_plugins = with_plugins.next().filter(|_| with_plugins.next().is_none()).map(|(index, _)| index);
     for (index, component) in components.iter().enumerate().rev() {
         let failed = |error: &dyn fmt::Display| format!("component {}: {error}", index + 1);
         let name = format!("proxy-wasm-adapter:part{}", index + 1);
@@ -71,6 +74,12 @@ fn link(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, String> {
         let (export, import) = handlers(component.as_ref());
         if let (Some(import), Some((_, handler))) = (import, next) {
             graph.set_instantiation_argument(instance, &import, handler).map_err(|error| failed(&error))?;
+        }
+        if with_plugins == Some(index) {
+            for name in OF_PLUGINS {
+                let shown = graph.alias_instance_export(instance, name).map_err(|error| failed(&error))?;
+                graph.export(shown, name).map_err(|error| failed(&error))?;
+            }
         }
         let export = export.unwrap_or_else(|| HANDLER.into());
         let handler = graph.alias_instance_export(instance, &export).map_err(|error| failed(&error))?;
@@ -121,6 +130,21 @@ mod tests {
         // One of the parts may be composed itself, and one may stand twice.
         let composed = compose(&[&first, &first, &composed]).unwrap();
         assert_eq!(parts(&composed), [&first, &first, &first, &second, &last]);
+    }
+
+    #[test]
+    fn the_plugins_of_one_part_are_shown() {
+        let of_plugins = OF_PLUGINS.map(|name| format!(r#"(export "{name}" (instance $own))"#)).concat();
+        let text = format!(
+            r#"(component (import "{HANDLER}" (instance)) (core module)
+              (instance $own) {of_plugins} (export "{HANDLER}" (instance $own)))"#
+        );
+        let (ours, other, last) = (wat::parse_str(text).unwrap(), part("m", true), part("s", false));
+        assert!(shows_plugins(&ours) && !shows_plugins(&last));
+        let composed = compose(&[&other, &ours, &last]).unwrap();
+        assert!(shows_plugins(&composed));
+        assert!(shows_plugins(&compose(&[&other, &composed]).unwrap()));
+        assert!(!shows_plugins(&compose(&[&ours, &composed]).unwrap()));
     }
 
     #[test]

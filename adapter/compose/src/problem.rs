@@ -25,8 +25,8 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What is wrong with a component that stands last, or before others.
-    pub(crate) fn of(component: &[u8], is_last: bool) -> Option<Self> {
+    /// What is wrong with a component that stands last, or before others; nothing, where it can.
+    pub fn of(component: &[u8], is_last: bool) -> Option<Self> {
         if !is_component(component) {
             return Some(if component.starts_with(b"\0asm") { Self::Module } else { Self::NoComponent });
         }

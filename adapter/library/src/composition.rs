@@ -15,6 +15,9 @@ use crate::check::is_component;
 /// The interface that adapted components for WASI 0.3 export, and import for the next one.
 pub const HANDLER: &str = "wasi:http/handler@0.3.0";
 
+/// The interfaces by which adapted components for WASI 0.3 let a host ask and tend their plugins.
+pub const OF_PLUGINS: [&str; 2] = ["proxy-wasm:adapter/plugin@0.2.0", "proxy-wasm:adapter/upkeep@0.2.0"];
+
 /// What the interface begins with in the versions that fit that one.
 const HANDLER_OF_0_3: &str = "wasi:http/handler@0.3.";
 
@@ -88,6 +91,12 @@ pub fn handlers(component: &[u8]) -> (Option<String>, Option<String>) {
     let outline = Outline::of(component).unwrap_or_default();
     let find = |names: Vec<String>| names.into_iter().find(|name| is_handler(name, false));
     (find(outline.exports), find(outline.imports))
+}
+
+/// Whether a host can ask and tend the plugins of a component for WASI 0.3.
+pub fn shows_plugins(component: &[u8]) -> bool {
+    let exports = Outline::of(component).unwrap_or_default().exports;
+    OF_PLUGINS.iter().all(|name| exports.iter().any(|export| export == name))
 }
 
 /// The parts of a component that was composed, in the order in which a request passes them, up to a number that nobody

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_adapter::settings::{self, Input};
 use proxy_wasm_adapter::shim::Flavour;
+use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter_compare::known::{self, Known};
 use proxy_wasm_adapter_compare::report::{Report, Style, terminal};
 use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
@@ -38,12 +39,16 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
     let differences = Differences::read()?;
     let mut trials = Vec::new();
     let mut names = Vec::new();
-    for scenario in all()? {
-        names.push(scenario.name.clone());
-        let expected = differences.of(&scenario.name);
+    for (scenario, wasi) in all()?.into_iter().flat_map(|scenario| Wasi::ALL.map(|wasi| (scenario.clone(), wasi))) {
+        let name = match wasi {
+            Wasi::V0_2 => scenario.name.clone(),
+            Wasi::V0_3 => format!("{} on WASI 0.3", scenario.name),
+        };
+        names.push(name.clone());
+        let expected = differences.of(&name);
         let what = if expected.is_empty() { "is the same" } else { "differs as it is listed" };
-        trials.push(trial(format!("{} {what}", scenario.name), move || {
-            let mut report = scenario.run()?;
+        trials.push(trial(format!("{name} {what}"), move || {
+            let mut report = scenario.run(wasi)?;
             let found = differing_lines(&report);
             ensure!(
                 found == expected,
@@ -127,14 +132,15 @@ fn differing_lines(report: &Report) -> Vec<String> {
 }
 
 impl Scenario {
-    fn run(&self) -> Result<Report> {
+    fn run(&self, wasi: Wasi) -> Result<Report> {
         let text = std::fs::read_to_string(&self.requests).context("reads the request file")?;
         let requests =
             requests::parse(&text).map_err(|problems| anyhow::anyhow!("{}: {problems:#?}", self.requests.display()))?;
-        let (filters, options) = self.plugins()?;
+        let (filters, options) = self.plugins(wasi)?;
         let comparison = Comparison {
             filters,
             options,
+            next: None,
             original: None,
             requests,
             envoy: Some(fixtures::tool("envoy", "ENVOY")?),
@@ -147,12 +153,13 @@ impl Scenario {
         Ok(compare::run(&comparison, std::future::pending())?)
     }
 
-    fn plugins(&self) -> Result<(Vec<compare::NamedFilter>, proxy_wasm_adapter::Options)> {
+    fn plugins(&self, wasi: Wasi) -> Result<(Vec<compare::NamedFilter>, proxy_wasm_adapter::Options)> {
         let own = self.requests.with_extension("toml");
         let file = if own.exists() { own } else { self.requests.with_file_name("plugin.toml") };
         let text = std::fs::read_to_string(&file).with_context(|| format!("reads {}", file.display()))?;
         let shown = file.display().to_string();
-        let input = settings::parse(&shown, &text).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let mut input = settings::parse(&shown, &text).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        input.wasi = Some(wasi);
         let mut below = Input::default();
         below.upstream = Some("http://127.0.0.1:1".into());
         let filter = |example: &Example| {
