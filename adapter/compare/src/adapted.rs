@@ -76,6 +76,9 @@ impl Host {
                 let mut command = Command::new(program);
                 command.arg("serve").arg(&file).args(["--listen", "127.0.0.1:0", "--cpu-timeout"]);
                 command.arg(format!("{}ms", cpu_timeout.as_millis()));
+                if matches!(role, Role::Next) {
+                    command.arg("--no-date");
+                }
                 if let Some(cache) = cache {
                     command.arg("--cache").arg(cache);
                 }

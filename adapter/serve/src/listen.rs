@@ -58,6 +58,7 @@ pub struct Server {
     stats_tags: Vec<StatsTag>,
     access_log: Option<Arc<AccessLog>>,
     grace: Duration,
+    no_date: bool,
 }
 
 impl Server {
@@ -131,8 +132,8 @@ impl Server {
         let limits = Limits { head: options.request_headers_timeout, idle: options.idle_timeout, send: SEND_TIMEOUT };
         let max = options.max_connections.map_or_else(connections::default_max, |max| max as usize);
         let connections = Connections::new(max, limits);
-        let (stats_tags, grace) = (options.stats_tag.clone(), options.shutdown_grace);
-        Ok(Self { listener, address, host, admin, connections, tasks, stats_tags, access_log, grace })
+        let (stats_tags, grace, no_date) = (options.stats_tag.clone(), options.shutdown_grace, options.no_date);
+        Ok(Self { listener, address, host, admin, connections, tasks, stats_tags, access_log, grace, no_date })
     }
 
     /// The address that it listens on.
@@ -152,9 +153,9 @@ impl Server {
 
     /// The same, but cuts off what is still in flight as soon as `cut` comes after `end`.
     pub(super) async fn serve_until(self, end: impl Future<Output = ()>, cut: impl Future<Output = ()>) {
-        let Self { listener, host, grace, admin, connections, tasks, stats_tags, access_log, .. } = self;
+        let Self { listener, host, grace, admin, connections, tasks, stats_tags, access_log, no_date, .. } = self;
         let _reopening = access_log.map(|log| Aborted(tokio::spawn(shutdown::reopen(move || log.reopen()))));
-        let builder = builder();
+        let builder = builder(!no_date);
         let _admin = admin.map(|(listener, _, stats)| {
             let admin = Admin { host: host.clone(), stats, tags: stats_tags };
             Aborted(tokio::spawn(admin.serve(listener, builder.clone(), connections.clone())))
@@ -215,8 +216,10 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
 }
 
 /// HTTP/1.1, and HTTP/2 by prior knowledge. What clients may take is bounded by [`Place`](super::connections::Place).
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(dates: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().auto_date_header(dates);
+    builder.http2().auto_date_header(dates);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_LIMIT_BYTES as usize);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_LIMIT_BYTES);
     builder

@@ -59,6 +59,10 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub max_connections: Option<u32>,
 
+    /// Add no `date` to responses: a comparison has a component answer as it does where it is linked
+    #[arg(long, hide = true)]
+    pub no_date: bool,
+
     /// How long a client may take to send a request's head, as Envoy's `request_headers_timeout`, and the first one on a
     /// connection counted from when that was made; then the answer is 408. 0 is no limit
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
@@ -159,6 +163,7 @@ impl Default for Options {
             max_queue: 1000,
             queue_timeout: Duration::from_secs(15),
             max_connections: None,
+            no_date: false,
             request_headers_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(3600),
             max_nesting: 3,

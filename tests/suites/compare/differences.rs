@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use proxy_wasm_adapter::wasi::Wasi;
+use proxy_wasm_adapter_compare::known::Known;
 use proxy_wasm_adapter_tests::fixtures;
 use serde::Deserialize;
 
@@ -21,6 +23,8 @@ struct Difference {
     reason: String,
     /// Which side is better off.
     better: Better,
+    /// The version of WASI on which they do, where it is only one.
+    wasi: Option<Wasi>,
     /// The lines that differ by it, by scenario.
     lines: BTreeMap<String, Vec<String>>,
 }
@@ -41,17 +45,27 @@ impl Differences {
     }
 
     /// The lines of this scenario that differ, sorted.
-    pub(crate) fn of(&self, scenario: &str) -> Vec<String> {
-        let lines = self.difference.iter().filter_map(|difference| difference.lines.get(scenario));
+    pub(crate) fn of(&self, scenario: &str, wasi: Wasi) -> Vec<String> {
+        let of_it = self.difference.iter().filter(|difference| difference.wasi.is_none_or(|only| only == wasi));
+        let lines = of_it.filter_map(|difference| difference.lines.get(scenario));
         let mut lines: Vec<String> = lines.flatten().cloned().collect();
         lines.sort();
         lines
     }
 
+    /// What a user lists for `--known`, as it is no difference of every filter: that of one version of WASI alone.
+    pub(crate) fn listed(&self, scenario: &str, wasi: Wasi) -> Result<Known> {
+        let of_it = self.difference.iter().filter(|difference| difference.wasi == Some(wasi));
+        let listed = of_it.filter_map(|difference| Some((&difference.reason, difference.lines.get(scenario)?)));
+        let text: String =
+            listed.map(|(reason, lines)| format!("[[difference]]\nreason = {reason:?}\nlines = {lines:?}\n")).collect();
+        Known::parse(&text).map_err(|reason| anyhow::anyhow!("{reason}\n{text}"))
+    }
+
     /// Fails where a scenario is named that there is none of.
     pub(crate) fn check_names(&self, scenarios: &[String]) -> Result<()> {
         for difference in &self.difference {
-            let Difference { reason, better, lines } = difference;
+            let Difference { reason, better, lines, .. } = difference;
             for name in lines.keys() {
                 ensure!(scenarios.contains(name), "there is no scenario `{name}` ({reason}; better: {better:?})");
             }
