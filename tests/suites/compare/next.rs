@@ -48,7 +48,7 @@ pub(crate) fn a_service_behind_alone() -> Result<()> {
 
 /// What refuses to start does so before there is a request.
 pub(crate) fn a_start_that_is_refused() -> Result<()> {
-    let refused = "requests: [{path: /}]\nstart: {refused: true}";
+    let refused = "start: {refused: true}";
     let files = Files::new(&[("requests.yaml", refused), ("plugin.toml", "configuration = \"nonsense\"")])?;
     let filter = example("rust-headers")?;
     let arguments = [&filter, "--requests", "requests.yaml", "--settings", "plugin.toml", "--wasi", "0.3"];

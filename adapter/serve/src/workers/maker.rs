@@ -37,6 +37,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long an instance without requests is kept for what it has on its way.
 const LAST_WORK: Duration = Duration::from_secs(15);
 
+/// How long an instance that ends may take to tell what became of its last exchange.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Makes instances for requests of one depth.
 pub(super) struct Maker {
     recipe: Arc<Recipe>,
@@ -122,7 +125,12 @@ impl Maker {
             // From now on they are kept.
             pulse.run(ends.exchanges.call_async(&mut store, ())).await.map_err(Failure::Trapped)?;
             let open = requests.insert(Arc::<Requests>::default()).clone();
-            let share = recipe.stats.clone().map(|stats| Mutex::new(Share::new(stats)));
+            let mut share = recipe.stats.clone().map(Share::new);
+            if let Some((share, stats)) = share.as_mut().zip(plugins.stats) {
+                let changes = pulse.run(stats.call_async(&mut store, ())).await;
+                share.add(changes.map_err(Failure::Trapped)?.0);
+            }
+            let share = share.map(Mutex::new);
             let tender = Tender { plugins, requests: open, share, member };
             store.spawn(tender).map_err(Failure::Instantiate)?;
         }
@@ -134,7 +142,7 @@ impl Maker {
             proxy: Proxy::P3(service),
             view: State::http,
             expiration: Expiration {
-                pulse,
+                pulse: pulse.clone(),
                 fate: fate.clone(),
                 over: over.clone(),
                 followed: Instant::now(),
@@ -146,6 +154,7 @@ impl Maker {
                 load: Load { concurrency: concurrency.unwrap_or(u32::MAX).min(self.load.concurrency), ..self.load },
                 bypassed,
                 requests,
+                pulse,
                 fate,
                 over,
                 abandoned,
@@ -220,6 +229,7 @@ pub(super) struct Worker {
     bypassed: BTreeSet<u32>,
     /// Its requests, where the component tells of their ends.
     requests: Option<Arc<Requests>>,
+    pulse: Pulse,
     fate: Fate,
     /// Its time was over: what it ends with is no trap.
     over: Arc<AtomicBool>,
@@ -297,11 +307,26 @@ impl WorkerState for Worker {
 
     fn drop(&self, store: Store<State>, result: Result<(), wasmtime::Error>) {
         self.logs.iter().for_each(Lines::flush);
-        if let Err(error) = result
-            && !self.over.load(Ordering::Relaxed)
-        {
-            self.fate.seal();
-            trapped(&self.recipe, &self.policy, self.loaded, &error);
+        match (result, &self.requests) {
+            // It has served enough: that its last exchange is over is still to be told.
+            (Ok(()), Some(requests)) if requests.has_open() => {
+                let (requests, pulse) = (requests.clone(), self.pulse.clone());
+                let (logs, abandoned) = (self.logs.clone(), self.abandoned.clone());
+                tokio::spawn(async move {
+                    let mut store = store;
+                    let told = pulse.run(store.run_concurrent(async |_| requests.are_closed().await));
+                    // What it fails with is of no request any more.
+                    let _ = tokio::time::timeout(LAST_WORDS, told).await;
+                    logs.iter().for_each(Lines::flush);
+                    abandoned.store(true, Ordering::Release);
+                });
+                return;
+            }
+            (Err(error), _) if !self.over.load(Ordering::Relaxed) => {
+                self.fate.seal();
+                trapped(&self.recipe, &self.policy, self.loaded, &error);
+            }
+            _ => {}
         }
         // Before the store goes, and with it the senders of bodies, whose readers then look here.
         self.abandoned.store(true, Ordering::Release);

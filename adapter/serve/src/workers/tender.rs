@@ -24,6 +24,8 @@ pub(super) struct Requests {
     begun: Notify,
     /// The client of one has left.
     left: Notify,
+    /// One is over.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -63,8 +65,20 @@ impl Requests {
 
     /// Waits until there are any.
     async fn are_open(&self) {
-        while self.open().records.is_empty() {
+        while !self.has_open() {
             self.begun.notified().await;
+        }
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_open(&self) -> bool {
+        !self.open().records.is_empty()
+    }
+
+    /// Waits until there are none.
+    pub(super) async fn are_closed(&self) {
+        while self.has_open() {
+            self.ended.notified().await;
         }
     }
 
@@ -78,6 +92,7 @@ impl Requests {
         if let Some(record) = record.filter(|record| record.is_logged()) {
             record.tell(remains);
         }
+        self.ended.notify_one();
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Running, Upstream, adapted, get, logged, metric, options, raw};
+use crate::support::{Running, Upstream, Wasi, adapted, adapted_on, get, logged, metric, options, raw};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -202,53 +202,59 @@ const HOLDS: &str = r#"(module
 #[tokio::test]
 async fn clients_that_leave_cost_no_instance_and_are_counted() {
     const CLIENTS: u64 = 30;
-    let component = adapted(&wat::parse_str(HOLDS).unwrap(), None);
-    let server = Running::start_component(&component, options(|options| options.admin = Some(any()))).await.unwrap();
-    for left in 1..=CLIENTS {
-        drop(connect(server.address, b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await);
-        let begun = Instant::now();
-        while metric(&server, "ended").await < left {
-            assert!(begun.elapsed() < PATIENCE, "{left}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    for wasi in Wasi::ALL {
+        let component = adapted_on(wasi, &wat::parse_str(HOLDS).unwrap(), None);
+        let server =
+            Running::start_component(&component, options(|options| options.admin = Some(any()))).await.unwrap();
+        for left in 1..=CLIENTS {
+            drop(connect(server.address, b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await);
+            let begun = Instant::now();
+            while metric(&server, "ended").await < left {
+                assert!(begun.elapsed() < PATIENCE, "{left}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
+        assert_eq!((metric(&server, "seen").await, metric(&server, "ended").await), (CLIENTS, CLIENTS));
+        assert_eq!(metric(&server, "starts").await, 1);
     }
-    assert_eq!((metric(&server, "seen").await, metric(&server, "ended").await), (CLIENTS, CLIENTS));
-    assert_eq!(metric(&server, "starts").await, 1);
 }
 
 /// The same over HTTP/2, where the connection stays, and all at once.
 #[tokio::test]
 async fn streams_that_are_reset_cost_no_instance() {
     const STREAMS: u64 = 20;
-    let component = adapted(&wat::parse_str(HOLDS).unwrap(), None);
-    let server = Running::start_component(&component, options(|options| options.admin = Some(any()))).await.unwrap();
-    let mut bytes = PREFACE.to_vec();
-    for stream in 0..u32::try_from(STREAMS).unwrap() {
-        // GET / by http at host `h`, and CANCEL.
-        bytes.extend_from_slice(b"\0\0\x06\x01\x05");
-        bytes.extend_from_slice(&(2 * stream + 1).to_be_bytes());
-        bytes.extend_from_slice(b"\x82\x86\x84\x41\x01h");
+    for wasi in Wasi::ALL {
+        let component = adapted_on(wasi, &wat::parse_str(HOLDS).unwrap(), None);
+        let server =
+            Running::start_component(&component, options(|options| options.admin = Some(any()))).await.unwrap();
+        let mut bytes = PREFACE.to_vec();
+        for stream in 0..u32::try_from(STREAMS).unwrap() {
+            // GET / by http at host `h`, and CANCEL.
+            bytes.extend_from_slice(b"\0\0\x06\x01\x05");
+            bytes.extend_from_slice(&(2 * stream + 1).to_be_bytes());
+            bytes.extend_from_slice(b"\x82\x86\x84\x41\x01h");
+        }
+        let mut connection = connect(server.address, &bytes).await;
+        logged(&server, "s", 20).await;
+        let (begun, starts) = (Instant::now(), metric(&server, "starts").await);
+        for stream in 0..u32::try_from(STREAMS).unwrap() {
+            connection.write_all(b"\0\0\x04\x03\0").await.unwrap();
+            connection.write_all(&(2 * stream + 1).to_be_bytes()).await.unwrap();
+            connection.write_all(&8_u32.to_be_bytes()).await.unwrap();
+        }
+        while metric(&server, "ended").await < STREAMS {
+            assert!(begun.elapsed() < PATIENCE);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(metric(&server, "starts").await, starts);
+        // Each had an instance of its own, and they are all there for others.
+        drop(connect(server.address, b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await);
+        while metric(&server, "ended").await <= STREAMS {
+            assert!(begun.elapsed() < PATIENCE);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(metric(&server, "starts").await, starts);
     }
-    let mut connection = connect(server.address, &bytes).await;
-    logged(&server, "s", 20).await;
-    let (begun, starts) = (Instant::now(), metric(&server, "starts").await);
-    for stream in 0..u32::try_from(STREAMS).unwrap() {
-        connection.write_all(b"\0\0\x04\x03\0").await.unwrap();
-        connection.write_all(&(2 * stream + 1).to_be_bytes()).await.unwrap();
-        connection.write_all(&8_u32.to_be_bytes()).await.unwrap();
-    }
-    while metric(&server, "ended").await < STREAMS {
-        assert!(begun.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(metric(&server, "starts").await, starts);
-    // Each had an instance of its own, and they are all there for others.
-    drop(connect(server.address, b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await);
-    while metric(&server, "ended").await <= STREAMS {
-        assert!(begun.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(metric(&server, "starts").await, starts);
 }
 
 fn any() -> SocketAddr {

@@ -5,7 +5,7 @@ use http_body_util::Empty;
 use proxy_wasm_abi::settings::{Plugin, Settings};
 use proxy_wasm_adapter_serve::{Error, Options};
 
-use crate::support::{Running, StartMode, adapted_chain, client, collect, get, guest, h2_client, raw, request};
+use crate::support::{Running, StartMode, Wasi, adapted_chain, client, collect, get, guest, h2_client, raw, request};
 
 /// One connection must not end with a failed request.
 async fn fails_closed(path: &str) {
@@ -148,7 +148,7 @@ async fn a_plugin_of_a_chain_that_traps_is_named() {
     };
     let (good, bad) = (filter("(i32.const 1)"), filter("unreachable"));
     let chain = [("first", good.clone()), ("second", bad.clone()), ("", good), ("", bad)];
-    let component = adapted_chain(&chain, |_| {});
+    let component = adapted_chain(Wasi::V0_2, &chain, |_| {});
     let error = Running::start_component(&component, Options::default()).await.err().unwrap();
     assert_eq!(
         error.to_string(),

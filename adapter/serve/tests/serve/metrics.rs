@@ -4,7 +4,7 @@ use http::Method;
 use http_body_util::Empty;
 use proxy_wasm_adapter_serve::{Options, StatsTag};
 
-use crate::support::{Answer, Running, adapted, client, exchange, get, request};
+use crate::support::{Answer, Running, Wasi, adapted, adapted_on, client, exchange, get, request};
 
 /// Counts requests, keeps a gauge at 3, and records 7 in a histogram; `/trap` traps after that.
 const COUNTER: &str = r#"(module
@@ -59,11 +59,11 @@ async fn lines(server: &Running, wanted: &[&str]) {
     panic!("{missing:?} are not in\n{shown}");
 }
 
-async fn serve(reuse: u32) -> Running {
+async fn serve(wasi: Wasi, reuse: u32) -> Running {
     let mut options = Options::default();
     options.admin = Some(([127, 0, 0, 1], 0).into());
     options.max_instance_reuse = reuse;
-    Running::start_component(&adapted(&wat::parse_str(COUNTER).unwrap(), None), options).await.unwrap()
+    Running::start_component(&adapted_on(wasi, &wat::parse_str(COUNTER).unwrap(), None), options).await.unwrap()
 }
 
 fn expected(requests: u32, open: u32) -> Vec<String> {
@@ -88,69 +88,69 @@ async fn soon(server: &Running, wanted: Vec<String>) {
 
 #[tokio::test]
 async fn metrics_are_added_up() {
-    let server = serve(1000).await;
-    assert_eq!(metrics(&server).await, expected(0, 3));
-    for _ in 0..5 {
-        assert_eq!(get(server.address, "/").await.status, 200);
-    }
-    soon(&server, expected(5, 3)).await;
-    let requests = (0..20).map(|_| tokio::spawn(get(server.address, "/")));
-    for request in requests.collect::<Vec<_>>() {
-        assert_eq!(request.await.unwrap().status, 200);
-    }
-    for _ in 0..500 {
-        if metrics(&server).await[1] == "requests_total{} 25" {
-            return;
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, 1000).await;
+        assert_eq!(metrics(&server).await, expected(0, 3));
+        for _ in 0..5 {
+            assert_eq!(get(server.address, "/").await.status, 200);
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        soon(&server, expected(5, 3)).await;
+        let requests = (0..20).map(|_| tokio::spawn(get(server.address, "/")));
+        for request in requests.collect::<Vec<_>>() {
+            assert_eq!(request.await.unwrap().status, 200);
+        }
+        lines(&server, &["requests_total{} 25"]).await;
     }
-    panic!("{:?}", metrics(&server).await);
 }
 
 /// Counters stay, gauges go with their instance; the last request of an instance that traps is not counted.
 #[tokio::test]
 async fn ended_instances_count() {
-    let server = serve(1).await;
-    for _ in 0..5 {
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, 1).await;
+        for _ in 0..5 {
+            assert_eq!(get(server.address, "/").await.status, 200);
+        }
+        soon(&server, expected(5, 0)).await;
+        assert_eq!(get(server.address, "/trap").await.status, 503);
         assert_eq!(get(server.address, "/").await.status, 200);
+        soon(&server, expected(6, 0)).await;
     }
-    soon(&server, expected(5, 0)).await;
-    assert_eq!(get(server.address, "/trap").await.status, 503);
-    assert_eq!(get(server.address, "/").await.status, 200);
-    soon(&server, expected(6, 0)).await;
 }
 
 /// By the names that Envoy has for them.
 #[tokio::test]
 async fn the_host_counts_its_requests_and_instances() {
-    let server = serve(1000).await;
-    for path in ["/", "/", "/trap", "/"] {
-        get(server.address, path).await;
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, 1000).await;
+        for path in ["/", "/", "/trap", "/"] {
+            get(server.address, path).await;
+        }
+        lines(
+            &server,
+            &[
+                "envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix=\"main\"} 4",
+                "envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"main\"} 4",
+                "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"main\"} 3",
+                "envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\",envoy_http_conn_manager_prefix=\"main\"} 1",
+                "envoy_http_downstream_rq_active{envoy_http_conn_manager_prefix=\"main\"} 0",
+                "envoy_http_downstream_rq_time_count{envoy_http_conn_manager_prefix=\"main\"} 4",
+                "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"main\",le=\"+Inf\"} 4",
+                "envoy_server_live{} 1",
+                "proxy_wasm_adapter_instances_made{} 2",
+                "proxy_wasm_adapter_instances_trapped{} 1",
+                "proxy_wasm_adapter_instances_reused{} 2",
+                "proxy_wasm_adapter_plugin_traps{plugin=\"t\"} 1",
+                "proxy_wasm_adapter_queue_length{} 0",
+            ],
+        )
+        .await;
     }
-    lines(
-        &server,
-        &[
-            "envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix=\"main\"} 4",
-            "envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"main\"} 4",
-            "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"main\"} 3",
-            "envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\",envoy_http_conn_manager_prefix=\"main\"} 1",
-            "envoy_http_downstream_rq_active{envoy_http_conn_manager_prefix=\"main\"} 0",
-            "envoy_http_downstream_rq_time_count{envoy_http_conn_manager_prefix=\"main\"} 4",
-            "envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"main\",le=\"+Inf\"} 4",
-            "envoy_server_live{} 1",
-            "proxy_wasm_adapter_instances_made{} 2",
-            "proxy_wasm_adapter_instances_trapped{} 1",
-            "proxy_wasm_adapter_instances_reused{} 2",
-            "proxy_wasm_adapter_plugin_traps{plugin=\"t\"} 1",
-            "proxy_wasm_adapter_queue_length{} 0",
-        ],
-    )
-    .await;
 }
 
 #[tokio::test]
 async fn metrics_are_listed_by_their_whole_names() {
-    let server = serve(1000).await;
+    let server = serve(Wasi::V0_2, 1000).await;
     get(server.address, "/").await;
     lines(&server, &["requests_total{} 1"]).await;
     assert_eq!(text(&server, "/stats?filter=requests%5C.total").await, "wasmcustom.requests.total: 1\n");
@@ -177,7 +177,7 @@ async fn tags_are_taken_from_names() {
 
 #[tokio::test]
 async fn the_admin_address_answers_as_envoys_does() {
-    let server = serve(1000).await;
+    let server = serve(Wasi::V0_2, 1000).await;
     let ready = admin(&server, Method::GET, "/ready").await;
     assert_eq!((ready.status.as_u16(), ready.body.as_slice()), (200, &b"LIVE\n"[..]));
     assert_eq!(ready.headers["content-type"], "text/plain; charset=UTF-8");

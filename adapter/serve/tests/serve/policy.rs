@@ -7,7 +7,7 @@ use http_body_util::Empty;
 use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter_serve::{Error, FailurePolicy, Options};
 
-use crate::support::{Running, StartMode, adapted, adapted_chain, client, exchange, guest, logged, request};
+use crate::support::{Running, StartMode, Wasi, adapted_chain, adapted_on, client, exchange, guest, logged, request};
 
 /// Answers 403, and traps at the path `/trap`; with a tick that traps where a period is given.
 fn filter(period: u32) -> Vec<u8> {
@@ -38,12 +38,12 @@ fn filter(period: u32) -> Vec<u8> {
     wat::parse_str(filter).unwrap()
 }
 
-async fn serve(policy: FailurePolicy, backoff: Duration, period: u32) -> Running {
+async fn serve(wasi: Wasi, policy: FailurePolicy, backoff: Duration, period: u32) -> Running {
     let mut options = Options::default();
     options.failure_policy = Some(policy);
     options.reload_backoff = backoff;
     options.admin = Some(([127, 0, 0, 1], 0).into());
-    Running::start_component(&adapted(&filter(period), None), options).await.unwrap()
+    Running::start_component(&adapted_on(wasi, &filter(period), None), options).await.unwrap()
 }
 
 async fn statuses(server: &Running, paths: &[&str]) -> Vec<u16> {
@@ -66,23 +66,29 @@ const PATHS: [&str; 4] = ["/", "/trap", "/", "/trap"];
 
 #[tokio::test]
 async fn closed_answers_503_for_good() {
-    let server = serve(FailurePolicy::Closed, Duration::ZERO, 0).await;
-    assert_eq!(ready(&server).await, (200, String::from("LIVE\n")));
-    assert_eq!(statuses(&server, &PATHS).await, [403, 503, 503, 503]);
-    assert_eq!(ready(&server).await, (503, String::from("FAILED\n")));
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, FailurePolicy::Closed, Duration::ZERO, 0).await;
+        assert_eq!(ready(&server).await, (200, String::from("LIVE\n")));
+        assert_eq!(statuses(&server, &PATHS).await, [403, 503, 503, 503]);
+        assert_eq!(ready(&server).await, (503, String::from("FAILED\n")));
+    }
 }
 
 #[tokio::test]
 async fn open_lets_later_requests_pass_without_the_filter() {
-    let server = serve(FailurePolicy::Open, Duration::ZERO, 0).await;
-    assert_eq!(statuses(&server, &PATHS).await, [403, 503, 200, 200]);
-    assert_eq!(ready(&server).await, (200, String::from("LIVE\n")));
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, FailurePolicy::Open, Duration::ZERO, 0).await;
+        assert_eq!(statuses(&server, &PATHS).await, [403, 503, 200, 200]);
+        assert_eq!(ready(&server).await, (200, String::from("LIVE\n")));
+    }
 }
 
 #[tokio::test]
 async fn reload_gives_later_requests_other_instances() {
-    let server = serve(FailurePolicy::Reload, Duration::ZERO, 0).await;
-    assert_eq!(statuses(&server, &PATHS).await, [403, 503, 403, 503]);
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, FailurePolicy::Reload, Duration::ZERO, 0).await;
+        assert_eq!(statuses(&server, &PATHS).await, [403, 503, 403, 503]);
+    }
 }
 
 /// Answers at the path of the one letter, and traps at that of the other.
@@ -115,47 +121,53 @@ fn one_of_a_chain(status: u16, answers: char, traps: char) -> Vec<u8> {
 /// Plugins fail with their virtual machine, as in Envoy.
 #[tokio::test]
 async fn open_goes_on_with_the_plugins_that_did_not_fail() {
-    let filters = [("a", one_of_a_chain(401, 'A', 'a')), ("b", one_of_a_chain(402, 'B', 'b'))];
-    let chain = [filters[0].clone(), filters[1].clone(), ("c", filters[0].1.clone())];
-    // With 1, instances begin with their plugins started.
-    for reuse in [1000, 1] {
-        let mut options = Options::default();
-        options.failure_policy = Some(FailurePolicy::Open);
-        options.max_instance_reuse = reuse;
-        let server = Running::start_component(&adapted_chain(&chain, |_| {}), options.clone()).await.unwrap();
-        assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
-        assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 402, 200, 503]);
-        assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 200, 200, 200]);
+    for wasi in Wasi::ALL {
+        let filters = [("a", one_of_a_chain(401, 'A', 'a')), ("b", one_of_a_chain(402, 'B', 'b'))];
+        let chain = [filters[0].clone(), filters[1].clone(), ("c", filters[0].1.clone())];
+        // With 1, instances begin with their plugins started.
+        for reuse in [1000, 1] {
+            let mut options = Options::default();
+            options.failure_policy = Some(FailurePolicy::Open);
+            options.max_instance_reuse = reuse;
+            let server = Running::start_component(&adapted_chain(wasi, &chain, |_| {}), options.clone()).await.unwrap();
+            assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
+            assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 402, 200, 503]);
+            assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 200, 200, 200]);
 
-        let own = |settings: &mut Settings| settings.plugins[2].vm_id = "own".into();
-        let server = Running::start_component(&adapted_chain(&chain, own), options).await.unwrap();
-        assert_eq!(statuses(&server, &["/a", "/A", "/a", "/A"]).await, [503, 401, 503, 200]);
+            let own = |settings: &mut Settings| settings.plugins[2].vm_id = "own".into();
+            let server = Running::start_component(&adapted_chain(wasi, &chain, own), options).await.unwrap();
+            assert_eq!(statuses(&server, &["/a", "/A", "/a", "/A"]).await, [503, 401, 503, 200]);
+        }
     }
 }
 
 /// As Envoy does: for so long after the instance was made, not after it failed.
 #[tokio::test]
 async fn reload_waits_where_told() {
-    let server = serve(FailurePolicy::Reload, Duration::from_secs(3600), 0).await;
-    assert_eq!(statuses(&server, &PATHS).await, [403, 503, 503, 503]);
-    let server = serve(FailurePolicy::Reload, Duration::from_millis(300), 0).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(statuses(&server, &PATHS[..3]).await, [403, 503, 403]);
+    for wasi in Wasi::ALL {
+        let server = serve(wasi, FailurePolicy::Reload, Duration::from_secs(3600), 0).await;
+        assert_eq!(statuses(&server, &PATHS).await, [403, 503, 503, 503]);
+        let server = serve(wasi, FailurePolicy::Reload, Duration::from_millis(300), 0).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(statuses(&server, &PATHS[..3]).await, [403, 503, 403]);
+    }
 }
 
 #[tokio::test]
 async fn a_trap_in_a_tick_is_a_failure() {
-    for (policy, then) in [(FailurePolicy::Closed, 503), (FailurePolicy::Open, 200), (FailurePolicy::Reload, 403)] {
-        let server = serve(policy, Duration::ZERO, 20).await;
-        logged(&server, "t", 1).await;
-        // The tick has begun; its end is a moment away.
-        for _ in 0..500 {
-            if statuses(&server, &["/"]).await == [then] {
-                break;
+    for wasi in Wasi::ALL {
+        for (policy, then) in [(FailurePolicy::Closed, 503), (FailurePolicy::Open, 200), (FailurePolicy::Reload, 403)] {
+            let server = serve(wasi, policy, Duration::ZERO, 20).await;
+            logged(&server, "t", 1).await;
+            // The tick has begun; its end is a moment away.
+            for _ in 0..500 {
+                if statuses(&server, &["/"]).await == [then] {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(statuses(&server, &["/"]).await, [then], "{policy:?}");
         }
-        assert_eq!(statuses(&server, &["/"]).await, [then], "{policy:?}");
     }
 }
 

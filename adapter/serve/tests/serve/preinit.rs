@@ -3,7 +3,7 @@
 use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter_serve::{Error, Options};
 
-use crate::support::{Running, adapted, adapted_chain, get, logged, options};
+use crate::support::{Running, Wasi, adapted, adapted_chain, get, logged, options};
 
 /// Logs `s` when it is configured, which counts, and `h` at each request, where it counts on: the counts are the metric `c`,
 /// and the header `x-count` of the answer as one letter. `configure`: what it does besides.
@@ -77,7 +77,7 @@ async fn each_virtual_machine_is_started_once() {
     let filters = [("a", counting("")), ("b", counting(""))];
     let own = |settings: &mut Settings| settings.plugins[1].vm_id = "own".into();
     let set = options(|options| options.max_instance_reuse = 1);
-    let server = Running::start_component(&adapted_chain(&filters, own), set).await.unwrap();
+    let server = Running::start_component(&adapted_chain(Wasi::V0_2, &filters, own), set).await.unwrap();
     let counts: Vec<_> = get(server.address, "/").await.headers.get_all("x-count").iter().cloned().collect();
     assert_eq!(counts, ["B", "B"]);
     assert_eq!(logged(&server, "h", 2).await.matches(": s\n").count(), 2);

@@ -4,7 +4,7 @@ use proxy_wasm_abi::settings::SharedStateIn;
 use proxy_wasm_adapter_serve::Options;
 use tokio::task::JoinSet;
 
-use crate::support::{Running, adapted_with, client, exchange, get, logged, request};
+use crate::support::{Running, Wasi, adapted_on_with, client, exchange, get, logged, request};
 
 /// Each request adds 1 to a shared number by compare-and-swap, as often as it takes, and waits for nothing. The path
 /// `/number` answers with the number as a body of four bytes.
@@ -43,16 +43,19 @@ fn number(body: &[u8]) -> u32 {
 #[test]
 fn only_a_component_that_asks_for_it_imports_it() {
     let filter = wat::parse_str(ADDER).unwrap();
-    let imports = |state| {
-        let component = adapted_with(&filter, None, |settings| settings.upkeep.state = state);
+    let imports = |wasi, state| {
+        let component = adapted_on_with(wasi, &filter, None, |settings| settings.upkeep.state = state);
         let name = b"proxy-wasm:adapter/shared@0.1.0";
         component.windows(name.len()).any(|bytes| bytes == name)
     };
-    assert_eq!((imports(SharedStateIn::Host), imports(SharedStateIn::Vm)), (true, false));
+    for wasi in Wasi::ALL {
+        assert_eq!((imports(wasi, SharedStateIn::Host), imports(wasi, SharedStateIn::Vm)), (true, false));
+    }
 }
 
-async fn serve(filter: &str, state: SharedStateIn, reuse: u32) -> Running {
-    let component = adapted_with(&wat::parse_str(filter).unwrap(), None, |settings| settings.upkeep.state = state);
+async fn serve(wasi: Wasi, filter: &str, state: SharedStateIn, reuse: u32) -> Running {
+    let component =
+        adapted_on_with(wasi, &wat::parse_str(filter).unwrap(), None, |settings| settings.upkeep.state = state);
     let mut options = Options::default();
     options.max_instance_reuse = reuse;
     Running::start_component(&component, options).await.unwrap()
@@ -60,66 +63,72 @@ async fn serve(filter: &str, state: SharedStateIn, reuse: u32) -> Running {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn of_ten_thousand_concurrent_increments_none_is_lost() {
-    // Instances come and go meanwhile.
-    let server = serve(ADDER, SharedStateIn::Host, 100).await;
-    // The key must be there: a new one takes whatever is expected.
-    get(server.address, "/").await;
-    let mut clients = JoinSet::new();
-    for _ in 0..50 {
-        let address = server.address;
-        clients.spawn(async move {
-            let client = client();
-            for _ in 0..200 {
-                let get = request(http::Method::GET, address, "/").body(http_body_util::Empty::new()).unwrap();
-                assert_eq!(exchange(&client, get).await.status, 200);
-            }
-        });
+    for wasi in Wasi::ALL {
+        // Instances come and go meanwhile.
+        let server = serve(wasi, ADDER, SharedStateIn::Host, 100).await;
+        // The key must be there: a new one takes whatever is expected.
+        get(server.address, "/").await;
+        let mut clients = JoinSet::new();
+        for _ in 0..50 {
+            let address = server.address;
+            clients.spawn(async move {
+                let client = client();
+                for _ in 0..200 {
+                    let get = request(http::Method::GET, address, "/").body(http_body_util::Empty::new()).unwrap();
+                    assert_eq!(exchange(&client, get).await.status, 200);
+                }
+            });
+        }
+        while let Some(done) = clients.join_next().await {
+            done.unwrap();
+        }
+        assert_eq!(number(&get(server.address, "/number").await.body), 10_001);
     }
-    while let Some(done) = clients.join_next().await {
-        done.unwrap();
-    }
-    assert_eq!(number(&get(server.address, "/number").await.body), 10_001);
 }
 
 #[tokio::test]
 async fn without_it_each_instance_has_its_own() {
-    for (state, number_then) in [(SharedStateIn::Host, 3), (SharedStateIn::Vm, 0)] {
-        let server = serve(ADDER, state, 1).await;
-        for _ in 0..3 {
-            get(server.address, "/").await;
+    for wasi in Wasi::ALL {
+        for (state, number_then) in [(SharedStateIn::Host, 3), (SharedStateIn::Vm, 0)] {
+            let server = serve(wasi, ADDER, state, 1).await;
+            for _ in 0..3 {
+                get(server.address, "/").await;
+            }
+            assert_eq!(number(&get(server.address, "/number").await.body), number_then);
         }
-        assert_eq!(number(&get(server.address, "/number").await.body), number_then);
     }
 }
 
 /// The owner of a queue is told in whatever instance it is, while that is idle, too.
 #[tokio::test]
 async fn the_owner_of_a_queue_is_told() {
-    let filter = r#"(module
-      (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
-      (import "env" "proxy_register_shared_queue" (func $register (param i32 i32 i32) (result i32)))
-      (import "env" "proxy_enqueue_shared_queue" (func $enqueue (param i32 i32 i32) (result i32)))
-      (import "env" "proxy_dequeue_shared_queue" (func $dequeue (param i32 i32 i32) (result i32)))
-      (memory (export "memory") 1)
-      (data (i32.const 0) "qi")
-      (func (export "proxy_abi_version_0_2_1"))
-      (func (export "malloc") (param i32) (result i32) (i32.const 4096))
-      (func (export "proxy_on_configure") (param i32 i32) (result i32)
-        (i32.eqz (call $register (i32.const 0) (i32.const 1) (i32.const 64))))
-      (func (export "proxy_on_queue_ready") (param i32 i32)
-        (drop (call $dequeue (local.get 1) (i32.const 68) (i32.const 72)))
-        (drop (call $log (i32.const 2) (i32.load (i32.const 68)) (i32.load (i32.const 72)))))
-      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
-        (call $enqueue (i32.load (i32.const 64)) (i32.const 1) (i32.const 1))))"#;
-    for reuse in [1, 1000] {
-        let server = serve(filter, SharedStateIn::Host, reuse).await;
-        for _ in 0..3 {
-            assert_eq!(get(server.address, "/").await.status, 200);
+    for wasi in Wasi::ALL {
+        let filter = r#"(module
+          (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+          (import "env" "proxy_register_shared_queue" (func $register (param i32 i32 i32) (result i32)))
+          (import "env" "proxy_enqueue_shared_queue" (func $enqueue (param i32 i32 i32) (result i32)))
+          (import "env" "proxy_dequeue_shared_queue" (func $dequeue (param i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) "qi")
+          (func (export "proxy_abi_version_0_2_1"))
+          (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+          (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (i32.eqz (call $register (i32.const 0) (i32.const 1) (i32.const 64))))
+          (func (export "proxy_on_queue_ready") (param i32 i32)
+            (drop (call $dequeue (local.get 1) (i32.const 68) (i32.const 72)))
+            (drop (call $log (i32.const 2) (i32.load (i32.const 68)) (i32.load (i32.const 72)))))
+          (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (call $enqueue (i32.load (i32.const 64)) (i32.const 1) (i32.const 1))))"#;
+        for reuse in [1, 1000] {
+            let server = serve(wasi, filter, SharedStateIn::Host, reuse).await;
+            for _ in 0..3 {
+                assert_eq!(get(server.address, "/").await.status, 200);
+            }
+            if reuse == 1 {
+                // Each instance is gone that could be told; a later one is.
+                assert_eq!(get(server.address, "/").await.status, 200);
+            }
+            logged(&server, "i", 3).await;
         }
-        if reuse == 1 {
-            // Each instance is gone that could be told; a later one is.
-            assert_eq!(get(server.address, "/").await.status, 200);
-        }
-        logged(&server, "i", 3).await;
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::Full;
 use proxy_wasm_adapter_serve::Options;
 
-use crate::support::{Running, Upstream, adapted, get, logged};
+use crate::support::{Running, Upstream, Wasi, adapted, adapted_on, get, logged};
 
 /// A filter whose tick does what stands there; `$log` writes one letter.
 fn ticking(tick: &str) -> Vec<u8> {
@@ -42,45 +42,53 @@ fn ticking(tick: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_idle_instance_ticks() {
-    let component = adapted(&ticking("(call $log (i32.const 19))"), None);
-    let server = Running::start_component(&component, Options::default()).await.unwrap();
-    logged(&server, "t", 3).await;
-    assert_eq!(get(server.address, "/").await.status, 200);
-    let text = logged(&server, "t", 6).await;
-    // The first request got the instance that ticked.
-    assert_eq!(text.matches(": s\n").count(), 1, "{text}");
+    for wasi in Wasi::ALL {
+        let component = adapted_on(wasi, &ticking("(call $log (i32.const 19))"), None);
+        let server = Running::start_component(&component, Options::default()).await.unwrap();
+        logged(&server, "t", 3).await;
+        assert_eq!(get(server.address, "/").await.status, 200);
+        let text = logged(&server, "t", 6).await;
+        // The first request got the instance that ticked.
+        assert_eq!(text.matches(": s\n").count(), 1, "{text}");
+    }
 }
 
 #[tokio::test]
 async fn answers_to_callouts_come_between_requests() {
-    let upstream = Upstream::start(|_| async { http::Response::new(Full::new(bytes::Bytes::from("yes"))) }).await;
-    let component = adapted(&ticking("(call $call_out)"), Some(upstream.address));
-    let server = Running::start_component(&component, Options::default()).await.unwrap();
-    logged(&server, "r", 3).await;
+    for wasi in Wasi::ALL {
+        let upstream = Upstream::start(|_| async { http::Response::new(Full::new(bytes::Bytes::from("yes"))) }).await;
+        let component = adapted_on(wasi, &ticking("(call $call_out)"), Some(upstream.address));
+        let server = Running::start_component(&component, Options::default()).await.unwrap();
+        logged(&server, "r", 3).await;
+    }
 }
 
 /// Its instance is gone, the next request gets another one, which ticks as well.
 #[tokio::test]
 async fn a_trap_in_a_tick_ends_the_instance() {
-    let tick = "(call $log (i32.const 19)) (if (i32.eq (global.get $ticks) (i32.const 2)) (then unreachable))";
-    let component = adapted(&ticking(tick), None);
-    let server = Running::start_component(&component, Options::default()).await.unwrap();
-    logged(&server, "t", 2).await;
-    assert_eq!(get(server.address, "/").await.status, 200);
-    let text = logged(&server, "t", 4).await;
-    assert!(text.matches(": s\n").count() >= 2, "{text}");
+    for wasi in Wasi::ALL {
+        let tick = "(call $log (i32.const 19)) (if (i32.eq (global.get $ticks) (i32.const 2)) (then unreachable))";
+        let component = adapted_on(wasi, &ticking(tick), None);
+        let server = Running::start_component(&component, Options::default()).await.unwrap();
+        logged(&server, "t", 2).await;
+        assert_eq!(get(server.address, "/").await.status, 200);
+        let text = logged(&server, "t", 4).await;
+        assert!(text.matches(": s\n").count() >= 2, "{text}");
+    }
 }
 
 /// One that never ends is stopped, and holds no request for long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tick_that_computes_forever_is_stopped() {
-    let tick = "(call $log (i32.const 19)) (loop $forever (br $forever))";
-    let mut options = Options::default();
-    options.cpu_timeout = Duration::from_millis(300);
-    let server = Running::start_component(&adapted(&ticking(tick), None), options).await.unwrap();
-    logged(&server, "t", 1).await;
-    assert_eq!(get(server.address, "/").await.status, 200);
-    logged(&server, "t", 2).await;
+    for wasi in Wasi::ALL {
+        let tick = "(call $log (i32.const 19)) (loop $forever (br $forever))";
+        let mut options = Options::default();
+        options.cpu_timeout = Duration::from_millis(300);
+        let server = Running::start_component(&adapted_on(wasi, &ticking(tick), None), options).await.unwrap();
+        logged(&server, "t", 1).await;
+        assert_eq!(get(server.address, "/").await.status, 200);
+        logged(&server, "t", 2).await;
+    }
 }
 
 /// The caches of a plugin that ticks outlive the number of requests that an instance serves.

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Settings};
+use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::wasi::Wasi;
 
 use super::Running;
 
@@ -12,21 +14,43 @@ pub(crate) fn adapted(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
     adapted_with(filter, cluster, |_| {})
 }
 
+/// The same for a version of WASI.
+pub(crate) fn adapted_on(wasi: Wasi, filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
+    adapted_on_with(wasi, filter, cluster, |_| {})
+}
+
 /// A chain of filters with these plugin names, adapted; what they let through is answered 200.
-pub(crate) fn adapted_chain(filters: &[(&str, Vec<u8>)], change: impl FnOnce(&mut Settings)) -> Vec<u8> {
+pub(crate) fn adapted_chain(wasi: Wasi, filters: &[(&str, Vec<u8>)], change: impl FnOnce(&mut Settings)) -> Vec<u8> {
     let mut settings = settings(None);
     let plugin = |(name, _): &(&str, _)| Plugin { name: (*name).into(), ..settings.plugins[0].clone() };
     settings.plugins = filters.iter().map(plugin).collect();
     change(&mut settings);
     let filters: Vec<&[u8]> = filters.iter().map(|(_, filter)| filter.as_slice()).collect();
-    proxy_wasm_adapter::adapt(&filters, &proxy_wasm_adapter::Options::new(settings)).unwrap().component
+    adapt(wasi, &filters, settings)
+}
+
+fn adapt(wasi: Wasi, filters: &[&[u8]], settings: Settings) -> Vec<u8> {
+    let mut options = proxy_wasm_adapter::Options::new(settings);
+    options.wasi = wasi;
+    options.shim = Shim::built_in(wasi, Flavour::Plain);
+    proxy_wasm_adapter::adapt(filters, &options).unwrap().component
 }
 
 /// The same as [`adapted`] with other settings.
 pub(crate) fn adapted_with(filter: &[u8], cluster: Option<SocketAddr>, change: impl FnOnce(&mut Settings)) -> Vec<u8> {
+    adapted_on_with(Wasi::V0_2, filter, cluster, change)
+}
+
+/// The same for a version of WASI.
+pub(crate) fn adapted_on_with(
+    wasi: Wasi,
+    filter: &[u8],
+    cluster: Option<SocketAddr>,
+    change: impl FnOnce(&mut Settings),
+) -> Vec<u8> {
     let mut settings = settings(cluster);
     change(&mut settings);
-    proxy_wasm_adapter::adapt(&[filter], &proxy_wasm_adapter::Options::new(settings)).unwrap().component
+    adapt(wasi, &[filter], settings)
 }
 
 fn settings(cluster: Option<SocketAddr>) -> Settings {

@@ -4,8 +4,9 @@ mod filter;
 mod guest;
 mod upstream;
 
-pub(crate) use filter::{adapted, adapted_chain, adapted_with, logged};
+pub(crate) use filter::{adapted, adapted_chain, adapted_on, adapted_on_with, adapted_with, logged};
 pub(crate) use guest::{StartMode, guest};
+pub(crate) use proxy_wasm_adapter::wasi::Wasi;
 pub(crate) use proxy_wasm_adapter_testing::{
     Answer, Fed, Repeated, Watched, client, collect, exchange, get, h2_client, raw, request,
 };
