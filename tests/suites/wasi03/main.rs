@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Trial};
 use proxy_wasm_abi::settings::{Origin, Plugin, Settings};
+use proxy_wasm_adapter::composition::OF_PLUGINS;
 use proxy_wasm_adapter_tests::client::Reply;
 use proxy_wasm_adapter_tests::component::{HANDLER, SERVICE_WORLD, exports, imports};
 use proxy_wasm_adapter_tests::examples::Example;
@@ -47,22 +48,25 @@ fn of(example: &Example, what: &str, run: fn(&Chain) -> Result<()>) -> Trial {
 }
 
 fn is_service(chain: &Chain) -> Result<()> {
-    has_worlds(&wasi03::service(chain)?, &[])
+    has_worlds(&wasi03::service(chain)?, &OF_PLUGINS, &[])
 }
 
 fn is_middleware(chain: &Chain) -> Result<()> {
-    has_worlds(&wasi03::middleware(chain)?, &[HANDLER])
+    has_worlds(&wasi03::middleware(chain)?, &OF_PLUGINS, &[HANDLER])
 }
 
+/// Two of its parts have plugins, so neither shows them.
 fn is_complete(chain: &Chain) -> Result<()> {
     let component = wasi03::behind_middleware(chain)?;
-    has_worlds(&component, &[])
+    has_worlds(&component, &[], &[])
 }
 
-/// Exports one handler, and imports the service world's interfaces and these besides.
-fn has_worlds(component: &[u8], besides: &[&str]) -> Result<()> {
-    let (imports, exports) = (imports(component)?, exports(component)?);
-    ensure!(exports == [HANDLER], "it exports {exports:?}");
+/// Exports one handler, and what a host asks plugins by; imports the service world's interfaces and these besides.
+fn has_worlds(component: &[u8], of_plugins: &[&str], besides: &[&str]) -> Result<()> {
+    let (imports, mut exports) = (imports(component)?, exports(component)?);
+    exports.sort();
+    let expected: Vec<&str> = of_plugins.iter().copied().chain([HANDLER]).collect();
+    ensure!(exports == expected, "it exports {exports:?}");
     let others: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !SERVICE_WORLD.contains(name)).collect();
     ensure!(others == besides, "it imports {others:?} besides what every service may");
     Ok(())
