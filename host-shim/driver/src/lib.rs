@@ -37,6 +37,7 @@ mod exchange;
 mod flow;
 mod freeze;
 mod grpc;
+mod overtaken;
 #[cfg(feature = "routing")]
 mod retries;
 #[cfg(not(feature = "routing"))]

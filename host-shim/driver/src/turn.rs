@@ -27,6 +27,8 @@ pub struct Driver<'a, G> {
     pub(crate) told: bool,
     /// And that moved an exchange.
     pub(crate) fruitful: bool,
+    /// The end of a body may come later than what happened after it.
+    pub(crate) ends_apart: bool,
 }
 
 /// The time from one wait of the edge to the next, in which all that moves is done at once: the clock is read once at the
@@ -47,7 +49,16 @@ impl<'a, G: Guest> Driver<'a, G> {
             id_bytes: Vec::new(),
             told: false,
             fruitful: false,
+            ends_apart: false,
         }
+    }
+
+    /// The host tells of a body's end apart from its bytes, so that an upstream's failure may overtake the end of its request:
+    /// such a failure waits for it, for a moment.
+    #[must_use]
+    pub fn with_ends_apart(mut self) -> Self {
+        self.ends_apart = true;
+        self
     }
 
     /// Begins a turn: the edge has waited, so the time is another.
