@@ -37,6 +37,8 @@ pub(crate) struct Exchange {
     /// When nothing has moved for too long, by the monotonic clock; armed where the edge waits.
     pub(crate) idle_deadline: Option<u64>,
     pub(crate) upstream_deadline: Option<u64>,
+    /// Bytes of the request that have not come yet, where that is known and may matter.
+    pub(crate) outstanding: Option<u64>,
     /// The upstream failed, and the filters are not told yet.
     pub(crate) overtaken: Option<Overtaken>,
     /// How often callouts came back since something moved.
@@ -60,10 +62,16 @@ impl Exchange {
             aborted: false,
             idle_deadline: None,
             upstream_deadline: None,
+            outstanding: None,
             overtaken: None,
             rounds: 0,
             announced: false,
         }
+    }
+
+    /// Its request has a body of so many bytes.
+    pub(crate) fn awaiting(self, outstanding: Option<u64>) -> Self {
+        Self { outstanding, ..self }
     }
 
     /// Something moved: the time without progress begins anew.
@@ -308,6 +316,9 @@ impl<G: Guest> Driver<'_, G> {
         exchange.note_progress();
         let direction = Direction::Request;
         let ends = matches!(input, Input::End(_) | Input::Data(_, true));
+        if let (Input::Data(bytes, _), Some(outstanding)) = (&input, &mut exchange.outstanding) {
+            *outstanding = outstanding.saturating_sub(bytes.len() as u64);
+        }
         match input {
             Input::Data(bytes, end) => self.chain.data(id, direction, bytes, end),
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
@@ -316,6 +327,8 @@ impl<G: Guest> Driver<'_, G> {
         }
         if ends {
             self.tell_overtaken(id);
+        } else {
+            self.look_for_end(id);
         }
     }
 

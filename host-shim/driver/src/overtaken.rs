@@ -10,8 +10,11 @@ use crate::{
     turn::Driver,
 };
 
-/// For how long the client's end is waited for: a client that is still sending gets its answer that much later.
+/// For how long the request's end is waited for: a client that is still sending gets its answer that much later.
 const PATIENCE_MS: u64 = 50;
+
+/// The same where all bytes have come, so that the end can't be far.
+const PATIENCE_AT_END_MS: u64 = 5_000;
 
 /// A failure that the filters are not told of yet.
 pub(crate) struct Overtaken {
@@ -33,8 +36,20 @@ impl<G: Guest> Driver<'_, G> {
                 exchange.to_upstream = Outgoing::Over;
                 exchange.upstream = Incoming::Over;
                 exchange.overtaken = Some(Overtaken { failure, cause, until });
+                self.look_for_end(id);
             }
             _ => self.upstream_failed(id, failure, cause),
+        }
+    }
+
+    /// More of the request came: where that is all, a failure waits for its end longer.
+    pub(crate) fn look_for_end(&mut self, id: u32) {
+        let chain = self.chain;
+        if let Some(exchange) = self.exchange(id)
+            && exchange.outstanding == Some(0)
+            && let Some(overtaken) = &mut exchange.overtaken
+        {
+            overtaken.until = chain.now().saturating_add(PATIENCE_AT_END_MS * NANOS_PER_MS);
         }
     }
 

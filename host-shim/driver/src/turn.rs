@@ -4,6 +4,7 @@ use proxy_wasm_semantics::{Chain, Direction, Guest, Request};
 
 use crate::{
     action::{Action, Input, Peer},
+    bodies::declared_length,
     calls::Calls,
     exchange::Exchange,
     stay::{Rest, Stay},
@@ -132,8 +133,9 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         }
         let to_head = request.method == b"HEAD";
         let says_empty = chain.state().settings().upkeep.opens_bodies;
+        let outstanding = if driver.ends_apart { declared_length(&request) } else { None };
         let id = chain.open(request, end);
-        driver.exchanges.push(Exchange::new(id, to_head, says_empty));
+        driver.exchanges.push(Exchange::new(id, to_head, says_empty).awaiting(outstanding));
         driver.note_moved(Some(id));
         id
     }

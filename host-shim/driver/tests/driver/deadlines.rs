@@ -288,6 +288,21 @@ fn a_failure_waits_for_a_moment_only() {
 }
 
 #[test]
+fn a_failure_waits_longer_for_the_end_of_a_body_that_is_all_there() {
+    let mut world = World::new().with_ends_apart();
+    let id = world.open("POST", &[("content-length", "6")], false);
+    world.actions(id);
+    world.data(Peer::Client(id), "abc");
+    world.actions(id);
+    world.failed(Peer::Upstream(id), UpstreamFailure::ConnectionFailed, None);
+    assert_eq!(world.deadline(), Some(OVERTAKEN_MS), "the client may be slow");
+    world.data(Peer::Client(id), "def");
+    assert_eq!(world.deadline(), Some(5_000));
+    world.pass(5_000);
+    assert_eq!(world.actions(id)[0], "client 2 response 503");
+}
+
+#[test]
 fn a_client_that_leaves_hears_of_no_failure() {
     let (mut world, id) = overtaken();
     world.turn().client_gone(id);
