@@ -337,7 +337,7 @@ impl<G: Guest> Driver<'_, G> {
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
             Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
             Input::Broken => self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(BREAKS_OFF)),
-            Input::Failed(failure, cause) => self.upstream_failed(id, failure, cause),
+            Input::Failed(failure, cause) => self.upstream_failed(id, failure, cause.as_deref()),
         }
     }
 
