@@ -52,12 +52,19 @@ fn field<'a>(request: &'a Request, wanted: &str) -> Option<&'a [u8]> {
 /// The head of a response, and whether a body may follow it; `to_head`: it answers HEAD.
 pub fn response_head(status: u16, mut fields: Vec<(String, Vec<u8>)>, to_head: bool) -> (HeaderMap, bool) {
     fields.insert(0, (":status".into(), status.to_string().into()));
-    let mut headers = HeaderMap::from_pairs(Kind::Response, fields);
-    if status == 204 {
+    let (headers, is_bodiless) = received(HeaderMap::from_pairs(Kind::Response, fields));
+    (headers, !(is_bodiless || to_head))
+}
+
+/// The head of a response as filters see it; `true`: and no body may follow it.
+pub(crate) fn received(mut headers: HeaderMap) -> (HeaderMap, bool) {
+    let status = headers.get(b":status");
+    let (is_204, is_304) = (status == Some(b"204"), status == Some(b"304"));
+    if is_204 {
         headers.remove(b"content-length");
     }
-    let is_bodiless = to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
-    (headers, !is_bodiless)
+    let is_bodiless = is_204 || is_304 || headers.get(b"content-length") == Some(b"0");
+    (headers, is_bodiless)
 }
 
 /// The number that a `content-length` is.

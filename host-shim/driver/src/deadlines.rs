@@ -11,9 +11,13 @@ impl<G: Guest> Driver<'_, G> {
             let told = exchange.overtaken.as_ref().map(|overtaken| overtaken.until);
             [exchange.idle_deadline, exchange.upstream_deadline, exchange.tries.deadline(), told]
         });
-        // No tick comes where no exchange is: the host has no time for it, or tends the instance.
-        let tick = if self.exchanges.is_empty() { None } else { self.chain.tick_deadline() };
+        let tick = if self.ticks() { self.chain.tick_deadline() } else { None };
         own.chain([self.calls_deadline(), tick, self.stay.until()]).flatten().min()
+    }
+
+    /// Whether ticks come by the deadline. Where no exchange is they do not: the host has no time for it, or tends the instance.
+    fn ticks(&self) -> bool {
+        !self.exchanges.is_empty() || self.stay.is_attended()
     }
 
     /// When the next callout has taken too long.
@@ -41,7 +45,7 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn expire(&mut self) {
         let now = self.chain.now();
         self.expire_calls(now);
-        if !self.exchanges.is_empty() {
+        if self.ticks() {
             self.chain.tick(now);
         }
         self.note_moved(None);

@@ -3,6 +3,8 @@
 //! On Envoy what came from a client before an upstream fails is with the filters by then. Some hosts tell of a body's end apart
 //! from its bytes, and of an upstream that can't be reached sooner than of that.
 
+use std::borrow::Cow;
+
 use proxy_wasm_semantics::{Direction, Guest, NANOS_PER_MS, UpstreamFailure};
 
 use crate::{
@@ -19,14 +21,14 @@ const PATIENCE_AT_END_MS: u64 = 5_000;
 /// A failure that the filters are not told of yet.
 pub(crate) struct Overtaken {
     failure: UpstreamFailure,
-    cause: Option<&'static str>,
+    cause: Option<Cow<'static, str>>,
     /// When it is told at the latest, by the monotonic clock.
     pub(crate) until: u64,
 }
 
 impl<G: Guest> Driver<'_, G> {
     /// The upstream failed. The filters are told now, or when the end of the request is there.
-    pub(crate) fn upstream_fails(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&'static str>) {
+    pub(crate) fn upstream_fails(&mut self, id: u32, failure: UpstreamFailure, cause: Option<Cow<'static, str>>) {
         let chain = self.chain;
         let waits = self.ends_apart && chain.wants(id, Direction::Request);
         match self.exchange(id) {
@@ -38,7 +40,7 @@ impl<G: Guest> Driver<'_, G> {
                 exchange.overtaken = Some(Overtaken { failure, cause, until });
                 self.look_for_end(id);
             }
-            _ => self.upstream_failed(id, failure, cause),
+            _ => self.upstream_failed(id, failure, cause.as_deref()),
         }
     }
 
@@ -56,7 +58,7 @@ impl<G: Guest> Driver<'_, G> {
     /// Tells the filters of a failure that waited.
     pub(crate) fn tell_overtaken(&mut self, id: u32) -> bool {
         let Some(told) = self.exchange(id).and_then(|exchange| exchange.overtaken.take()) else { return false };
-        self.upstream_failed(id, told.failure, told.cause);
+        self.upstream_failed(id, told.failure, told.cause.as_deref());
         true
     }
 }

@@ -286,6 +286,12 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         self.driver.chain.state().log_metrics();
     }
 
+    /// From now on the host gives the instance time whenever [`deadline`](Self::deadline) asks for it, also where no exchange is
+    /// under way: so no exchange stays for callouts, and ticks come by the deadline.
+    pub fn attend(&mut self) {
+        self.driver.attend();
+    }
+
     /// Begins what is due between requests: from now on the host gives the instance time for it, so no exchange stays for
     /// callouts. The edge then looks at what came as often as [`looks`](Self::looks) says, and asks for
     /// [`rest`](Self::rest).

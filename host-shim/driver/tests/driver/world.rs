@@ -135,7 +135,7 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn failed(&mut self, peer: Peer, failure: UpstreamFailure, cause: Option<&'static str>) {
-        self.turn().input(peer, Input::Failed(failure, cause));
+        self.turn().input(peer, Input::Failed(failure, cause.map(Into::into)));
     }
 
     pub(crate) fn written(&mut self, peer: Peer) {
