@@ -193,6 +193,7 @@ impl Server {
                 tracing::warn!(running = host.gate.count(), "told to end again: cutting off what still runs");
             }
         }
+        host.runner.end();
         served.shutdown().await;
         tasks.end().await;
     }

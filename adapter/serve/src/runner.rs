@@ -48,6 +48,13 @@ impl Runner {
         }
     }
 
+    /// This host ends, with all that is still under way.
+    pub(super) fn end(&self) {
+        if let Self::Workers(workers) = self {
+            workers.end();
+        }
+    }
+
     /// Tends idle instances, as long as it is polled. Those for WASI 0.3 wait for their own clocks.
     pub(super) async fn keep(self) {
         if let Self::Pool(pool) = self {

@@ -3,6 +3,8 @@
 
 mod beside;
 mod bodies;
+mod leaving;
+mod others;
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -38,6 +40,10 @@ fn main() -> Result<()> {
         trials.extend(beside::trials(host));
         trials.extend(bodies::trials(host));
     }
+    for host in [Host::Serve03, Host::WasmtimeServe03] {
+        trials.extend(others::trials(host));
+    }
+    trials.extend(leaving::trials());
     libtest_mimic::run(&arguments, trials).exit()
 }
 

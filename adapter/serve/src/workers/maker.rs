@@ -46,6 +46,8 @@ pub(super) struct Maker {
     policy: Arc<Policy>,
     load: Load,
     depth: u32,
+    /// This host ends.
+    ending: Arc<AtomicBool>,
     /// One that was made before there was a request.
     ready: Mutex<Option<Ready>>,
 }
@@ -60,8 +62,14 @@ struct Ready {
 }
 
 impl Maker {
-    pub(super) fn new(recipe: Arc<Recipe>, policy: Arc<Policy>, load: Load, depth: u32) -> Self {
-        Self { recipe, policy, load, depth, ready: Mutex::default() }
+    pub(super) fn new(
+        recipe: Arc<Recipe>,
+        policy: Arc<Policy>,
+        load: Load,
+        depth: u32,
+        ending: Arc<AtomicBool>,
+    ) -> Self {
+        Self { recipe, policy, load, depth, ending, ready: Mutex::default() }
     }
 
     /// Makes an instance for the first request, whenever that comes: its plugins tick meanwhile.
@@ -155,6 +163,7 @@ impl Maker {
                 bypassed,
                 requests,
                 pulse,
+                ending: self.ending.clone(),
                 fate,
                 over,
                 abandoned,
@@ -230,6 +239,8 @@ pub(super) struct Worker {
     /// Its requests, where the component tells of their ends.
     requests: Option<Arc<Requests>>,
     pulse: Pulse,
+    /// This host ends, and the instance with it.
+    ending: Arc<AtomicBool>,
     fate: Fate,
     /// Its time was over: what it ends with is no trap.
     over: Arc<AtomicBool>,
@@ -321,6 +332,13 @@ impl WorkerState for Worker {
                     abandoned.store(true, Ordering::Release);
                 });
                 return;
+            }
+            // It was dropped, which looks like a failure.
+            (Err(_), requests) if self.ending.load(Ordering::Relaxed) => {
+                let was_busy = requests.as_ref().is_none_or(|requests| requests.has_open());
+                if was_busy {
+                    tracing::warn!("an instance was dropped with what it had under way: this host ends");
+                }
             }
             (Err(error), _) if !self.over.load(Ordering::Relaxed) => {
                 self.fate.seal();

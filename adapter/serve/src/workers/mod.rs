@@ -16,6 +16,7 @@ mod plugins;
 mod tender;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
@@ -56,13 +57,16 @@ pub(super) struct Workers {
     /// One for each depth of the requests that it gets: what an instance sends is sent at the depth of its requests, and
     /// nothing tells for which of them.
     handlers: Vec<ProxyHandler<Maker>>,
+    /// This host ends.
+    ending: Arc<AtomicBool>,
 }
 
 impl Workers {
     /// For requests down to this depth.
     pub(super) async fn start(recipe: Recipe, load: Load, policy: Policy, max_depth: u32) -> Result<Self, Error> {
         let (recipe, policy) = (Arc::new(recipe), Arc::new(policy));
-        let maker = |depth| Maker::new(recipe.clone(), policy.clone(), load, depth);
+        let ending = Arc::<AtomicBool>::default();
+        let maker = |depth| Maker::new(recipe.clone(), policy.clone(), load, depth, ending.clone());
         // What does not start is never served.
         let first = maker(0);
         first.make_ready().await.map_err(|failure| match failure {
@@ -73,7 +77,12 @@ impl Workers {
         })?;
         let makers = std::iter::once(first).chain((1..=max_depth).map(maker));
         let handlers = makers.map(ProxyHandler::new).collect();
-        Ok(Self { recipe, policy, handlers })
+        Ok(Self { recipe, policy, handlers, ending })
+    }
+
+    /// Instances that end from now on do so with this host, whatever they have under way.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// Whether every request is answered 503 from now on.

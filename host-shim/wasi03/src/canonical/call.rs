@@ -1,6 +1,6 @@
 //! What is asked of others and takes time: responses, and the clock.
 
-use std::task::Poll;
+use std::{cell::RefCell, task::Poll};
 
 use super::{
     Waitable,
@@ -20,6 +20,18 @@ const SUBTASK_SHIFT: u32 = 4;
 /// A request that was sent.
 pub(crate) struct Call {
     state: State,
+    ends: Ends,
+}
+
+/// What becomes of a call that is given up.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// The host ends it: it does so at once.
+    Cancelled,
+    /// It is left to go on. Another component may be slow to let itself be cancelled, or never do, and the built-in that
+    /// cancels waits for it, with all exchanges of this instance: the one that does not wait is none that components may use
+    /// yet. The component learns of it by the ends of the bodies.
+    Left,
 }
 
 enum State {
@@ -37,37 +49,33 @@ impl Call {
     /// Sends a request to where it says.
     pub(crate) fn send(request: Request) -> Self {
         // SAFETY: `new` keeps the memory where it is while the call is under way.
-        Self::new(request, |request, value| unsafe { imports::client_send(request, value) })
+        Self::new(request, Ends::Cancelled, |request, value| unsafe { imports::client_send(request, value) })
     }
 
     /// Hands a request to the next component.
     pub(crate) fn next(request: Request) -> Self {
         // SAFETY: as above.
-        Self::new(request, |request, value| unsafe { imports::next_handle(request, value) })
+        Self::new(request, Ends::Left, |request, value| unsafe { imports::next_handle(request, value) })
     }
 
-    fn new(request: Request, call: impl FnOnce(u32, *mut Value) -> u32) -> Self {
+    fn new(request: Request, ends: Ends, call: impl FnOnce(u32, *mut Value) -> u32) -> Self {
         let request = request.take_handle();
         let mut value = Box::new(Value::default());
         let code = call(request, &raw mut *value);
         if code & STATE == RETURNED {
-            return Self { state: State::Returned(value) };
+            return Self { state: State::Returned(value), ends };
         }
         let mut subtask = Waitable::new(code >> SUBTASK_SHIFT);
         subtask.wait_here();
-        Self { state: State::UnderWay { subtask, value, request } }
+        Self { state: State::UnderWay { subtask, value, request }, ends }
     }
 
     /// The response, when it is there. It comes once.
     pub(crate) fn poll(&mut self) -> Poll<Result<Response, ErrorCode>> {
         if let State::UnderWay { subtask, .. } = &mut self.state {
-            // That it has started is no news.
-            let mut events = std::iter::from_fn(|| subtask.event());
-            if !events.any(|code| code == RETURNED) {
+            if !has_returned(subtask) {
                 return Poll::Pending;
             }
-            subtask.leave();
-            imports::subtask_drop(subtask.handle);
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::UnderWay { mut value, .. } | State::Returned(mut value) => Poll::Ready(response(&mut value)),
@@ -90,9 +98,52 @@ impl Call {
     }
 }
 
+/// Whether a call is over, which then is let go of.
+fn has_returned(subtask: &mut Waitable) -> bool {
+    // That it has started is no news.
+    let has_returned = std::iter::from_fn(|| subtask.event()).any(|code| code == RETURNED);
+    if has_returned {
+        subtask.leave();
+        imports::subtask_drop(subtask.handle);
+    }
+    has_returned
+}
+
+thread_local! {
+    /// The calls that were given up and go on, each with the memory for its response.
+    static LEFT: RefCell<Vec<(Waitable, Box<Value>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Drops the responses to calls that were given up. The task that runs is told of further ones, and waits for none of them.
+pub(super) fn sweep() {
+    LEFT.with_borrow_mut(|left| {
+        left.retain_mut(|(subtask, value)| {
+            let is_over = has_returned(subtask);
+            if is_over {
+                drop(response(value));
+            } else {
+                subtask.wait_here();
+            }
+            !is_over
+        });
+    });
+}
+
+/// The task that runs is told of them no more: it ends.
+pub(super) fn part_from_left() {
+    LEFT.with_borrow_mut(|left| left.iter_mut().for_each(|(subtask, _)| subtask.part()));
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.state, State::Over) {
+            State::UnderWay { mut subtask, mut value, .. } if matches!(self.ends, Ends::Left) => {
+                if has_returned(&mut subtask) {
+                    drop(response(&mut value));
+                } else {
+                    LEFT.with_borrow_mut(|left| left.push((subtask, value)));
+                }
+            }
             State::UnderWay { mut subtask, mut value, request } => match cancel(&mut subtask) {
                 RETURNED => drop(response(&mut value)),
                 // SAFETY: the callee never got the request, so it is ours again.
@@ -157,12 +208,9 @@ impl Timer {
     /// Whether it has fired.
     pub(crate) fn poll(&mut self) -> Poll<()> {
         if let Some(subtask) = &mut self.subtask {
-            let mut events = std::iter::from_fn(|| subtask.event());
-            if !events.any(|code| code == RETURNED) {
+            if !has_returned(subtask) {
                 return Poll::Pending;
             }
-            subtask.leave();
-            imports::subtask_drop(subtask.handle);
             self.subtask = None;
         }
         Poll::Ready(())

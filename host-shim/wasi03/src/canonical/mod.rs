@@ -30,7 +30,7 @@ pub(crate) use message::{
 };
 pub(crate) use stderr::Stderr;
 pub(crate) use task::{Answer, Code, Task, Wake};
-pub(crate) use trailers::{Sent, TrailersReader, TrailersWriter, part_from_left, sweep};
+pub(crate) use trailers::{Sent, TrailersReader, TrailersWriter};
 
 /// The code of what is not over yet.
 const BLOCKED: u32 = u32::MAX;
@@ -40,6 +40,18 @@ thread_local! {
     static ARRIVED: RefCell<Vec<(u32, u32)>> = const { RefCell::new(Vec::new()) };
     /// The set of the task that runs.
     static CURRENT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Lets go of what was given up, and that others need no more.
+pub(crate) fn sweep() {
+    trailers::sweep();
+    call::sweep();
+}
+
+/// The task that runs is told of what was given up no more: it ends.
+pub(crate) fn part_from_left() {
+    trailers::part_from_left();
+    call::part_from_left();
 }
 
 /// The host says that something is over, or further.

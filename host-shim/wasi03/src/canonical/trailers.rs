@@ -238,7 +238,7 @@ thread_local! {
 }
 
 /// Drops what was let go and the host needs no more. The task that runs is told of the others, and waits for none of them.
-pub(crate) fn sweep() {
+pub(super) fn sweep() {
     LEFT.with_borrow_mut(|left| {
         left.retain_mut(|(future, _)| {
             let is_over = future.event().is_some();
@@ -254,7 +254,7 @@ pub(crate) fn sweep() {
 }
 
 /// The task that runs is told of them no more: it ends.
-pub(crate) fn part_from_left() {
+pub(super) fn part_from_left() {
     LEFT.with_borrow_mut(|left| left.iter_mut().for_each(|(future, _)| future.part()));
 }
 

@@ -1,0 +1,142 @@
+//! Clients that leave, at each stage of an exchange: the filter's exchange ends, in an instance that goes on.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use proxy_wasm_adapter_tests::hosts::{Host, Running};
+use proxy_wasm_adapter_tests::trial::trial;
+
+use crate::{PATIENCE, in_front_of};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let named = |(what, run): (&str, fn() -> Result<()>)| {
+        trial(format!("the exchange of a client that leaves {what} ends on {}", Host::Serve03.name()), run)
+    };
+    let stages: [(&str, fn() -> Result<()>); 5] = [
+        ("while the filter holds its request", while_held),
+        ("in its request's body", in_its_body),
+        ("before the upstream answers", before_the_answer),
+        ("in the response's body", in_the_response),
+        ("in a response that the filter holds", while_the_response_is_held),
+    ];
+    stages.map(named).into()
+}
+
+/// Logs its starts, and the beginning and end of each exchange. It holds requests to `/h`, and the bodies of responses to
+/// `/r`.
+const TELLS: &str = r#"(module
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 16) "started" "begun" "ended" ":path")
+    (global $letter (mut i32) (i32.const 0))
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+    (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+        (drop (call $log (i32.const 2) (i32.const 16) (i32.const 7)))
+        (i32.const 1))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $log (i32.const 2) (i32.const 23) (i32.const 5)))
+        (drop (call $get (i32.const 0) (i32.const 33) (i32.const 5) (i32.const 0) (i32.const 4)))
+        (global.set $letter (i32.load8_u offset=1 (i32.load (i32.const 0))))
+        (i32.eq (global.get $letter) (i32.const 104)))
+    (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))
+    (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32)
+        (i32.eq (global.get $letter) (i32.const 114)))
+    (func (export "proxy_on_log") (param i32)
+        (drop (call $log (i32.const 2) (i32.const 28) (i32.const 5)))))"#;
+
+fn start() -> Result<(TcpListener, Running)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let running = Host::Serve03.start(&in_front_of(&listener, TELLS)?)?;
+    Ok((listener, running))
+}
+
+fn count(running: &Running, what: &str) -> usize {
+    running.child.lines.since(0).iter().filter(|line| line.ends_with(what)).count()
+}
+
+/// Waits until so many exchanges have begun, or ended.
+fn wait(running: &Running, what: &str, times: usize) -> Result<()> {
+    let begun = Instant::now();
+    while count(running, what) < times {
+        ensure!(begun.elapsed() < PATIENCE, "not {times} exchanges have {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn send(running: &Running, request: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(running.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
+    Ok(stream)
+}
+
+/// Lets clients leave one after another, each when its exchange is where it should be.
+fn leave(running: &Running, mut client: impl FnMut() -> Result<TcpStream>) -> Result<()> {
+    for number in 1..=3 {
+        let stream = client()?;
+        wait(running, "begun", number)?;
+        drop(stream);
+        wait(running, "ended", number)?;
+    }
+    ensure!(count(running, "started") == 1, "{} instances had them", count(running, "started"));
+    Ok(())
+}
+
+fn while_held() -> Result<()> {
+    let (_listener, running) = start()?;
+    leave(&running, || send(&running, "GET /h HTTP/1.1\r\nhost: h\r\n\r\n"))
+}
+
+fn in_its_body() -> Result<()> {
+    let (_listener, running) = start()?;
+    leave(&running, || send(&running, "POST /h HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nabc"))
+}
+
+fn before_the_answer() -> Result<()> {
+    let (listener, running) = start()?;
+    let mut asked = Vec::new();
+    leave(&running, || {
+        let stream = send(&running, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")?;
+        asked.push(listener.accept()?.0);
+        Ok(stream)
+    })
+}
+
+/// The upstream sends a part of it, which comes to the client.
+fn in_the_response() -> Result<()> {
+    let (listener, running) = start()?;
+    let mut asked = Vec::new();
+    leave(&running, || {
+        let mut stream = send(&running, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")?;
+        let mut upstream = listener.accept()?.0;
+        upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")?;
+        asked.push(upstream);
+        let mut all = Vec::new();
+        while !all.ends_with(b"abc") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            all.extend(byte);
+        }
+        Ok(stream)
+    })
+}
+
+fn while_the_response_is_held() -> Result<()> {
+    let (listener, running) = start()?;
+    let mut asked = Vec::new();
+    leave(&running, || {
+        let mut stream = send(&running, "GET /r HTTP/1.1\r\nhost: h\r\n\r\n")?;
+        let mut upstream = listener.accept()?.0;
+        upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")?;
+        asked.push(upstream);
+        // The head goes on, and nothing behind it.
+        stream.read_exact(&mut [0; 12])?;
+        Ok(stream)
+    })
+}
