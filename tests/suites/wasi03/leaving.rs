@@ -11,11 +11,13 @@ use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::{PATIENCE, in_front_of};
 
+type Run = fn() -> Result<()>;
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let named = |(what, run): (&str, fn() -> Result<()>)| {
+    let named = |(what, run): (&str, Run)| {
         trial(format!("the exchange of a client that leaves {what} ends on {}", Host::Serve03.name()), run)
     };
-    let stages: [(&str, fn() -> Result<()>); 5] = [
+    let stages: [(&str, Run); 5] = [
         ("while the filter holds its request", while_held),
         ("in its request's body", in_its_body),
         ("before the upstream answers", before_the_answer),
@@ -108,21 +110,32 @@ fn before_the_answer() -> Result<()> {
     })
 }
 
-/// The upstream sends a part of it, which comes to the client.
+/// The upstream takes the request, and sends a part of its response.
+fn answer_begins(upstream: &mut TcpStream) -> Result<()> {
+    until(upstream, b"\r\n\r\n")?;
+    Ok(upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")?)
+}
+
+fn until(stream: &mut TcpStream, end: &[u8]) -> Result<()> {
+    let mut all = Vec::new();
+    while !all.ends_with(end) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        all.extend(byte);
+    }
+    Ok(())
+}
+
+/// The part comes to the client.
 fn in_the_response() -> Result<()> {
     let (listener, running) = start()?;
     let mut asked = Vec::new();
     leave(&running, || {
         let mut stream = send(&running, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")?;
         let mut upstream = listener.accept()?.0;
-        upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")?;
+        answer_begins(&mut upstream)?;
         asked.push(upstream);
-        let mut all = Vec::new();
-        while !all.ends_with(b"abc") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            all.extend(byte);
-        }
+        until(&mut stream, b"abc")?;
         Ok(stream)
     })
 }
@@ -133,7 +146,7 @@ fn while_the_response_is_held() -> Result<()> {
     leave(&running, || {
         let mut stream = send(&running, "GET /r HTTP/1.1\r\nhost: h\r\n\r\n")?;
         let mut upstream = listener.accept()?.0;
-        upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")?;
+        answer_begins(&mut upstream)?;
         asked.push(upstream);
         // The head goes on, and nothing behind it.
         stream.read_exact(&mut [0; 12])?;
