@@ -26,11 +26,19 @@ pub struct Options {
     pub keep_remains: bool,
     /// Where lines go. Default: [`Tracing`].
     pub log: Arc<dyn Log>,
+    /// Where compiled code is kept for the next process. Default: nowhere.
+    pub cache: Option<wasmtime::Cache>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_memory: 256 << 20, time_limit: Duration::from_secs(1), keep_remains: false, log: Arc::new(Tracing) }
+        Self {
+            max_memory: 256 << 20,
+            time_limit: Duration::from_secs(1),
+            keep_remains: false,
+            log: Arc::new(Tracing),
+            cache: None,
+        }
     }
 }
 
@@ -70,6 +78,7 @@ impl Filter {
         let failed = |error: wasmtime::Error| Error::Compile(format!("{error:#}"));
         let mut config = Config::new();
         config.epoch_interruption(true);
+        config.cache(options.cache.clone());
         // Nothing calls into an instance while a call into it is under way, and without the support for it calls cost less.
         config.concurrency_support(false);
         config.wasm_component_model_async(false);

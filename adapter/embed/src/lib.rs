@@ -62,6 +62,7 @@ mod wit;
 pub use error::{Error, ExchangeError, Trapped};
 pub use event::{Action, Begin, CalloutId, Event, ExchangeId, Failure, Origin, Peer, Remains};
 pub use filter::{Filter, Options};
+pub use head::RawPath;
 pub use instance::{Instance, Outcome};
 pub use log::{Level, Log, Tracing};
 pub use metrics::{Change, Metric};
