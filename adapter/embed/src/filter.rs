@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_wasm_adapter::is_component;
+use proxy_wasm_adapter::{Error as AdaptError, adapt, is_component, settings};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Config, Engine};
 
@@ -86,13 +86,14 @@ impl Filter {
         Ok(Self(Arc::new(Inner { pre, exports, options, clock, shared, ticks, _ticker: ticker })))
     }
 
-    /// Adapts a filter as it is, a core module, and compiles it; `settings` are those of the command's settings file.
+    /// Adapts a filter as it is, a core module, and compiles it; `settings` are those of the command's settings file. Where
+    /// they name no route, all that the filter lets through goes to one upstream, of no particular address.
     ///
     /// # Errors
     /// [`Error::Adapt`], and those of [`from_component`](Self::from_component).
     pub fn from_filter(filter: &[u8], settings: &str, options: Options) -> Result<Self, Error> {
-        use proxy_wasm_adapter::{Error as AdaptError, adapt, settings};
         let parsed = settings::parse("settings", settings).map_err(|problem| AdaptError::Settings(vec![problem]));
+        let parsed = parsed.map(routed);
         let no_files = |_: &std::path::Path| Err("these settings name no files".into());
         let resolved = parsed
             .and_then(|parsed| parsed.resolve(1, &no_files).map_err(AdaptError::Settings))
@@ -135,6 +136,17 @@ impl Filter {
     pub(crate) fn ticks(&self) -> u64 {
         self.0.ticks
     }
+}
+
+/// The settings, with a route.
+fn routed(mut input: settings::Input) -> settings::Input {
+    /// A name that no resolver knows: RFC 6761, section 6.4.
+    const NOWHERE: &str = "http://upstream.invalid";
+    let is_routed = input.upstream.is_some() || input.direct_response.is_some() || input.next.is_some();
+    if !is_routed && input.route.is_empty() && input.virtual_host.is_empty() {
+        input.upstream = Some(NOWHERE.into());
+    }
+    input
 }
 
 impl std::fmt::Debug for Filter {
