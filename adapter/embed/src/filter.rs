@@ -1,11 +1,13 @@
 //! A filter, compiled: what instances are made of.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::{Error as AdaptError, adapt, is_component, settings};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
-use wasmtime::{Config, Engine};
+use wasmtime::{Cache, CacheConfig, Config, Engine};
 
 use crate::error::Error;
 use crate::host::{self, Clock, Host};
@@ -26,11 +28,19 @@ pub struct Options {
     pub keep_remains: bool,
     /// Where lines go. Default: [`Tracing`].
     pub log: Arc<dyn Log>,
+    /// A directory for compiled code, which is then taken from there. Default: none.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_memory: 256 << 20, time_limit: Duration::from_secs(1), keep_remains: false, log: Arc::new(Tracing) }
+        Self {
+            max_memory: 256 << 20,
+            time_limit: Duration::from_secs(1),
+            keep_remains: false,
+            log: Arc::new(Tracing),
+            cache: None,
+        }
     }
 }
 
@@ -58,7 +68,7 @@ pub(crate) struct Exports {
 }
 
 impl Filter {
-    /// Compiles a component that `proxy-wasm-adapter adapt` made, for WASI 0.2. It takes as long as the filter is large: do it
+    /// Compiles a component that `proxy-wasm-adapter adapt --exports exchange` made, or with `both`. It takes as long as the filter is large: do it
     /// once.
     ///
     /// # Errors
@@ -73,6 +83,7 @@ impl Filter {
         // Nothing calls into an instance while a call into it is under way, and without the support for it calls cost less.
         config.concurrency_support(false);
         config.wasm_component_model_async(false);
+        config.cache(options.cache.as_deref().map(open).transpose().map_err(failed)?);
         let engine = Engine::new(&config).map_err(failed)?;
         let component = Component::new(&engine, component).map_err(failed)?;
         let exports = Exports::of(&component).ok_or(Error::NoExchange)?;
@@ -95,9 +106,10 @@ impl Filter {
         let parsed = settings::parse("settings", settings).map_err(|problem| AdaptError::Settings(vec![problem]));
         let parsed = parsed.map(routed);
         let no_files = |_: &std::path::Path| Err("these settings name no files".into());
-        let resolved = parsed
+        let mut resolved = parsed
             .and_then(|parsed| parsed.resolve(1, &no_files).map_err(AdaptError::Settings))
             .map_err(Error::Adapt)?;
+        resolved.exports = Exports::Exchange;
         let adapted = adapt(&[filter], &resolved).map_err(Error::Adapt)?;
         Self::from_component(&adapted.component, options)
     }
@@ -136,6 +148,14 @@ impl Filter {
     pub(crate) fn ticks(&self) -> u64 {
         self.0.ticks
     }
+}
+
+/// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
+/// deletes what it finds there and did not put there: so it gets a directory in this one.
+fn open(directory: &Path) -> wasmtime::Result<Cache> {
+    let mut config = CacheConfig::new();
+    config.with_directory(std::path::absolute(directory)?.join("proxy-wasm-adapter-embed"));
+    Cache::new(config)
 }
 
 /// The settings, with a route.

@@ -139,7 +139,7 @@ impl Drop for Running {
 
 async fn receive(peer: Peer, response: Response<BoxBody>, tell: &impl Fn(Vec<Event>)) {
     let (parts, body) = response.into_parts();
-    let message = Message::new(body);
+    let message = Message::new(body, parts.version);
     tell(vec![Event::Head { peer, head: Response::from_parts(parts, ()), end: message.is_none() }]);
     let Some(mut message) = message else { return };
     loop {

@@ -116,7 +116,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let is_grpc = parts.headers.get(CONTENT_TYPE).is_some_and(|value| grpc::is_grpc(value.as_bytes()));
-    let mut message = Message::new(body);
+    let mut message = Message::new(body, parts.version);
     let begin = std::future::poll_fn(|context| {
         let Some(unread) = message.take() else { return Poll::Ready(Begin::Nothing) };
         let (begin, rest) = unread.begin(context);
@@ -291,7 +291,7 @@ where
                 Poll::Ready(Ok(response)) => {
                     let (mut parts, body) = response.into_parts();
                     tell_length(&mut parts.headers, body.size_hint().exact());
-                    let message = Message::new(body);
+                    let message = Message::new(body, parts.version);
                     events.push(Event::Head {
                         peer: upstream,
                         head: Response::from_parts(parts, ()),

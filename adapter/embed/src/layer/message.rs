@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use http_body::Body;
 
 use super::BoxError;
@@ -18,6 +18,8 @@ pub(super) struct Message<B> {
     body: Pin<Box<B>>,
     /// What came behind the last piece.
     ahead: Option<End>,
+    /// The end may come with the last bytes: HTTP/2 has a frame for that. By HTTP/1 it comes by itself, as in Envoy.
+    joins_end: bool,
 }
 
 /// How a body ends.
@@ -37,9 +39,10 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    /// A body; nothing, where nothing is known to come.
-    pub(super) fn new(body: B) -> Option<Self> {
-        (!body.is_end_stream()).then(|| Self { body: Box::pin(body), ahead: None })
+    /// The body of a message of this version; nothing, where nothing is known to come.
+    pub(super) fn new(body: B, version: Version) -> Option<Self> {
+        let joins_end = version >= Version::HTTP_2;
+        (!body.is_end_stream()).then(|| Self { body: Box::pin(body), ahead: None, joins_end })
     }
 
     /// What of a request's body is there when its head is. Nothing more comes where the body is not given back.
@@ -78,9 +81,12 @@ where
         let piece = |first: Bytes, more: BytesMut| if more.is_empty() { first } else { more.freeze() };
         loop {
             let len = first.len().max(more.len());
-            if len >= PIECE || len > 0 && self.body.is_end_stream() {
-                let end = self.body.is_end_stream();
-                return Poll::Ready(Part::Bytes(piece(first, more), end));
+            let is_last = len > 0 && self.body.is_end_stream();
+            if is_last && !self.joins_end {
+                self.ahead = Some(End::Ended(None));
+            }
+            if len >= PIECE || is_last {
+                return Poll::Ready(Part::Bytes(piece(first, more), is_last && self.joins_end));
             }
             let frame = match self.body.as_mut().poll_frame(context) {
                 Poll::Pending if len == 0 => return Poll::Pending,

@@ -37,8 +37,8 @@ pub use self::callout::{Answer, Callouts, Refuse, ServiceCallouts};
 pub use self::exchange::{Aborted, Body};
 pub use self::pipe::Piped;
 use self::worker::Workers;
-use crate::Filter;
 use crate::event::Failure;
+use crate::{Error, Filter};
 
 /// Any error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -106,6 +106,17 @@ impl FilterLayer {
     #[must_use]
     pub fn tls(self, tls: bool) -> Self {
         Self { tls, ..self }
+    }
+}
+
+impl FilterLayer {
+    /// Makes an instance now, in a Tokio runtime: a filter that refuses to start is known before the first request, and its
+    /// ticks begin.
+    ///
+    /// # Errors
+    /// Those of [`Filter::instance`].
+    pub fn warm(&self) -> Result<(), Error> {
+        self.workers.warm()
     }
 }
 

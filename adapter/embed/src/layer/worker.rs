@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::callout::{Callouts, Running};
 use crate::event::{Action, Begin, CalloutId, Event, ExchangeId, Peer};
-use crate::{ExchangeError, Filter, Instance, Outcome, Trapped};
+use crate::{Error, ExchangeError, Filter, Instance, Outcome, Trapped};
 
 /// How long after an instance that failed was made none is made in its place. Source: Envoy's `FAIL_RELOAD`, which counts from
 /// then, too.
@@ -124,6 +124,12 @@ impl Workers {
         Self::new(self.filter.clone(), self.list.len(), client)
     }
 
+    /// Makes an instance, unless there is one.
+    pub(super) fn warm(&self) -> Result<(), Error> {
+        let Some(worker) = self.list.first() else { return Ok(()) };
+        worker.make(&mut lock(&worker.state))
+    }
+
     /// A request came: to the worker of this thread, or to one that is idle.
     pub(super) fn open(&self, head: &request::Parts, tls: bool, begin: Begin) -> Result<Seat, Refused> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -147,7 +153,9 @@ impl Worker {
         tls: bool,
         begin: Begin,
     ) -> Result<Seat, Refused> {
-        self.make(&mut state);
+        if let Err(error) = self.make(&mut state) {
+            tracing::error!("there is no instance: {error}");
+        }
         let Stage::Running { instance, .. } = &mut state.stage else { return Err(Refused::Unavailable) };
         match instance.open(head, tls, begin) {
             Ok((id, outcome)) => {
@@ -166,24 +174,19 @@ impl Worker {
     }
 
     /// Makes an instance, where there is none and one may be made.
-    fn make(self: &Arc<Self>, state: &mut State) {
+    fn make(self: &Arc<Self>, state: &mut State) -> Result<(), Error> {
         match state.stage {
-            Stage::Running { .. } => return,
-            Stage::Failed { until } if Instant::now() < until => return,
+            Stage::Running { .. } => return Ok(()),
+            Stage::Failed { until } if Instant::now() < until => return Ok(()),
             Stage::Failed { .. } | Stage::Unmade => {}
         }
         let made = Instant::now();
-        match self.filter.instance() {
-            Ok(mut instance) => {
-                let begin = instance.take_begin();
-                state.stage = Stage::Running { instance: Box::new(instance), made };
-                self.deliver(state, begin);
-            }
-            Err(error) => {
-                tracing::error!("there is no instance: {error}");
-                state.stage = Stage::Failed { until: made + BACKOFF };
-            }
-        }
+        state.stage = Stage::Failed { until: made + BACKOFF };
+        let mut instance = self.filter.instance()?;
+        let begin = instance.take_begin();
+        state.stage = Stage::Running { instance: Box::new(instance), made };
+        self.deliver(state, begin);
+        Ok(())
     }
 
     /// Gives what an instance said to whom it concerns.
