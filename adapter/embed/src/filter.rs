@@ -50,7 +50,7 @@ pub struct Filter(Arc<Inner>);
 
 struct Inner {
     pre: InstancePre<Host>,
-    exports: Exports,
+    exports: Functions,
     options: Options,
     clock: Clock,
     shared: Shared,
@@ -59,7 +59,7 @@ struct Inner {
 }
 
 /// Where the component has the functions.
-pub(crate) struct Exports {
+pub(crate) struct Functions {
     pub(crate) start: ComponentExportIndex,
     pub(crate) open: ComponentExportIndex,
     pub(crate) step: ComponentExportIndex,
@@ -86,7 +86,7 @@ impl Filter {
         config.cache(options.cache.as_deref().map(open).transpose().map_err(failed)?);
         let engine = Engine::new(&config).map_err(failed)?;
         let component = Component::new(&engine, component).map_err(failed)?;
-        let exports = Exports::of(&component).ok_or(Error::NoExchange)?;
+        let exports = Functions::of(&component).ok_or(Error::NoExchange)?;
         let mut linker = Linker::new(&engine);
         host::add_to_linker(&mut linker).map_err(failed)?;
         linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
@@ -132,7 +132,7 @@ impl Filter {
         &self.0.pre
     }
 
-    pub(crate) fn exports(&self) -> &Exports {
+    pub(crate) fn exports(&self) -> &Functions {
         &self.0.exports
     }
 
@@ -175,7 +175,7 @@ impl std::fmt::Debug for Filter {
     }
 }
 
-impl Exports {
+impl Functions {
     fn of(component: &Component) -> Option<Self> {
         let exchange = component.get_export_index(None, wit::INTERFACE)?;
         let plugin = component.get_export_index(None, wit::PLUGIN);

@@ -28,16 +28,25 @@ pub enum Follows {
 /// Tells what follows a request's head. An `exact` host knows at once whether there is a body: there, one that is not over
 /// yet is one.
 pub fn follows(request: &Request, exact: bool) -> Follows {
-    let field = |wanted: &str| request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    match field("content-length").and_then(|(_, value)| length(value)) {
+    match declared_length(request) {
         Some(0) => Follows::Nothing,
         Some(_) => Follows::Body,
         None => {
             let is_waited_for = !exact && RARELY_WITH_BODY.contains(&request.method.as_slice());
             let patience = if is_waited_for { MOMENT } else { 0 };
-            Follows::Unknown { trailers: field("trailer").is_some(), patience }
+            Follows::Unknown { trailers: field(request, "trailer").is_some(), patience }
         }
     }
+}
+
+/// How long a request's body is, where the head says so.
+pub(crate) fn declared_length(request: &Request) -> Option<u64> {
+    length(field(request, "content-length")?)
+}
+
+fn field<'a>(request: &'a Request, wanted: &str) -> Option<&'a [u8]> {
+    let (_, value) = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+    Some(value)
 }
 
 /// The head of a response, and whether a body may follow it; `to_head`: it answers HEAD.

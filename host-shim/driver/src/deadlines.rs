@@ -7,10 +7,10 @@ use crate::{calls::Kind, turn::Driver};
 impl<G: Guest> Driver<'_, G> {
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
         self.arm_idle();
-        let own = self
-            .exchanges
-            .iter()
-            .flat_map(|exchange| [exchange.idle_deadline, exchange.upstream_deadline, exchange.tries.deadline()]);
+        let own = self.exchanges.iter().flat_map(|exchange| {
+            let told = exchange.overtaken.as_ref().map(|overtaken| overtaken.until);
+            [exchange.idle_deadline, exchange.upstream_deadline, exchange.tries.deadline(), told]
+        });
         let tick = if self.ticks() { self.chain.tick_deadline() } else { None };
         own.chain([self.calls_deadline(), tick, self.stay.until()]).flatten().min()
     }
@@ -40,7 +40,8 @@ impl<G: Guest> Driver<'_, G> {
         }
     }
 
-    /// Does what is due by now: callouts that took too long, ticks, then each exchange's upstream before its idle timeout.
+    /// Does what is due by now: callouts that took too long, ticks, then each exchange's upstream before its idle timeout; of the
+    /// upstream its failure before its time limit.
     pub(crate) fn expire(&mut self) {
         let now = self.chain.now();
         self.expire_calls(now);
@@ -52,7 +53,10 @@ impl<G: Guest> Driver<'_, G> {
         for index in 0..self.exchanges.len() {
             let exchange = &mut self.exchanges[index];
             let id = exchange.id;
-            if is_due(&mut exchange.upstream_deadline) {
+            if exchange.overtaken.as_ref().is_some_and(|overtaken| overtaken.until <= now) {
+                self.tell_overtaken(id);
+                self.announce(id);
+            } else if is_due(&mut exchange.upstream_deadline) {
                 self.upstream_timed_out(id);
                 self.announce(id);
             } else if self.expire_try(id, now) {

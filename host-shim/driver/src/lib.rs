@@ -37,6 +37,7 @@ mod exchange;
 mod flow;
 mod freeze;
 mod grpc;
+mod overtaken;
 mod relay;
 #[cfg(feature = "routing")]
 mod retries;
