@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 use wasm_encoder::{CustomSection, Module, RawSection};
+use wasm_metadata::Producers;
 use wasmparser::{Parser, Payload};
 use wit_component::{StringEncoding, metadata};
+use wit_parser::decoding::decode_world;
 
 use crate::error::Internal;
 
@@ -71,12 +73,12 @@ pub(crate) fn restrict(shim: Vec<u8>, exports: Exports) -> Result<Vec<u8>, Inter
         |error: &dyn std::fmt::Display| Internal::new("takes an export out of the shim's world", error.to_string());
     let Some(unwanted) = exports.unwanted() else { return Ok(shim) };
     let mut restricted = Module::new();
-    let mut sections = Vec::new();
     for payload in Parser::new(0).parse_all(&shim) {
         let payload = payload.map_err(|error| failed(&error))?;
         match &payload {
             Payload::CustomSection(section) if section.name().starts_with("component-type") => {
-                sections.push(section.name());
+                let data = without(section.data(), unwanted).map_err(|error| failed(&error))?;
+                restricted.section(&CustomSection { name: section.name().into(), data: data.into() });
             }
             _ => {
                 let Some((id, range)) = payload.as_section() else { continue };
@@ -86,14 +88,16 @@ pub(crate) fn restrict(shim: Vec<u8>, exports: Exports) -> Result<Vec<u8>, Inter
             }
         }
     }
-    let (_, mut bound) = metadata::decode(&shim).map_err(|error| failed(&error))?;
-    let key =
-        bound.resolve.worlds[bound.world].exports.keys().find(|key| bound.resolve.name_world_key(key) == unwanted);
-    let Some(key) = key.cloned() else { return Ok(shim) };
-    bound.resolve.worlds[bound.world].exports.shift_remove(&key);
-    let data = metadata::encode(&bound.resolve, bound.world, StringEncoding::UTF8, bound.producers.as_ref(), false)
-        .map_err(|error| failed(&format!("{error:#}")))?;
-    let name = sections.first().copied().unwrap_or("component-type");
-    restricted.section(&CustomSection { name: name.into(), data: data.into() });
     Ok(restricted.finish())
+}
+
+/// A world as wit-bindgen writes it into a module, without this export.
+fn without(world: &[u8], unwanted: &str) -> Result<Vec<u8>, String> {
+    let (mut resolve, id) = decode_world(world).map_err(|error| format!("{error:#}"))?;
+    let key = resolve.worlds[id].exports.keys().find(|key| resolve.name_world_key(key) == unwanted).cloned();
+    let Some(key) = key else { return Ok(world.to_vec()) };
+    resolve.worlds[id].exports.shift_remove(&key);
+    let producers = Producers::from_wasm(world).map_err(|error| format!("{error:#}"))?;
+    metadata::encode(&resolve, id, StringEncoding::UTF8, producers.as_ref(), false)
+        .map_err(|error| format!("{error:#}"))
 }
