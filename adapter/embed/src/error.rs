@@ -16,7 +16,7 @@ pub enum Error {
     NotAdapted,
     /// It does not export what this crate calls.
     #[error(
-        "the component does not export `{interface}`: adapt the filter anew, for WASI 0.2, with this version of the adapter",
+        "the component does not export `{interface}`: adapt the filter anew, with `--exports exchange`",
         interface = crate::wit::INTERFACE
     )]
     NoExchange,

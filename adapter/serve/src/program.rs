@@ -83,7 +83,7 @@ const WITHIN_CACHE: &str = "proxy-wasm-adapter";
 
 /// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
 /// compiles anew where it cannot read or write an entry.
-pub(super) fn open(directory: &Path) -> Result<Cache, Error> {
+fn open(directory: &Path) -> Result<Cache, Error> {
     let failed = |reason: String| Error::Cache { path: directory.into(), reason };
     let mut config = CacheConfig::new();
     let directory = std::path::absolute(directory).map_err(|error| failed(error.to_string()))?;

@@ -58,6 +58,8 @@ pub enum Problem {
     NextOn02,
     /// Several requests in an instance, and a version of WASI whose instances have one at a time.
     InstanceConcurrencyOn02,
+    /// The interface for exchanges, on a version of WASI whose shim has none.
+    ExchangeOn03,
     /// A `[[route]]`, and a short form of one.
     RouteBesides {
         /// The short form's key.
@@ -202,6 +204,7 @@ impl Problem {
             Self::NextBesides => "Leave out `--next`, or else `--upstream` and `--direct-response`.".into(),
             Self::NextOn02 => "Leave out `--wasi 0.2`, or name an `--upstream` instead of the next handler.".into(),
             Self::InstanceConcurrencyOn02 => "Leave out `--instance-concurrency`, or say `--wasi 0.3`.".into(),
+            Self::ExchangeOn03 => "Leave out `--exports`, or `--wasi 0.3`.".into(),
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
             Self::RouteBesides { key } => format!("Leave out `{key}`, or the `[[route]]`."),
             Self::RouteAction => "Give it a `cluster`, or else a `direct_response`.".into(),
@@ -267,6 +270,9 @@ impl fmt::Display for Problem {
             Self::InstanceConcurrencyOn02 => f.write_str(
                 "with WASI 0.2 an instance has one request at a time, so `instance_concurrency` says nothing there",
             ),
+            Self::ExchangeOn03 => {
+                write!(f, "a component for WASI 0.3 takes requests by `wasi:http` alone")
+            }
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
             Self::RouteBesides { key } => {
                 write!(f, "there is a `[[route]]`, and `{key}` besides, which is short for one")

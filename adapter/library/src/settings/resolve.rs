@@ -15,6 +15,7 @@ use proxy_wasm_abi::routing::RouteTable;
 use proxy_wasm_abi::settings::{Action, Connection, Plugin, Route, Settings, UPSTREAM, Upkeep};
 
 use super::{Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, path, title};
+use crate::exports::Exports;
 use crate::options::Options;
 use crate::shim::{Flavour, Shim};
 use crate::wasi::Wasi;
@@ -85,6 +86,7 @@ impl Input {
         Some(Options {
             wasi,
             shim: Shim::built_in(wasi, Flavour::Plain),
+            exports: self.exports.unwrap_or_default(),
             bridge: self.bridge.unwrap_or_default(),
             stub_unknown_imports: self.stub_unknown_imports.unwrap_or(false),
             foreign_functions: self.foreign_functions,
@@ -99,6 +101,9 @@ impl Input {
         match wasi {
             Wasi::V0_2 if self.next.is_some() => problems.push(Problem::NextOn02),
             Wasi::V0_2 if self.instance_concurrency.is_some() => problems.push(Problem::InstanceConcurrencyOn02),
+            Wasi::V0_3 if self.exports.is_some_and(|exports| exports != Exports::Handler) => {
+                problems.push(Problem::ExchangeOn03);
+            }
             Wasi::V0_2 | Wasi::V0_3 => {}
         }
         wasi

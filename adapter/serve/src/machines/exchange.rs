@@ -12,7 +12,7 @@ use proxy_wasm_adapter_embed::{Action, Begin, Event, ExchangeId, Peer, RawPath};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-use super::machine::{Lost, Machine, NotOpened};
+use super::machine::{Due, Lost, Machine, NotOpened};
 use super::pipe::{Writer, pipe};
 use super::sending::{Incoming, poll_event, send};
 use crate::departure::Departure;
@@ -78,8 +78,10 @@ pub(super) async fn carry(
         answer: Some(answer),
         is_over: false,
     };
-    carrier.perform(opened.actions);
-    let carried = carrier.run(&departure).await;
+    let carried = match carrier.perform_due(opened.due) {
+        Ok(()) => carrier.run(&departure).await,
+        lost => lost,
+    };
     carrier.machine.forget(carrier.id);
     carried.map_err(|Lost| NotOpened::Lost)
 }
@@ -121,8 +123,8 @@ impl Carrier {
             match woken.await? {
                 Woken::Actions(actions) => self.perform(actions),
                 Woken::Events(events) => {
-                    let actions = self.machine.step(Some(self.id), Some(&self.record), events)?;
-                    self.perform(actions);
+                    let due = self.machine.step(Some(self.id), Some(&self.record), events)?;
+                    self.perform_due(due)?;
                 }
             }
         }
@@ -155,6 +157,17 @@ impl Carrier {
             return Poll::Ready(vec![Event::Refused(upstream)]);
         }
         Poll::Pending
+    }
+
+    /// Does what is to be done, as long as the instance has more of it at once.
+    fn perform_due(&mut self, mut due: Due) -> Result<(), Lost> {
+        loop {
+            self.perform(due.actions);
+            if !due.again {
+                return Ok(());
+            }
+            due = self.machine.step(Some(self.id), Some(&self.record), [])?;
+        }
     }
 
     fn perform(&mut self, actions: impl IntoIterator<Item = Action>) {

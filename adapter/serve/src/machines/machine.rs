@@ -54,10 +54,17 @@ struct Callout {
     task: Option<AbortHandle>,
 }
 
+/// What an exchange is to do.
+pub(super) struct Due {
+    pub(super) actions: Vec<Action>,
+    /// And then to give the instance its turn once more.
+    pub(super) again: bool,
+}
+
 /// An exchange that was opened.
 pub(super) struct Opened {
     pub(super) id: ExchangeId,
-    pub(super) actions: Vec<Action>,
+    pub(super) due: Due,
     pub(super) inbox: mpsc::UnboundedReceiver<Action>,
 }
 
@@ -120,8 +127,8 @@ impl Machine {
             Ok((id, outcome)) => {
                 let (sender, inbox) = mpsc::unbounded_channel();
                 live.exchanges.insert(id, sender);
-                let actions = self.carry_out(&mut state, outcome, Some(id), Some(record));
-                Ok(Opened { id, actions, inbox })
+                let due = self.carry_out(&mut state, outcome, Some(id), Some(record));
+                Ok(Opened { id, due, inbox })
             }
             Err(proxy_wasm_adapter_embed::ExchangeError::Trapped(trapped)) => {
                 self.lose(state, &trapped);
@@ -137,7 +144,7 @@ impl Machine {
         own: Option<ExchangeId>,
         record: Option<&Arc<Record>>,
         events: impl IntoIterator<Item = Event>,
-    ) -> Result<Vec<Action>, Lost> {
+    ) -> Result<Due, Lost> {
         let mut state = self.lock();
         let Some(live) = &mut state.live else { return Err(Lost) };
         // Another instance numbers its exchanges anew.
@@ -168,8 +175,8 @@ impl Machine {
         outcome: Outcome,
         own: Option<ExchangeId>,
         record: Option<&Arc<Record>>,
-    ) -> Vec<Action> {
-        let Some(live) = &mut state.live else { return Vec::new() };
+    ) -> Due {
+        let Some(live) = &mut state.live else { return Due { actions: Vec::new(), again: false } };
         let mut actions = Vec::with_capacity(outcome.actions.len());
         let mut is_over = false;
         for action in outcome.actions {
@@ -203,7 +210,11 @@ impl Machine {
                 live.exchanges.remove(&id);
             }
         }
-        live.deadline = outcome.deadline;
+        // A time before there was the instance is none that anybody waits for.
+        let is_at_once = outcome.deadline.is_some_and(|deadline| deadline <= live.loaded);
+        let again = is_at_once && own.is_some();
+        // Where another one asks for its turn meanwhile, that does as well.
+        live.deadline = outcome.deadline.filter(|_| !again);
         if is_over
             && let Some(share) = &mut live.share
             && let Ok(metrics) = live.instance.metrics()
@@ -215,7 +226,7 @@ impl Machine {
         {
             self.nearer.notify_one();
         }
-        actions
+        Due { actions, again }
     }
 
     /// A callout has come back.

@@ -34,7 +34,6 @@ use super::instance::{Answer, Recipe};
 use super::logs::{Lines, Stream};
 use super::options::Options;
 use super::policy::{FailurePolicy, Policy, Service};
-use super::program;
 use super::record::Record;
 use super::request::RequestBody;
 use super::tasks::Tasks;
@@ -85,7 +84,7 @@ impl Machines {
             max_memory: options.max_memory,
             time_limit: options.cpu_timeout,
             keep_remains: recipe.logs_access,
-            cache: options.cache.as_deref().map(program::open).transpose()?,
+            cache: options.cache.clone(),
             log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
         };
         let filter = Filter::from_component(component, embedded).map_err(failed)?;
