@@ -132,3 +132,12 @@ async fn the_owner_of_a_queue_is_told() {
         }
     }
 }
+
+/// A component for WASI 0.3 imports the interface of the 0.2 world.
+#[test]
+fn both_worlds_have_one_interface() {
+    let of_02 = include_str!("../../../../wit/world.wit");
+    let of_03 = include_str!("../../../../wit/wasi03/deps/adapter/shared.wit");
+    let (package, interface) = of_03.split_once("\n\n").unwrap();
+    assert!(of_02.starts_with(package) && of_02.contains(interface));
+}
