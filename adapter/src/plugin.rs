@@ -29,6 +29,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   environment = { NAME = "VALUE" }
   log_level = "info"
   allow_on_headers_stop_iteration = false
+  # allowed_capabilities = ["proxy_log", "proxy_on_request_headers"]  # without it, all host calls and callbacks
   properties = { source.address = "192.0.2.1:4711", source.port = 4711, connection.mtls = true }
   property_headers = { source.address = "x-forwarded-for" }
   wasi = "0.2"                              # or "0.3"
@@ -75,7 +76,7 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   http2 = true
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
-allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:
+allowed_capabilities are each plugin's own, plugin_name as `name`; the others stand first:
   upstream = "http://127.0.0.1:9000"
   [[plugin]]
   name = "auth"
@@ -139,6 +140,10 @@ pub(super) struct AdaptOptions {
     /// Let StopIteration on headers go on with the body, as Envoy's option of that name
     #[arg(long, help_heading = "Plugin")]
     allow_on_headers_stop_iteration: bool,
+
+    /// Host call or callback that the filter may use, such as proxy_log; may be repeated [default: all]
+    #[arg(long, value_name = "NAME", help_heading = "Plugin")]
+    allow_capability: Vec<String>,
 
     /// Value of a property, such as source.address=192.0.2.1:4711
     #[arg(long, value_name = "PATH=VALUE", value_parser = pair, help_heading = "Plugin")]
@@ -367,6 +372,7 @@ impl AdaptOptions {
         input.vm_configuration_file = self.vm_config;
         input.environment = self.env.into();
         input.log_level = self.log_level;
+        input.allowed_capabilities = self.allow_capability;
         input.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
         input.properties = Entries(self.property.into_iter().map(text).collect());
         input.property_headers = self.property_header.into();

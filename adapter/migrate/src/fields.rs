@@ -17,6 +17,7 @@ pub(crate) enum Message {
     PluginConfig,
     VmConfig,
     EnvironmentVariables,
+    CapabilityRestrictionConfig,
     DataSource,
     RemoteDataSource,
     AsyncDataSource,
@@ -237,6 +238,7 @@ impl Message {
                 "environment_variables",
                 "capability_restriction_config",
             ],
+            Self::CapabilityRestrictionConfig => &["allowed_capabilities"],
             Self::EnvironmentVariables => &["host_env_keys", "key_values"],
             Self::DataSource => {
                 &["filename", "inline_bytes", "inline_string", "environment_variable", "watched_directory"]

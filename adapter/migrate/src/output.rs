@@ -263,6 +263,9 @@ impl Codes<'_> {
         if plugin.allow_on_headers_stop_iteration {
             section.set("allow_on_headers_stop_iteration", true);
         }
+        if !plugin.allowed_capabilities.is_empty() {
+            section.set("allowed_capabilities", plugin.allowed_capabilities.clone());
+        }
         sections.push(section);
         filter
     }

@@ -122,6 +122,11 @@ fn plugin(told: &Plugin, filter: &Path) -> Value {
             "environment_variables": {"key_values": environment},
         },
     });
+    if !told.allowed_capabilities.is_empty() {
+        let allowed = told.allowed_capabilities.iter().map(|name| (name.clone(), json!({})));
+        config["vm_config"]["capability_restriction_config"] =
+            json!({"allowed_capabilities": Value::Object(allowed.collect())});
+    }
     if !told.configuration.is_empty() {
         config["configuration"] = bytes(&told.configuration);
     }

@@ -8,6 +8,7 @@
 
 pub mod bridge;
 pub mod callbacks;
+pub mod capabilities;
 pub mod clusters;
 pub mod enums;
 pub mod foreign_functions;

@@ -86,6 +86,7 @@ struct PluginTable {
     environment: BTreeMap<String, String>,
     allow_on_headers_stop_iteration: bool,
     log_level: Option<u8>,
+    allowed_capabilities: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -299,6 +300,7 @@ impl LinkTable {
             environment: plugin.environment.clone().into_iter().collect(),
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             log_level: plugin.log_level.unwrap_or(2),
+            allowed_capabilities: plugin.allowed_capabilities.clone(),
         };
         Ok((probe(version, foreign)?, told))
     }

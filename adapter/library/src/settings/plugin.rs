@@ -30,6 +30,8 @@ keys! {
         pub allow_on_headers_stop_iteration: Option<bool>,
         /// The least severe log record that is written.
         pub log_level: Option<String>,
+        /// The host calls and callbacks that the filter may use; without any, all.
+        pub allowed_capabilities: Vec<String>,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct ShownPlugin {
     pub environment: Vec<(String, String)>,
     pub allow_on_headers_stop_iteration: bool,
     pub log_level: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_capabilities: Vec<String>,
 }
 
 /// The other settings for people, with paths and origins as they are written.
@@ -131,6 +133,7 @@ impl ShownPlugin {
             environment: plugin.environment.clone(),
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             log_level: LogLevel::from_u32(plugin.log_level.into()).map_or("", LogLevel::name).into(),
+            allowed_capabilities: plugin.allowed_capabilities.clone(),
         }
     }
 }
