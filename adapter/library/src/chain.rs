@@ -72,8 +72,11 @@ impl<'a> Chain<'a> {
     }
 }
 
+/// Id, configuration, environment, and what may be used.
+type Key<'a> = (&'a str, &'a [u8], &'a [(String, String)], &'a [String]);
+
 /// What tells virtual machines of one filter apart.
-fn key(plugin: &Plugin) -> (&str, &[u8], &[(String, String)], &[String]) {
+fn key(plugin: &Plugin) -> Key<'_> {
     (&plugin.vm_id, &plugin.vm_configuration, &plugin.environment, &plugin.allowed_capabilities)
 }
 

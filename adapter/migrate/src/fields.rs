@@ -18,6 +18,8 @@ pub(crate) enum Message {
     VmConfig,
     EnvironmentVariables,
     CapabilityRestrictionConfig,
+    FilterConfig,
+    Metadata,
     DataSource,
     RemoteDataSource,
     AsyncDataSource,
@@ -238,6 +240,8 @@ impl Message {
                 "environment_variables",
                 "capability_restriction_config",
             ],
+            Self::FilterConfig => &["config", "is_optional", "disabled"],
+            Self::Metadata => &["filter_metadata", "typed_filter_metadata"],
             Self::CapabilityRestrictionConfig => &["allowed_capabilities"],
             Self::EnvironmentVariables => &["host_env_keys", "key_values"],
             Self::DataSource => {

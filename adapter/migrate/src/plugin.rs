@@ -14,6 +14,10 @@ use crate::read::Reader;
 pub(crate) struct Plugin {
     pub(crate) place: Place,
     pub(crate) name: String,
+    /// The name of the filter in its chain, by which routes know it.
+    pub(crate) filter_name: String,
+    /// It runs only where a route says so.
+    pub(crate) is_disabled: bool,
     pub(crate) root_id: String,
     pub(crate) vm_id: String,
     pub(crate) configuration: Vec<u8>,
@@ -24,6 +28,17 @@ pub(crate) struct Plugin {
     pub(crate) allowed_capabilities: Vec<String>,
     pub(crate) failure_policy: Option<FailurePolicy>,
     pub(crate) code: Code,
+}
+
+impl Plugin {
+    /// What messages call it.
+    pub(crate) fn label(&self) -> String {
+        match (self.name.as_str(), self.filter_name.as_str()) {
+            ("", "") => "a plugin without a name".into(),
+            ("", filter) => format!("the plugin of the filter `{filter}`"),
+            (name, _) => format!("plugin `{name}`"),
+        }
+    }
 }
 
 /// What happens after a trap, in the words of `serve --failure-policy`.

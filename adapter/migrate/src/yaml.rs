@@ -49,8 +49,7 @@ pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, U
     let name = name.to_ascii_lowercase();
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
     let is_json = name.ends_with(".json") || (!is_yaml && text.trim_start().starts_with('{'));
-    let events = Events { parser: Parser::new_from_str(text), file, is_json, anchors: HashMap::new(), aliased: 0 };
-    match events.documents() {
+    match parse(file, text, is_json) {
         Ok(documents) => Ok(documents),
         // JSON has escapes that YAML has not, such as pairs of surrogates.
         Err(unreadable) if is_json => match serde_json::from_str(text) {
@@ -59,6 +58,33 @@ pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, U
         },
         Err(unreadable) => Err(unreadable),
     }
+}
+
+/// Lines of quoted text that may stand too far left.
+const OUTDENTED_MAX: usize = 1000;
+
+/// The documents of a text.
+///
+/// Envoy reads a quoted text whose further lines stand left of their key (measured on Envoy 1.40), which YAML does not allow.
+/// What blanks a line of it begins with is no part of it, so each of them is given some.
+fn parse(file: usize, text: &str, is_json: bool) -> Result<Vec<Node>, Unreadable> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..OUTDENTED_MAX {
+        let parser = Parser::new_from_str(&text);
+        let events = Events { parser, file, is_json, anchors: HashMap::new(), aliased: 0 };
+        let unreadable = match events.documents() {
+            Ok(documents) => return Ok(documents),
+            Err(unreadable) => unreadable,
+        };
+        if !unreadable.what.contains("invalid indentation in quoted scalar") {
+            return Err(unreadable);
+        }
+        let line = unreadable.place.line;
+        let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        text.to_mut().insert_str(before, &" ".repeat(80));
+    }
+    let start = Place { file, line: 1, column: 1 };
+    Err(Unreadable::new(start, "has too many lines that stand too far left", "Indent the lines of quoted texts."))
 }
 
 /// Where a line of Helm's or Jinja's template stands, outside of comments.

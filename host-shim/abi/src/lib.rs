@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod higress;
 pub mod host_calls;
 pub mod limits;
+pub mod metadata;
 pub mod pairs;
 pub mod properties;
 pub mod retries;

@@ -32,6 +32,8 @@ keys! {
         pub log_level: Option<String>,
         /// The host calls and callbacks that the filter may use; without any, all.
         pub allowed_capabilities: Vec<String>,
+        /// Whether it runs only where a route says so.
+        pub disabled: Option<bool>,
     }
 }
 

@@ -350,6 +350,7 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
 
 mod clusters;
 mod formatter;
+mod metadata;
 mod retries;
 mod routing;
 #[cfg(test)]
