@@ -68,12 +68,6 @@ impl Host {
         matches!(self, Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware)
     }
 
-    /// How often a case that fails is tried again. On WASI 0.3 the end of a body comes by a future of its own, behind its
-    /// bytes, so what an upstream says at the same time may overtake it.
-    pub fn further_tries(self) -> usize {
-        if Self::OF_03.contains(&self) { 9 } else { 1 }
-    }
-
     /// Whether it is the adapter's own.
     pub fn is_own(self) -> bool {
         matches!(self, Self::Serve | Self::Serve03)

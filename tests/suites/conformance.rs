@@ -12,27 +12,17 @@ use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
-use proxy_wasm_adapter_peers::lines::difference;
-use proxy_wasm_adapter_tests::conformance::{Case, Profile, Stage};
+use proxy_wasm_adapter_tests::conformance::{Case, Stages, golden};
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::{Host, preinit};
-use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::trial;
 
 const HOSTS_OF_COMPONENTS: [Host; 4] = [Host::Serve, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03];
-
-/// Begins the line that tells of a trial which passed at the second try. `tests/run` looks for it.
-const FLAKY: &str = "passed only when tried again: ";
-
-/// A host, what it is started with, and the case that has it for itself.
-type Key = (Host, Profile, Option<String>);
-
-static STAGES: LazyLock<Pool<Key, Stage>> = LazyLock::new(Pool::default);
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
@@ -48,10 +38,12 @@ fn main() -> Result<()> {
     }
     let cases = Case::all()?;
     let names: BTreeSet<String> = cases.iter().map(|(name, ..)| name.clone()).collect();
-    let differences = Arc::new(Differences::read(&names)?);
+    let stages = Arc::new(Stages::new(&names)?);
     let mut trials = vec![trial("fails where Envoy is missing", fails_without_envoy)];
-    let (all, known) = (names.clone(), differences.clone());
-    trials.push(trial("every known difference shows in a case", move || shows_every_difference(&all, &known)));
+    let (all, known) = (names.clone(), stages.clone());
+    trials.push(trial("every known difference shows in a case", move || {
+        shows_every_difference(&all, known.differences())
+    }));
     for (name, path, case) in cases {
         for host in [Host::Envoy].into_iter().chain(HOSTS_OF_COMPONENTS) {
             if !matches!(host, Host::Envoy | Host::Serve) && case.needs_http2() {
@@ -62,46 +54,24 @@ fn main() -> Result<()> {
             if case.refused_by.iter().any(|refusing| refusing == host.name()) {
                 continue;
             }
-            STAGES.announce(&key(&name, &case, host));
-            let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
-            trials
-                .push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
+            stages.announce(&name, &case, host);
+            let (name, path, case, stages) = (name.clone(), path.clone(), case.clone(), stages.clone());
+            trials.push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &stages)));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    STAGES.clear();
+    stages.clear();
     for (outcome, count) in preinit::counts() {
         eprintln!("{count} components: {outcome}");
     }
     conclusion.exit()
 }
 
-fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differences) -> Result<()> {
-    let transcript = STAGES.with(&key(name, case, host), || case.profile.start(host), |stage| case.run(stage));
-    let golden = path.with_extension("txt");
+fn run(name: &str, path: &Path, case: &Case, host: Host, stages: &Stages) -> Result<()> {
     if host == Host::Envoy && std::env::var_os("BLESS").is_some() {
-        return std::fs::write(&golden, transcript?).context("writes what Envoy does");
+        return std::fs::write(golden(path), stages.transcript(name, case, host)?).context("writes what Envoy does");
     }
-    let envoy = std::fs::read_to_string(&golden)
-        .with_context(|| format!("`{}` is missing: write it with BLESS=1", golden.display()))?;
-    let expected = differences.expected(name, host, &envoy)?;
-    let check = |transcript: String| match difference(&expected, &transcript) {
-        Some(difference) => bail!("{}\n{difference}", case.about),
-        None => Ok(()),
-    };
-    transcript.and_then(check).or_else(|first| {
-        for _ in 0..host.further_tries() {
-            if case.profile.start(host).and_then(|stage| case.run(&stage)).and_then(check).is_ok() {
-                eprintln!("{FLAKY}{name}::{}\n{first:#}", host.name());
-                return Ok(());
-            }
-        }
-        Err(first)
-    })
-}
-
-fn key(name: &str, case: &Case, host: Host) -> Key {
-    (host, case.profile.clone(), case.profile.alone.then(|| name.to_string()))
+    stages.check(name, path, case, host)
 }
 
 /// This very suite, run again with `ENVOY` pointing nowhere.

@@ -2,20 +2,16 @@
 //! `tests/conformance` that show what a start leaves behind have the same transcripts. All of the cases do with `PREINIT=1`
 //! and the suite `conformance`.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Arguments;
 use proxy_wasm_adapter::{bridge, extract};
-use proxy_wasm_adapter_peers::lines::difference;
 use proxy_wasm_adapter_preinit::{Options, preinitialise};
-use proxy_wasm_adapter_tests::conformance::{Case, Profile, Stage};
-use proxy_wasm_adapter_tests::difference::Differences;
+use proxy_wasm_adapter_tests::conformance::{Case, Stages};
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::hosts::{self, Host, preinit};
-use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::upstream::Upstream;
 
@@ -37,11 +33,6 @@ const FAMILIES: [&str; 12] = [
 
 const HOSTS: [Host; 2] = [Host::WasmtimeServe, Host::WasmtimeServe03];
 
-/// A host, what it is started with, and the case that has it for itself.
-type Key = (Host, Profile, Option<String>);
-
-static STAGES: LazyLock<Pool<Key, Stage>> = LazyLock::new(Pool::default);
-
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
     preinit::begin();
@@ -57,7 +48,7 @@ fn main() -> Result<ExitCode> {
     }
     let cases = Case::all()?;
     let names = cases.iter().map(|(name, ..)| name.clone()).collect();
-    let differences = Arc::new(Differences::read(&names)?);
+    let stages = Arc::new(Stages::new(&names)?);
     for (name, path, case) in cases {
         let family = name.split('/').next().unwrap_or_default();
         if !FAMILIES.contains(&family) || case.needs_http2() {
@@ -67,14 +58,13 @@ fn main() -> Result<ExitCode> {
             if case.refused_by.iter().any(|refusing| refusing == host.name()) {
                 continue;
             }
-            STAGES.announce(&key(&name, &case, host));
-            let (name, path, case, differences) = (name.clone(), path.clone(), case.clone(), differences.clone());
-            trials
-                .push(trial(format!("{name}::{}", host.name()), move || run(&name, &path, &case, host, &differences)));
+            stages.announce(&name, &case, host);
+            let (name, path, case, stages) = (name.clone(), path.clone(), case.clone(), stages.clone());
+            trials.push(trial(format!("{name}::{}", host.name()), move || stages.check(&name, &path, &case, host)));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    STAGES.clear();
+    stages.clear();
     let counts = preinit::counts();
     for (outcome, count) in &counts {
         eprintln!("{count} components: {outcome}");
@@ -87,24 +77,6 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(conclusion.exit_code())
-}
-
-fn key(name: &str, case: &Case, host: Host) -> Key {
-    (host, case.profile.clone(), case.profile.alone.then(|| name.to_string()))
-}
-
-fn run(name: &str, path: &Path, case: &Case, host: Host, differences: &Differences) -> Result<()> {
-    let transcript = STAGES.with(&key(name, case, host), || case.profile.start(host), |stage| case.run(stage));
-    let envoy = std::fs::read_to_string(path.with_extension("txt")).context("reads what Envoy does")?;
-    let expected = differences.expected(name, host, &envoy)?;
-    let check = |transcript: String| match difference(&expected, &transcript) {
-        Some(difference) => bail!("{}\n{difference}", case.about),
-        None => Ok(()),
-    };
-    transcript.and_then(check).or_else(|first| {
-        let mut again = (0..host.further_tries()).map(|_| case.profile.start(host).and_then(|stage| case.run(&stage)));
-        if again.any(|transcript| transcript.and_then(check).is_ok()) { Ok(()) } else { Err(first) }
-    })
 }
 
 fn comes_out_unchanged(example: &Example) -> Result<()> {

@@ -168,6 +168,8 @@ pub fn stand_in(vms: usize) -> Vec<u8> {
     let world = resolve.select_world(&[package], Some("adapted")).unwrap();
     let plugin = resolve.packages[package].interfaces["plugin"];
     resolve.interfaces[plugin].functions.retain(|name, _| name == "start");
+    let exchange = wit_parser::WorldKey::Interface(resolve.packages[package].interfaces["exchange"]);
+    resolve.worlds[world].exports.shift_remove(&exchange);
     let utf8 = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false).unwrap();
     module

@@ -1,5 +1,7 @@
 //! The driver's inputs and outputs, as plain data.
 
+use std::borrow::Cow;
+
 use proxy_wasm_semantics::{CallId, Destination, HeaderMap, Kind, UpstreamFailure};
 
 /// Whom the edge has on the other side.
@@ -60,7 +62,7 @@ pub enum Input {
     /// The body breaks off.
     Broken,
     /// The response can't be had; what the operator is told besides.
-    Failed(UpstreamFailure, Option<&'static str>),
+    Failed(UpstreamFailure, Option<Cow<'static, str>>),
 }
 
 impl Input {

@@ -28,27 +28,43 @@ pub enum Follows {
 /// Tells what follows a request's head. An `exact` host knows at once whether there is a body: there, one that is not over
 /// yet is one.
 pub fn follows(request: &Request, exact: bool) -> Follows {
-    let field = |wanted: &str| request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    match field("content-length").and_then(|(_, value)| length(value)) {
+    match declared_length(request) {
         Some(0) => Follows::Nothing,
         Some(_) => Follows::Body,
         None => {
             let is_waited_for = !exact && RARELY_WITH_BODY.contains(&request.method.as_slice());
             let patience = if is_waited_for { MOMENT } else { 0 };
-            Follows::Unknown { trailers: field("trailer").is_some(), patience }
+            Follows::Unknown { trailers: field(request, "trailer").is_some(), patience }
         }
     }
+}
+
+/// How long a request's body is, where the head says so.
+pub(crate) fn declared_length(request: &Request) -> Option<u64> {
+    length(field(request, "content-length")?)
+}
+
+fn field<'a>(request: &'a Request, wanted: &str) -> Option<&'a [u8]> {
+    let (_, value) = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+    Some(value)
 }
 
 /// The head of a response, and whether a body may follow it; `to_head`: it answers HEAD.
 pub fn response_head(status: u16, mut fields: Vec<(String, Vec<u8>)>, to_head: bool) -> (HeaderMap, bool) {
     fields.insert(0, (":status".into(), status.to_string().into()));
-    let mut headers = HeaderMap::from_pairs(Kind::Response, fields);
-    if status == 204 {
+    let (headers, is_bodiless) = received(HeaderMap::from_pairs(Kind::Response, fields));
+    (headers, !(is_bodiless || to_head))
+}
+
+/// The head of a response as filters see it; `true`: and no body may follow it.
+pub(crate) fn received(mut headers: HeaderMap) -> (HeaderMap, bool) {
+    let status = headers.get(b":status");
+    let (is_204, is_304) = (status == Some(b"204"), status == Some(b"304"));
+    if is_204 {
         headers.remove(b"content-length");
     }
-    let is_bodiless = to_head || matches!(status, 204 | 304) || headers.get(b"content-length") == Some(b"0");
-    (headers, !is_bodiless)
+    let is_bodiless = is_204 || is_304 || headers.get(b"content-length") == Some(b"0");
+    (headers, is_bodiless)
 }
 
 /// The number that a `content-length` is.

@@ -235,7 +235,7 @@ impl<G: Guest> Driver<'_, G> {
                 }
                 Input::End(trailers) => self.call_answered(id, trailers),
                 Input::Broken => self.call_failed(id, UpstreamFailure::ConnectionTerminated, Some(BREAKS_OFF)),
-                Input::Failed(failure, cause) => self.call_failed(id, failure, cause),
+                Input::Failed(failure, cause) => self.call_failed(id, failure, cause.as_deref()),
             },
         }
     }

@@ -7,13 +7,17 @@ use crate::{calls::Kind, turn::Driver};
 impl<G: Guest> Driver<'_, G> {
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
         self.arm_idle();
-        let own = self
-            .exchanges
-            .iter()
-            .flat_map(|exchange| [exchange.idle_deadline, exchange.upstream_deadline, exchange.tries.deadline()]);
-        // No tick comes where no exchange is: the host has no time for it, or tends the instance.
-        let tick = if self.exchanges.is_empty() { None } else { self.chain.tick_deadline() };
+        let own = self.exchanges.iter().flat_map(|exchange| {
+            let told = exchange.overtaken.as_ref().map(|overtaken| overtaken.until);
+            [exchange.idle_deadline, exchange.upstream_deadline, exchange.tries.deadline(), told]
+        });
+        let tick = if self.ticks() { self.chain.tick_deadline() } else { None };
         own.chain([self.calls_deadline(), tick, self.stay.until()]).flatten().min()
+    }
+
+    /// Whether ticks come by the deadline. Where no exchange is they do not: the host has no time for it, or tends the instance.
+    fn ticks(&self) -> bool {
+        !self.exchanges.is_empty() || self.stay.is_attended()
     }
 
     /// When the next callout has taken too long.
@@ -36,11 +40,12 @@ impl<G: Guest> Driver<'_, G> {
         }
     }
 
-    /// Does what is due by now: callouts that took too long, ticks, then each exchange's upstream before its idle timeout.
+    /// Does what is due by now: callouts that took too long, ticks, then each exchange's upstream before its idle timeout; of the
+    /// upstream its failure before its time limit.
     pub(crate) fn expire(&mut self) {
         let now = self.chain.now();
         self.expire_calls(now);
-        if !self.exchanges.is_empty() {
+        if self.ticks() {
             self.chain.tick(now);
         }
         self.note_moved(None);
@@ -48,7 +53,10 @@ impl<G: Guest> Driver<'_, G> {
         for index in 0..self.exchanges.len() {
             let exchange = &mut self.exchanges[index];
             let id = exchange.id;
-            if is_due(&mut exchange.upstream_deadline) {
+            if exchange.overtaken.as_ref().is_some_and(|overtaken| overtaken.until <= now) {
+                self.tell_overtaken(id);
+                self.announce(id);
+            } else if is_due(&mut exchange.upstream_deadline) {
                 self.upstream_timed_out(id);
                 self.announce(id);
             } else if self.expire_try(id, now) {

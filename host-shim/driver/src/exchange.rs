@@ -13,6 +13,7 @@ use crate::{
     action::{Action, Input, Peer},
     egress::{Egress, Frame},
     flow::{Incoming, Outgoing},
+    overtaken::Overtaken,
     retries::{Outcome, Tries},
     turn::Driver,
 };
@@ -36,6 +37,10 @@ pub(crate) struct Exchange {
     /// When nothing has moved for too long, by the monotonic clock; armed where the edge waits.
     pub(crate) idle_deadline: Option<u64>,
     pub(crate) upstream_deadline: Option<u64>,
+    /// Bytes of the request that have not come yet, where that is known and may matter.
+    pub(crate) outstanding: Option<u64>,
+    /// The upstream failed, and the filters are not told yet.
+    pub(crate) overtaken: Option<Overtaken>,
     /// How often callouts came back since something moved.
     pub(crate) rounds: u32,
     /// Waits to be told of, as one that a callback of another one moved.
@@ -57,9 +62,16 @@ impl Exchange {
             aborted: false,
             idle_deadline: None,
             upstream_deadline: None,
+            outstanding: None,
+            overtaken: None,
             rounds: 0,
             announced: false,
         }
+    }
+
+    /// Its request has a body of so many bytes.
+    pub(crate) fn awaiting(self, outstanding: Option<u64>) -> Self {
+        Self { outstanding, ..self }
     }
 
     /// Something moved: the time without progress begins anew.
@@ -83,6 +95,7 @@ impl Exchange {
         self.to_upstream = Outgoing::Over;
         self.upstream = Incoming::Over;
         self.upstream_deadline = None;
+        self.overtaken = None;
         self.tries.settle();
     }
 
@@ -302,11 +315,20 @@ impl<G: Guest> Driver<'_, G> {
         let Some(exchange) = self.exchange(id) else { return };
         exchange.note_progress();
         let direction = Direction::Request;
+        let ends = matches!(input, Input::End(_) | Input::Data(_, true));
+        if let (Input::Data(bytes, _), Some(outstanding)) = (&input, &mut exchange.outstanding) {
+            *outstanding = outstanding.saturating_sub(bytes.len() as u64);
+        }
         match input {
             Input::Data(bytes, end) => self.chain.data(id, direction, bytes, end),
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
             Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
             Input::Head(..) | Input::Broken | Input::Failed(..) => self.client_left(id),
+        }
+        if ends {
+            self.tell_overtaken(id);
+        } else {
+            self.look_for_end(id);
         }
     }
 
@@ -337,7 +359,7 @@ impl<G: Guest> Driver<'_, G> {
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
             Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
             Input::Broken => self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(BREAKS_OFF)),
-            Input::Failed(failure, cause) => self.upstream_failed(id, failure, cause),
+            Input::Failed(failure, cause) => self.upstream_fails(id, failure, cause),
         }
     }
 
@@ -396,6 +418,7 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn client_left(&mut self, id: u32) {
         self.chain.client_gone(id);
         if let Some(exchange) = self.exchange(id) {
+            exchange.overtaken = None;
             exchange.abort();
         }
     }

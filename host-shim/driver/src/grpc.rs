@@ -81,7 +81,7 @@ impl<G: Guest> Driver<'_, G> {
                 self.told = true;
                 self.chain.grpc_end(id, trailers);
             }
-            Input::Failed(failure, cause) => self.call_failed(id, failure, cause),
+            Input::Failed(failure, cause) => self.call_failed(id, failure, cause.as_deref()),
             _ => self.call_failed(id, UpstreamFailure::ConnectionTerminated, Some(BREAKS_OFF)),
         }
     }

@@ -37,6 +37,8 @@ mod exchange;
 mod flow;
 mod freeze;
 mod grpc;
+mod overtaken;
+mod relay;
 #[cfg(feature = "routing")]
 mod retries;
 #[cfg(not(feature = "routing"))]
@@ -50,6 +52,7 @@ pub use action::{Action, Input, Peer};
 pub use bodies::{Follows, follows, response_head};
 pub use clock::Clock;
 pub use egress::{Egress, Frame};
+pub use relay::{Event, Order, Outcome, Relay, head_of_response};
 // For `failures!`.
 pub use proxy_wasm_semantics::UpstreamFailure;
 pub use stay::Rest;

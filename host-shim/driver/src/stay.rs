@@ -20,6 +20,8 @@ pub(crate) struct Stay {
     purpose: Option<Purpose>,
     /// The host calls between exchanges, too, so no exchange has to stay for what outlives it.
     tended: bool,
+    /// The host gives the instance time whenever it asks for it, exchange or none.
+    attended: bool,
     /// How often the edge looks before it rests.
     looks: u32,
 }
@@ -44,6 +46,11 @@ enum Purpose {
 }
 
 impl Stay {
+    /// Whether ticks come where no exchange is.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.attended
+    }
+
     pub(crate) fn until(&self) -> Option<u64> {
         self.purpose.map(|purpose| match purpose {
             Purpose::WarmUp { until, .. } | Purpose::Linger { until } => until,
@@ -104,6 +111,11 @@ impl<G: Guest> Driver<'_, G> {
     /// Whether the plugins run: one that refused to start, or that nobody started, does nothing between exchanges.
     fn runs(&self) -> bool {
         self.chain.is_started() && self.chain.start().is_ok()
+    }
+
+    pub(crate) fn attend(&mut self) {
+        self.stay.tended = true;
+        self.stay.attended = true;
     }
 
     pub(crate) fn tend(&mut self) {

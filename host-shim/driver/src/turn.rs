@@ -4,6 +4,7 @@ use proxy_wasm_semantics::{Chain, Direction, Guest, Request};
 
 use crate::{
     action::{Action, Input, Peer},
+    bodies::declared_length,
     calls::Calls,
     exchange::Exchange,
     stay::{Rest, Stay},
@@ -27,6 +28,8 @@ pub struct Driver<'a, G> {
     pub(crate) told: bool,
     /// And that moved an exchange.
     pub(crate) fruitful: bool,
+    /// The end of a body may come later than what happened after it.
+    pub(crate) ends_apart: bool,
 }
 
 /// The time from one wait of the edge to the next, in which all that moves is done at once: the clock is read once at the
@@ -47,7 +50,16 @@ impl<'a, G: Guest> Driver<'a, G> {
             id_bytes: Vec::new(),
             told: false,
             fruitful: false,
+            ends_apart: false,
         }
+    }
+
+    /// The host tells of a body's end apart from its bytes, so that an upstream's failure may overtake the end of its request:
+    /// such a failure waits for it, for a moment.
+    #[must_use]
+    pub fn with_ends_apart(mut self) -> Self {
+        self.ends_apart = true;
+        self
     }
 
     /// Begins a turn: the edge has waited, so the time is another.
@@ -121,8 +133,9 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         }
         let to_head = request.method == b"HEAD";
         let says_empty = chain.state().settings().upkeep.opens_bodies;
+        let outstanding = if driver.ends_apart { declared_length(&request) } else { None };
         let id = chain.open(request, end);
-        driver.exchanges.push(Exchange::new(id, to_head, says_empty));
+        driver.exchanges.push(Exchange::new(id, to_head, says_empty).awaiting(outstanding));
         driver.note_moved(Some(id));
         id
     }
@@ -271,6 +284,12 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
     /// The exchange and what it left behind are over: writes the metrics that changed, where the settings ask for it.
     pub fn finish(&mut self) {
         self.driver.chain.state().log_metrics();
+    }
+
+    /// From now on the host gives the instance time whenever [`deadline`](Self::deadline) asks for it, also where no exchange is
+    /// under way: so no exchange stays for callouts, and ticks come by the deadline.
+    pub fn attend(&mut self) {
+        self.driver.attend();
     }
 
     /// Begins what is due between requests: from now on the host gives the instance time for it, so no exchange stays for

@@ -79,7 +79,7 @@ macro_rules! failures {
                 E::LoopDetected => (F::ConnectionFailed, Some("it leads back to this host too often")),
                 _ => (F::ConnectionFailed, None),
             };
-            $crate::Input::Failed(failure, cause)
+            $crate::Input::Failed(failure, cause.map(Into::into))
         }
     };
 }

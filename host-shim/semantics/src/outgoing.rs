@@ -1,5 +1,7 @@
 //! Heads and trailers on their way out, as the host lets them.
 
+use proxy_wasm_abi::pairs;
+
 use crate::{calls::push_escaped, chain::Chain, environment::Guest, headers::HeaderMap};
 
 impl<G: Guest> Chain<G> {
@@ -16,6 +18,14 @@ impl<G: Guest> Chain<G> {
             }
         }
         fields
+    }
+
+    /// A head, or trailers, in one piece, pseudo-headers first, in the ABI's wire format; without what [`fields`](Self::fields)
+    /// leaves out.
+    pub fn message(&self, headers: &HeaderMap) -> Vec<u8> {
+        let is_sent = |name: &[u8]| !self.capabilities.forbidden.iter().any(|forbidden| forbidden.as_bytes() == name);
+        headers.iter().filter(|(name, _)| !is_sent(name)).for_each(|(name, _)| self.field_refused(name));
+        pairs::encode(headers.iter().filter(|(name, _)| is_sent(name)))
     }
 
     /// Warns of a field that is left out: it is none of those that a host of this kind forbids, and this one refuses it all

@@ -45,6 +45,14 @@ impl Keeping {
 }
 
 impl ChainState {
+    /// The data of the exchange that ended last, once, where any is kept.
+    pub fn last_remains(&mut self) -> Option<Remains> {
+        match &mut self.keeping {
+            Keeping::Last(last) => last.take(),
+            Keeping::Nothing => None,
+        }
+    }
+
     /// The data of the exchange that ended last, once. It is kept from the first call on.
     pub fn take_remains(&mut self) -> Option<Remains> {
         match std::mem::replace(&mut self.keeping, Keeping::Last(None)) {

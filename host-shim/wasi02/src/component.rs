@@ -4,20 +4,24 @@ use std::cell::RefCell;
 
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_abi::freeze::Readiness;
-use proxy_wasm_driver::Driver;
+use proxy_wasm_driver::{Driver, Input, Relay};
 use proxy_wasm_marshal::{BridgedFilter, chain};
-use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
+use proxy_wasm_semantics::{Chain, Change, ChangeKind, Host};
 
 use crate::{
     bindings::{
         self,
         exports::{
-            proxy_wasm::adapter::plugin::{Guest as PluginGuest, HistogramChange, Pending, Remains, Stat, StatChange},
+            proxy_wasm::adapter::{
+                exchange::{Event, Guest as ExchangeGuest, Outcome},
+                plugin::{Guest as PluginGuest, HistogramChange, Pending, Remains, Stat, StatChange},
+            },
             wasi::http::incoming_handler::Guest as HandlerGuest,
         },
         wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
     edge::Edge,
+    exchange,
     host::{self, WasiHost},
     outgoing,
 };
@@ -32,6 +36,7 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 struct Shim {
     driver: Driver<'static, BridgedFilter>,
     edge: Edge,
+    relay: Relay,
 }
 
 thread_local! {
@@ -56,7 +61,7 @@ fn current() -> &'static Chain<BridgedFilter> {
 fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
     SHIM.with(|shim| {
         let mut shim = shim.try_borrow_mut().map_err(|_| "the filter trapped earlier")?;
-        let new = || Shim { driver: Driver::new(current()), edge: Edge::default() };
+        let new = || Shim { driver: Driver::new(current()), edge: Edge::default(), relay: Relay::default() };
         Ok(act(shim.get_or_insert_with(|| Box::leak(Box::new(new())))))
     })
 }
@@ -128,18 +133,31 @@ impl PluginGuest for Component {
     }
 
     fn exchange() -> Option<Remains> {
-        let remains = current().state().take_remains()?;
-        let request = remains.request.iter().flat_map(HeaderMap::iter);
-        Some(Remains {
-            request: request.map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
-            details: remains.details,
-            response_flags: remains.flags,
-            properties: remains.properties,
-        })
+        current().state().take_remains().map(exchange::remains)
     }
 
     fn bypass(vm: u32) {
         current().bypass(vm);
+    }
+}
+
+/// Lends the exchanges to a host that carries the bytes itself. After a trap it would get nothing done: it traps again.
+fn with_exchanges<T>(act: impl FnOnce(&mut Relay, &mut Driver<'static, BridgedFilter>) -> T) -> T {
+    with_shim(|shim| act(&mut shim.relay, &mut shim.driver)).unwrap_or_else(|reason| panic!("{reason}"))
+}
+
+impl ExchangeGuest for Component {
+    fn start() -> Result<Outcome, String> {
+        with_exchanges(exchange::start).map_err(str::to_owned)
+    }
+
+    fn open(head: Vec<u8>, http2: bool, end: bool, first: Option<Vec<u8>>, first_ends: bool) -> (u32, Outcome) {
+        let first = first.map(|bytes| Input::Data(bytes, first_ends));
+        with_exchanges(|relay, driver| exchange::open(relay, driver, &head, http2, end, first))
+    }
+
+    fn step(events: Vec<Event>) -> Outcome {
+        with_exchanges(|relay, driver| exchange::step(relay, driver, events))
     }
 }
 

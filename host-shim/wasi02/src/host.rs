@@ -33,9 +33,14 @@ pub(crate) fn now() -> u64 {
     now
 }
 
+/// A time of that clock as the host's shows it.
+pub(crate) fn on_host(time: u64) -> u64 {
+    CLOCK.get().to_host(time)
+}
+
 /// What comes ready when that clock shows this time.
 pub(crate) fn at(time: u64) -> Pollable {
-    monotonic_clock::subscribe_instant(CLOCK.get().to_host(time))
+    monotonic_clock::subscribe_instant(on_host(time))
 }
 
 /// That clock stands until it is read: the instance is written down.

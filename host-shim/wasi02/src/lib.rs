@@ -18,6 +18,7 @@ mod bindings {
 }
 
 mod edge;
+mod exchange;
 mod host;
 mod incoming;
 mod outgoing;

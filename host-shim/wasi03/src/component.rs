@@ -43,7 +43,7 @@ fn current() -> &'static Chain<BridgedFilter> {
 /// Lends what the instance has.
 fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> T {
     SHIM.with_borrow_mut(|shim| {
-        let new = || Shim { driver: Driver::new(current()), edge: Edge::default() };
+        let new = || Shim { driver: Driver::new(current()).with_ends_apart(), edge: Edge::default() };
         act(shim.get_or_insert_with(|| Box::leak(Box::new(new()))))
     })
 }

@@ -381,24 +381,9 @@ impl Edge {
             } else if !is_read_on {
                 index += 1;
             }
-            if let (Peer::Upstream(id), Input::Failed(..)) = (peer, &input) {
-                self.read_rest(turn, id);
-            }
             turn.input(peer, input);
         }
         moved
-    }
-
-    /// The upstream of an exchange takes no more. What has come from the client before that is known goes to the filters first,
-    /// as on Envoy, where it does not wait for the upstream.
-    fn read_rest<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, id: u32) {
-        turn.refused(Peer::Upstream(id));
-        let client = Peer::Client(id);
-        if turn.wants(client)
-            && let Some(input) = self.streams(client).and_then(|streams| streams.read(|| false))
-        {
-            turn.input(client, input);
-        }
     }
 
     /// Has the task wait for its exchange and for callouts; tells whether there is anything to wait for.

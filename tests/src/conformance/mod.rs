@@ -73,6 +73,7 @@
 
 mod exchange;
 mod profile;
+mod stages;
 mod transcript;
 
 use std::net::SocketAddr;
@@ -90,6 +91,7 @@ use crate::{fixtures, normal};
 
 pub use exchange::Exchange;
 pub use profile::Profile;
+pub use stages::{Stages, golden};
 
 /// A case file.
 #[derive(Clone, Debug, Deserialize)]

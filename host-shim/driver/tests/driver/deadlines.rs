@@ -1,6 +1,7 @@
 //! Time limits: what they are for, what resets them, and what they cost.
 
 use proxy_wasm_driver::Peer;
+use proxy_wasm_semantics::UpstreamFailure;
 
 use crate::{
     common::Id,
@@ -9,6 +10,7 @@ use crate::{
 
 const IDLE_MS: u64 = 300_000;
 const UPSTREAM_MS: u64 = 15_000;
+const OVERTAKEN_MS: u64 = 50;
 
 #[test]
 fn no_clock_is_read_that_nothing_needs() {
@@ -243,6 +245,78 @@ fn ticks_come_while_an_exchange_is_under_way() {
     world.bed.trace();
     world.get();
     assert_eq!(world.bed.trace()[0], "tick(1)", "one that came due meanwhile comes first");
+}
+
+/// A world of a host that tells of a body's end apart from its bytes, with an exchange whose upstream fails before that.
+fn overtaken() -> (World<'static>, u32) {
+    let mut world = World::new().with_ends_apart();
+    let id = world.post();
+    world.actions(id);
+    world.data(Peer::Client(id), "abc");
+    world.actions(id);
+    world.written(Peer::Upstream(id));
+    world.failed(Peer::Upstream(id), UpstreamFailure::ConnectionFailed, None);
+    (world, id)
+}
+
+#[test]
+fn a_failure_that_overtook_the_end_of_the_request_waits_for_it() {
+    let (mut world, id) = overtaken();
+    assert_eq!(world.actions(id), [""; 0]);
+    assert!(world.wants(Peer::Client(id)));
+    assert!(!world.wants(Peer::Upstream(id)));
+    assert_eq!(world.deadline(), Some(OVERTAKEN_MS));
+    world.end(Peer::Client(id));
+    assert_eq!(world.actions(id)[0], "client 2 response 503");
+    let trace = world.bed.trace();
+    let at = |what: &str| trace.iter().position(|line| line.contains(what));
+    let (end, answer) = (at("request_body(2,0,1)"), at("response_headers"));
+    assert!(end.is_some() && end < answer, "{trace:?}");
+}
+
+#[test]
+fn a_failure_waits_for_a_moment_only() {
+    let (mut world, id) = overtaken();
+    world.data(Peer::Client(id), "def");
+    assert_eq!(world.actions(id), [""; 0], "the upstream takes nothing more");
+    world.pass(OVERTAKEN_MS - 1);
+    assert_eq!(world.actions(id), [""; 0]);
+    world.pass(1);
+    assert_eq!(world.actions(id)[0], "client 2 response 503");
+    world.end(Peer::Client(id));
+    assert_eq!(world.actions(id), [""; 0], "once");
+}
+
+#[test]
+fn a_failure_waits_longer_for_the_end_of_a_body_that_is_all_there() {
+    let mut world = World::new().with_ends_apart();
+    let id = world.open("POST", &[("content-length", "6")], false);
+    world.actions(id);
+    world.data(Peer::Client(id), "abc");
+    world.actions(id);
+    world.failed(Peer::Upstream(id), UpstreamFailure::ConnectionFailed, None);
+    assert_eq!(world.deadline(), Some(OVERTAKEN_MS), "the client may be slow");
+    world.data(Peer::Client(id), "def");
+    assert_eq!(world.deadline(), Some(5_000));
+    world.pass(5_000);
+    assert_eq!(world.actions(id)[0], "client 2 response 503");
+}
+
+#[test]
+fn a_client_that_leaves_hears_of_no_failure() {
+    let (mut world, id) = overtaken();
+    world.turn().client_gone(id);
+    assert_eq!(world.actions(id), [format!("client {id} abort")]);
+    assert_ne!(world.deadline(), Some(OVERTAKEN_MS));
+}
+
+#[test]
+fn a_failure_waits_for_no_end_that_is_there() {
+    let mut world = World::new().with_ends_apart();
+    let id = world.get();
+    world.actions(id);
+    world.failed(Peer::Upstream(id), UpstreamFailure::ConnectionFailed, None);
+    assert_eq!(world.actions(id)[0], "client 2 response 503");
 }
 
 fn no_limit(settings: &mut proxy_wasm_abi::settings::Settings) {

@@ -46,9 +46,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn whatever_comes_in_whatever_order(steps in proptest::collection::vec(step(), 0..120)) {
+    fn whatever_comes_in_whatever_order(steps in proptest::collection::vec(step(), 0..120), ends_apart: bool) {
         let bed = bed();
         let mut run = Run::new(&bed);
+        if ends_apart {
+            run.world = run.world.with_ends_apart();
+        }
         for step in &steps {
             run.take(step);
         }

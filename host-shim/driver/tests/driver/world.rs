@@ -57,6 +57,12 @@ impl<'a> World<'a> {
         world
     }
 
+    /// On a host that tells of a body's end apart from its bytes.
+    pub(crate) fn with_ends_apart(mut self) -> Self {
+        self.driver = self.driver.with_ends_apart();
+        self
+    }
+
     pub(crate) fn turn(&mut self) -> Turn<'_, 'a, ScriptedFilter> {
         self.driver.turn()
     }
@@ -129,7 +135,7 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn failed(&mut self, peer: Peer, failure: UpstreamFailure, cause: Option<&'static str>) {
-        self.turn().input(peer, Input::Failed(failure, cause));
+        self.turn().input(peer, Input::Failed(failure, cause.map(Into::into)));
     }
 
     pub(crate) fn written(&mut self, peer: Peer) {

@@ -1,0 +1,160 @@
+//! A filter, compiled: what instances are made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_wasm_adapter::is_component;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::{Config, Engine};
+
+use crate::error::Error;
+use crate::host::{self, Clock, Host};
+use crate::instance::Instance;
+use crate::limits::{Ticker, ticks};
+use crate::log::{Log, Tracing};
+use crate::shared::Shared;
+use crate::wit;
+
+/// What instances may take, and where they log to.
+#[derive(Clone)]
+pub struct Options {
+    /// Bytes of memory of an instance, over filter and shim. Default: 256 MiB.
+    pub max_memory: usize,
+    /// How long an instance may compute in one call, to 10 ms. Default: 1 s.
+    pub time_limit: Duration,
+    /// Whether [`Action::Over`](crate::Action::Over) tells what an exchange left behind. Default: no.
+    pub keep_remains: bool,
+    /// Where lines go. Default: [`Tracing`].
+    pub log: Arc<dyn Log>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_memory: 256 << 20, time_limit: Duration::from_secs(1), keep_remains: false, log: Arc::new(Tracing) }
+    }
+}
+
+/// A filter, or a chain of them, compiled and linked. A clone is the same filter.
+#[derive(Clone)]
+pub struct Filter(Arc<Inner>);
+
+struct Inner {
+    pre: InstancePre<Host>,
+    exports: Exports,
+    options: Options,
+    clock: Clock,
+    shared: Shared,
+    ticks: u64,
+    _ticker: Ticker,
+}
+
+/// Where the component has the functions.
+pub(crate) struct Exports {
+    pub(crate) start: ComponentExportIndex,
+    pub(crate) open: ComponentExportIndex,
+    pub(crate) step: ComponentExportIndex,
+    pub(crate) stats: Option<ComponentExportIndex>,
+    pub(crate) remains: Option<ComponentExportIndex>,
+}
+
+impl Filter {
+    /// Compiles a component that `proxy-wasm-adapter adapt` made, for WASI 0.2. It takes as long as the filter is large: do it
+    /// once.
+    ///
+    /// # Errors
+    /// [`Error::NotAdapted`], [`Error::NoExchange`], [`Error::Compile`].
+    pub fn from_component(component: &[u8], options: Options) -> Result<Self, Error> {
+        if !is_component(component) {
+            return Err(Error::NotAdapted);
+        }
+        let failed = |error: wasmtime::Error| Error::Compile(format!("{error:#}"));
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        // Nothing calls into an instance while a call into it is under way, and without the support for it calls cost less.
+        config.concurrency_support(false);
+        config.wasm_component_model_async(false);
+        let engine = Engine::new(&config).map_err(failed)?;
+        let component = Component::new(&engine, component).map_err(failed)?;
+        let exports = Exports::of(&component).ok_or(Error::NoExchange)?;
+        let mut linker = Linker::new(&engine);
+        host::add_to_linker(&mut linker).map_err(failed)?;
+        linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
+        let pre = linker.instantiate_pre(&component).map_err(failed)?;
+        let ticker = Ticker::spawn(&engine)?;
+        let ticks = ticks(options.time_limit);
+        let (clock, shared) = (Clock::new(), Shared::default());
+        Ok(Self(Arc::new(Inner { pre, exports, options, clock, shared, ticks, _ticker: ticker })))
+    }
+
+    /// Adapts a filter as it is, a core module, and compiles it; `settings` are those of the command's settings file.
+    ///
+    /// # Errors
+    /// [`Error::Adapt`], and those of [`from_component`](Self::from_component).
+    pub fn from_filter(filter: &[u8], settings: &str, options: Options) -> Result<Self, Error> {
+        use proxy_wasm_adapter::{Error as AdaptError, adapt, settings};
+        let parsed = settings::parse("settings", settings).map_err(|problem| AdaptError::Settings(vec![problem]));
+        let no_files = |_: &std::path::Path| Err("these settings name no files".into());
+        let resolved = parsed
+            .and_then(|parsed| parsed.resolve(1, &no_files).map_err(AdaptError::Settings))
+            .map_err(Error::Adapt)?;
+        let adapted = adapt(&[filter], &resolved).map_err(Error::Adapt)?;
+        Self::from_component(&adapted.component, options)
+    }
+
+    /// A new instance, its plugins started.
+    ///
+    /// # Errors
+    /// [`Error::Instantiate`], [`Error::Refused`], [`Error::StartTrapped`].
+    pub fn instance(&self) -> Result<Instance, Error> {
+        Instance::new(self)
+    }
+
+    /// Whether an item came to a queue of which this filter's instances are told: see
+    /// [`Instance::has_news`](crate::Instance::has_news).
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<Host> {
+        &self.0.pre
+    }
+
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.0.exports
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    /// The ticks of the epoch that a call may take.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.0.ticks
+    }
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filter").finish_non_exhaustive()
+    }
+}
+
+impl Exports {
+    fn of(component: &Component) -> Option<Self> {
+        let exchange = component.get_export_index(None, wit::INTERFACE)?;
+        let plugin = component.get_export_index(None, wit::PLUGIN);
+        let function = |name| component.get_export_index(Some(&exchange), name);
+        let of_plugin = |name| component.get_export_index(Some(plugin.as_ref()?), name);
+        Some(Self {
+            start: function("start")?,
+            open: function("open")?,
+            step: function("step")?,
+            stats: of_plugin("stats"),
+            remains: of_plugin("exchange"),
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! What an instance may take: memory, and time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use wasmtime::{Engine, ResourceLimiter};
+
+/// How often the epoch moves on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The ticks within which this time passes for certain: one may come at once.
+pub(crate) fn ticks(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2).saturating_add(1)
+}
+
+/// Bounds the memory of one instance, over all its core modules.
+#[derive(Debug)]
+pub(crate) struct MemoryLimit {
+    used: usize,
+    limit: usize,
+}
+
+impl MemoryLimit {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { used: 0, limit }
+    }
+
+    /// The bytes that it has.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired.saturating_mul(size_of::<usize>()) <= self.limit)
+    }
+}
+
+/// Moves an engine's epoch on, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// A thread of its own: all others may be busy in filters, which is when ticks matter.
+    pub(crate) fn spawn(engine: &Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (engine, stopped) = (engine.weak(), stop.clone());
+        let thread = std::thread::Builder::new().name(String::from("proxy-wasm epoch")).spawn(move || {
+            while !stopped.load(Relaxed) {
+                std::thread::park_timeout(TICK);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => return,
+                }
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It cannot panic, and there is nothing to do if it did.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_over_all_modules() {
+        let mut limit = MemoryLimit::new(100);
+        assert!(limit.memory_growing(0, 60, None).unwrap());
+        assert!(!limit.memory_growing(0, 50, None).unwrap());
+        assert!(limit.memory_growing(60, 100, None).unwrap());
+        assert_eq!(limit.used(), 100);
+    }
+
+    #[test]
+    fn a_limit_is_never_less_than_its_time() {
+        assert_eq!([0, 1, 10, 11].map(|ms| ticks(Duration::from_millis(ms))), [1, 2, 2, 3]);
+    }
+}
