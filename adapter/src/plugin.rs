@@ -30,6 +30,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   log_level = "info"
   allow_on_headers_stop_iteration = false
   # allowed_capabilities = ["proxy_log", "proxy_on_request_headers"]  # without it, all host calls and callbacks
+  disabled = false                          # or true: it runs only where a route says so
   properties = { source.address = "192.0.2.1:4711", source.port = 4711, connection.mtls = true }
   property_headers = { source.address = "x-forwarded-for" }
   wasi = "0.2"                              # or "0.3"
@@ -69,6 +70,8 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   match = { prefix = "/v1/" }               # or path, separated_prefix, regex; headers, query, grpc
   cluster = "backend"                       # or weighted_clusters, cluster_header, redirect, direct_response
   prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite
+  plugins = { auth = false }                # whether plugins run for its requests; the virtual host and [routes] have it too
+  metadata = { ns = { key = "value" } }     # xds.route_metadata.filter_metadata.ns.key; virtual hosts and clusters have it too
   retry_policy = { retry_on = ["5xx"], num_retries = 2, per_try_timeout = "1s" }
   request_headers = { add = [{ name = "x-a", value = "%REQ(:path)%" }], remove = ["cookie"] }
   [clusters.backend]
@@ -76,7 +79,7 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   http2 = true
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
-allowed_capabilities are each plugin's own, plugin_name as `name`; the others stand first:
+disabled are each plugin's own, plugin_name as `name`; the others stand first:
   upstream = "http://127.0.0.1:9000"
   [[plugin]]
   name = "auth"

@@ -44,7 +44,7 @@ pub use routing::{
     RetryInput, RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
 };
 pub(crate) use shown::is_default;
-pub use shown::{Shown, ShownPlugin};
+pub use shown::{Shown, ShownHost, ShownPlugin};
 pub use written::{Configuration, Value};
 
 use keys::{Keys, keys};

@@ -133,7 +133,12 @@ impl<'n> Resources<'n> {
         node.mark().entries().iter().for_each(|entry| {
             entry.node.mark();
         });
-        dumps.into_iter().fold(true, |known, dump| self.any(report, dump.mark()) && known)
+        let mut known = true;
+        // Each is looked at, whatever the one before was.
+        for dump in dumps {
+            known &= self.any(report, dump.mark());
+        }
+        known
     }
 
     fn typed(&mut self, report: &Report, last: &str, node: &'n Node) -> bool {

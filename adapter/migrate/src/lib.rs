@@ -31,6 +31,7 @@ mod listener;
 mod markdown;
 mod matching;
 mod metadata;
+mod neighbours;
 mod node;
 mod output;
 mod paths;

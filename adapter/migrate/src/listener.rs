@@ -9,6 +9,7 @@ use crate::enabling::{self, Filters};
 use crate::fields::Message;
 use crate::gather::Resources;
 use crate::metadata;
+use crate::neighbours;
 use crate::node::{Node, Place};
 use crate::plugin::{self, Plugin};
 use crate::read::Reader;
@@ -239,6 +240,19 @@ pub(crate) fn manager(
     let report = reader.report;
     node.of(Message::HttpConnectionManager);
     node.pass(&["stat_prefix", "codec_type"]);
+    for log in node.peek("access_log").map(Node::many).unwrap_or_default() {
+        let is_wasm = |config: &Node| config.peek_text("@type").is_some_and(|url| url.ends_with(".WasmAccessLog"));
+        if log.peek("typed_config").is_some_and(is_wasm) {
+            log.mark_all();
+            let what = "an access logger in Wasm is not carried";
+            report.lost(
+                reader.object,
+                log.place(),
+                what,
+                "Do it in `proxy_on_log` of a filter, which has all of an exchange.",
+            );
+        }
+    }
     let table = table(reader, node, resources);
     let mut plugins = Vec::new();
     for filter in reader.list(node, "http_filters") {
@@ -383,6 +397,12 @@ pub(crate) fn http_filter(
             router(reader, config);
             None
         }
+        kind if kind.to_ascii_lowercase().ends_with("wasm") => {
+            config.mark_all();
+            let what = format!("its type `{kind}` is none that Envoy 1.40 knows");
+            report.wrong(&object, config.place(), what, format!("Write `type.googleapis.com/{WASM}`."));
+            None
+        }
         kind => {
             config.mark_all();
             let has_wasm = has_wasm(config);
@@ -390,12 +410,7 @@ pub(crate) fn http_filter(
                 true => format!("an HTTP filter (`{kind}`) with a Wasm filter within: neither is carried"),
                 false => format!("an HTTP filter that is no Wasm filter (`{kind}`)"),
             };
-            report.lost(
-                &object,
-                config.place(),
-                what,
-                "See whether the host, or what stands in front of it, does the same.",
-            );
+            report.lost(&object, config.place(), what, neighbours::remedy(kind));
             None
         }
     }

@@ -56,8 +56,20 @@ pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, U
             Ok(value) => Ok(vec![from_json(start, value)]),
             Err(_) => Err(unreadable),
         },
-        Err(unreadable) => Err(unreadable),
+        Err(mut unreadable) => {
+            let line = text.lines().nth(unreadable.place.line.saturating_sub(1)).unwrap_or_default();
+            if is_placeholder(line) {
+                let remedy = "Fill in the placeholder on that line first, as `envsubst` or `helm template` does.";
+                unreadable.remedy = remedy.into();
+            }
+            Err(unreadable)
+        }
     }
+}
+
+/// Whether there is something in a text that is filled in before Envoy reads it.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    text.contains("${") || text.contains("{{") || text.contains("<%")
 }
 
 /// Lines of quoted text that may stand too far left.

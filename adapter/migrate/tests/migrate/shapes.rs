@@ -135,3 +135,19 @@ fn metadata_of_each_level() {
     assert_eq!(finding(&migration, "a null in metadata").outcome, Outcome::CarriedWithDifference);
     assert_eq!(losses(&migration), Vec::<String>::new());
 }
+
+#[test]
+fn mistakes_with_their_remedies() {
+    let placeholder = plain("").replace("port_value: 8080", "port_value: ${PORT}");
+    assert!(finding(&run(&placeholder), "is not YAML").remedy.contains("envsubst"));
+    let quoted = plain("").replace("port_value: 8080", "port_value: \"${PORT}\"");
+    assert_eq!(finding(&run(&quoted), "`port_value` is a placeholder").outcome, Outcome::Wrong);
+    let old = plain("").replace("wasm.v3.Wasm", "wasm.v2.Wasm");
+    assert!(finding(&run(&old), "is none that Envoy 1.40 knows").remedy.contains("wasm.v3.Wasm"));
+    let log = "access_log: [{name: w, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}}]";
+    let logged = plain("").replace("stat_prefix: http", &format!("stat_prefix: http\n          {log}"));
+    assert!(finding(&run(&logged), "an access logger in Wasm").remedy.contains("proxy_on_log"));
+    let cors = "          - {name: cors, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}\n          - name: wasm";
+    let beside = run(&plain("").replace("          - name: wasm", cors));
+    assert!(finding(&beside, "an HTTP filter that is no Wasm filter").remedy.contains("CORS"));
+}
