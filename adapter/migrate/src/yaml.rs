@@ -72,8 +72,34 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
     text.contains("${") || text.contains("{{") || text.contains("<%")
 }
 
-/// Lines of quoted text that may stand too far left.
-const OUTDENTED_MAX: usize = 1000;
+/// Quoted texts that may stand too far left.
+const OUTDENTED_MAX: usize = 100;
+/// More blanks than any key has before it.
+const INDENT: usize = 80;
+
+/// Where the further lines begin of the quoted text at this place.
+fn continuations(text: &str, place: Place) -> Option<Vec<usize>> {
+    let line: usize = text.split_inclusive('\n').take(place.line.checked_sub(1)?).map(str::len).sum();
+    let column = text.get(line..)?.char_indices().nth(place.column.checked_sub(1)?)?.0;
+    let start = line + column;
+    let quote = text.get(start..)?.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut lines = Vec::new();
+    let mut is_escaped = false;
+    for (at, c) in text.get(start + 1..)?.char_indices() {
+        match c {
+            '\n' => lines.push(start + 1 + at + 1),
+            _ if is_escaped => {}
+            '\\' if quote == '"' => {
+                is_escaped = true;
+                continue;
+            }
+            c if c == quote => break,
+            _ => {}
+        }
+        is_escaped = false;
+    }
+    (!lines.is_empty()).then_some(lines)
+}
 
 /// The documents of a text.
 ///
@@ -91,9 +117,10 @@ fn parse(file: usize, text: &str, is_json: bool) -> Result<Vec<Node>, Unreadable
         if !unreadable.what.contains("invalid indentation in quoted scalar") {
             return Err(unreadable);
         }
-        let line = unreadable.place.line;
-        let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-        text.to_mut().insert_str(before, &" ".repeat(80));
+        let Some(lines) = continuations(&text, unreadable.place) else { return Err(unreadable) };
+        for at in lines.into_iter().rev() {
+            text.to_mut().insert_str(at, &" ".repeat(INDENT));
+        }
     }
     let start = Place { file, line: 1, column: 1 };
     Err(Unreadable::new(start, "has too many lines that stand too far left", "Indent the lines of quoted texts."))

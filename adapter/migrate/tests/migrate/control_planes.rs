@@ -1,8 +1,6 @@
 //! What control planes are given: Istio, Envoy Gateway, Higress and Consul.
 
-use proxy_wasm_adapter_migrate::Outcome;
-
-use crate::common::{finding, losses, run, settings_of, wasm, with};
+use crate::common::{finding, losses, settings_of, wasm, with};
 
 #[test]
 fn istio_wasm_plugins_in_order() {
