@@ -9,6 +9,7 @@ use clap::builder::TypedValueParser;
 use proxy_wasm_abi::settings::{Action, GrpcTransport, MetricsTo, Profile, SharedStateIn};
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::{self, Configuration, DirectResponse, Entries, Input, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::values::{parse_buffer, parse_milliseconds};
@@ -49,6 +50,7 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   state = "vm"                              # or "host"
   profile = "envoy"                         # or "permissive"
   metrics = "none"                          # or "log"
+  exports = "handler"                       # or "exchange", or "both"; for WASI 0.2
   bridge = "memory-copy"
   stub_unknown_imports = false
   foreign_functions = ["compress"]
@@ -231,6 +233,11 @@ pub(super) struct AdaptOptions {
     #[arg(long, value_name = "VERSION", value_parser = named(Wasi::ALL, Wasi::name), help_heading = "Component")]
     wasi: Option<Wasi>,
 
+    /// By which interface requests come: `exchange` is for hosts that carry the bytes themselves, such as
+    /// `proxy-wasm-adapter-embed`; for WASI 0.2 [default: handler]
+    #[arg(long, value_name = "INTERFACE", value_parser = named(Exports::ALL, Exports::name), help_heading = "Component")]
+    exports: Option<Exports>,
+
     /// How bytes get between the memories: `portable` is for hosts without multi-memory, such as jco [default: memory-copy]
     #[arg(long, value_name = "KIND", value_parser = named(Kind::ALL, Kind::name), help_heading = "Component")]
     bridge: Option<Kind>,
@@ -397,6 +404,7 @@ impl AdaptOptions {
         input.metrics = self.metrics;
         input.state = self.state;
         input.profile = self.profile;
+        input.exports = self.exports;
         input.bridge = self.bridge;
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
         input.foreign_functions = self.foreign_function;

@@ -1,6 +1,7 @@
 //! The hosts: each runs a filter, with its settings, as a child process.
 
 mod child;
+mod embed;
 mod envoy;
 mod jco;
 pub mod preinit;
@@ -14,6 +15,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use proxy_wasm_abi::settings::Settings;
 use proxy_wasm_adapter::bridge;
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::wasi::Wasi;
 use sha2::{Digest, Sha256};
@@ -40,6 +42,8 @@ pub enum Host {
     WasmtimeServe03,
     /// The same, with the filters as middleware, composed with a service that passes requests on.
     WasmtimeServe03Middleware,
+    /// A program of hyper and the library for embedders.
+    Embed,
 }
 
 impl Host {
@@ -60,6 +64,7 @@ impl Host {
             Self::Serve03 => "serve-03",
             Self::WasmtimeServe03 => "wasmtime-serve-03",
             Self::WasmtimeServe03Middleware => "wasmtime-serve-03-middleware",
+            Self::Embed => "embed",
         }
     }
 
@@ -75,7 +80,7 @@ impl Host {
 
     /// The host with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain(Self::OF_03).find(|host| host.name() == name)
+        Self::ALL.into_iter().chain(Self::OF_03).chain([Self::Embed]).find(|host| host.name() == name)
     }
 
     /// Starts it with this chain.
@@ -91,11 +96,17 @@ impl Host {
             Self::Jco => adapt(chain, bridge::Kind::Portable)?,
             Self::Serve03 | Self::WasmtimeServe03 => wasi03::service(chain)?,
             Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
+            Self::Embed => embed::component(chain)?,
             _ => adapt(chain, bridge::Kind::MemoryCopy)?,
         };
         let (bytes, log) = preinit::apply(bytes)?;
         let component = directory.path().join("filter.component.wasm");
         std::fs::write(&component, bytes).context("writes the component")?;
+        if self == Self::Embed {
+            let (child, address) = embed::start(&component, chain.http2_upstream())?;
+            child.lines.put_first(log);
+            return Ok(Running { address, child, _directory: directory });
+        }
         if self.is_own() {
             let (child, address) = serve::start(&component, chain.http2_upstream())?;
             child.lines.put_first(log);
@@ -118,6 +129,7 @@ impl Host {
             Self::WasmtimeServeReuse => wasmtime::start(component, Reuse::Always)?,
             Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware => wasmtime::start_03(component)?,
             Self::Jco => jco::start(component, directory.path())?,
+            Self::Embed => embed::start(component, None)?,
         };
         Ok(Running { address, child, _directory: directory })
     }
@@ -165,6 +177,32 @@ pub struct Running {
     _directory: tempfile::TempDir,
 }
 
+/// Starts Envoy with a filter in Lua in the place of the chain's, or with none.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_envoy_with(chain: &Chain, lua: Option<&str>) -> Result<Running> {
+    envoy::start_without(chain, lua, tempfile::tempdir()?)
+}
+
+/// Starts the adapter's own host with these options besides.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_serve(component: &Path, options: &[&str], directory: tempfile::TempDir) -> Result<Running> {
+    let (child, address) = serve::start_with(component, options)?;
+    Ok(Running { address, child, _directory: directory })
+}
+
+/// Starts the stock `wasmtime serve` with these options besides.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_wasmtime(component: &Path, options: &[&str], directory: tempfile::TempDir) -> Result<Running> {
+    let (child, address) = wasmtime::run(component, options)?;
+    Ok(Running { address, child, _directory: directory })
+}
+
 /// The builds beside this one, which is the plain one.
 ///
 /// # Errors
@@ -190,13 +228,24 @@ pub fn fresh_shim(plain: &Path, wasi: Wasi, flavour: Flavour) -> Result<Shim> {
 /// # Errors
 /// The adapter's.
 pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
-    adapt_for(Wasi::V0_2, chain, bridge)
+    // With `DRIVE=exchange` the host uses the other one: see `serve`.
+    let exports = if std::env::var_os("DRIVE").is_some() { Exports::Both } else { Exports::Handler };
+    adapt_for(Wasi::V0_2, chain, bridge, exports)
 }
 
-fn adapt_for(wasi: Wasi, chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
+/// The same for WASI 0.3.
+///
+/// # Errors
+/// The adapter's.
+pub fn adapt_03(chain: &Chain) -> Result<Vec<u8>> {
+    adapt_for(Wasi::V0_3, chain, bridge::Kind::MemoryCopy, Exports::Handler)
+}
+
+fn adapt_for(wasi: Wasi, chain: &Chain, bridge: bridge::Kind, exports: Exports) -> Result<Vec<u8>> {
     let mut options = proxy_wasm_adapter::Options::new(chain.settings.clone());
     options.bridge = bridge;
     options.wasi = wasi;
+    options.exports = exports;
     options.shim = match std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
         Some(path) => fresh_shim(Path::new(&path), wasi, Flavour::Plain)?,
         None => Shim::built_in(wasi, Flavour::Plain),

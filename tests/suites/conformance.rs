@@ -5,6 +5,9 @@
 //! case that leaves room for that is to be mended, but is no failure of what it shows. `tests/run` lists such cases at its
 //! end.
 //!
+//! Through the library for embedders, which is the same driver without `wasi:http`, a sample of the cases runs; all of them
+//! with `EMBED=1`.
+//!
 //! `BLESS=1` writes what Envoy does into the case's `.txt`; with `PREINIT=1` the plugins of each component are started before
 //! its host is, wherever that can be.
 
@@ -22,7 +25,11 @@ use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::{Host, preinit};
 use proxy_wasm_adapter_tests::trial::trial;
 
-const HOSTS_OF_COMPONENTS: [Host; 4] = [Host::Serve, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03];
+const HOSTS_OF_COMPONENTS: [Host; 5] =
+    [Host::Serve, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03, Host::Embed];
+
+/// The families of cases that run through the library for embedders, where not all are asked for.
+const EMBEDDED: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_http_call"];
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
@@ -44,9 +51,12 @@ fn main() -> Result<()> {
     trials.push(trial("every known difference shows in a case", move || {
         shows_every_difference(&all, known.differences())
     }));
+    let embedded = std::env::var_os("EMBED").is_some();
     for (name, path, case) in cases {
-        for host in [Host::Envoy].into_iter().chain(HOSTS_OF_COMPONENTS) {
-            if !matches!(host, Host::Envoy | Host::Serve) && case.needs_http2() {
+        let is_sample = EMBEDDED.contains(&name.split('/').next().unwrap_or_default());
+        let hosts = HOSTS_OF_COMPONENTS.into_iter().filter(|host| *host != Host::Embed || embedded || is_sample);
+        for host in [Host::Envoy].into_iter().chain(hosts) {
+            if !matches!(host, Host::Envoy | Host::Serve | Host::Embed) && case.needs_http2() {
                 // The stock one only speaks HTTP/1.1, and WASI 0.3 has no word for HTTP/2; the example `ext-authz` shows
                 // gRPC-Web.
                 continue;
@@ -68,6 +78,10 @@ fn main() -> Result<()> {
 }
 
 fn run(name: &str, path: &Path, case: &Case, host: Host, stages: &Stages) -> Result<()> {
+    if let Some(dir) = std::env::var_os("DUMP") {
+        let file = Path::new(&dir).join(format!("{}.txt", name.replace('/', "@")));
+        return std::fs::write(file, stages.transcript(name, case, host)?).context("dumps");
+    }
     if host == Host::Envoy && std::env::var_os("BLESS").is_some() {
         return std::fs::write(golden(path), stages.transcript(name, case, host)?).context("writes what Envoy does");
     }

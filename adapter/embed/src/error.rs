@@ -16,7 +16,7 @@ pub enum Error {
     NotAdapted,
     /// It does not export what this crate calls.
     #[error(
-        "the component does not export `{interface}`: adapt the filter anew, for WASI 0.2, with this version of the adapter",
+        "the component does not export `{interface}`: adapt the filter anew, with `--exports exchange`",
         interface = crate::wit::INTERFACE
     )]
     NoExchange,
@@ -49,6 +49,11 @@ impl Trapped {
     /// Whether it was ended for having computed for longer than [`Options::time_limit`](crate::Options::time_limit) allows.
     pub fn took_too_long(&self) -> bool {
         self.0.downcast_ref() == Some(&wasmtime::Trap::Interrupt)
+    }
+
+    /// What Wasmtime says of it.
+    pub fn error(&self) -> &wasmtime::Error {
+        &self.0
     }
 
     /// Where it was, innermost first, a line for each function.

@@ -34,7 +34,7 @@ pub enum Begin {
     Later,
     /// These bytes; more may follow.
     Part(Bytes),
-    /// These bytes are all of it.
+    /// These bytes are all of it, as a frame of HTTP/2 says.
     Whole(Bytes),
 }
 
@@ -73,7 +73,8 @@ pub enum Event {
         peer: Peer,
         /// The bytes.
         bytes: Bytes,
-        /// Whether the body ends with them.
+        /// Whether the body ends with them, as a frame of HTTP/2 says. By HTTP/1 [`Event::End`] follows, in a call of its own:
+        /// so filters see it in Envoy.
         end: bool,
     },
     /// The end of a body.

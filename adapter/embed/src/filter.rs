@@ -1,11 +1,13 @@
 //! A filter, compiled: what instances are made of.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_wasm_adapter::is_component;
+use proxy_wasm_adapter::exports::Exports;
+use proxy_wasm_adapter::{Error as AdaptError, adapt, is_component, settings};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
-use wasmtime::{Config, Engine};
+use wasmtime::{Cache, CacheConfig, Config, Engine};
 
 use crate::error::Error;
 use crate::host::{self, Clock, Host};
@@ -26,11 +28,19 @@ pub struct Options {
     pub keep_remains: bool,
     /// Where lines go. Default: [`Tracing`].
     pub log: Arc<dyn Log>,
+    /// A directory for compiled code, which is then taken from there. Default: none.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_memory: 256 << 20, time_limit: Duration::from_secs(1), keep_remains: false, log: Arc::new(Tracing) }
+        Self {
+            max_memory: 256 << 20,
+            time_limit: Duration::from_secs(1),
+            keep_remains: false,
+            log: Arc::new(Tracing),
+            cache: None,
+        }
     }
 }
 
@@ -40,7 +50,7 @@ pub struct Filter(Arc<Inner>);
 
 struct Inner {
     pre: InstancePre<Host>,
-    exports: Exports,
+    exports: Functions,
     options: Options,
     clock: Clock,
     shared: Shared,
@@ -49,7 +59,7 @@ struct Inner {
 }
 
 /// Where the component has the functions.
-pub(crate) struct Exports {
+pub(crate) struct Functions {
     pub(crate) start: ComponentExportIndex,
     pub(crate) open: ComponentExportIndex,
     pub(crate) step: ComponentExportIndex,
@@ -58,7 +68,7 @@ pub(crate) struct Exports {
 }
 
 impl Filter {
-    /// Compiles a component that `proxy-wasm-adapter adapt` made, for WASI 0.2. It takes as long as the filter is large: do it
+    /// Compiles a component that `proxy-wasm-adapter adapt --exports exchange` made, or with `both`. It takes as long as the filter is large: do it
     /// once.
     ///
     /// # Errors
@@ -73,9 +83,10 @@ impl Filter {
         // Nothing calls into an instance while a call into it is under way, and without the support for it calls cost less.
         config.concurrency_support(false);
         config.wasm_component_model_async(false);
+        config.cache(options.cache.as_deref().map(open).transpose().map_err(failed)?);
         let engine = Engine::new(&config).map_err(failed)?;
         let component = Component::new(&engine, component).map_err(failed)?;
-        let exports = Exports::of(&component).ok_or(Error::NoExchange)?;
+        let exports = Functions::of(&component).ok_or(Error::NoExchange)?;
         let mut linker = Linker::new(&engine);
         host::add_to_linker(&mut linker).map_err(failed)?;
         linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
@@ -86,17 +97,19 @@ impl Filter {
         Ok(Self(Arc::new(Inner { pre, exports, options, clock, shared, ticks, _ticker: ticker })))
     }
 
-    /// Adapts a filter as it is, a core module, and compiles it; `settings` are those of the command's settings file.
+    /// Adapts a filter as it is, a core module, and compiles it; `settings` are those of the command's settings file. Where
+    /// they name no route, all that the filter lets through goes to one upstream, of no particular address.
     ///
     /// # Errors
     /// [`Error::Adapt`], and those of [`from_component`](Self::from_component).
     pub fn from_filter(filter: &[u8], settings: &str, options: Options) -> Result<Self, Error> {
-        use proxy_wasm_adapter::{Error as AdaptError, adapt, settings};
         let parsed = settings::parse("settings", settings).map_err(|problem| AdaptError::Settings(vec![problem]));
+        let parsed = parsed.map(routed);
         let no_files = |_: &std::path::Path| Err("these settings name no files".into());
-        let resolved = parsed
+        let mut resolved = parsed
             .and_then(|parsed| parsed.resolve(1, &no_files).map_err(AdaptError::Settings))
             .map_err(Error::Adapt)?;
+        resolved.exports = Exports::Exchange;
         let adapted = adapt(&[filter], &resolved).map_err(Error::Adapt)?;
         Self::from_component(&adapted.component, options)
     }
@@ -119,7 +132,7 @@ impl Filter {
         &self.0.pre
     }
 
-    pub(crate) fn exports(&self) -> &Exports {
+    pub(crate) fn exports(&self) -> &Functions {
         &self.0.exports
     }
 
@@ -137,13 +150,32 @@ impl Filter {
     }
 }
 
+/// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
+/// deletes what it finds there and did not put there: so it gets a directory in this one.
+fn open(directory: &Path) -> wasmtime::Result<Cache> {
+    let mut config = CacheConfig::new();
+    config.with_directory(std::path::absolute(directory)?.join("proxy-wasm-adapter-embed"));
+    Cache::new(config)
+}
+
+/// The settings, with a route.
+fn routed(mut input: settings::Input) -> settings::Input {
+    /// A name that no resolver knows: RFC 6761, section 6.4.
+    const NOWHERE: &str = "http://upstream.invalid";
+    let is_routed = input.upstream.is_some() || input.direct_response.is_some() || input.next.is_some();
+    if !is_routed && input.route.is_empty() && input.virtual_host.is_empty() {
+        input.upstream = Some(NOWHERE.into());
+    }
+    input
+}
+
 impl std::fmt::Debug for Filter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Filter").finish_non_exhaustive()
     }
 }
 
-impl Exports {
+impl Functions {
     fn of(component: &Component) -> Option<Self> {
         let exchange = component.get_export_index(None, wit::INTERFACE)?;
         let plugin = component.get_export_index(None, wit::PLUGIN);

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::request;
 use wasmtime::Store;
 use wasmtime::component::TypedFunc;
@@ -54,7 +53,7 @@ impl Instance {
         let failed = |error: wasmtime::Error| Error::Instantiate(format!("{error:#}"));
         let instance = filter.pre().instantiate(&mut store).map_err(failed)?;
         let exports = filter.exports();
-        let start: TypedFunc<(), (Result<wit::Outcome, String>,)> =
+        let start: TypedFunc<(), (Result<(), String>,)> =
             instance.get_typed_func(&mut store, exports.start).map_err(failed)?;
         let open = instance.get_typed_func(&mut store, exports.open).map_err(failed)?;
         let step = instance.get_typed_func(&mut store, exports.step).map_err(failed)?;
@@ -68,8 +67,8 @@ impl Instance {
         let mut instance = Self { store, open, step, stats, ticks: filter.ticks(), begin: Outcome::default() };
         let (started,) =
             start.call(&mut instance.store, ()).map_err(|error| Error::StartTrapped(Trapped::new(error)))?;
-        let outcome = started.map_err(Error::Refused)?;
-        instance.begin = instance.outcome(outcome).map_err(Error::StartTrapped)?;
+        started.map_err(Error::Refused)?;
+        instance.begin = instance.step([]).map_err(Error::StartTrapped)?;
         Ok(instance)
     }
 
@@ -99,7 +98,7 @@ impl Instance {
             Begin::Whole(bytes) => (false, Some(bytes), true),
         };
         self.store.set_epoch_deadline(self.ticks);
-        let arguments = (packed, http2, end, first.map(Vec::from), first_ends);
+        let arguments = (packed, http2, end, first, first_ends);
         let ((id, outcome),) = self.open.call(&mut self.store, arguments).map_err(Trapped::new)?;
         Ok((ExchangeId(id), self.outcome(outcome)?))
     }
@@ -184,7 +183,7 @@ impl Instance {
             wit::Action::Response(wit::OutgoingResponse { id, head, end }) => {
                 Action::Response { id: ExchangeId(id), head: head::response(head, &mut refused), end }
             }
-            wit::Action::Write(wit::OutgoingPiece { peer, bytes }) => Action::Write(Peer::of(peer), Bytes::from(bytes)),
+            wit::Action::Write(wit::OutgoingPiece { peer, bytes }) => Action::Write(Peer::of(peer), bytes),
             wit::Action::Finish(wit::BodyEnd { peer, trailers }) => {
                 let trailers = trailers.map(|trailers| head::trailers(trailers, &mut refused));
                 Action::Finish(Peer::of(peer), trailers)
@@ -217,9 +216,7 @@ fn event(event: Event) -> wit::Event {
                 cause: "its head is too large".into(),
             }),
         },
-        Event::Data { peer, bytes, end } => {
-            wit::Event::Data(wit::Piece { peer: peer.to_wit(), bytes: bytes.into(), end })
-        }
+        Event::Data { peer, bytes, end } => wit::Event::Data(wit::Piece { peer: peer.to_wit(), bytes, end }),
         Event::End { peer, trailers } => wit::Event::End(wit::BodyEnd {
             peer: peer.to_wit(),
             trailers: trailers.as_ref().and_then(head::of_trailers),

@@ -53,6 +53,8 @@ mod filter;
 mod head;
 mod host;
 mod instance;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod limits;
 mod log;
 mod metrics;
@@ -62,6 +64,9 @@ mod wit;
 pub use error::{Error, ExchangeError, Trapped};
 pub use event::{Action, Begin, CalloutId, Event, ExchangeId, Failure, Origin, Peer, Remains};
 pub use filter::{Filter, Options};
+pub use head::RawPath;
 pub use instance::{Instance, Outcome};
+#[cfg(feature = "tower")]
+pub use layer::FilterLayer;
 pub use log::{Level, Log, Tracing};
 pub use metrics::{Change, Metric};

@@ -1,5 +1,6 @@
 //! `proxy-wasm:adapter/exchange` (see `wit/`), as Wasmtime carries it.
 
+use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// The interface's name.
@@ -46,7 +47,7 @@ pub(crate) struct ResponseHead {
 #[component(record)]
 pub(crate) struct Piece {
     pub(crate) peer: Peer,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     pub(crate) end: bool,
 }
 
@@ -109,7 +110,7 @@ pub(crate) struct OutgoingResponse {
 #[component(record)]
 pub(crate) struct OutgoingPiece {
     pub(crate) peer: Peer,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
 }
 
 #[derive(Debug, ComponentType, Lift)]
@@ -166,7 +167,7 @@ pub(crate) struct Outcome {
 }
 
 /// The head, whether it came by HTTP/2, whether nothing follows, what came of the body with it, and whether that is all.
-pub(crate) type Open = (Vec<u8>, bool, bool, Option<Vec<u8>>, bool);
+pub(crate) type Open = (Vec<u8>, bool, bool, Option<Bytes>, bool);
 
 /// The name of the interface beside it.
 pub(crate) const PLUGIN: &str = "proxy-wasm:adapter/plugin@0.1.0";

@@ -3,6 +3,7 @@
 use proxy_wasm_abi::settings::Settings;
 
 use crate::bridge::kind::Kind;
+use crate::exports::Exports;
 use crate::shim::Shim;
 use crate::wasi::Wasi;
 
@@ -13,6 +14,8 @@ pub struct Options {
     pub settings: Settings,
     /// The hosts that it is for. Its shim is one of theirs.
     pub wasi: Wasi,
+    /// By which interfaces requests come, on WASI 0.2.
+    pub exports: Exports,
     /// How bytes get between the memories.
     pub bridge: Kind,
     /// Let imports that are no host calls become functions that trap.
@@ -29,6 +32,7 @@ impl Options {
         Self {
             settings,
             wasi: Wasi::default(),
+            exports: Exports::default(),
             bridge: Kind::default(),
             stub_unknown_imports: false,
             foreign_functions: Vec::new(),

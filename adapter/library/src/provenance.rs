@@ -14,6 +14,7 @@ use crate::bridge::kind::Kind;
 use crate::chain::Chain;
 use crate::digest::sha256;
 use crate::error::Internal;
+use crate::exports::Exports;
 use crate::filter::ChangedByte;
 use crate::link::Linked;
 use crate::options::Options;
@@ -43,6 +44,9 @@ pub struct Provenance {
     /// The version of WASI that it is for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub wasi: Wasi,
+    /// By which interfaces it takes requests, on WASI 0.2.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exports: Exports,
     /// The kind of bridge.
     pub bridge: Kind,
     /// Whether every call across the ABI is written to stderr.
@@ -118,6 +122,7 @@ impl Provenance {
                 .collect(),
             shim_sha256: sha256(shim),
             wasi: options.wasi,
+            exports: options.exports,
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,

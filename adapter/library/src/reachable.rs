@@ -4,17 +4,19 @@
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::host_calls::HOST_CALLS;
 
+use crate::exports::Exports;
 use crate::prepare::PreparedFilter;
 
 /// The exports that some filter of a component can reach.
 pub(crate) struct Reachable<'a> {
     filters: &'a [PreparedFilter<'a>],
+    exports: Exports,
 }
 
 impl<'a> Reachable<'a> {
-    /// Those that these filters can reach.
-    pub(crate) fn by(filters: &'a [PreparedFilter<'a>]) -> Self {
-        Self { filters }
+    /// Those that these filters can reach, and a host by these interfaces.
+    pub(crate) fn by(filters: &'a [PreparedFilter<'a>], exports: Exports) -> Self {
+        Self { filters, exports }
     }
 
     /// Whether an export is one of them.
@@ -24,6 +26,7 @@ impl<'a> Reachable<'a> {
         let is_asked_for = |filter: &PreparedFilter<'_>| {
             filter.imported.contains(export) || filter.foreign.iter().any(|function| function.export == export)
         };
-        !(is_host_call || is_foreign_function) || self.filters.iter().any(is_asked_for)
+        let is_call = is_host_call || is_foreign_function;
+        !is_call && self.exports.include(export) || self.filters.iter().any(is_asked_for)
     }
 }

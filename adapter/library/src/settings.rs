@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use proxy_wasm_abi::settings::{GrpcTransport, MetricsTo, Profile, SharedStateIn};
 
 use crate::bridge::kind::Kind;
+use crate::exports::Exports;
 use crate::wasi::{Next, Wasi};
 
 pub use cluster::{ClusterInput, ClusterTable, EndpointInput, EndpointTable};
@@ -131,6 +132,8 @@ keys! {
         pub state: Option<SharedStateIn>,
         /// Whose filters are taken.
         pub profile: Option<Profile>,
+        /// By which interfaces requests come, on WASI 0.2.
+        pub exports: Option<Exports>,
         /// How bytes get between the memories.
         pub bridge: Option<Kind>,
         /// Whether imports that are no host calls become functions that trap.

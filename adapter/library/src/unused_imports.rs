@@ -1,5 +1,5 @@
-//! Leaves out of the shim what it would import for what the settings don't ask for: state that the host keeps, and on WASI 0.3
-//! a next handler.
+//! Leaves out of the shim what it would import for what the settings don't ask for: state that the host keeps, on WASI 0.3 a
+//! next handler, and `wasi:http` where requests come otherwise.
 //!
 //! Each function that is imported for it becomes one that traps, defined before all others, so that these keep
 //! their indices; wit-component then finds nothing to import.
@@ -17,6 +17,7 @@ use wasmparser::{
 };
 
 use crate::error::Internal;
+use crate::exports::Exports;
 
 /// What the shim imports for state that the host keeps.
 const SHARED_STATE: &str = "proxy-wasm:adapter/shared@0.1.0";
@@ -24,8 +25,8 @@ const SHARED_STATE: &str = "proxy-wasm:adapter/shared@0.1.0";
 const NEXT_HANDLER: &str = "wasi:http/handler@0.3.0";
 
 /// The shim without these imports, unless the settings ask for them.
-pub(crate) fn remove(shim: Vec<u8>, settings: &Settings) -> Result<Vec<u8>, Internal> {
-    let mut unused = Vec::new();
+pub(crate) fn remove(shim: Vec<u8>, settings: &Settings, exports: Exports) -> Result<Vec<u8>, Internal> {
+    let mut unused = exports.unused_imports().to_vec();
     if settings.upkeep.state != SharedStateIn::Host {
         unused.push(SHARED_STATE);
     }

@@ -168,6 +168,7 @@ pub fn stand_in(vms: usize) -> Vec<u8> {
     let world = resolve.select_world(&[package], Some("adapted")).unwrap();
     let plugin = resolve.packages[package].interfaces["plugin"];
     resolve.interfaces[plugin].functions.retain(|name, _| name == "start");
+    // What a component for hosts of `wasi:http` has no need of.
     let exchange = wit_parser::WorldKey::Interface(resolve.packages[package].interfaces["exchange"]);
     resolve.worlds[world].exports.shift_remove(&exchange);
     let utf8 = wit_component::StringEncoding::UTF8;

@@ -147,7 +147,7 @@ fn with_exchanges<T>(act: impl FnOnce(&mut Relay, &mut Driver<'static, BridgedFi
 }
 
 impl ExchangeGuest for Component {
-    fn start() -> Result<Outcome, String> {
+    fn start() -> Result<(), String> {
         with_exchanges(exchange::start).map_err(str::to_owned)
     }
 

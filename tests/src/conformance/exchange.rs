@@ -102,7 +102,7 @@ impl Exchange {
         stage.upstream.behave(Behaviour { steps, wait: Some(waits) });
         stage.upstream.behave_then(self.upstream_then.clone());
         let differs = match stage.kind {
-            Host::Envoy => None,
+            Host::Envoy | Host::Embed => None,
             Host::Serve => self.until_here.as_ref(),
             _ => self.until_stock.as_ref().or(self.until_here.as_ref()),
         };

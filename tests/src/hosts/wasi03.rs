@@ -3,6 +3,7 @@
 use anyhow::Result;
 use proxy_wasm_abi::settings::{Action, Plugin, Route};
 use proxy_wasm_adapter::bridge;
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter_compose::compose;
 
@@ -24,7 +25,7 @@ pub const AUTHORITY_HEADER: &str = "x-test-authority";
 pub fn service(chain: &Chain) -> Result<Vec<u8>> {
     let mut chain = chain.clone();
     chain.settings.connection.authority_header = Some(AUTHORITY_HEADER.into());
-    adapt_for(Wasi::V0_3, &chain, bridge::Kind::MemoryCopy)
+    adapt_for(Wasi::V0_3, &chain, bridge::Kind::MemoryCopy, Exports::default())
 }
 
 /// The component of this chain as middleware, which sends requests to whatever is composed with it.

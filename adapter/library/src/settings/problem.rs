@@ -60,6 +60,8 @@ pub enum Problem {
     InstanceConcurrencyOn02,
     /// State that the host keeps, on a version of WASI on which the shim cannot ask for it yet.
     HostStateOn03,
+    /// The interface for exchanges, on a version of WASI whose shim has none.
+    ExchangeOn03,
     /// A `[[route]]`, and a short form of one.
     RouteBesides {
         /// The short form's key.
@@ -210,6 +212,7 @@ impl Problem {
             Self::NextOn02 => "Leave out `--wasi 0.2`, or name an `--upstream` instead of the next handler.".into(),
             Self::InstanceConcurrencyOn02 => "Leave out `--instance-concurrency`, or say `--wasi 0.3`.".into(),
             Self::HostStateOn03 => "Leave out `--state host`, or `--wasi 0.3`.".into(),
+            Self::ExchangeOn03 => "Leave out `--exports`, or `--wasi 0.3`.".into(),
             Self::TwoRoutes => "Leave out `--upstream` or `--direct-response`.".into(),
             Self::RouteBesides { key } => format!("Leave out `{key}`, or the `[[route]]`."),
             Self::RouteAction => "Give it a `cluster`, or else a `direct_response`.".into(),
@@ -280,6 +283,9 @@ impl fmt::Display for Problem {
             ),
             Self::HostStateOn03 => {
                 write!(f, "a component for WASI 0.3 cannot ask the host for its state yet: each instance has its own")
+            }
+            Self::ExchangeOn03 => {
+                write!(f, "a component for WASI 0.3 takes requests by `wasi:http` alone")
             }
             Self::TwoRoutes => write!(f, "there is both an upstream and a direct response"),
             Self::RouteBesides { key } => {

@@ -16,6 +16,7 @@ use proxy_wasm_abi::routing::RouteTable;
 use proxy_wasm_abi::settings::{Action, Connection, Plugin, Route, Settings, SharedStateIn, UPSTREAM, Upkeep};
 
 use super::{Configuration, DirectResponse, Entries, Input, PluginInput, Problem, RouteInput, Value, path, title};
+use crate::exports::Exports;
 use crate::options::Options;
 use crate::shim::{Flavour, Shim};
 use crate::wasi::Wasi;
@@ -86,6 +87,7 @@ impl Input {
         Some(Options {
             wasi,
             shim: Shim::built_in(wasi, Flavour::Plain),
+            exports: self.exports.unwrap_or_default(),
             bridge: self.bridge.unwrap_or_default(),
             stub_unknown_imports: self.stub_unknown_imports.unwrap_or(false),
             foreign_functions: self.foreign_functions,
@@ -101,6 +103,9 @@ impl Input {
             Wasi::V0_2 if self.next.is_some() => problems.push(Problem::NextOn02),
             Wasi::V0_2 if self.instance_concurrency.is_some() => problems.push(Problem::InstanceConcurrencyOn02),
             Wasi::V0_3 if self.state == Some(SharedStateIn::Host) => problems.push(Problem::HostStateOn03),
+            Wasi::V0_3 if self.exports.is_some_and(|exports| exports != Exports::Handler) => {
+                problems.push(Problem::ExchangeOn03);
+            }
             Wasi::V0_2 | Wasi::V0_3 => {}
         }
         wasi

@@ -20,11 +20,8 @@ use crate::{
 ///
 /// # Errors
 /// Says which callback refused.
-pub(crate) fn start<G: Guest>(relay: &mut Relay, driver: &mut Driver<'static, G>) -> Result<Outcome, &'static str> {
-    let mut turn = driver.turn();
-    relay.start(&mut turn)?;
-    let outcome = relay.run(&mut turn);
-    Ok(outgoing::outcome(&turn, outcome))
+pub(crate) fn start<G: Guest>(relay: &mut Relay, driver: &mut Driver<'static, G>) -> Result<(), &'static str> {
+    relay.start(&mut driver.turn())
 }
 
 /// A request came: see `wit/`.
