@@ -154,6 +154,10 @@ fn provenance(out: &mut String, adapted: &Provenance) -> std::fmt::Result {
     row(out, "upstream", settings.upstream.clone())?;
     row(out, "route", settings.route_cluster.clone())?;
     row(out, "direct response", settings.direct_response.iter().map(|it| format!("{} {}", it.status, it.body)))?;
+    for host in &settings.virtual_hosts {
+        row(out, "virtual host", [format!("{}: {}", host.name, host.domains.join(", "))])?;
+        row(out, "routes", host.routes.iter().cloned())?;
+    }
     let clusters = settings.clusters.iter().chain(&settings.endpoints);
     row(out, "clusters", clusters.map(|(name, url)| format!("{name} = {url}")))?;
     if adapted.plugins.len() > 1 {

@@ -30,6 +30,8 @@ pub(super) const SETTINGS_FILE: &str = r#"Settings file:
   environment = { NAME = "VALUE" }
   log_level = "info"
   allow_on_headers_stop_iteration = false
+  # allowed_capabilities = ["proxy_log", "proxy_on_request_headers"]  # without it, all host calls and callbacks
+  disabled = false                          # or true: it runs only where a route says so
   properties = { source.address = "192.0.2.1:4711", source.port = 4711, connection.mtls = true }
   property_headers = { source.address = "x-forwarded-for" }
   wasi = "0.2"                              # or "0.3"
@@ -70,6 +72,8 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   match = { prefix = "/v1/" }               # or path, separated_prefix, regex; headers, query, grpc
   cluster = "backend"                       # or weighted_clusters, cluster_header, redirect, direct_response
   prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite
+  plugins = { auth = false }                # whether plugins run for its requests; the virtual host and [routes] have it too
+  metadata = { ns = { key = "value" } }     # xds.route_metadata.filter_metadata.ns.key; virtual hosts and clusters have it too
   retry_policy = { retry_on = ["5xx"], num_retries = 2, per_try_timeout = "1s" }
   request_headers = { add = [{ name = "x-a", value = "%REQ(:path)%" }], remove = ["cookie"] }
   [clusters.backend]
@@ -77,7 +81,7 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   http2 = true
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to
-allow_on_headers_stop_iteration are each plugin's own, plugin_name as `name`; the others stand first:
+disabled are each plugin's own, plugin_name as `name`; the others stand first:
   upstream = "http://127.0.0.1:9000"
   [[plugin]]
   name = "auth"
@@ -141,6 +145,10 @@ pub(super) struct AdaptOptions {
     /// Let StopIteration on headers go on with the body, as Envoy's option of that name
     #[arg(long, help_heading = "Plugin")]
     allow_on_headers_stop_iteration: bool,
+
+    /// Host call or callback that the filter may use, such as proxy_log; may be repeated [default: all]
+    #[arg(long, value_name = "NAME", help_heading = "Plugin")]
+    allow_capability: Vec<String>,
 
     /// Value of a property, such as source.address=192.0.2.1:4711
     #[arg(long, value_name = "PATH=VALUE", value_parser = pair, help_heading = "Plugin")]
@@ -365,6 +373,7 @@ impl AdaptOptions {
         input.vm_configuration_file = self.vm_config;
         input.environment = self.env.into();
         input.log_level = self.log_level;
+        input.allowed_capabilities = self.allow_capability;
         input.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration.then_some(true);
         input.properties = Entries(self.property.into_iter().map(text).collect());
         input.property_headers = self.property_header.into();

@@ -197,6 +197,7 @@ impl Example {
                 vm_configuration: told.vm_configuration.clone().into(),
                 environment: told.environment.clone().into_iter().collect(),
                 allow_on_headers_stop_iteration: false,
+                allowed_capabilities: Vec::new(),
                 log_level: 1,
             }],
             ..Settings::default()

@@ -1,9 +1,11 @@
 //! How a filter speaks the ABI: its version, the shape of its callbacks, its allocator, its start function.
 
+use std::borrow::Cow;
+
 use proxy_wasm_abi::bridge::{ALLOCATORS, AbiVersion};
 use proxy_wasm_abi::callbacks::{CALLBACKS, Callback};
 use proxy_wasm_abi::higress;
-use proxy_wasm_abi::settings::Profile;
+use proxy_wasm_abi::settings::{Plugin, Profile};
 
 use crate::facts::{Facts, Signature};
 
@@ -93,6 +95,18 @@ impl Abi {
         }
     }
 
+    /// This, without the callbacks that the plugin does not allow: to the shim it is as if the filter had none of them.
+    pub(crate) fn allowed(&self, plugin: &Plugin) -> Cow<'_, Self> {
+        if plugin.allowed_capabilities.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut allowed = self.clone();
+        for (shape, callback) in allowed.callbacks.iter_mut().zip(CALLBACKS) {
+            shape.take_if(|_| !plugin.allows(callback.name));
+        }
+        Cow::Owned(allowed)
+    }
+
     /// Whether it is Higress's, and of no proxy-wasm.
     pub(crate) fn is_higress(&self) -> bool {
         let is_released = |name: &String| higress::version(name, Profile::Envoy).is_some();
@@ -157,6 +171,20 @@ mod tests {
             let text: String = exports.iter().copied().map(export).collect();
             assert_eq!(abi(&text).start.functions(), functions, "{exports:?}");
         }
+    }
+
+    #[test]
+    fn callbacks_that_are_not_allowed_are_as_if_not_there() {
+        let both = abi(r#"(func (export "proxy_on_log") (param i32)) (func (export "proxy_on_tick") (param i32))"#);
+        let of = |names: &[&str]| {
+            let allowed_capabilities = names.iter().map(|name| (*name).to_owned()).collect();
+            let allowed = both.allowed(&Plugin { allowed_capabilities, ..Plugin::default() }).into_owned();
+            let named = CALLBACKS.iter().zip(allowed.callbacks).filter(|(_, shape)| shape.is_some());
+            named.map(|(callback, _)| callback.name).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[]).len(), 2);
+        assert_eq!(of(&["proxy_on_tick", "proxy_on_done"]), ["proxy_on_tick"]);
+        assert_eq!(of(&["proxy_log"]), [""; 0]);
     }
 
     #[test]

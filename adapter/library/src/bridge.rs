@@ -26,6 +26,8 @@ pub mod names;
 mod portable;
 mod select;
 
+use std::borrow::Cow;
+
 use proxy_wasm_abi::bridge::{FUNCTIONS, SHIM};
 
 use crate::abi::Abi;
@@ -39,7 +41,7 @@ pub const NAME: &str = "proxy-wasm bridge";
 
 /// A filter's instance, as a bridge sees it.
 pub(crate) struct BridgedVm<'a> {
-    pub(crate) abi: &'a Abi,
+    pub(crate) abi: Cow<'a, Abi>,
     /// What backtraces call it, unless it is the only one: see [`names::label`].
     pub(crate) label: Option<String>,
 }
@@ -97,7 +99,7 @@ mod tests {
     fn parts(kind: Kind, filters: usize) -> Vec<Part<'static>> {
         let abi = filter();
         let label = |vm| (filters > 1).then(|| names::label(vm, ["a"]));
-        let vms: Vec<_> = (0..filters).map(|vm| BridgedVm { abi: &abi, label: label(vm) }).collect();
+        let vms: Vec<_> = (0..filters).map(|vm| BridgedVm { abi: Cow::Borrowed(&abi), label: label(vm) }).collect();
         generate(kind, &vms, b"settings")
     }
 

@@ -1,6 +1,7 @@
 //! The chain: which of its plugins run the same filter, and which share a virtual machine.
 //!
-//! Source: measured on Envoy, which tells virtual machines apart by id, configuration, environment and code.
+//! Source: measured on Envoy, which tells virtual machines apart by id, configuration, environment, code, and what they may
+//! use.
 
 use proxy_wasm_abi::settings::Plugin;
 
@@ -71,9 +72,12 @@ impl<'a> Chain<'a> {
     }
 }
 
+/// Id, configuration, environment, and what may be used.
+type Key<'a> = (&'a str, &'a [u8], &'a [(String, String)], &'a [String]);
+
 /// What tells virtual machines of one filter apart.
-fn key(plugin: &Plugin) -> (&str, &[u8], &[(String, String)]) {
-    (&plugin.vm_id, &plugin.vm_configuration, &plugin.environment)
+fn key(plugin: &Plugin) -> Key<'_> {
+    (&plugin.vm_id, &plugin.vm_configuration, &plugin.environment, &plugin.allowed_capabilities)
 }
 
 /// Plugins that have the name of one before them.
@@ -121,6 +125,14 @@ mod tests {
         );
         assert_eq!(chain.vms.iter().map(|vm| vm.filter).collect::<Vec<_>>(), [0, 1, 0, 0, 0]);
         assert_eq!(chain.vms[1].plugins, [1, 5]);
+    }
+
+    #[test]
+    fn plugins_that_may_use_different_things_share_no_virtual_machine() {
+        let mut plugins = ["a", "a", "a"].map(|vm_id| plugin(vm_id, "", ""));
+        plugins[1].allowed_capabilities = vec!["proxy_log".into()];
+        Chain::of(&["a", "a", "a"], &mut plugins).unwrap();
+        assert_eq!(plugins.map(|plugin| plugin.vm), [0, 1, 0]);
     }
 
     #[test]

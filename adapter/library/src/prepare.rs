@@ -1,5 +1,6 @@
 //! Checks the filters and makes of each what the stages after this need.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use proxy_wasm_abi::bridge::filter_module;
@@ -80,8 +81,12 @@ impl<'a> Prepared<'a> {
     pub(crate) fn vms(&self, chain: &Chain<'_>, plugins: &[Plugin]) -> Vec<BridgedVm<'_>> {
         let several = chain.vms.len() > 1;
         let vm = |(number, vm): (usize, &VmPlan)| {
-            let names = vm.plugins.iter().map(|plugin| plugins[*plugin].name.as_str());
-            BridgedVm { abi: &self.filters[vm.filter].abi, label: several.then(|| names::label(number, names)) }
+            let of_vm = vm.plugins.iter().map(|plugin| &plugins[*plugin]);
+            let abi = of_vm.clone().next().map_or(Cow::Borrowed(&self.filters[vm.filter].abi), |first| {
+                self.filters[vm.filter].abi.allowed(first)
+            });
+            let names = of_vm.map(|plugin| plugin.name.as_str());
+            BridgedVm { abi, label: several.then(|| names::label(number, names)) }
         };
         chain.vms.iter().enumerate().map(vm).collect()
     }

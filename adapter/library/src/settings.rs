@@ -45,7 +45,7 @@ pub use routing::{
     RetryInput, RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
 };
 pub(crate) use shown::is_default;
-pub use shown::{Shown, ShownPlugin};
+pub use shown::{Shown, ShownHost, ShownPlugin};
 pub use written::{Configuration, Value};
 
 use keys::{Keys, keys};
@@ -55,7 +55,7 @@ keys! {
     /// What was written, by option or in a file. Each part may be missing; most are what `proxy_wasm_abi::settings` says of
     /// that name.
     pub struct Input {
-        /// The name of the one plugin that there is; so are the nine keys behind this one.
+        /// The name of the one plugin that there is; so are the eleven keys behind this one.
         pub plugin_name: Option<String>,
         /// See [`PluginInput`].
         pub root_id: Option<String>,
@@ -75,6 +75,10 @@ keys! {
         pub allow_on_headers_stop_iteration: Option<bool>,
         /// See [`PluginInput`].
         pub log_level: Option<String>,
+        /// See [`PluginInput`].
+        pub allowed_capabilities: Vec<String>,
+        /// See [`PluginInput`].
+        pub disabled: Option<bool>,
         /// The plugins, in the order in which a request passes them, where each is said by itself.
         pub plugin: Vec<PluginInput>,
         /// Property values, by path.
@@ -188,6 +192,8 @@ impl Input {
             environment: std::mem::take(&mut self.environment),
             allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration.take(),
             log_level: self.log_level.take(),
+            allowed_capabilities: std::mem::take(&mut self.allowed_capabilities),
+            disabled: self.disabled.take(),
         }
     }
 
@@ -204,6 +210,8 @@ impl Input {
         self.environment = alone.environment;
         self.allow_on_headers_stop_iteration = alone.allow_on_headers_stop_iteration;
         self.log_level = alone.log_level;
+        self.allowed_capabilities = alone.allowed_capabilities;
+        self.disabled = alone.disabled;
     }
 
     /// This input with the file names in it taken as relative to a directory.

@@ -6,13 +6,14 @@ use toml::Value as Toml;
 
 use crate::any;
 use crate::fields::Message;
+use crate::metadata;
 use crate::node::{Node, Place};
 use crate::read::Reader;
 use crate::report::Report;
 use crate::section::{Section, table};
 
 /// A cluster with an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Cluster {
     pub(crate) name: String,
     pub(crate) place: Place,
@@ -25,6 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) weight: i64,
     pub(crate) is_random: bool,
     pub(crate) is_http2: bool,
+    /// The keys of its section that say what it is, and not where.
+    pub(crate) more: Vec<(String, Toml)>,
 }
 
 /// A place where a cluster is.
@@ -55,6 +58,7 @@ impl Cluster {
 
     /// The keys of its section.
     pub(crate) fn write(&self, section: &mut Section) {
+        section.keys.extend(self.more.iter().cloned());
         if self.is_http2 {
             section.set("http2", true);
         }
@@ -75,7 +79,7 @@ impl Cluster {
 }
 
 /// What is known of a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Known {
     Cluster(Cluster),
     /// It is in the input, but has no address that can be carried; the report says why.
@@ -126,6 +130,7 @@ fn read(report: &Report, node: &Node) -> Known {
     let balancing = reader.choice(node, "lb_policy", BALANCINGS).unwrap_or(0);
     let kinds = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
     let kind = reader.choice(node, "type", &kinds).unwrap_or(0);
+    extension(reader, node);
     let is_tls = tls(reader, node);
     let is_http2 = http2(reader, node);
     let mut addresses = Vec::new();
@@ -190,7 +195,10 @@ fn read(report: &Report, node: &Node) -> Known {
     }
     let places = if further.is_empty() { String::new() } else { format!(", and {} more", further.len()) };
     report.carried(&object, node.place(), format!("a cluster at {host}:{port}{places}"));
-    Known::Cluster(Cluster { name, place: node.place(), host, port, is_tls, further, weight, is_random, is_http2 })
+    let mut more = Section::new("", node.place());
+    metadata::read(reader, node, &mut more);
+    let (place, more) = (node.place(), more.keys);
+    Known::Cluster(Cluster { name, place, host, port, is_tls, further, weight, is_random, is_http2, more })
 }
 
 /// Envoy's ways to choose an endpoint.
@@ -204,6 +212,19 @@ const BALANCINGS: &[&str] = &[
     "CLUSTER_PROVIDED",
     "LOAD_BALANCING_POLICY_CONFIG",
 ];
+
+/// A type that an extension has: that of names is as `STRICT_DNS`.
+fn extension(reader: Reader<'_>, node: &Node) {
+    let Some(extension) = node.get("cluster_type") else { return };
+    let name = extension.peek_text("name").unwrap_or_default();
+    extension.mark_all();
+    if !matches!(name, "envoy.cluster.dns" | "envoy.clusters.dns" | "envoy.cluster.strict_dns" | "envoy.cluster.static")
+    {
+        let what = format!("a cluster of the type `{name}`, of which only its endpoints are read");
+        let remedy = "See whether it has its addresses from elsewhere: then write them as the `url` of this cluster.";
+        reader.report.lost(reader.object, extension.place(), what, remedy);
+    }
+}
 
 /// Host and port of an address.
 pub(crate) fn socket(reader: Reader<'_>, address: &Node) -> Option<(String, u16)> {

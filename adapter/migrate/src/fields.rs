@@ -17,6 +17,9 @@ pub(crate) enum Message {
     PluginConfig,
     VmConfig,
     EnvironmentVariables,
+    CapabilityRestrictionConfig,
+    FilterConfig,
+    Metadata,
     DataSource,
     RemoteDataSource,
     AsyncDataSource,
@@ -237,6 +240,9 @@ impl Message {
                 "environment_variables",
                 "capability_restriction_config",
             ],
+            Self::FilterConfig => &["config", "is_optional", "disabled"],
+            Self::Metadata => &["filter_metadata", "typed_filter_metadata"],
+            Self::CapabilityRestrictionConfig => &["allowed_capabilities"],
             Self::EnvironmentVariables => &["host_env_keys", "key_values"],
             Self::DataSource => {
                 &["filename", "inline_bytes", "inline_string", "environment_variable", "watched_directory"]

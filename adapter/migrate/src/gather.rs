@@ -78,7 +78,11 @@ impl<'n> Resources<'n> {
         } else if let Some(resources) = node.peek("resources") {
             node.mark_all_but(resources);
             return self.any(report, resources);
-        } else if node.peek("filter_chains").is_some() {
+        } else if ["filter_chains", "default_filter_chain", "listener_filters"]
+            .iter()
+            .any(|field| node.peek(field).is_some())
+            || (node.peek("address").is_some() && node.peek("name").is_some())
+        {
             self.listeners.push(node);
         } else if node.peek("http_filters").is_some() {
             self.managers.push(node);
@@ -95,24 +99,46 @@ impl<'n> Resources<'n> {
             return known;
         } else if node.peek("listeners").is_some() || node.peek("clusters").is_some() {
             self.statics(node);
-        } else if node.peek("load_assignment").is_some() && node.peek("name").is_some() {
+        } else if node.peek("name").is_some()
+            && ["load_assignment", "eds_cluster_config", "cluster_type", "connect_timeout"]
+                .iter()
+                .any(|field| node.peek(field).is_some())
+        {
             self.clusters.push(node);
         } else {
-            return false;
+            return self.by_namespace(report, node);
         }
         true
     }
 
-    /// A config map often has an Envoy's whole configuration as text, whose places would be those within the text.
+    /// A config map without an Envoy's configuration as text in it: what has one was unfolded.
     fn config_map(&mut self, report: &Report, node: &'n Node) -> bool {
         node.mark_all();
         report.lost(
             "the ConfigMap",
             node.place(),
-            "a ConfigMap holds a file, and is none itself",
-            "Take the file out, with `kubectl get configmap NAME -o jsonpath='{.data.envoy\\.yaml}'`, and give that.",
+            "it holds no configuration of Envoy's that is read here",
+            "Take it out, or give the configuration that it stands for as a file of its own.",
         );
         true
+    }
+
+    /// Dumps by namespace and pod, as `egctl config envoy-proxy` prints them.
+    fn by_namespace(&mut self, report: &Report, node: &'n Node) -> bool {
+        let dumps: Vec<&Node> =
+            node.entries().iter().flat_map(|entry| entry.node.entries()).map(|pod| &pod.node).collect();
+        if dumps.is_empty() || !dumps.iter().all(|dump| dump.peek("configs").is_some()) {
+            return false;
+        }
+        node.mark().entries().iter().for_each(|entry| {
+            entry.node.mark();
+        });
+        let mut known = true;
+        // Each is looked at, whatever the one before was.
+        for dump in dumps {
+            known &= self.any(report, dump.mark());
+        }
+        known
     }
 
     fn typed(&mut self, report: &Report, last: &str, node: &'n Node) -> bool {

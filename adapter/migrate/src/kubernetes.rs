@@ -123,7 +123,7 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
     let priority = reader.number(whole, "priority");
     let namespace = namespace.unwrap_or("default");
     let mut plugin = Plugin {
-        place: object.place(),
+        place: spec.peek("url").map_or(object.place(), Node::place),
         name: format!("{namespace}.{name}"),
         root_id: reader.text(spec, "pluginName").unwrap_or_default(),
         code: Code { from: reader.text(spec, "url").unwrap_or_default(), ..Code::default() },

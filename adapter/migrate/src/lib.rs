@@ -18,7 +18,9 @@
 mod any;
 mod bootstrap;
 mod clusters;
+mod config_map;
 mod consul;
+mod enabling;
 mod envoy_filter;
 mod fields;
 mod gather;
@@ -28,6 +30,8 @@ mod leftovers;
 mod listener;
 mod markdown;
 mod matching;
+mod metadata;
+mod neighbours;
 mod node;
 mod output;
 mod paths;
@@ -118,7 +122,14 @@ pub fn migrate(files: &[File], options: &Options<'_>) -> Migration {
     let mut documents: Vec<Node> = Vec::new();
     for (index, file) in files.iter().enumerate() {
         match yaml::read(index, &file.name, &file.bytes) {
-            Ok(read) => documents.extend(first_of_bootstrap(&report, read)),
+            Ok(read) => {
+                for document in first_of_bootstrap(&report, read) {
+                    match config_map::unfold(&report, index, file, &document) {
+                        Some(within) => documents.extend(within),
+                        None => documents.push(document),
+                    }
+                }
+            }
             Err(error) => report.wrong("the file", error.place, format!("it {}", error.what), error.remedy),
         }
     }

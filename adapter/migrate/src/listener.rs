@@ -5,8 +5,11 @@ use std::collections::{HashMap, HashSet};
 use crate::any;
 use crate::bootstrap;
 use crate::clusters::{self, Cluster, Known};
+use crate::enabling::{self, Filters};
 use crate::fields::Message;
 use crate::gather::Resources;
+use crate::metadata;
+use crate::neighbours;
 use crate::node::{Node, Place};
 use crate::plugin::{self, Plugin};
 use crate::read::Reader;
@@ -74,6 +77,7 @@ pub(crate) fn answers(
             by_port.entry(cluster.port).or_default().push(cluster);
         }
     }
+    let mut others: Vec<&Cluster> = Vec::new();
     for listener in &resources.listeners {
         let reader = Reader { report: &scratch, object: "" };
         let Some((host, port)) = listener.peek("address").and_then(|address| clusters::socket(reader, address)) else {
@@ -83,7 +87,6 @@ pub(crate) fn answers(
             matches!(cluster.host.as_str(), "127.0.0.1" | "localhost" | "::1" | "0.0.0.0") || cluster.host == host
         };
         for cluster in by_port.get(&port).into_iter().flatten().filter(is_here) {
-            let object = format!("cluster `{}`", cluster.name);
             match whole_answer(&scratch, listener) {
                 Some(answer) => {
                     let what = format!("its answer is that of the routes to the cluster `{}`", cluster.name);
@@ -92,17 +95,19 @@ pub(crate) fn answers(
                     folded.push(listener.place());
                     answers.insert(cluster.name.clone(), answer);
                 }
-                None => {
-                    let what = "it is another listener of the input, which does more than answer: it is a component, or a server, of its own";
-                    report.lost(
-                        &object,
-                        cluster.place,
-                        what,
-                        "Run what becomes of that listener too, and write its address as the `url` of this cluster.",
-                    );
-                }
+                None => others.push(cluster),
             }
         }
+    }
+    // Of several listeners at a port, each at another address, the one that answers is meant.
+    for cluster in others.into_iter().filter(|cluster| !answers.contains_key(&cluster.name)) {
+        let what = "it is another listener of the input, which does more than answer: it is a component, or a server, of its own";
+        report.lost(
+            &format!("cluster `{}`", cluster.name),
+            cluster.place,
+            what,
+            "Run what becomes of that listener too, and write its address as the `url` of this cluster.",
+        );
     }
     (answers, folded)
 }
@@ -164,6 +169,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
             remedy,
         );
     }
+    metadata::properties(reader, node, &mut draft.top);
     if let Some(buffer) = buffer {
         draft.top.set("buffer_limit", buffer);
     }
@@ -234,6 +240,19 @@ pub(crate) fn manager(
     let report = reader.report;
     node.of(Message::HttpConnectionManager);
     node.pass(&["stat_prefix", "codec_type"]);
+    for log in node.peek("access_log").map(Node::many).unwrap_or_default() {
+        let is_wasm = |config: &Node| config.peek_text("@type").is_some_and(|url| url.ends_with(".WasmAccessLog"));
+        if log.peek("typed_config").is_some_and(is_wasm) {
+            log.mark_all();
+            let what = "an access logger in Wasm is not carried";
+            report.lost(
+                reader.object,
+                log.place(),
+                what,
+                "Do it in `proxy_on_log` of a filter, which has all of an exchange.",
+            );
+        }
+    }
     let table = table(reader, node, resources);
     let mut plugins = Vec::new();
     for filter in reader.list(node, "http_filters") {
@@ -249,7 +268,8 @@ pub(crate) fn manager(
     if let Some(generates) = reader.boolean(node, "generate_request_id") {
         top.set("x_request_id", generates);
     }
-    let routes = table.map(|table| routes::read(report, table, targets)).unwrap_or_default();
+    let filters = Filters::of(&plugins);
+    let routes = table.map(|table| routes::read(report, table, targets, &filters)).unwrap_or_default();
     Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None })
 }
 
@@ -353,12 +373,12 @@ pub(crate) fn http_filter(
     };
     match kind {
         WASM => {
-            if is_disabled && !is_enabled(table, &name) {
+            if is_disabled && !table.is_some_and(|table| enabling::is_named(table, &name)) {
                 config.mark_all();
                 report.lost(
                     &object,
                     filter.place(),
-                    "it is `disabled`, and not enabled for all routes: it is left out",
+                    "it is `disabled`, and no route enables it: it is left out",
                     "To have it for all requests, take `disabled` out.",
                 );
                 return None;
@@ -369,12 +389,18 @@ pub(crate) fn http_filter(
                 report.wrong(&object, config.place(), "it has no `config`", "Give it a `config` with `vm_config`.");
                 return None;
             };
-            let plugin = plugin::read(reader, inner);
-            report.carried(&object, inner.place(), format!("plugin `{}`", plugin.name));
+            let plugin = Plugin { filter_name: name, is_disabled, ..plugin::read(reader, inner) };
+            report.carried(&object, inner.place(), plugin.label());
             Some(plugin)
         }
         kind if kind.ends_with(".Router") => {
             router(reader, config);
+            None
+        }
+        kind if kind.to_ascii_lowercase().ends_with("wasm") => {
+            config.mark_all();
+            let what = format!("its type `{kind}` is none that Envoy 1.40 knows");
+            report.wrong(&object, config.place(), what, format!("Write `type.googleapis.com/{WASM}`."));
             None
         }
         kind => {
@@ -384,12 +410,7 @@ pub(crate) fn http_filter(
                 true => format!("an HTTP filter (`{kind}`) with a Wasm filter within: neither is carried"),
                 false => format!("an HTTP filter that is no Wasm filter (`{kind}`)"),
             };
-            report.lost(
-                &object,
-                config.place(),
-                what,
-                "See whether the host, or what stands in front of it, does the same.",
-            );
+            report.lost(&object, config.place(), what, neighbours::remedy(kind));
             None
         }
     }
@@ -412,19 +433,4 @@ fn router(reader: Reader<'_>, config: &Node) {
 fn has_wasm(node: &Node) -> bool {
     let is_wasm = node.peek_text("@type").is_some_and(|url| url.ends_with("filters.http.wasm.v3.Wasm"));
     is_wasm || node.items().iter().any(has_wasm) || node.entries().iter().any(|entry| has_wasm(&entry.node))
-}
-
-/// Whether a disabled filter is enabled for every route: by the table, by the virtual host, or by the route.
-fn is_enabled(table: Option<&Node>, name: &str) -> bool {
-    let said = |node: &Node| {
-        let config = node.peek("typed_per_filter_config")?.entries().iter().find(|entry| entry.key == name)?;
-        Some(config.node.peek("disabled").is_none_or(|is| is.value() != &crate::node::Value::Bool(true)))
-    };
-    let Some(table) = table else { return false };
-    let hosts = table.peek("virtual_hosts").map(Node::many).unwrap_or_default();
-    !hosts.is_empty()
-        && hosts.iter().all(|host| {
-            let routes = host.peek("routes").map(Node::many).unwrap_or_default();
-            routes.iter().all(|route| said(route).or_else(|| said(host)).or_else(|| said(table)).unwrap_or(false))
-        })
 }

@@ -112,6 +112,23 @@ impl Node {
         }
     }
 
+    /// Moves this and all within down and to the right.
+    pub(crate) fn shift(&mut self, lines: usize, columns: usize) {
+        let shift = |place: &mut Place| {
+            place.line += lines;
+            place.column += columns;
+        };
+        shift(&mut self.place);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(lines, columns)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| {
+                shift(&mut entry.place);
+                entry.node.shift(lines, columns);
+            }),
+            _ => {}
+        }
+    }
+
     /// This, whose keys are the fields of that message.
     pub(crate) fn of(&self, message: Message) -> &Self {
         self.message.set(Some(message));

@@ -218,7 +218,7 @@ fn failure_policy(report: &Report, plugins: &[Plugin]) -> FailurePolicy {
     let first = plugins.first().map_or(FailurePolicy::Closed, said);
     let Some(other) = plugins.iter().find(|plugin| said(plugin) != first) else { return first };
     report.lost(
-        &format!("plugin `{}`", other.name),
+        &other.label(),
         other.place,
         "the plugins of the chain have different failure policies; `serve` has one for all, and it is run with `closed`",
         "Choose one for all with `serve --failure-policy`.",
@@ -263,6 +263,12 @@ impl Codes<'_> {
         if plugin.allow_on_headers_stop_iteration {
             section.set("allow_on_headers_stop_iteration", true);
         }
+        if plugin.is_disabled {
+            section.set("disabled", true);
+        }
+        if !plugin.allowed_capabilities.is_empty() {
+            section.set("allowed_capabilities", plugin.allowed_capabilities.clone());
+        }
         sections.push(section);
         filter
     }
@@ -285,7 +291,7 @@ impl Codes<'_> {
     }
 
     fn code(&mut self, plugin: &Plugin) -> Option<Vec<u8>> {
-        let (code, object) = (&plugin.code, format!("plugin `{}`", plugin.name));
+        let (code, object) = (&plugin.code, plugin.label());
         let wrong = |what: String, remedy: String| {
             self.report.wrong(&object, plugin.place, what, remedy);
             None
@@ -342,9 +348,15 @@ fn fetch(from: &str) -> String {
         Some(("oci", image)) => format!(
             "`oras pull {image}`, or `crane export {image} - | tar xOf - plugin.wasm > {file}` for an image, then `--code {name}={file}`"
         ),
-        _ => format!(
-            "Name the file with `--code {name}=FILE`, or its directory with `--code-dir`; out of a container: `docker cp CONTAINER:{from} {file}`"
-        ),
+        _ => {
+            let path = from.strip_prefix("file://").unwrap_or(from);
+            // A path that is none of a container's is one of whoever started Envoy.
+            let copy = match path.strip_prefix('/') {
+                Some(_) => format!("; out of a container: `docker cp CONTAINER:{path} {file}`"),
+                None => String::new(),
+            };
+            format!("Name the file with `--code {name}=FILE`, or its directory with `--code-dir`{copy}")
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::node::{Node, Value};
 use crate::report::Report;
+use crate::yaml;
 
 /// Reads fields of one object.
 #[derive(Clone, Copy)]
@@ -143,6 +144,7 @@ fn kind(node: &Node) -> &'static str {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
         Value::Int(_) | Value::Float(_) => "a number",
+        Value::Text(text) if yaml::is_placeholder(text) => "a placeholder, which has to be filled in first",
         Value::Text(_) => "text that says something else",
         Value::List(_) => "a list",
         Value::Map(_) => "a table",

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use toml::Value as Toml;
 
 use crate::clusters::Known;
+use crate::enabling::Filters;
 use crate::fields::Message;
 use crate::matching;
+use crate::metadata;
 use crate::node::{Node, Place};
 use crate::read::Reader;
 use crate::report::Report;
@@ -46,7 +48,7 @@ impl Answer {
 }
 
 /// The sections of a route configuration. One route for everything has the short form.
-pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>) -> Vec<Section> {
+pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>, filters: &Filters) -> Vec<Section> {
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default();
     let object = format!("route configuration `{name}`");
     let reader = Reader { report, object: &object };
@@ -61,13 +63,14 @@ pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>) -> Vec<S
         table.set("ignore_port", true);
     }
     changes(reader, node, &mut table);
+    filters.read(reader, node, &mut table);
     let is_plain_table = table.keys.is_empty();
     if !is_plain_table {
         sections.push(table);
     }
     let hosts = reader.list(node, "virtual_hosts");
     for host in hosts {
-        virtual_host(report, host, targets, &mut sections);
+        virtual_host(report, host, targets, filters, &mut sections);
     }
     shorten(&mut sections);
     sections
@@ -93,7 +96,7 @@ fn shorten(sections: &mut Vec<Section>) {
     *sections = vec![route];
 }
 
-fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, sections: &mut Vec<Section>) {
+fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &Filters, sections: &mut Vec<Section>) {
     node.of(Message::VirtualHost);
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("virtual host `{name}`");
@@ -102,6 +105,8 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, sections: &
     section.set("name", name.as_str());
     section.set("domains", reader.texts(node, "domains"));
     changes(reader, node, &mut section);
+    filters.read(reader, node, &mut section);
+    metadata::read(reader, node, &mut section);
     retries::read(reader, node, &mut section);
     for key in ["include_request_attempt_count", "include_attempt_count_in_response"] {
         if reader.boolean(node, key) == Some(true) {
@@ -122,11 +127,11 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, sections: &
     for (index, route_node) in reader.list(node, "routes").iter().enumerate() {
         let label = route_node.peek_text("name").map_or_else(|| (index + 1).to_string(), |name| format!("`{name}`"));
         let object = format!("route {label} of virtual host `{name}`");
-        sections.extend(route(Reader { report, object: &object }, route_node, targets));
+        sections.extend(route(Reader { report, object: &object }, route_node, targets, filters));
     }
 }
 
-fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>) -> Option<Section> {
+fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filters) -> Option<Section> {
     let (report, object) = (reader.report, reader.object);
     node.of(Message::Route);
     node.pass(&["decorator", "stat_prefix", "tracing"]);
@@ -166,6 +171,8 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>) -> Option<Secti
         return left_out(node.place(), what, "Keep it in front of the component.");
     }
     changes(reader, node, &mut section);
+    filters.read(reader, node, &mut section);
+    metadata::read(reader, node, &mut section);
     report.carried(object, node.place(), "a route");
     Some(section)
 }

@@ -49,16 +49,81 @@ pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, U
     let name = name.to_ascii_lowercase();
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
     let is_json = name.ends_with(".json") || (!is_yaml && text.trim_start().starts_with('{'));
-    let events = Events { parser: Parser::new_from_str(text), file, is_json, anchors: HashMap::new(), aliased: 0 };
-    match events.documents() {
+    match parse(file, text, is_json) {
         Ok(documents) => Ok(documents),
         // JSON has escapes that YAML has not, such as pairs of surrogates.
         Err(unreadable) if is_json => match serde_json::from_str(text) {
             Ok(value) => Ok(vec![from_json(start, value)]),
             Err(_) => Err(unreadable),
         },
-        Err(unreadable) => Err(unreadable),
+        Err(mut unreadable) => {
+            let line = text.lines().nth(unreadable.place.line.saturating_sub(1)).unwrap_or_default();
+            if is_placeholder(line) {
+                let remedy = "Fill in the placeholder on that line first, as `envsubst` or `helm template` does.";
+                unreadable.remedy = remedy.into();
+            }
+            Err(unreadable)
+        }
     }
+}
+
+/// Whether there is something in a text that is filled in before Envoy reads it.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    text.contains("${") || text.contains("{{") || text.contains("<%")
+}
+
+/// Quoted texts that may stand too far left.
+const OUTDENTED_MAX: usize = 100;
+/// More blanks than any key has before it.
+const INDENT: usize = 80;
+
+/// Where the further lines begin of the quoted text at this place.
+fn continuations(text: &str, place: Place) -> Option<Vec<usize>> {
+    let line: usize = text.split_inclusive('\n').take(place.line.checked_sub(1)?).map(str::len).sum();
+    let column = text.get(line..)?.char_indices().nth(place.column.checked_sub(1)?)?.0;
+    let start = line + column;
+    let quote = text.get(start..)?.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut lines = Vec::new();
+    let mut is_escaped = false;
+    for (at, c) in text.get(start + 1..)?.char_indices() {
+        match c {
+            '\n' => lines.push(start + 1 + at + 1),
+            _ if is_escaped => {}
+            '\\' if quote == '"' => {
+                is_escaped = true;
+                continue;
+            }
+            c if c == quote => break,
+            _ => {}
+        }
+        is_escaped = false;
+    }
+    (!lines.is_empty()).then_some(lines)
+}
+
+/// The documents of a text.
+///
+/// Envoy reads a quoted text whose further lines stand left of their key (measured on Envoy 1.40), which YAML does not allow.
+/// What blanks a line of it begins with is no part of it, so each of them is given some.
+fn parse(file: usize, text: &str, is_json: bool) -> Result<Vec<Node>, Unreadable> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..OUTDENTED_MAX {
+        let parser = Parser::new_from_str(&text);
+        let events = Events { parser, file, is_json, anchors: HashMap::new(), aliased: 0 };
+        let unreadable = match events.documents() {
+            Ok(documents) => return Ok(documents),
+            Err(unreadable) => unreadable,
+        };
+        if !unreadable.what.contains("invalid indentation in quoted scalar") {
+            return Err(unreadable);
+        }
+        let Some(lines) = continuations(&text, unreadable.place) else { return Err(unreadable) };
+        for at in lines.into_iter().rev() {
+            text.to_mut().insert_str(at, &" ".repeat(INDENT));
+        }
+    }
+    let start = Place { file, line: 1, column: 1 };
+    Err(Unreadable::new(start, "has too many lines that stand too far left", "Indent the lines of quoted texts."))
 }
 
 /// Where a line of Helm's or Jinja's template stands, outside of comments.

@@ -36,18 +36,25 @@ pub struct Peers<'a> {
 /// The configuration, as the file has it. `files` hold the filters, one for each plugin.
 pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -> Value {
     let connection = &settings.connection;
-    let wasm = |(plugin, file): (&Plugin, &PathBuf)| {
+    let table = if settings.routing.is_empty() { None } else { RouteTable::decode(&settings.routing) };
+    let is_disabled =
+        |at| table.as_ref().is_some_and(|table| table.disabled.iter().any(|disabled| *disabled as usize == at));
+    let wasm = |(at, (plugin, file)): (usize, (&Plugin, &PathBuf))| {
         let wasm = json!({"config": self::plugin(plugin, file)});
-        json!({"name": "wasm", "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", wasm)})
+        let wasm = typed("envoy.extensions.filters.http.wasm.v3.Wasm", wasm);
+        let mut filter = json!({"name": filter_name(at), "typed_config": wasm});
+        if is_disabled(at) {
+            filter["disabled"] = json!(true);
+        }
+        filter
     };
-    let mut filters: Vec<Value> = settings.plugins.iter().zip(files).map(wasm).collect();
+    let mut filters: Vec<Value> = settings.plugins.iter().zip(files).enumerate().map(wasm).collect();
     let router = json!({"suppress_envoy_headers": true});
     filters.push(json!({
         "name": "router",
         "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", router),
     }));
     let routes: Vec<Value> = settings.routes.iter().map(route).collect();
-    let table = if settings.routing.is_empty() { None } else { RouteTable::decode(&settings.routing) };
     let routes = match &table {
         Some(table) if !table.virtual_hosts.is_empty() => self::routes::configuration(table),
         _ => json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}),
@@ -90,6 +97,11 @@ fn typed(name: &str, mut value: Value) -> Value {
     value
 }
 
+/// What the filter of a plugin is called, by its place.
+fn filter_name(at: usize) -> String {
+    format!("wasm-{at}")
+}
+
 fn route(route: &Route) -> Value {
     match &route.action {
         Action::Forward { cluster, timeout_ms } => json!({
@@ -122,6 +134,11 @@ fn plugin(told: &Plugin, filter: &Path) -> Value {
             "environment_variables": {"key_values": environment},
         },
     });
+    if !told.allowed_capabilities.is_empty() {
+        let allowed = told.allowed_capabilities.iter().map(|name| (name.clone(), json!({})));
+        config["vm_config"]["capability_restriction_config"] =
+            json!({"allowed_capabilities": Value::Object(allowed.collect())});
+    }
     if !told.configuration.is_empty() {
         config["configuration"] = bytes(&told.configuration);
     }
@@ -154,7 +171,7 @@ fn cluster(it: &Cluster, details: Option<&ClusterDetails>, http2: bool, trailers
     const PROTOCOL: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let only = [Endpoint { origin: it.origin.clone(), weight: 1 }];
     let all = details.map(|details| details.endpoints.as_slice()).filter(|all| !all.is_empty()).unwrap_or(&only);
-    json!({
+    let mut value = json!({
         "name": it.name,
         "type": "STATIC",
         "connect_timeout": CONNECT_TIMEOUT,
@@ -167,7 +184,11 @@ fn cluster(it: &Cluster, details: Option<&ClusterDetails>, http2: bool, trailers
             "endpoints": [{"lb_endpoints": all.iter().map(endpoint).collect::<Vec<_>>()}],
         },
         "typed_extension_protocol_options": {PROTOCOL: typed(PROTOCOL, protocol)},
-    })
+    });
+    if let Some(details) = details {
+        routes::metadata(&mut value, &details.metadata);
+    }
+    value
 }
 
 fn endpoint(Endpoint { origin, weight }: &Endpoint) -> Value {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Origin;
+use crate::{metadata::Metadata, settings::Origin};
 
 /// A cluster of more than a name and an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct ClusterDetails {
     pub balancing: Balancing,
     /// It speaks HTTP/2, which has to be known before where there is no TLS.
     pub http2: bool,
+    /// What a filter reads as `xds.cluster_metadata`.
+    pub metadata: Metadata,
 }
 
 /// One of a cluster's endpoints.

@@ -172,4 +172,5 @@ pub enum Errno {
     Nosys = 52,
     Notdir = 20,
     Notsup = 58,
+    Notcapable = 76,
 }

@@ -8,6 +8,7 @@
 
 pub mod bridge;
 pub mod callbacks;
+pub mod capabilities;
 pub mod clusters;
 pub mod enums;
 pub mod foreign_functions;
@@ -16,6 +17,7 @@ pub mod grpc;
 pub mod higress;
 pub mod host_calls;
 pub mod limits;
+pub mod metadata;
 pub mod pairs;
 pub mod properties;
 pub mod retries;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clusters::ClusterDetails, retries::RetryPolicy};
+use crate::{clusters::ClusterDetails, metadata::Metadata, retries::RetryPolicy};
 
 /// All routes of a component, and what is to be known of its clusters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,9 +15,16 @@ pub struct RouteTable {
     pub most_specific_wins: bool,
     /// The port of a request's authority does not count.
     pub ignore_port: bool,
+    /// The plugins that run only where a route says so.
+    pub disabled: Vec<u32>,
+    /// Whether these plugins run, where neither route nor virtual host says it.
+    pub plugins: PluginStates,
     /// The clusters of which there is more to know than the settings say.
     pub clusters: Vec<ClusterDetails>,
 }
+
+/// Whether plugins run, by their places in the chain. Source: Envoy's `FilterConfig`.
+pub type PluginStates = Vec<(u32, bool)>;
 
 /// Routes for some domains.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +39,10 @@ pub struct VirtualHost {
     pub headers: HeaderChanges,
     /// Whom `x-envoy-attempt-count` tells how often a request was sent.
     pub attempt_count: AttemptCount,
+    /// Whether these plugins run, where the route does not say it.
+    pub plugins: PluginStates,
+    /// What a filter reads as `xds.virtual_host_metadata`.
+    pub metadata: Metadata,
 }
 
 /// Whom `x-envoy-attempt-count` tells how often a request was sent.
@@ -54,6 +65,10 @@ pub struct Route {
     pub action: Action,
     /// Changes of their heads.
     pub headers: HeaderChanges,
+    /// Whether these plugins run for them.
+    pub plugins: PluginStates,
+    /// What a filter reads as `xds.route_metadata`.
+    pub metadata: Metadata,
 }
 
 /// A condition for a request; all parts hold together.

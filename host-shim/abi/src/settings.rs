@@ -148,7 +148,8 @@ named! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plugin {
     /// Which of the component's virtual machines runs it. They are numbered from 0 in the order of the plugins that come
-    /// first with one; the plugins of one have the same `vm_id`, `vm_configuration` and `environment`.
+    /// first with one; the plugins of one have the same `vm_id`, `vm_configuration`, `environment`
+    /// and `allowed_capabilities`.
     pub vm: u32,
     /// `plugin_name`, also the prefix of its log lines.
     pub name: String,
@@ -166,6 +167,15 @@ pub struct Plugin {
     pub allow_on_headers_stop_iteration: bool,
     /// The least severe log record that is written, as a number of the ABI.
     pub log_level: u8,
+    /// The host calls and callbacks that the filter may use, by name; without any, all.
+    pub allowed_capabilities: Vec<String>,
+}
+
+impl Plugin {
+    /// Whether the filter may use this host call or callback.
+    pub fn allows(&self, name: &str) -> bool {
+        self.allowed_capabilities.is_empty() || self.allowed_capabilities.iter().any(|allowed| allowed == name)
+    }
 }
 
 /// Where a request goes that the filters let through.

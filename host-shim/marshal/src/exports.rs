@@ -18,12 +18,21 @@ const ALLOWED_IN_ALLOCATOR: &[&str] = &["proxy_log", "fd_write", "clock_time_get
 const WASI: &str = "wasi_snapshot_preview1";
 
 /// The caller, if this call may be made now.
+#[inline(never)]
 fn enter(name: &str) -> Option<Caller<'static, BridgedFilter>> {
     let chain = bridge::current()?;
-    if chain.guest().is_allocating() {
-        return ALLOWED_IN_ALLOCATOR.contains(&name).then(|| Caller::new(chain));
-    }
-    chain.state().allows(name).then(|| Caller::new(chain))
+    let is_allowed = match chain.guest().is_allocating() {
+        true => ALLOWED_IN_ALLOCATOR.contains(&name) && chain.state().grants(name),
+        false => chain.state().allows(name),
+    };
+    is_allowed.then(|| Caller::new(chain))
+}
+
+/// The answer to a call of WASI that may not be made.
+#[cold]
+fn refusal(name: &str) -> Errno {
+    let is_restricted = bridge::current().is_some_and(|chain| chain.state().is_restricted(name));
+    if is_restricted { Errno::Notcapable } else { Errno::Nosys }
 }
 
 fn proxy(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, BridgedFilter>) -> Outcome) -> u32 {
@@ -40,7 +49,7 @@ fn wasi(name: &str, arguments: &[u64], call: impl FnOnce(&Caller<'static, Bridge
     trace::host_call(bridge::trace(), WASI, name, arguments, || {
         let errno = match enter(name) {
             Some(caller) => call(&caller).err().unwrap_or(Errno::Success),
-            None => Errno::Nosys,
+            None => refusal(name),
         };
         errno as u32
     })

@@ -38,7 +38,13 @@ impl Routing {
         false
     }
 
-    pub(crate) fn choose(&self, _: &Settings, _: &Stream, _: &dyn Host) {}
+    pub(crate) fn choose(&self, _: &Settings, _: &HeaderMap, _: &dyn Host) -> Choice {
+        Choice::default()
+    }
+
+    pub(crate) fn leaves_out(&self, _: &Settings, _: &Choice, _: usize) -> bool {
+        false
+    }
 
     pub(crate) fn route(
         &self,

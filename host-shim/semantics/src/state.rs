@@ -254,7 +254,22 @@ impl ChainState {
         if !allowed {
             self.running.fail_start(|| format!("the module's start function called `{call}`"));
         }
-        allowed
+        allowed && self.grants(call)
+    }
+
+    /// Tells whether the operator lets the filter make `call` at all, and logs it otherwise, as Envoy does.
+    pub fn grants(&self, call: &str) -> bool {
+        let is_restricted = self.is_restricted(call);
+        if is_restricted {
+            let plugin = self.settings.plugins.get(self.running.plugin()).map_or("", |plugin| &plugin.name);
+            self.write_line(format!("[error] {plugin}: called `{call}`, which is not allowed"));
+        }
+        !is_restricted
+    }
+
+    /// Whether the settings keep the filter from this call. The plugins of a virtual machine have the same.
+    pub fn is_restricted(&self, call: &str) -> bool {
+        self.settings.plugins.get(self.running.plugin()).is_some_and(|plugin| !plugin.allows(call))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     state::PluginInStream,
     stream::{Stream, StreamContext},
+    vm::VM_CONTEXT,
 };
 
 /// Few at a time, most often one: a list is smaller and faster than a tree.
@@ -31,7 +32,7 @@ impl Streams {
     /// The stream and the plugin that this context of a virtual machine belongs to.
     pub(crate) fn find(&self, vm: usize, context: u32) -> Option<PluginInStream> {
         self.list.iter().find_map(|(id, stream)| {
-            let is_it = |its: &StreamContext| its.id() == (vm, context);
+            let is_it = |its: &StreamContext| its.id() == (vm, context) && context != VM_CONTEXT;
             Some(PluginInStream { stream: *id, plugin: stream.contexts().iter().position(is_it)? })
         })
     }

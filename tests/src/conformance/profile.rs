@@ -8,7 +8,7 @@ use proxy_wasm_abi::bridge::AbiVersion;
 use proxy_wasm_abi::clusters::{ClusterDetails, Endpoint};
 use proxy_wasm_abi::routing::RouteTable as Routes;
 use proxy_wasm_abi::settings::{Cluster, Connection, Origin, Plugin as Told, Settings, UPSTREAM};
-use proxy_wasm_adapter::settings::parse;
+use proxy_wasm_adapter::settings::{PluginInput, parse};
 use serde::Deserialize;
 
 use super::{ClusterServer, Stage};
@@ -86,6 +86,8 @@ struct PluginTable {
     environment: BTreeMap<String, String>,
     allow_on_headers_stop_iteration: bool,
     log_level: Option<u8>,
+    allowed_capabilities: Vec<String>,
+    disabled: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -266,7 +268,15 @@ impl Profile {
         let names = self.clusters.keys().map(String::as_str).chain([UPSTREAM]);
         input.clusters =
             names.map(|name| (name.to_owned(), "http://nowhere".to_owned().into())).collect::<Vec<_>>().into();
-        let resolved = input.resolve(1, &|_| Err("no files".into())).map_err(|problems| {
+        let told = |link: &LinkTable| {
+            let mut plugin = PluginInput::default();
+            plugin.name = Some(link.plugin.name());
+            plugin.disabled = Some(link.plugin.disabled);
+            plugin
+        };
+        input.plugin = self.links().iter().map(told).collect();
+        let filters = input.plugin.len();
+        let resolved = input.resolve(filters, &|_| Err("no files".into())).map_err(|problems| {
             anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         Ok(resolved.settings.routing.0)
@@ -299,6 +309,7 @@ impl LinkTable {
             environment: plugin.environment.clone().into_iter().collect(),
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             log_level: plugin.log_level.unwrap_or(2),
+            allowed_capabilities: plugin.allowed_capabilities.clone(),
         };
         Ok((probe(version, foreign)?, told))
     }

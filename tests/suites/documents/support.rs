@@ -128,7 +128,8 @@ pub(crate) const ANSWERED: &[(&str, &[&str], &str)] = &[
             "xds.listener_direction",
             "xds.listener_metadata",
         ],
-        "`cluster_name` is `upstream` or empty, `listener_direction` 0, the others empty",
+        "`cluster_name` is `upstream` or empty, `listener_direction` 0, the others empty; a table of routes tells its own names, and \
+         the metadata of its routes, virtual hosts and clusters by each path",
     ),
     ("metadata", &["metadata", "metadata.filter_metadata"], "empty"),
 ];

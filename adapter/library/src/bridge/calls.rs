@@ -34,7 +34,7 @@ struct OfFilter {
 /// Imports what is called of the filters.
 pub(super) fn import(builder: &mut Builder, vms: &[BridgedVm<'_>]) -> Imports {
     let of_filters =
-        vms.iter().enumerate().map(|(vm, of)| import_filter(builder, &filter_module(vm), of.abi)).collect();
+        vms.iter().enumerate().map(|(vm, of)| import_filter(builder, &filter_module(vm), &of.abi)).collect();
     let foreign = FOREIGN_FUNCTIONS
         .iter()
         .map(|function| {
@@ -72,7 +72,7 @@ fn import_filter(builder: &mut Builder, module: &str, abi: &Abi) -> OfFilter {
 
 /// Exports what the shim calls of the filters, and what it asks about them.
 pub(super) fn export(builder: &mut Builder, vms: &[BridgedVm<'_>], imports: &Imports, settings: &[u8]) {
-    let facts: Vec<_> = vms.iter().zip(&imports.vms).map(|(vm, of)| facts(vm.abi, of, settings)).collect();
+    let facts: Vec<_> = vms.iter().zip(&imports.vms).map(|(vm, of)| facts(&vm.abi, of, settings)).collect();
     builder.function("fact", &signature("fact"), |code| {
         per_vm(code, &facts, |code, facts| {
             select(code, 1, facts, |code, fact| {

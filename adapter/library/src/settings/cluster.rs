@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::keys::keys;
+use super::keys::{Entries, keys};
 
 keys! {
     /// A cluster: one of `[clusters.NAME]`.
@@ -21,6 +21,8 @@ keys! {
         pub lb_policy: Option<Balancing>,
         /// Whether it speaks HTTP/2. Where there is TLS, both sides find out.
         pub http2: Option<bool>,
+        /// What a filter reads as `xds.cluster_metadata`.
+        pub metadata: Entries<Entries<toml::Value>>,
     }
 }
 

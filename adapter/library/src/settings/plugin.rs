@@ -30,6 +30,10 @@ keys! {
         pub allow_on_headers_stop_iteration: Option<bool>,
         /// The least severe log record that is written.
         pub log_level: Option<String>,
+        /// The host calls and callbacks that the filter may use; without any, all.
+        pub allowed_capabilities: Vec<String>,
+        /// Whether it runs only where a route says so.
+        pub disabled: Option<bool>,
     }
 }
 

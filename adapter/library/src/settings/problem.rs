@@ -107,6 +107,11 @@ pub enum Problem {
         /// What was written.
         name: String,
     },
+    /// Neither a host call nor a callback.
+    Capability {
+        /// What was written.
+        name: String,
+    },
     /// Not a property path.
     Path {
         /// What was written.
@@ -222,6 +227,9 @@ impl Problem {
                     FOREIGN_FUNCTIONS.iter().map(|function| format!("`{}`", function.name)).collect();
                 format!("Write one of {}.", names.join(", "))
             }
+            Self::Capability { .. } => {
+                "Write names of host calls and callbacks, such as `proxy_log`; SUPPORT.md has them all.".into()
+            }
             Self::Path { .. } => {
                 "Write segments separated by dots, as in `source.address`; a dot within a segment is `\\.`.".into()
             }
@@ -290,6 +298,7 @@ impl fmt::Display for Problem {
             Self::Status { status } => write!(f, "`{status}` is not a status code for the direct response"),
             Self::LogLevel { level } => write!(f, "`{level}` is not a log level"),
             Self::ForeignFunction { name } => write!(f, "there is no foreign function `{name}`"),
+            Self::Capability { name } => write!(f, "`{name}` is neither a host call nor a callback"),
             Self::Path { path } => write!(f, "`{path}` is not the path of a property"),
             Self::Value { path, value, .. } => write!(f, "`{value}` is not a value for the property `{path}`"),
             Self::Authority { authority } => write!(f, "`{authority}` is not an authority"),

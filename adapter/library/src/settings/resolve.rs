@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use http::uri::Authority;
+use proxy_wasm_abi::capabilities::is_capability;
 use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::foreign_functions::FOREIGN_FUNCTIONS;
 use proxy_wasm_abi::limits;
@@ -219,7 +220,17 @@ fn plugin(input: PluginInput, read: Read<'_>, problems: &mut Vec<Problem>) -> Pl
         environment: environment(input.environment, problems),
         allow_on_headers_stop_iteration: input.allow_on_headers_stop_iteration.unwrap_or(false),
         log_level: log_level(input.log_level, problems),
+        allowed_capabilities: capabilities(input.allowed_capabilities, problems),
     }
+}
+
+/// In their order, so that equal ones are the same for virtual machines, too.
+fn capabilities(mut names: Vec<String>, problems: &mut Vec<Problem>) -> Vec<String> {
+    let unknown = names.iter().filter(|name| !is_capability(name));
+    problems.extend(unknown.map(|name| Problem::Capability { name: name.clone() }));
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn foreign_functions(names: &[String], problems: &mut Vec<Problem>) {
@@ -343,6 +354,7 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
 
 mod clusters;
 mod formatter;
+mod metadata;
 mod retries;
 mod routing;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Keys, keys};
+use super::keys::{Entries, Keys, keys};
 use super::routing::{
     HeadersInput, HostRewriteInput, MatchInput, RedirectInput, RetryInput, SubstitutionInput, WeightedInput,
 };
@@ -46,6 +46,10 @@ keys! {
         pub request_headers: Option<HeadersInput>,
         /// Changes of the response's head.
         pub response_headers: Option<HeadersInput>,
+        /// Whether plugins run, by their names.
+        pub plugins: Entries<bool>,
+        /// What a filter reads as `xds.route_metadata`.
+        pub metadata: Entries<Entries<toml::Value>>,
     }
 }
 

@@ -7,7 +7,7 @@ use proxy_wasm_abi::routing::AppendAction;
 use serde::{Deserialize, Serialize};
 
 use super::RouteInput;
-use super::keys::keys;
+use super::keys::{Entries, keys};
 use super::written::milliseconds;
 
 keys! {
@@ -21,6 +21,8 @@ keys! {
         pub request_headers: Option<HeadersInput>,
         /// Changes of every response's head.
         pub response_headers: Option<HeadersInput>,
+        /// Whether plugins run, by their names, where neither route nor virtual host says it.
+        pub plugins: Entries<bool>,
     }
 }
 
@@ -41,6 +43,10 @@ keys! {
         pub include_request_attempt_count: Option<bool>,
         /// Whether it tells clients.
         pub include_attempt_count_in_response: Option<bool>,
+        /// Whether plugins run, by their names, where the route does not say it.
+        pub plugins: Entries<bool>,
+        /// What a filter reads as `xds.virtual_host_metadata`.
+        pub metadata: Entries<Entries<toml::Value>>,
         /// Its routes.
         pub route: Vec<RouteInput>,
     }
@@ -284,6 +290,8 @@ pub enum RoutingProblem {
     Path(String),
     /// A number range without numbers.
     Range(i64, i64),
+    /// A plugin that is not there.
+    Plugin(String),
     /// An outcome that is none.
     RetryOn(String),
     /// A first back-off of nothing, or a longest one that is shorter.
@@ -329,6 +337,7 @@ impl RoutingProblem {
             Self::Status { wanted, .. } => format!("Write {wanted}."),
             Self::Path(_) => "Begin it with `/`.".into(),
             Self::Range(..) => "Let the first number be less than the second.".into(),
+            Self::Plugin(_) => "Write the `name` of a `[[plugin]]`, or its number, which begins with 1.".into(),
             Self::RetryOn(_) => {
                 format!("Write of these: {}.", listed(&RetryOn::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>()))
             }
@@ -356,6 +365,7 @@ impl fmt::Display for RoutingProblem {
             Self::Formatter { value, part } => write!(f, "has the value `{value}`, of which `{part}` is not known"),
             Self::Status { status, .. } => write!(f, "has the status {status}, which cannot be one here"),
             Self::Path(path) => write!(f, "has the path `{path}`, which no request has"),
+            Self::Plugin(name) => write!(f, "names the plugin `{name}`, which is not there"),
             Self::RetryOn(name) => write!(f, "has `{name}` in `retry_on`, which is no outcome"),
             Self::BackOff { base, max } => {
                 write!(f, "has a back-off of {base} milliseconds at first and {max} at most, which cannot be")

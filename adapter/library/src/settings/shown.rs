@@ -1,5 +1,7 @@
 //! Settings for people: what stands in the provenance.
 
+mod routes;
+
 use proxy_wasm_abi::clusters::ClusterDetails;
 use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::routing::RouteTable;
@@ -7,6 +9,8 @@ use proxy_wasm_abi::settings::{
     Action, GrpcTransport, MetricsTo, Origin, Plugin, Profile, Settings, SharedStateIn, UPSTREAM,
 };
 use serde::{Deserialize, Serialize};
+
+pub use routes::ShownHost;
 
 use super::path;
 use crate::digest::{hex, sha256};
@@ -24,6 +28,8 @@ pub struct ShownPlugin {
     pub environment: Vec<(String, String)>,
     pub allow_on_headers_stop_iteration: bool,
     pub log_level: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_capabilities: Vec<String>,
 }
 
 /// The other settings for people, with paths and origins as they are written.
@@ -44,6 +50,9 @@ pub struct Shown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route_cluster: Option<String>,
     pub clusters: Vec<(String, String)>,
+    /// The table of routes, where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtual_hosts: Vec<ShownHost>,
     /// The further endpoints of clusters, each with its cluster's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<(String, String)>,
@@ -131,6 +140,7 @@ impl ShownPlugin {
             environment: plugin.environment.clone(),
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             log_level: LogLevel::from_u32(plugin.log_level.into()).map_or("", LogLevel::name).into(),
+            allowed_capabilities: plugin.allowed_capabilities.clone(),
         }
     }
 }
@@ -178,6 +188,7 @@ impl Shown {
             direct_response,
             route_cluster: settings.upstream().map(|cluster| cluster.name.clone()).filter(|name| name != UPSTREAM),
             clusters: clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
+            virtual_hosts: table.as_ref().map(routes::hosts).unwrap_or_default(),
             endpoints: table.unwrap_or_default().clusters.iter().flat_map(further).collect(),
             authority: settings.connection.authority.clone(),
             authority_header: settings.connection.authority_header.clone(),

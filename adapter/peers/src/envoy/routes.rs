@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proxy_wasm_abi::metadata::{self, Fields, Metadata};
 use proxy_wasm_abi::retries::RetryPolicy;
 use proxy_wasm_abi::routing::{
     Action, AppendAction, Forward, HeaderAddition, HeaderChanges, HeaderMatch, HeaderValueMatch, HostRewrite, Match,
-    PathMatch, PathRewrite, Piece, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution, Target,
-    TextMatch, TextMatchKind, VirtualHost, Weighted,
+    PathMatch, PathRewrite, Piece, PluginStates, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution,
+    Target, TextMatch, TextMatchKind, VirtualHost, Weighted,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,7 +23,46 @@ pub(super) fn configuration(table: &RouteTable) -> Value {
         "validate_clusters": false,
     });
     changes(&mut value, &table.headers);
+    plugins(&mut value, &table.plugins);
     value
+}
+
+/// Whether filters run: each is named by its place.
+fn plugins(value: &mut Value, states: &PluginStates) {
+    const FILTER: &str = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+    let one = |(at, runs): &(u32, bool)| {
+        let said = match runs {
+            true => json!({"@type": FILTER, "config": {}}),
+            false => json!({"@type": FILTER, "disabled": true}),
+        };
+        (super::filter_name(*at as usize), said)
+    };
+    if !states.is_empty() {
+        value["typed_per_filter_config"] = Value::Object(states.iter().map(one).collect());
+    }
+}
+
+/// Metadata, where there is any.
+pub(super) fn metadata(value: &mut Value, Metadata(metadata): &Metadata) {
+    if !metadata.is_empty() {
+        let all = metadata.iter().map(|(name, of)| (name.clone(), fields(of))).collect();
+        value["metadata"] = json!({"filter_metadata": Value::Object(all)});
+    }
+}
+
+fn fields(fields: &Fields) -> Value {
+    Value::Object(fields.iter().map(|(key, value)| (key.clone(), told(value))).collect())
+}
+
+fn told(value: &metadata::Value) -> Value {
+    match value {
+        metadata::Value::Null => Value::Null,
+        metadata::Value::Bool(is) => json!(is),
+        metadata::Value::Number(bits) => json!(f64::from_bits(*bits)),
+        metadata::Value::Text(text) => json!(text),
+        metadata::Value::List(values) => values.iter().map(told).collect(),
+        metadata::Value::Map(of) => fields(of),
+    }
 }
 
 fn virtual_host(host: &VirtualHost) -> Value {
@@ -35,12 +75,16 @@ fn virtual_host(host: &VirtualHost) -> Value {
         "include_attempt_count_in_response": host.attempt_count.response,
     });
     changes(&mut value, &host.headers);
+    plugins(&mut value, &host.plugins);
+    metadata(&mut value, &host.metadata);
     value
 }
 
 fn route(route: &Route) -> Value {
     let mut value = json!({"name": route.name, "match": matches(&route.matches)});
     changes(&mut value, &route.headers);
+    plugins(&mut value, &route.plugins);
+    metadata(&mut value, &route.metadata);
     match &route.action {
         Action::Forward(to) => value["route"] = forward(to),
         Action::Redirect(to) => value["redirect"] = redirect(to),

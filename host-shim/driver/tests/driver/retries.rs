@@ -2,6 +2,7 @@
 
 use proxy_wasm_abi::{
     clusters::{Balancing, ClusterDetails, Endpoint},
+    metadata::Metadata,
     retries::{RetryOn, RetryPolicy},
     routing::{Action, AttemptCount, Forward, HeaderChanges, Match, PathMatch, Route, RouteTable, Target, VirtualHost},
     settings::Origin,
@@ -33,6 +34,8 @@ fn world(timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
         },
         action: Action::Forward(forward),
         headers: HeaderChanges::default(),
+        plugins: Vec::new(),
+        metadata: Metadata::default(),
     };
     let host = VirtualHost {
         name: "v".into(),
@@ -47,6 +50,7 @@ fn world(timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
         endpoints: vec![endpoint("a"), endpoint("b")],
         balancing: Balancing::RoundRobin,
         http2: false,
+        metadata: Metadata::default(),
     };
     let table = RouteTable { virtual_hosts: vec![host], clusters: vec![cluster], ..RouteTable::default() };
     World::with(move |settings| {

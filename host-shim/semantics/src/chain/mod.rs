@@ -156,7 +156,7 @@ impl<G: Guest> Chain<G> {
 
     /// Calls the filter of a plugin for a stream.
     pub(crate) fn call_stream(&self, at: PluginInStream, callback: Id, arguments: &[u32]) -> Option<Returned> {
-        let (_, context) = self.state.borrow().streams.get(at.stream)?.contexts().get(at.plugin)?.id();
+        let context = self.state.borrow().streams.get(at.stream)?.contexts().get(at.plugin)?.called()?;
         self.call(at.plugin, context, callback, arguments)
     }
 
@@ -167,12 +167,17 @@ impl<G: Guest> Chain<G> {
             state.time = request.received.or(state.time);
             let now = state.fact_time();
             let (headers, facts) = connection::receive(request, &state.settings, now);
+            // Before the filters see the head, as in Envoy: it says which of them there are.
+            let choice = state.routing.choose(&state.settings, &headers, &*self.host);
             let mut contexts = Vec::with_capacity(state.plugins.len());
             for plugin in 0..state.plugins.len() {
                 let vm = state.plugins[plugin].vm();
-                contexts.push(StreamContext::new(vm, state.next_context_id(vm)));
+                contexts.push(match state.routing.leaves_out(&state.settings, &choice, plugin) {
+                    true => StreamContext::left_out(vm),
+                    false => StreamContext::new(vm, state.next_context_id(vm)),
+                });
             }
-            (state.streams.insert(Stream::new(facts, contexts)), headers)
+            (state.streams.insert(Stream::new(facts, contexts, choice)), headers)
         };
         self.headers(id, Direction::Request, headers, end);
         id

@@ -52,10 +52,6 @@ impl<G: Guest> Chain<G> {
             }
             stream.arrived(direction, end, now);
             stream.message_mut(direction).set_headers(headers);
-            if direction == Direction::Request {
-                // Before the filters see the head, as in Envoy.
-                state.routing.choose(&state.settings, stream, &*self.host);
-            }
         }
         self.headers_from(id, direction, 0, end);
     }

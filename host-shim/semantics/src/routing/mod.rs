@@ -17,6 +17,7 @@
 //! | `changes` | header additions and removals |
 //! | `timeouts` | the time that an upstream has |
 //! | `endpoints` | which of a cluster's endpoints |
+//! | `metadata` | what filters read of it |
 //! | `retries` | whether a request is sent once more |
 //!
 //! Only the larger shim has this; the other has `no_routing.rs`.
@@ -26,6 +27,7 @@ mod endpoints;
 mod expressions;
 mod hosts;
 mod matches;
+mod metadata;
 mod retries;
 mod rewrites;
 mod timeouts;
@@ -35,7 +37,8 @@ use std::cell::OnceCell;
 use proxy_wasm_abi::{
     clusters::ClusterDetails,
     enums::Status,
-    routing::{Action, Forward, HeaderChanges, Route, RouteTable, Target, VirtualHost, Weighted},
+    metadata::Metadata,
+    routing::{Action, Forward, HeaderChanges, PluginStates, Route, RouteTable, Target, VirtualHost, Weighted},
     settings::{Cluster, Origin, Settings},
 };
 
@@ -175,9 +178,31 @@ impl Routing {
         table.clusters.iter().any(|details| details.http2 && is_there(details))
     }
 
-    /// Chooses a stream's route, unless it was.
-    pub(crate) fn choose(&self, settings: &Settings, stream: &Stream, host: &dyn Host) {
-        self.chosen(settings, stream, host);
+    /// The route of a request with this head.
+    pub(crate) fn choose(&self, settings: &Settings, headers: &HeaderMap, host: &dyn Host) -> Choice {
+        let choice = Choice::default();
+        if let Some(table) = self.routes(settings) {
+            let random = *choice.random.get_or_init(|| random(host));
+            choice.chosen.get_or_init(|| self.select(table, settings, headers, random));
+        }
+        choice
+    }
+
+    /// Whether a plugin hears nothing of the requests of this route: decided once, when the filters of a stream are made.
+    /// Source: Envoy's `FilterChainOptions::filterDisabled`.
+    pub(crate) fn leaves_out(&self, settings: &Settings, choice: &Choice, plugin: usize) -> bool {
+        let Some(table) = self.table(settings) else { return false };
+        let selected = choice.chosen.get().and_then(|selection| selection.of(table));
+        let said =
+            |states: &PluginStates| states.iter().find(|(number, _)| *number as usize == plugin).map(|(_, runs)| *runs);
+        let levels = selected.map(|selected| [&selected.route.plugins, &selected.host.plugins, &table.plugins]);
+        let runs = levels.and_then(|levels| levels.into_iter().find_map(said));
+        !runs.unwrap_or_else(|| !table.disabled.iter().any(|number| *number as usize == plugin))
+    }
+
+    /// The table, if it has routes.
+    fn routes(&self, settings: &Settings) -> Option<&RouteTable> {
+        self.table(settings).filter(|table| !table.virtual_hosts.is_empty())
     }
 
     fn chosen<'a>(
@@ -186,7 +211,7 @@ impl Routing {
         stream: &'a Stream,
         host: &dyn Host,
     ) -> Option<(&'a RouteTable, &'a Selection)> {
-        let table = self.table(settings).filter(|table| !table.virtual_hosts.is_empty())?;
+        let table = self.routes(settings)?;
         let choose = || {
             let random = *stream.choice.random.get_or_init(|| random(host));
             let headers = stream.message(Direction::Request).headers();
@@ -359,6 +384,20 @@ impl Routing {
                 Some(selection.of(table).map(|selected| selected.route.name.clone().into()).ok_or(Status::NotFound))
             }
             ["xds", "cluster_name"] => Some(cluster.map(|cluster| cluster.name.clone().into()).ok_or(Status::NotFound)),
+            ["xds", "virtual_host_metadata", ref path @ ..] => {
+                Some(host.map_or(Err(Status::NotFound), |host| metadata::read(&host.metadata, path)))
+            }
+            ["xds", "route_metadata", ref path @ ..] => {
+                let route = selection.of(table).map(|selected| &selected.route.metadata);
+                Some(route.map_or(Err(Status::NotFound), |route| metadata::read(route, path)))
+            }
+            ["xds", "cluster_metadata", ref path @ ..] => Some(match cluster {
+                Some(cluster) => {
+                    let details = self.details(settings, &cluster.name).map(|details| &details.metadata);
+                    metadata::read(details.unwrap_or(&Metadata::default()), path)
+                }
+                None => Err(Status::NotFound),
+            }),
             _ => None,
         }
     }

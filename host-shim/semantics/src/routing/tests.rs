@@ -1,12 +1,13 @@
 //! The rules of routes, without a stream.
 
+use proxy_wasm_abi::metadata::{Metadata, Value};
 use proxy_wasm_abi::routing::{
     Action, AppendAction, Forward, HeaderAddition, HeaderMatch, HeaderValueMatch, HostRewrite, Match, PathMatch,
     PathRewrite, QueryMatch, Redirect, RedirectPath, RouteTable, Substitution, Target, TextMatch, TextMatchKind,
     VirtualHost, Weighted,
 };
 
-use super::{expressions::Expressions, hosts, matches, pick, rewrites};
+use super::{expressions::Expressions, hosts, matches, metadata, pick, rewrites};
 use crate::headers::{HeaderMap, Kind};
 
 fn request(authority: &str, path: &str, more: &[(&str, &str)]) -> HeaderMap {
@@ -178,7 +179,32 @@ fn a_table_is_read_as_it_was_written() {
         matches: to(PathMatch::Prefix("/".into())),
         action: Action::Respond { status: 200, body: b"x".into() },
         headers: Default::default(),
+        plugins: vec![(0, true)],
+        metadata: Metadata(vec![("n".into(), vec![("k".into(), Value::Null)])]),
     };
     table.virtual_hosts.push(VirtualHost { routes: vec![route], ..VirtualHost::default() });
     assert_eq!(RouteTable::decode(&table.encode()), Some(table));
+}
+
+/// The protobuf bytes are written out by hand, after its encoding; `routes/metadata` has more kinds.
+#[test]
+fn metadata_as_a_whole_and_in_part() {
+    let fields = vec![
+        ("text".to_owned(), Value::Text("t".into())),
+        ("number".to_owned(), Value::number(2.0)),
+        ("map".to_owned(), Value::Map(vec![("in".into(), Value::Bool(true))])),
+    ];
+    let all = Metadata(vec![("a.b".into(), fields)]);
+    let read = |path: &[&str]| metadata::read(&all, path);
+    assert_eq!(read(&["filter_metadata", "a.b", "text"]).unwrap(), b"t");
+    assert_eq!(read(&["filter_metadata", "a.b", "number"]).unwrap(), 2f64.to_le_bytes());
+    assert_eq!(read(&["filter_metadata", "a.b", "map", "in"]).unwrap(), [1]);
+    for missing in [&["filter_metadata", "a"][..], &["filter_metadata", "a.b", "x"], &["other"]] {
+        assert!(read(missing).is_err(), "{missing:?}");
+    }
+    let one = Metadata(vec![("n".into(), vec![("k".into(), Value::Bool(true))])]);
+    let value = b"\x20\x01";
+    let structure = [b"\x0a\x07\x0a\x01k\x12\x02".as_slice(), value].concat();
+    let whole = [b"\x0a\x0e\x0a\x01n\x12\x09".as_slice(), &structure].concat();
+    assert_eq!(metadata::read(&one, &[]).unwrap(), whole);
 }

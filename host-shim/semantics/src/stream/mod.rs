@@ -75,7 +75,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(facts: Facts, contexts: Vec<StreamContext>) -> Self {
+    pub(crate) fn new(facts: Facts, contexts: Vec<StreamContext>, choice: Choice) -> Self {
         Self {
             request: Message::default(),
             response: Message::default(),
@@ -87,7 +87,7 @@ impl Stream {
             filter_state: Vec::new(),
             filter_objects: FilterState::default(),
             facts,
-            choice: Choice::default(),
+            choice,
         }
     }
 

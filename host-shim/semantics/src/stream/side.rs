@@ -26,6 +26,7 @@ use super::{
     Direction,
     message::{MapKind, PastLimit, Source},
 };
+use crate::vm::VM_CONTEXT;
 
 /// How far a filter lets a message go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,6 +232,8 @@ enum Presence {
     Created,
     /// `proxy_on_log` runs: it reads the maps of the whole exchange, and changes none. (Envoy's `access_log_phase_`)
     Logging,
+    /// It never does: its route leaves the plugin out.
+    LeftOut,
 }
 
 /// A plugin's stream context: its part in an exchange.
@@ -260,7 +263,17 @@ impl StreamContext {
         }
     }
 
-    /// Its id, which is one of this virtual machine's.
+    /// That of a plugin that never hears of the stream, and so has no id.
+    pub(crate) fn left_out(vm: usize) -> Self {
+        Self { presence: Presence::LeftOut, ..Self::new(vm, VM_CONTEXT) }
+    }
+
+    /// The id by which the filter can be called.
+    pub(crate) fn called(&self) -> Option<u32> {
+        (self.presence != Presence::LeftOut).then_some(self.context)
+    }
+
+    /// Its id, which is one of this virtual machine's; the machine's own where it has none.
     pub(crate) fn id(&self) -> (usize, u32) {
         (self.vm, self.context)
     }
@@ -280,7 +293,9 @@ impl StreamContext {
 
     /// `proxy_on_log` begins, or has returned.
     pub(crate) fn set_logging(&mut self, logging: bool) {
-        self.presence = if logging { Presence::Logging } else { Presence::Created };
+        if self.presence != Presence::LeftOut {
+            self.presence = if logging { Presence::Logging } else { Presence::Created };
+        }
     }
 
     pub(crate) fn is_logging(&self) -> bool {

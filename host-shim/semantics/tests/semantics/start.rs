@@ -104,6 +104,24 @@ fn a_start_function_that_makes_any_other_call_fails_it_before_any_callback() {
 }
 
 #[test]
+fn a_filter_makes_the_calls_that_its_settings_allow() {
+    let bed = Bed::unstarted(AbiVersion::V0_2_1, |settings| {
+        settings.plugins[0].allowed_capabilities = vec!["proxy_log".into()];
+    });
+    bed.at_start(|vm| assert!(vm.allows("proxy_log") && !vm.allows("fd_write")));
+    bed.on(Id::Configure, |f| {
+        let mut state = f.state();
+        assert!(state.allows("proxy_log") && !state.is_restricted("proxy_log"));
+        assert!(!state.allows("proxy_get_property") && state.is_restricted("proxy_get_property"));
+        1
+    });
+    // It is told the call's status; its start goes on.
+    assert_eq!(bed.chain.start(), Ok(()));
+    let line = |call: &str| format!("[error] p: called `{call}`, which is not allowed");
+    assert_eq!(bed.log(), [line("fd_write"), line("proxy_get_property")]);
+}
+
+#[test]
 fn after_the_start_function_every_call_is_allowed() {
     let bed = unstarted();
     for callback in [Id::ContextCreate, Id::VmStart, Id::Configure] {

@@ -3,7 +3,7 @@
 use proxy_wasm_abi::clusters::{ClusterDetails, Endpoint};
 use proxy_wasm_abi::settings::{Cluster, UPSTREAM};
 
-use super::keep;
+use super::{keep, metadata};
 use crate::settings::{ClusterInput, EndpointInput, Entries, Problem, origin};
 
 /// The clusters, one of which is short for the upstream; and those of which there is more to know.
@@ -66,6 +66,7 @@ fn one(
         endpoints,
         balancing: told.lb_policy.unwrap_or_default(),
         http2: told.http2.unwrap_or(false),
+        metadata: metadata::metadata(&told.metadata),
     };
     let plain = ClusterDetails { name: name.into(), ..ClusterDetails::default() };
     // How the one endpoint is chosen says nothing.

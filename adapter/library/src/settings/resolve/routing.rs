@@ -7,13 +7,14 @@ use proxy_wasm_abi::limits;
 use proxy_wasm_abi::retries::RetryPolicy;
 use proxy_wasm_abi::routing::{
     Action, AttemptCount, Forward, HeaderAddition, HeaderChange, HeaderChanges, HeaderMatch, HeaderValueMatch,
-    HostRewrite, Match, PathMatch, PathRewrite, QueryMatch, Redirect, RedirectPath, Route, RouteTable, Substitution,
-    Target, TextMatch, TextMatchKind, VirtualHost, Weighted,
+    HostRewrite, Match, PathMatch, PathRewrite, PluginStates, QueryMatch, Redirect, RedirectPath, Route, RouteTable,
+    Substitution, Target, TextMatch, TextMatchKind, VirtualHost, Weighted,
 };
 use proxy_wasm_abi::settings;
 use regex_lite::Regex;
 
 use super::formatter;
+use super::metadata::metadata;
 use super::respond;
 use crate::settings::{
     ClusterInput, Entries, HeaderMatchInput, HeadersInput, HostRewriteInput, Input, MatchInput, Problem,
@@ -26,6 +27,8 @@ const DEFAULT: &str = "default";
 /// What is read, and what is wrong with it.
 pub(super) struct Reader<'a> {
     clusters: &'a Entries<ClusterInput>,
+    /// The names of the plugins.
+    plugins: Vec<String>,
     timeout_ms: u64,
     place: String,
     /// The virtual host's, for routes that say nothing of it.
@@ -36,12 +39,15 @@ pub(super) struct Reader<'a> {
 impl Input {
     /// The table of routes, where the settings have more than one plain route.
     pub(super) fn routing(&self, problems: &mut Vec<Problem>) -> Option<RouteTable> {
-        let is_plain = self.route.len() < 2 && self.route.iter().all(RouteInput::is_plain);
+        let is_disabled = self.plugin.iter().map(|plugin| plugin.disabled).chain([self.disabled]);
+        let disabled: Vec<_> = is_disabled.map(|is| is == Some(true)).collect();
+        let is_plain = self.route.len() < 2 && self.route.iter().all(RouteInput::is_plain) && !disabled.contains(&true);
         if self.virtual_host.is_empty() && self.routes.is_none() && is_plain {
             return None;
         }
         let mut reader = Reader {
             clusters: &self.clusters,
+            plugins: self.plugin_names(),
             timeout_ms: self.upstream_timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS),
             place: "the table of routes".into(),
             retry: None,
@@ -59,6 +65,7 @@ impl Input {
         }
         let told = self.routes.clone().unwrap_or_default();
         let headers = reader.changes(told.request_headers.as_ref(), told.response_headers.as_ref());
+        let plugins = reader.plugins(&told.plugins);
         let routes = reader.routes(&self.route, "");
         let own = VirtualHost { name: DEFAULT.into(), domains: vec!["*".into()], routes, ..VirtualHost::default() };
         let mut virtual_hosts = reader.virtual_hosts(&self.virtual_host);
@@ -70,9 +77,24 @@ impl Input {
             headers,
             most_specific_wins: told.most_specific_header_mutations_wins.unwrap_or(false),
             ignore_port: told.ignore_port.unwrap_or(false),
+            disabled: if self.plugin.is_empty() { places(&disabled) } else { places(&disabled[..self.plugin.len()]) },
+            plugins,
             clusters: Vec::new(),
         })
     }
+
+    /// The names of the plugins, in their order.
+    fn plugin_names(&self) -> Vec<String> {
+        match self.plugin.as_slice() {
+            [] => vec![self.plugin_name.clone().unwrap_or_default()],
+            all => all.iter().map(|plugin| plugin.name.clone().unwrap_or_default()).collect(),
+        }
+    }
+}
+
+/// Where it is so.
+fn places(all: &[bool]) -> Vec<u32> {
+    (0..).zip(all).filter(|(_, is)| **is).map(|(at, _)| at).collect()
 }
 
 impl Reader<'_> {
@@ -107,8 +129,10 @@ impl Reader<'_> {
                 request: host.include_request_attempt_count.unwrap_or(false),
                 response: host.include_attempt_count_in_response.unwrap_or(false),
             };
+            let plugins = self.plugins(&host.plugins);
+            let metadata = metadata(&host.metadata);
             let routes = self.routes(&host.route, &format!(" of {}", self.place));
-            VirtualHost { name, domains, routes, headers, attempt_count }
+            VirtualHost { name, domains, routes, headers, attempt_count, plugins, metadata }
         };
         hosts.iter().enumerate().map(one).collect()
     }
@@ -123,10 +147,29 @@ impl Reader<'_> {
                 name: route.name.clone().unwrap_or_default(),
                 matches: self.matches(route.matches.as_ref()),
                 headers: self.changes(route.request_headers.as_ref(), route.response_headers.as_ref()),
+                plugins: self.plugins(&route.plugins),
+                metadata: metadata(&route.metadata),
                 action: self.action(route)?,
             })
         };
         routes.iter().enumerate().filter_map(one).collect()
+    }
+
+    /// The plugins of these names; one is also named by its number, where none has that name.
+    fn plugins(&mut self, told: &Entries<bool>) -> PluginStates {
+        let mut states = PluginStates::new();
+        for (name, runs) in &told.0 {
+            let mut places: Vec<_> = (0..).zip(&self.plugins).filter(|(_, one)| *one == name).collect();
+            if places.is_empty() {
+                places.extend((0..).zip(&self.plugins).filter(|(at, _)| (at + 1).to_string() == *name));
+            }
+            let places: Vec<u32> = places.into_iter().map(|(at, _)| at).collect();
+            if places.is_empty() {
+                self.problem(RoutingProblem::Plugin(name.clone()));
+            }
+            states.extend(places.into_iter().map(|at| (at, *runs)));
+        }
+        states
     }
 
     fn matches(&mut self, told: Option<&MatchInput>) -> Match {
