@@ -78,10 +78,6 @@ fn main() -> Result<()> {
 }
 
 fn run(name: &str, path: &Path, case: &Case, host: Host, stages: &Stages) -> Result<()> {
-    if let Some(dir) = std::env::var_os("DUMP") {
-        let file = Path::new(&dir).join(format!("{}.txt", name.replace('/', "@")));
-        return std::fs::write(file, stages.transcript(name, case, host)?).context("dumps");
-    }
     if host == Host::Envoy && std::env::var_os("BLESS").is_some() {
         return std::fs::write(golden(path), stages.transcript(name, case, host)?).context("writes what Envoy does");
     }

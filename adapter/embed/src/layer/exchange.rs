@@ -78,6 +78,9 @@ struct Exchange<S, B, R> {
     request: Option<Message<B>>,
     inner: S,
     upstream: Upstream<R>,
+    /// The upstream failed: told when the filters have what came from the client before, as in Envoy, where that does not wait
+    /// for the upstream.
+    failure: Option<Event>,
     /// Where the request goes on.
     pipe: Option<Pipe>,
     wants_request: bool,
@@ -136,6 +139,7 @@ where
         request: message,
         inner,
         upstream: Upstream::Silent,
+        failure: None,
         pipe: None,
         wants_request: false,
         wants_response: false,
@@ -235,6 +239,7 @@ where
             Letter::Do(Action::Abort(_)) => self.abort(),
             Letter::Do(Action::Release(_)) => {
                 self.upstream = Upstream::Silent;
+                self.failure = None;
                 self.pipe = None;
             }
             Letter::Do(Action::Want { request, response, .. }) => {
@@ -322,7 +327,11 @@ where
                 }
                 Poll::Ready(Err(error)) => {
                     let SendError { failure, cause } = SendError::of(error);
-                    events.push(Event::Failed { peer: upstream, failure, cause });
+                    self.failure = Some(Event::Failed { peer: upstream, failure, cause });
+                    self.pipe = None;
+                    if events.is_empty() {
+                        events.push(Event::Refused(upstream));
+                    }
                     Some(Upstream::Silent)
                 }
             },
@@ -339,6 +348,9 @@ where
         };
         if let Some(next) = next {
             self.upstream = next;
+        }
+        if events.is_empty() {
+            events.extend(self.failure.take());
         }
         events
     }
