@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use proxy_wasm_adapter::error::Severity;
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::{adapt, is_component};
-use proxy_wasm_adapter_serve::{self as serve, FailurePolicy};
+use proxy_wasm_adapter_serve::{self as serve, Drive, FailurePolicy};
 use serde_json::Value;
 
 use super::compose;
@@ -81,7 +82,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                     help: "Serve one, such as `envoy.yaml`, or leave them out.".into(),
                 });
             }
-            of_filters(files, plugin, reporter)?
+            of_filters(files, plugin, host.drive, reporter)?
         }
         Source::Directory(directory) => {
             let written = Written::read(&directory, code.listener.as_deref())?;
@@ -91,7 +92,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             let policy = written.failure_policy;
             host.failure_policy = host.failure_policy.or(policy);
             plugin = plugin.with_settings(directory.join(written.settings))?;
-            of_filters(Vec::new(), plugin, reporter)?
+            of_filters(Vec::new(), plugin, host.drive, reporter)?
         }
         Source::Envoy(files) => {
             input::check_stdin(&files)?;
@@ -101,7 +102,8 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                 return Ok(lost(&input::shown(&files[0]), reporter));
             }
             host.failure_policy = host.failure_policy.or_else(|| failure_policy(&component.serve_options));
-            let migrated = Migrated::of(component, Path::new(""), &plugin)?;
+            let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
+            migrated.options.exports = exports(migrated.options.exports, host.drive);
             plugin::check_complete(&migrated.options)?;
             migrated.adapt(Path::new(""), reporter)?
         }
@@ -195,8 +197,18 @@ fn failure_policy(options: &[String]) -> Option<FailurePolicy> {
     FailurePolicy::from_str(options.get(at + 1)?, false).ok()
 }
 
+/// By what a component is to take requests that is served in this way.
+fn exports(asked: Exports, drive: Drive) -> Exports {
+    if drive == Drive::Exchange { Exports::Both } else { asked }
+}
+
 /// The component of filters, or the one that was given.
-fn of_filters(files: Vec<PathBuf>, plugin: AdaptOptions, reporter: &Reporter) -> Result<Vec<u8>, Failure> {
+fn of_filters(
+    files: Vec<PathBuf>,
+    plugin: AdaptOptions,
+    drive: Drive,
+    reporter: &Reporter,
+) -> Result<Vec<u8>, Failure> {
     let given = Given::read(files, plugin)?;
     match given.modules.as_slice() {
         [module] if is_component(&module.bytes) => {
@@ -211,7 +223,8 @@ fn of_filters(files: Vec<PathBuf>, plugin: AdaptOptions, reporter: &Reporter) ->
         }
         _ => {
             let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
-            let (modules, options) = given.options(Input::default())?;
+            let (modules, mut options) = given.options(Input::default())?;
+            options.exports = exports(options.exports, drive);
             let next = next.transpose()?;
             if next.is_none() {
                 plugin::check_complete(&options)?;

@@ -177,6 +177,32 @@ pub struct Running {
     _directory: tempfile::TempDir,
 }
 
+/// Starts Envoy with a filter in Lua in the place of the chain's, or with none.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_envoy_with(chain: &Chain, lua: Option<&str>) -> Result<Running> {
+    envoy::start_without(chain, lua, tempfile::tempdir()?)
+}
+
+/// Starts the adapter's own host with these options besides.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_serve(component: &Path, options: &[&str], directory: tempfile::TempDir) -> Result<Running> {
+    let (child, address) = serve::start_with(component, options)?;
+    Ok(Running { address, child, _directory: directory })
+}
+
+/// Starts the stock `wasmtime serve` with these options besides.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_wasmtime(component: &Path, options: &[&str], directory: tempfile::TempDir) -> Result<Running> {
+    let (child, address) = wasmtime::run(component, options)?;
+    Ok(Running { address, child, _directory: directory })
+}
+
 /// The builds beside this one, which is the plain one.
 ///
 /// # Errors
@@ -202,7 +228,17 @@ pub fn fresh_shim(plain: &Path, wasi: Wasi, flavour: Flavour) -> Result<Shim> {
 /// # Errors
 /// The adapter's.
 pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
-    adapt_for(Wasi::V0_2, chain, bridge, Exports::Handler)
+    // With `DRIVE=exchange` the host uses the other one: see `serve`.
+    let exports = if std::env::var_os("DRIVE").is_some() { Exports::Both } else { Exports::Handler };
+    adapt_for(Wasi::V0_2, chain, bridge, exports)
+}
+
+/// The same for WASI 0.3.
+///
+/// # Errors
+/// The adapter's.
+pub fn adapt_03(chain: &Chain) -> Result<Vec<u8>> {
+    adapt_for(Wasi::V0_3, chain, bridge::Kind::MemoryCopy, Exports::Handler)
 }
 
 fn adapt_for(wasi: Wasi, chain: &Chain, bridge: bridge::Kind, exports: Exports) -> Result<Vec<u8>> {

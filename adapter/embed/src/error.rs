@@ -51,6 +51,11 @@ impl Trapped {
         self.0.downcast_ref() == Some(&wasmtime::Trap::Interrupt)
     }
 
+    /// What Wasmtime says of it.
+    pub fn error(&self) -> &wasmtime::Error {
+        &self.0
+    }
+
     /// Where it was, innermost first, a line for each function.
     pub fn backtrace(&self) -> Vec<String> {
         let frames = self.0.downcast_ref::<wasmtime::WasmBacktrace>().map(wasmtime::WasmBacktrace::frames);

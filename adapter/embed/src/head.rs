@@ -6,6 +6,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use proxy_wasm_abi::limits::{PAIRS_MAX_BYTES, PAIRS_MAX_COUNT};
 
+/// Path and query of a request that [`Uri`] has no place for: it refuses `<`, `>`, `"` and a backtick in some places, and cuts
+/// off what stands behind a `#`. Clients send the first, filters set either, and Envoy passes all on. It stands in the
+/// extensions of a request, whose `Uri` then is `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawPath(pub Bytes);
+
 /// A head that can't be carried: more fields, or bytes, than a filter may be shown.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
@@ -20,12 +26,15 @@ pub(crate) fn of_request(head: &request::Parts, tls: bool) -> Result<Vec<u8>, To
         Some(authority) => authority.as_str().as_bytes(),
         None => head.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
     };
-    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = match head.extensions.get() {
+        Some(RawPath(path)) => path,
+        None => head.uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes(),
+    };
     let pseudo: [(&[u8], &[u8]); 4] = [
         (b":method", head.method.as_str().as_bytes()),
         (b":scheme", if tls { b"https" } else { b"http" }),
         (b":authority", authority),
-        (b":path", path.as_bytes()),
+        (b":path", path),
     ];
     packed(&pseudo, &head.headers)
 }
@@ -144,8 +153,14 @@ pub(crate) fn request(packed: Vec<u8>, refused: &mut dyn FnMut(&[u8])) -> Result
         match &*name {
             b":method" => *request.method_mut() = Method::from_bytes(&value).map_err(|_| Invalid)?,
             b":path" => {
-                let path = PathAndQuery::from_maybe_shared(value).map_err(|_| Invalid)?;
-                *request.uri_mut() = Uri::from(path);
+                let path = PathAndQuery::from_maybe_shared(value.clone()).ok();
+                match path.filter(|path| path.as_str().as_bytes() == &*value) {
+                    Some(path) => *request.uri_mut() = Uri::from(path),
+                    None if is_target(&value) => {
+                        request.extensions_mut().insert(RawPath(value));
+                    }
+                    None => return Err(Invalid),
+                }
             }
             b":authority" => add(request.headers_mut(), HOST.as_str().as_bytes(), value, refused),
             name if name.starts_with(b":") => {}
@@ -153,6 +168,11 @@ pub(crate) fn request(packed: Vec<u8>, refused: &mut dyn FnMut(&[u8])) -> Result
         }
     }
     Ok(request)
+}
+
+/// Whether this can stand in a request line, and names a path.
+fn is_target(path: &[u8]) -> bool {
+    path.starts_with(b"/") && path.iter().all(|byte| byte.is_ascii_graphic() || !byte.is_ascii())
 }
 
 /// Trailers.
@@ -181,6 +201,20 @@ mod tests {
         let back = request(packed, &mut |name| panic!("{name:?} is refused")).unwrap();
         assert_eq!((back.method(), back.uri().to_string().as_str()), (&Method::POST, "/p?q"));
         assert_eq!(back.headers(), &parts.headers);
+    }
+
+    #[test]
+    fn a_path_that_fits_nowhere_goes_beside() {
+        for path in ["/<b>?\"c\"`", "/b?c#d"] {
+            let packed = pairs::encode([(b":path".as_slice(), path.as_bytes())].into_iter());
+            let request = request(packed, &mut |_| {}).unwrap();
+            assert_eq!(request.extensions().get(), Some(&RawPath(path.into())));
+            let (parts, ()) = request.into_parts();
+            let lines: Vec<_> = Lines::new(of_request(&parts, false).unwrap()).collect();
+            assert!(lines.contains(&(Bytes::from(":path"), Bytes::from(path))));
+        }
+        let packed = pairs::encode([(b":path".as_slice(), b"/a b".as_slice())].into_iter());
+        assert!(request(packed, &mut |_| {}).is_err());
     }
 
     #[test]

@@ -64,6 +64,7 @@ mod wit;
 pub use error::{Error, ExchangeError, Trapped};
 pub use event::{Action, Begin, CalloutId, Event, ExchangeId, Failure, Origin, Peer, Remains};
 pub use filter::{Filter, Options};
+pub use head::RawPath;
 pub use instance::{Instance, Outcome};
 #[cfg(feature = "tower")]
 pub use layer::FilterLayer;

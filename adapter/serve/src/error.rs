@@ -71,6 +71,11 @@ pub enum Error {
         "no requests can pass by the filters of a component for WASI 0.3: choose `--failure-policy reload` or `closed`"
     )]
     NoBypassOn03,
+    /// Requests cannot pass by plugins where they come by exchanges.
+    #[error(
+        "no requests can pass by filters with `--drive exchange`: choose `--failure-policy reload` or `closed`, or leave `--drive` out"
+    )]
+    NoBypassByExchange,
     /// The directory for compiled code cannot be used.
     #[error("cannot keep compiled code in `{}`: {reason}. Give a directory with `--cache`, or leave it out", path.display())]
     Cache {

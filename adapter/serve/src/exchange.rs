@@ -227,6 +227,9 @@ impl Host {
         let pool = match &self.runner {
             Runner::Pool(pool) => pool,
             Runner::Workers(workers) => return workers.serve(request, depth, answer, end).await,
+            Runner::Machines(machines) => {
+                return machines.serve(request, depth, record, departure, answer, end).await;
+            }
         };
         // Whoever waits for the end may have left with the client.
         let mut instance = match pool.take(depth).await {

@@ -38,6 +38,22 @@ pub(super) fn visible(fields: HeaderMap) -> HeaderMap {
     visible
 }
 
+/// The fields of a message that a component may send, in their order: without those of its connection, and without `host`.
+pub(super) fn sendable(fields: HeaderMap) -> HeaderMap {
+    if !fields.keys().any(|name| *name == HOST || is_forbidden(name)) {
+        return fields;
+    }
+    let mut sendable = HeaderMap::with_capacity(fields.keys_len());
+    let mut current = None;
+    for (name, value) in fields {
+        current = name.or(current);
+        if let Some(name) = current.as_ref().filter(|name| **name != HOST && !is_forbidden(name)) {
+            sendable.append(name.clone(), value);
+        }
+    }
+    sendable
+}
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderName, HeaderValue};
@@ -55,6 +71,12 @@ mod tests {
 
     fn list(map: &HeaderMap) -> Vec<(&str, &str)> {
         map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn what_is_sent_keeps_its_order() {
+        let fields = sendable(map(&[("host", "h"), ("b", "1"), ("upgrade", "x"), ("a", "2"), ("b", "3"), ("c", "4")]));
+        assert_eq!(list(&fields), [("b", "1"), ("b", "3"), ("a", "2"), ("c", "4")]);
     }
 
     #[test]

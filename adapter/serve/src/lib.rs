@@ -24,6 +24,7 @@
 //! | `plugin` | what an adapted component exports besides its handler |
 //! | `pool` | idle instances, ready for the next request, and what they do meanwhile |
 //! | `workers` | instances for WASI 0.3, each with several requests at once |
+//! | `machines` | virtual machines, each with any number of requests at once, without `wasi:http` |
 //! | `runner` | the one or the other |
 //! | `policy` | what becomes of requests after the plugin failed |
 //! | `shared` | shared data and queues, for components that leave them to the host |
@@ -94,6 +95,7 @@ mod listen;
 mod listing;
 mod log_format;
 mod logs;
+mod machines;
 mod memory;
 mod meter;
 mod nesting;
@@ -135,7 +137,7 @@ pub use error::Error;
 pub use listen::Server;
 pub use log_format::LogFormat;
 pub use logs::Output;
-pub use options::Options;
+pub use options::{Drive, Options};
 pub use policy::FailurePolicy;
 pub use shutdown::told_to_end;
 pub use tags::StatsTag;

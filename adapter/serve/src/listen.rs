@@ -107,7 +107,7 @@ impl Server {
         };
         let policy = Policy::new(options.failure_policy.unwrap_or_default(), options.reload_backoff);
         let tasks = Tasks::default();
-        let runner = Runner::start(recipe, options, policy, tasks.clone()).await?;
+        let runner = Runner::start(component, recipe, options, policy, tasks.clone()).await?;
         let host = Arc::new(Host {
             runner,
             gate: Gate::new(options.max_concurrency, options.max_queue, options.queue_timeout),

@@ -39,6 +39,15 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_instance_concurrency: u32,
 
+    /// How requests go through an adapted component for WASI 0.2: by `wasi:http`, each in an instance of its own, as on every
+    /// host; or by exchanges, which costs less, with many at once in a few instances, as in Envoy's workers
+    #[arg(long, value_name = "WAY", value_enum, default_value_t)]
+    pub drive: Drive,
+
+    /// With `--drive exchange`, how many instances there are, as Envoy has one a worker; one a processor unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub vms: Option<u32>,
+
     /// Requests that run at the same time, each in an instance of its own with WASI 0.2. Further ones wait; where one does, that request
     /// ends which is furthest behind: its client sent or took less than 1 KiB for each second that it is waited for, then the
     /// answer is 408; or its filter has answered 16 callouts with another one, for a second or more, then it is 504; or it is
@@ -144,6 +153,17 @@ pub struct Options {
     pub upstream_ca: Option<PathBuf>,
 }
 
+/// How requests go through a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Drive {
+    /// By `wasi:http/incoming-handler`.
+    #[default]
+    #[value(name = "wasi-http")]
+    WasiHttp,
+    /// By `proxy-wasm:adapter/exchange`.
+    Exchange,
+}
+
 fn parse_place(text: &str) -> Result<Place, std::convert::Infallible> {
     Ok(Place::parse(text))
 }
@@ -155,6 +175,8 @@ impl Default for Options {
             max_instance_reuse: 1000,
             no_preinit: false,
             max_instance_concurrency: 16,
+            drive: Drive::default(),
+            vms: None,
             max_concurrency: 1000,
             max_queue: 1000,
             queue_timeout: Duration::from_secs(15),

@@ -88,6 +88,25 @@ pub(super) struct Remains {
     pub(super) properties: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+impl From<proxy_wasm_adapter_embed::Remains> for Remains {
+    fn from(remains: proxy_wasm_adapter_embed::Remains) -> Self {
+        let proxy_wasm_adapter_embed::Remains { request, details, flags, properties } = remains;
+        Self { request, details, flags, properties }
+    }
+}
+
+impl From<proxy_wasm_adapter_embed::Metric> for Stat {
+    fn from(metric: proxy_wasm_adapter_embed::Metric) -> Self {
+        use proxy_wasm_adapter_embed::Change as Embedded;
+        let change = match metric.change {
+            Embedded::Counter(increase) => Change::Counter(increase),
+            Embedded::Gauge(value) => Change::Gauge(value),
+            Embedded::Histogram { buckets, sum } => Change::Histogram(HistogramChange { buckets, sum }),
+        };
+        Self { name: metric.name, change }
+    }
+}
+
 impl Exports {
     /// Looks a component through.
     pub(super) fn of(component: &Component, bytes: &[u8]) -> Self {

@@ -1,10 +1,12 @@
-//! Where requests run: instances for WASI 0.2, with one request at a time, or for WASI 0.3, with several.
+//! Where requests run: instances for WASI 0.2, with one request at a time, or for WASI 0.3, with several; or virtual machines,
+//! with any number.
 
 use std::sync::Arc;
 
 use super::error::Error;
 use super::instance::Recipe;
-use super::options::Options;
+use super::machines::Machines;
+use super::options::{Drive, Options};
 use super::policy::Policy;
 use super::pool::Pool;
 use super::program::Handler;
@@ -16,13 +18,23 @@ use super::workers::{Load, Workers};
 pub(super) enum Runner {
     Pool(Arc<Pool>),
     Workers(Arc<Workers>),
+    Machines(Arc<Machines>),
 }
 
 impl Runner {
     /// What this component needs.
-    pub(super) async fn start(recipe: Recipe, options: &Options, policy: Policy, tasks: Tasks) -> Result<Self, Error> {
+    pub(super) async fn start(
+        component: &[u8],
+        recipe: Recipe,
+        options: &Options,
+        policy: Policy,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
         let reuse = options.max_instance_reuse;
         match recipe.program.handler {
+            Handler::V02(_) if options.drive == Drive::Exchange => {
+                Ok(Self::Machines(Arc::new(Machines::start(component, recipe, options, policy, tasks)?)))
+            }
             Handler::V02(_) => Ok(Self::Pool(Arc::new(Pool::start(recipe, reuse, policy, tasks).await?))),
             Handler::V03(_) => {
                 let load = Load { reuse, concurrency: options.max_instance_concurrency };
@@ -37,6 +49,7 @@ impl Runner {
         match self {
             Self::Pool(pool) => pool.hears_of_departures(),
             Self::Workers(_) => false,
+            Self::Machines(_) => true,
         }
     }
 
@@ -45,6 +58,7 @@ impl Runner {
         match self {
             Self::Pool(pool) => pool.is_closed(),
             Self::Workers(workers) => workers.is_closed(),
+            Self::Machines(machines) => machines.is_closed(),
         }
     }
 
@@ -67,6 +81,8 @@ impl Runner {
         match self {
             Self::Pool(pool) => pool.is_pressed().await,
             Self::Workers(workers) => workers.is_pressed().await,
+            // Their number does not grow with the requests.
+            Self::Machines(_) => std::future::pending().await,
         }
     }
 

@@ -57,6 +57,19 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// Whether it has something done for this exchange.
+    fn is_of(&self, id: u32) -> bool {
+        match self {
+            Self::Act(Action::Request { peer, .. } | Action::Write(peer, _) | Action::Finish(peer, _)) => {
+                matches!(peer, Peer::Client(of) | Peer::Upstream(of) if *of == id)
+            }
+            Self::Act(Action::Response { id: of, .. } | Action::Abort(of)) => *of == id,
+            Self::Act(Action::Release(_)) | Self::Want { .. } | Self::Over { .. } => false,
+        }
+    }
+}
+
 /// What is between an edge and the driver.
 #[derive(Debug, Default)]
 pub struct Relay {
@@ -149,9 +162,14 @@ impl Relay {
                 break !more;
             }
         };
-        for id in std::mem::take(&mut self.touched) {
+        // Those that are over are closed in the next call: a filter that traps in its last callbacks takes nothing with it of
+        // what the exchange sent, as in Envoy, where that is on its way by then.
+        let (closing, touched) = std::mem::take(&mut self.touched).into_iter().partition(|id| turn.is_over(*id));
+        self.touched = closing;
+        for id in touched {
             self.tell_wants(turn, id, &mut orders);
         }
+        let is_settled = is_settled && self.touched.is_empty();
         (orders, if is_settled { turn.deadline() } else { Some(0) })
     }
 
@@ -236,12 +254,12 @@ impl Relay {
         self.kept.retain(|(other, _)| *other != peer);
     }
 
-    /// Closes the exchanges that are over; tells whether there were any.
+    /// Closes the exchanges that are over and have nothing to send in this call; tells whether there were any.
     fn close<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, orders: &mut Vec<Order>) -> bool {
         let before = self.touched.len();
         let mut index = 0;
         while let Some(&id) = self.touched.get(index) {
-            if !turn.is_over(id) {
+            if !turn.is_over(id) || orders.iter().any(|order| order.is_of(id)) {
                 index += 1;
                 continue;
             }

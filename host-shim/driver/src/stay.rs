@@ -116,6 +116,8 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn attend(&mut self) {
         self.stay.tended = true;
         self.stay.attended = true;
+        // What came is told in calls, in whatever order the host saw it.
+        self.ends_apart = true;
     }
 
     pub(crate) fn tend(&mut self) {

@@ -7,12 +7,22 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_adapter_peers::envoy::{self, Peers};
+use serde_json::{Value, json};
 
 use super::{Chain, Child, Running};
 use crate::{client, fixtures};
 
 /// Starts it with this chain in front of the router, everything else as it is by default.
 pub(super) fn start(chain: &Chain, directory: tempfile::TempDir) -> Result<Running> {
+    start_with(chain, directory, |_| {})
+}
+
+/// The same, but for its HTTP filters, all of which `change` gets.
+pub(super) fn start_with(
+    chain: &Chain,
+    directory: tempfile::TempDir,
+    change: impl FnOnce(&mut Vec<Value>),
+) -> Result<Running> {
     let file = |name: &str| directory.path().join(name);
     let mut files = Vec::new();
     for (place, filter) in chain.filters.iter().enumerate() {
@@ -28,7 +38,9 @@ pub(super) fn start(chain: &Chain, directory: tempfile::TempDir) -> Result<Runni
         http2_clusters: &http2_clusters,
         ..Peers::default()
     };
-    let configuration = envoy::configuration(&chain.settings, &files, peers);
+    let mut configuration = envoy::configuration(&chain.settings, &files, peers);
+    const FILTERS: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    change(configuration.pointer_mut(FILTERS).and_then(Value::as_array_mut).context("the HTTP filters")?);
     std::fs::write(file("envoy.json"), configuration.to_string()).context("writes Envoy's configuration")?;
 
     let level = LogLevel::from_u32(chain.settings.plugins[0].log_level.into()).context("a log level")?;
@@ -42,6 +54,23 @@ pub(super) fn start(chain: &Chain, directory: tempfile::TempDir) -> Result<Runni
     let address = listener(admin.trim().parse().context("the admin address")?)
         .with_context(|| format!("Envoy wrote:\n{}", child.lines))?;
     Ok(Running { address, child, _directory: directory })
+}
+
+/// Starts it with a filter in Lua in the place of the chain's, or with none.
+pub(super) fn start_without(chain: &Chain, lua: Option<&str>, directory: tempfile::TempDir) -> Result<Running> {
+    start_with(chain, directory, |filters| {
+        filters.retain(|filter| filter["name"] == "router");
+        let lua = lua.map(|code| {
+            json!({
+                "name": "lua",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+                    "default_source_code": {"inline_string": code},
+                },
+            })
+        });
+        filters.splice(..0, lua);
+    })
 }
 
 fn spdlog_name(level: LogLevel) -> &'static str {

@@ -35,7 +35,7 @@ pub(super) fn start_03(component: &Path) -> Result<(Child, SocketAddr)> {
     run(component, &["-S", "p3", "-W", "component-model-async"])
 }
 
-fn run(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
+pub(super) fn run(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("wasmtime-serve")?);
     command.args(["--addr", "127.0.0.1:0"]);
     let cache = cache_configuration()?;

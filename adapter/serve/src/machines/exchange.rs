@@ -1,0 +1,236 @@
+//! One exchange: carries bytes between its client, its upstream and the instance.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Body;
+use proxy_wasm_adapter_embed::{Action, Begin, Event, ExchangeId, Peer, RawPath};
+use tokio::sync::{mpsc, oneshot};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+
+use super::machine::{Due, Lost, Machine, NotOpened};
+use super::pipe::{Writer, pipe};
+use super::sending::{Incoming, poll_event, send};
+use crate::departure::Departure;
+use crate::fields;
+use crate::instance::Answer;
+use crate::outgoing::Sender;
+use crate::plugin::Remains;
+use crate::record::Record;
+use crate::request::RequestBody;
+use crate::target::RawTarget;
+
+/// What an exchange has of the world.
+struct Carrier {
+    machine: Arc<Machine>,
+    id: ExchangeId,
+    record: Arc<Record>,
+    inbox: mpsc::UnboundedReceiver<Action>,
+    /// The request's body, until its end.
+    request: Option<RequestBody>,
+    wants_request: bool,
+    wants_response: bool,
+    upstream: Incoming,
+    to_upstream: Option<Writer>,
+    to_client: Option<Writer>,
+    answer: Option<oneshot::Sender<Answer>>,
+    is_over: bool,
+}
+
+/// What woke an exchange.
+enum Woken {
+    /// This came.
+    Events(Vec<Event>),
+    /// Another one's event let it do this.
+    Actions(Vec<Action>),
+}
+
+/// Carries a request through to its end.
+pub(super) async fn carry(
+    machine: Arc<Machine>,
+    request: Request<RequestBody>,
+    record: Arc<Record>,
+    departure: Departure,
+    answer: oneshot::Sender<Answer>,
+) -> Result<(), NotOpened> {
+    let (mut head, mut body) = request.into_parts();
+    if let Some(RawTarget(target)) = head.extensions.remove() {
+        head.extensions.insert(RawPath(target.into()));
+    }
+    let begin = std::future::poll_fn(|context| Poll::Ready(begin(&mut body, context))).await;
+    let is_whole = matches!(begin, Begin::Nothing | Begin::Whole(_));
+    let opened = machine.open(&record, |instance| instance.open(&head, false, begin))?;
+    let mut carrier = Carrier {
+        machine,
+        id: opened.id,
+        record,
+        inbox: opened.inbox,
+        request: Some(body).filter(|_| !is_whole),
+        wants_request: false,
+        wants_response: false,
+        upstream: Incoming::Over,
+        to_upstream: None,
+        to_client: None,
+        answer: Some(answer),
+        is_over: false,
+    };
+    let carried = match carrier.perform_due(opened.due) {
+        Ok(()) => carrier.run(&departure).await,
+        lost => lost,
+    };
+    carrier.machine.forget(carrier.id);
+    carried.map_err(|Lost| NotOpened::Lost)
+}
+
+/// What has come of a request's body with its head.
+fn begin(body: &mut RequestBody, context: &mut Context<'_>) -> Begin {
+    if body.is_end_stream() {
+        return Begin::Nothing;
+    }
+    match Pin::new(&mut *body).poll_frame(context) {
+        Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+            Ok(bytes) if body.is_end_stream() => Begin::Whole(bytes),
+            Ok(bytes) => Begin::Part(bytes),
+            // Trailers alone are for the next read; none can be given here.
+            Err(_) => Begin::Nothing,
+        },
+        Poll::Ready(None) => Begin::Nothing,
+        Poll::Ready(Some(Err(_))) | Poll::Pending => Begin::Later,
+    }
+}
+
+impl Carrier {
+    async fn run(&mut self, departure: &Departure) -> Result<(), Lost> {
+        let mut left = std::pin::pin!(departure.left());
+        let mut is_gone = false;
+        while !self.is_over {
+            let woken = std::future::poll_fn(|context| {
+                if let Poll::Ready(action) = self.inbox.poll_recv(context) {
+                    let Some(action) = action else { return Poll::Ready(Err(Lost)) };
+                    let more = std::iter::from_fn(|| self.inbox.try_recv().ok());
+                    return Poll::Ready(Ok(Woken::Actions([action].into_iter().chain(more).collect())));
+                }
+                if !is_gone && left.as_mut().poll(context).is_ready() {
+                    is_gone = true;
+                    return Poll::Ready(Ok(Woken::Events(vec![Event::Gone(self.id)])));
+                }
+                self.poll(context).map(|events| Ok(Woken::Events(events)))
+            });
+            match woken.await? {
+                Woken::Actions(actions) => self.perform(actions),
+                Woken::Events(events) => {
+                    let due = self.machine.step(Some(self.id), Some(&self.record), events)?;
+                    self.perform_due(due)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What came of those that are wanted. A peer is read only while the other side takes what it gets.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<Event>> {
+        let (client, upstream) = (Peer::Client(self.id), Peer::Upstream(self.id));
+        let mut is_taken =
+            |writer: &Option<Writer>| writer.as_ref().is_none_or(|writer| writer.poll_taken(context).is_ready());
+        let (takes_request, takes_response) = (is_taken(&self.to_upstream), is_taken(&self.to_client));
+        if self.wants_request
+            && takes_request
+            && let Some(body) = &mut self.request
+            && let Poll::Ready(event) = poll_event(body, client, context)
+        {
+            if !matches!(event, Event::Data { end: false, .. }) {
+                self.request = None;
+            }
+            return Poll::Ready(vec![event]);
+        }
+        if let Poll::Ready(events) = self.upstream.poll(upstream, self.wants_response && takes_response, context) {
+            return Poll::Ready(events);
+        }
+        if let Some(writer) = &self.to_upstream
+            && writer.poll_left(context).is_ready()
+        {
+            self.to_upstream = None;
+            return Poll::Ready(vec![Event::Refused(upstream)]);
+        }
+        Poll::Pending
+    }
+
+    /// Does what is to be done, as long as the instance has more of it at once.
+    fn perform_due(&mut self, mut due: Due) -> Result<(), Lost> {
+        loop {
+            self.perform(due.actions);
+            if !due.again {
+                return Ok(());
+            }
+            due = self.machine.step(Some(self.id), Some(&self.record), [])?;
+        }
+    }
+
+    fn perform(&mut self, actions: impl IntoIterator<Item = Action>) {
+        for action in actions {
+            match action {
+                Action::Request { to, head, end, http2, .. } => {
+                    let sender = Sender {
+                        abandoned: Arc::<AtomicBool>::default(),
+                        depth: self.machine.depth(),
+                        record: Some(self.record.clone()),
+                    };
+                    (self.to_upstream, self.upstream) = send(self.machine.shop(), sender, &to, head, end, http2);
+                }
+                Action::Response { head, end, .. } => self.respond(head, end),
+                Action::Write(peer, bytes) => {
+                    if let Some(writer) = self.writer(peer) {
+                        writer.write(bytes);
+                    }
+                }
+                Action::Finish(peer, trailers) => {
+                    if let Some(writer) = self.writer(peer).take() {
+                        writer.finish(trailers);
+                    }
+                }
+                Action::Abort(_) => {
+                    self.to_client = None;
+                    if let Some(answer) = self.answer.take() {
+                        let _ = answer.send(Err(ErrorCode::ConnectionTerminated));
+                    }
+                }
+                Action::Release(_) => {
+                    self.upstream = Incoming::Over;
+                    self.to_upstream = None;
+                }
+                Action::Want { request, response, .. } => {
+                    self.wants_request = request;
+                    self.wants_response = response;
+                }
+                Action::Over { remains, .. } => {
+                    if self.record.is_logged() {
+                        self.record.tell(remains.map(Remains::from));
+                    }
+                    self.is_over = true;
+                }
+            }
+        }
+    }
+
+    fn writer(&mut self, peer: Peer) -> &mut Option<Writer> {
+        if matches!(peer, Peer::Client(_)) { &mut self.to_client } else { &mut self.to_upstream }
+    }
+
+    fn respond(&mut self, mut head: Response<()>, end: bool) {
+        let Some(answer) = self.answer.take() else { return };
+        *head.headers_mut() = fields::sendable(std::mem::take(head.headers_mut()));
+        let body = if end {
+            Empty::new().map_err(|never| match never {}).boxed_unsync()
+        } else {
+            let (writer, body) = pipe();
+            self.to_client = Some(writer);
+            body.boxed_unsync()
+        };
+        // Nobody waits for it where the client has left.
+        let _ = answer.send(Ok(head.map(|()| body)));
+    }
+}

@@ -1,0 +1,328 @@
+//! A virtual machine: an instance and all that it has under way.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use proxy_wasm_adapter_embed::{Action, CalloutId, Event, ExchangeId, Instance, Outcome, Peer, Trapped};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+
+use super::Shop;
+use super::callout;
+use super::pipe::Writer;
+use crate::plugin;
+use crate::record::Record;
+use crate::stats::Share;
+
+/// There is no instance: it trapped.
+#[derive(Debug)]
+pub(super) struct Lost;
+
+/// One instance at a time: one that traps makes room for another.
+pub(super) struct Machine {
+    shop: Arc<Shop>,
+    /// Of the requests that it gets: what it sends is sent at this depth.
+    depth: u32,
+    state: Mutex<State>,
+    /// The deadline came nearer.
+    nearer: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    live: Option<Live>,
+    /// Until when the timer sleeps.
+    sleeps_until: Option<Instant>,
+}
+
+/// What is lost with an instance.
+struct Live {
+    instance: Instance,
+    loaded: Instant,
+    deadline: Option<Instant>,
+    /// Where each is told what to do. Dropped, it has lost its instance.
+    exchanges: HashMap<ExchangeId, mpsc::UnboundedSender<Action>>,
+    callouts: HashMap<CalloutId, Callout>,
+    share: Option<Share>,
+    _active: crate::counters::Held,
+}
+
+/// A callout under way.
+struct Callout {
+    writer: Option<Writer>,
+    task: Option<AbortHandle>,
+}
+
+/// What an exchange is to do.
+pub(super) struct Due {
+    pub(super) actions: Vec<Action>,
+    /// And then to give the instance its turn once more.
+    pub(super) again: bool,
+}
+
+/// An exchange that was opened.
+pub(super) struct Opened {
+    pub(super) id: ExchangeId,
+    pub(super) due: Due,
+    pub(super) inbox: mpsc::UnboundedReceiver<Action>,
+}
+
+impl Machine {
+    pub(super) fn new(shop: Arc<Shop>, depth: u32) -> Arc<Self> {
+        Arc::new(Self { shop, depth, state: Mutex::default(), nearer: Notify::new() })
+    }
+
+    pub(super) fn shop(&self) -> &Arc<Shop> {
+        &self.shop
+    }
+
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has an instance, made now where there is none.
+    pub(super) fn start(self: &Arc<Self>) -> Result<(), proxy_wasm_adapter_embed::Error> {
+        let mut state = self.lock();
+        self.ensure(&mut state)
+    }
+
+    fn ensure(self: &Arc<Self>, state: &mut State) -> Result<(), proxy_wasm_adapter_embed::Error> {
+        if state.live.is_some() {
+            return Ok(());
+        }
+        let loaded = Instant::now();
+        let mut instance = self.shop.filter.instance()?;
+        let counters = &self.shop.recipe.counters;
+        counters.instances.made.add();
+        let begin = instance.take_begin();
+        let share = self.shop.recipe.stats.clone().map(Share::new);
+        state.live = Some(Live {
+            instance,
+            loaded,
+            deadline: None,
+            exchanges: HashMap::new(),
+            callouts: HashMap::new(),
+            share,
+            _active: counters.instances.active.enter(),
+        });
+        self.carry_out(state, begin, None, None);
+        Ok(())
+    }
+
+    /// Begins an exchange, in an instance that is made now where there is none.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+        open: impl FnOnce(&mut Instance) -> Result<(ExchangeId, Outcome), proxy_wasm_adapter_embed::ExchangeError>,
+    ) -> Result<Opened, NotOpened> {
+        let mut state = self.lock();
+        self.ensure(&mut state).map_err(NotOpened::Start)?;
+        let Some(live) = &mut state.live else { return Err(NotOpened::Lost) };
+        match open(&mut live.instance) {
+            Ok((id, outcome)) => {
+                let (sender, inbox) = mpsc::unbounded_channel();
+                live.exchanges.insert(id, sender);
+                let due = self.carry_out(&mut state, outcome, Some(id), Some(record));
+                Ok(Opened { id, due, inbox })
+            }
+            Err(proxy_wasm_adapter_embed::ExchangeError::Trapped(trapped)) => {
+                self.lose(state, &trapped);
+                Err(NotOpened::Lost)
+            }
+            Err(error) => Err(NotOpened::Refused(error.to_string())),
+        }
+    }
+
+    /// Tells the instance what came, and returns what the exchange is to do whose event it was.
+    pub(super) fn step(
+        self: &Arc<Self>,
+        own: Option<ExchangeId>,
+        record: Option<&Arc<Record>>,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<Due, Lost> {
+        let mut state = self.lock();
+        let Some(live) = &mut state.live else { return Err(Lost) };
+        // Another instance numbers its exchanges anew.
+        if own.is_some_and(|own| !live.exchanges.contains_key(&own)) {
+            return Err(Lost);
+        }
+        match live.instance.step(events) {
+            Ok(outcome) => Ok(self.carry_out(&mut state, outcome, own, record)),
+            Err(trapped) => {
+                self.lose(state, &trapped);
+                Err(Lost)
+            }
+        }
+    }
+
+    /// Something of a callout came, unless that is over.
+    pub(super) fn hear(self: &Arc<Self>, id: CalloutId, events: impl IntoIterator<Item = Event>) -> Result<(), Lost> {
+        if !self.lock().live.as_ref().is_some_and(|live| live.callouts.contains_key(&id)) {
+            return Err(Lost);
+        }
+        self.step(None, None, events).map(drop)
+    }
+
+    /// Hands actions to those whom they are for; returns those of the exchange whose event it was.
+    fn carry_out(
+        self: &Arc<Self>,
+        state: &mut State,
+        outcome: Outcome,
+        own: Option<ExchangeId>,
+        record: Option<&Arc<Record>>,
+    ) -> Due {
+        let Some(live) = &mut state.live else { return Due { actions: Vec::new(), again: false } };
+        let mut actions = Vec::with_capacity(outcome.actions.len());
+        let mut is_over = false;
+        for action in outcome.actions {
+            let (id, callout) = match &action {
+                Action::Request { peer, .. }
+                | Action::Write(peer, _)
+                | Action::Finish(peer, _)
+                | Action::Release(peer) => match peer {
+                    Peer::Client(id) | Peer::Upstream(id) => (Some(*id), None),
+                    Peer::Callout(id) => (None, Some(*id)),
+                },
+                Action::Response { id, .. } | Action::Abort(id) | Action::Want { id, .. } => (Some(*id), None),
+                Action::Over { id, .. } => {
+                    is_over = true;
+                    (Some(*id), None)
+                }
+            };
+            if let Some(callout) = callout {
+                self.call_out(live, callout, action, record);
+                continue;
+            }
+            let Some(id) = id else { continue };
+            let is_last = matches!(action, Action::Over { .. });
+            if Some(id) == own {
+                actions.push(action);
+            } else if let Some(exchange) = live.exchanges.get(&id) {
+                // One whose task has ended needs nothing any more.
+                let _ = exchange.send(action);
+            }
+            if is_last && Some(id) != own {
+                live.exchanges.remove(&id);
+            }
+        }
+        // A time before there was the instance is none that anybody waits for.
+        let is_at_once = outcome.deadline.is_some_and(|deadline| deadline <= live.loaded);
+        let again = is_at_once && own.is_some();
+        // Where another one asks for its turn meanwhile, that does as well.
+        live.deadline = outcome.deadline.filter(|_| !again);
+        if is_over
+            && let Some(share) = &mut live.share
+            && let Ok(metrics) = live.instance.metrics()
+        {
+            share.add(metrics.into_iter().map(plugin::Stat::from).collect());
+        }
+        if let Some(deadline) = live.deadline
+            && state.sleeps_until.is_none_or(|until| deadline < until)
+        {
+            self.nearer.notify_one();
+        }
+        Due { actions, again }
+    }
+
+    /// A callout has come back.
+    pub(super) fn forget_callout(&self, id: CalloutId) {
+        if let Some(live) = &mut self.lock().live {
+            live.callouts.remove(&id);
+        }
+    }
+
+    /// An exchange is over for its task.
+    pub(super) fn forget(&self, id: ExchangeId) {
+        if let Some(live) = &mut self.lock().live {
+            live.exchanges.remove(&id);
+        }
+    }
+
+    fn call_out(self: &Arc<Self>, live: &mut Live, id: CalloutId, action: Action, record: Option<&Arc<Record>>) {
+        match action {
+            Action::Request { to, head, end, http2, .. } => {
+                let (writer, sent) = callout::begin(self, id, to, head, end, http2, record.cloned());
+                let task = self.shop.tasks.spawn(sent);
+                live.callouts.insert(id, Callout { writer, task });
+            }
+            Action::Write(_, bytes) => {
+                if let Some(writer) = live.callouts.get(&id).and_then(|callout| callout.writer.as_ref()) {
+                    writer.write(bytes);
+                }
+            }
+            Action::Finish(_, trailers) => {
+                if let Some(writer) = live.callouts.get_mut(&id).and_then(|callout| callout.writer.take()) {
+                    writer.finish(trailers);
+                }
+            }
+            // What it has to say no more is ignored, also where its own task hears this.
+            _ => drop(live.callouts.remove(&id)),
+        }
+    }
+
+    /// The instance trapped: all that it had under way is lost with it.
+    fn lose(&self, mut state: MutexGuard<'_, State>, trapped: &Trapped) {
+        let Some(live) = state.live.take() else { return };
+        state.sleeps_until = None;
+        drop(state);
+        self.shop.failed(live.loaded, trapped);
+    }
+
+    /// Wakes the instance when it asked for it, as long as it is polled.
+    pub(super) async fn keep(self: Arc<Self>) {
+        loop {
+            let deadline = {
+                let mut state = self.lock();
+                state.sleeps_until = state.live.as_ref().and_then(|live| live.deadline);
+                state.sleeps_until
+            };
+            let due = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.nearer.notified() => continue,
+                () = due => {}
+            }
+            let is_due =
+                self.lock().live.as_ref().and_then(|live| live.deadline).is_some_and(|at| at <= Instant::now());
+            if is_due {
+                // Of a trap everyone is told who has to know.
+                let _ = self.step(None, None, [Event::Timer]);
+            }
+        }
+    }
+
+    /// Gives the instance its turn, where an item came to a queue that it waits for.
+    pub(super) fn look_at_queues(self: &Arc<Self>) {
+        let has_news = self.lock().live.as_ref().is_some_and(|live| live.instance.has_news());
+        if has_news {
+            let _ = self.step(None, None, []);
+        }
+    }
+}
+
+impl Drop for Callout {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Why an exchange did not begin.
+pub(super) enum NotOpened {
+    /// There is no instance.
+    Start(proxy_wasm_adapter_embed::Error),
+    /// The filter can't be shown this request.
+    Refused(String),
+    /// It trapped.
+    Lost,
+}

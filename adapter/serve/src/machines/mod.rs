@@ -1,0 +1,187 @@
+//! Virtual machines, each of which has many exchanges at once, as that of a worker in Envoy: by the interface
+//! `proxy-wasm:adapter/exchange`, which takes a whole head in and gives all that is to be done out, where `wasi:http` takes
+//! dozens of calls.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `machine` | an instance and all that it has under way |
+//! | `exchange` | carries bytes between a client, an upstream and the instance |
+//! | `sending` | requests that an instance sends, and what comes of them |
+//! | `callout` | those that a filter makes by itself |
+//! | `pipe` | a body between an instance and a connection |
+
+mod callout;
+mod exchange;
+mod machine;
+mod pipe;
+mod sending;
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use http::Request;
+use proxy_wasm_adapter_embed::{Error as EmbedError, Filter, Level, Options as Embedded, Trapped};
+use tokio::sync::oneshot;
+
+use self::machine::{Machine, NotOpened};
+use super::body::End;
+use super::departure::Departure;
+use super::error::Error;
+use super::fields;
+use super::instance::{Answer, Recipe};
+use super::logs::{Lines, Stream};
+use super::options::Options;
+use super::policy::{FailurePolicy, Policy, Service};
+use super::record::Record;
+use super::request::RequestBody;
+use super::tasks::Tasks;
+use super::trap::Report;
+
+/// What machines are made of.
+struct Shop {
+    recipe: Recipe,
+    filter: Filter,
+    policy: Policy,
+    tasks: Tasks,
+}
+
+impl Shop {
+    /// An instance trapped that was made then.
+    fn failed(&self, loaded: Instant, trapped: &Trapped) {
+        let report = Report::new(&self.recipe.program.filters, trapped.error());
+        tracing::error!("{report}");
+        let filters = &self.recipe.program.filters;
+        self.recipe.counters.trapped(filters.names(report.vm));
+        self.policy.fail(loaded, report.vm, &filters.plugins(report.vm));
+    }
+}
+
+/// All machines.
+pub(super) struct Machines {
+    shop: Arc<Shop>,
+    /// How many there are for requests of one depth.
+    count: usize,
+    /// By the depth of their requests.
+    by_depth: Vec<Mutex<Vec<Arc<Machine>>>>,
+}
+
+impl Machines {
+    /// As many as the options say, each with its plugins started.
+    pub(super) fn start(
+        component: &[u8],
+        recipe: Recipe,
+        options: &Options,
+        policy: Policy,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        if options.failure_policy == Some(FailurePolicy::Open) {
+            return Err(Error::NoBypassByExchange);
+        }
+        let lines = Lines::new(recipe.output.clone(), recipe.form, Stream::Stderr);
+        let embedded = Embedded {
+            max_memory: options.max_memory,
+            time_limit: options.cpu_timeout,
+            keep_remains: recipe.logs_access,
+            cache: options.cache.clone(),
+            log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
+        };
+        let filter = Filter::from_component(component, embedded).map_err(failed)?;
+        let count = options.vms.map_or_else(
+            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            |count| count as usize,
+        );
+        let shop = Arc::new(Shop { recipe, filter, policy, tasks });
+        let by_depth = (0..=options.max_nesting).map(|_| Mutex::default()).collect();
+        let machines = Self { shop, count, by_depth };
+        for machine in machines.of_depth(0).into_iter().flatten() {
+            machine.start().map_err(failed)?;
+        }
+        Ok(machines)
+    }
+
+    /// Those for requests of this depth, made now where there are none.
+    fn of_depth(&self, depth: u32) -> Option<Vec<Arc<Machine>>> {
+        let mut machines = self.by_depth.get(depth as usize)?.lock().unwrap_or_else(PoisonError::into_inner);
+        if machines.is_empty() {
+            // Those within others are few.
+            let count = if depth == 0 { self.count } else { 1 };
+            machines.extend((0..count).map(|_| Machine::new(self.shop.clone(), depth)));
+            for machine in machines.iter() {
+                self.shop.tasks.spawn(machine.clone().keep());
+            }
+        }
+        Some(machines.clone())
+    }
+
+    /// The one of the thread that asks: its memory is warm there, and nobody else holds it.
+    fn choose(&self, depth: u32) -> Option<Arc<Machine>> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
+        }
+        let thread = THREAD.get().unwrap_or_else(|| {
+            let number = THREADS.fetch_add(1, Relaxed);
+            THREAD.set(Some(number));
+            number
+        });
+        let machines = self.of_depth(depth)?;
+        machines.get(thread % machines.len()).cloned()
+    }
+
+    /// Whether every request is answered 503 from now on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shop.policy.service(Instant::now()) == Service::Nothing
+    }
+
+    /// Serves one request of this depth to its end.
+    pub(super) async fn serve(
+        &self,
+        mut request: Request<RequestBody>,
+        depth: u32,
+        record: Arc<Record>,
+        departure: Departure,
+        answer: oneshot::Sender<Answer>,
+        end: oneshot::Sender<End>,
+    ) {
+        let machine = self.choose(depth).filter(|_| !self.is_closed());
+        let Some(machine) = machine else {
+            let _ = end.send(End::Unavailable);
+            return;
+        };
+        *request.headers_mut() = fields::visible(std::mem::take(request.headers_mut()));
+        let ended = match exchange::carry(machine, request, record, departure, answer).await {
+            Ok(()) => End::Returned,
+            Err(NotOpened::Lost) => End::TornDown,
+            Err(NotOpened::Refused(reason)) => {
+                tracing::error!("503: {reason}");
+                End::Unavailable
+            }
+            Err(NotOpened::Start(error)) => {
+                tracing::error!("503: there is no instance: {error}");
+                End::Unavailable
+            }
+        };
+        let _ = end.send(ended);
+        self.look_at_queues();
+    }
+
+    /// An exchange may have put items into queues that others wait for.
+    fn look_at_queues(&self) {
+        for machines in &self.by_depth {
+            let machines = machines.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            machines.iter().for_each(Machine::look_at_queues);
+        }
+    }
+}
+
+fn failed(error: EmbedError) -> Error {
+    match error {
+        EmbedError::Compile(reason) => Error::Compile { reason },
+        EmbedError::Refused(reason) => Error::Refused { reason },
+        EmbedError::StartTrapped(trapped) => Error::StartTrapped { report: trapped.to_string() },
+        EmbedError::Thread(error) => Error::Runtime(error),
+        error => Error::Instantiate { reason: error.to_string() },
+    }
+}

@@ -1,0 +1,174 @@
+//! Requests that an instance sends: to its upstream and in callouts.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Frame};
+use proxy_wasm_adapter_embed::{Event, Failure, Origin, Peer, RawPath};
+use proxy_wasm_driver::{Input, UpstreamFailure};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::Shop;
+use super::pipe::{PipeBody, Writer, pipe};
+use crate::fields;
+use crate::http2;
+use crate::outgoing::Sender;
+use crate::target::RawTarget;
+
+proxy_wasm_driver::failures!(ErrorCode);
+
+type Answered = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
+
+/// What comes of a request that was sent.
+pub(super) enum Incoming {
+    /// Its head.
+    Head(Answered),
+    /// Its body.
+    Body(WasiBody),
+    /// Nothing more.
+    Over,
+}
+
+/// Sends a request; the writer is for its body.
+pub(super) fn send(
+    shop: &Arc<Shop>,
+    sender: Sender,
+    to: &Origin,
+    head: Request<()>,
+    end: bool,
+    asks_for_http2: bool,
+) -> (Option<Writer>, Incoming) {
+    let (writer, body) = if end {
+        (None, None)
+    } else {
+        let (writer, body) = pipe();
+        (Some(writer), Some(body))
+    };
+    let Some(request) = request(to, head, body, asks_for_http2) else {
+        return (None, Incoming::Head(Box::pin(std::future::ready(Err(Error::HttpRequestUriInvalid)))));
+    };
+    let sent = shop.recipe.client.send(request, RequestOptions::default(), sender);
+    (writer, Incoming::Head(Box::pin(sent)))
+}
+
+fn request(to: &Origin, head: Request<()>, body: Option<PipeBody>, asks_for_http2: bool) -> Option<Request<WasiBody>> {
+    let (mut head, ()) = head.into_parts();
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(if to.tls { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Some(Authority::try_from(to.authority.as_str()).ok()?);
+    let path = || head.uri.path_and_query().cloned();
+    uri.path_and_query = path().or_else(|| Some(PathAndQuery::from_static("/")));
+    head.uri = Uri::from_parts(uri).ok()?;
+    // The connection's is that of the cluster, as with `wasi:http`.
+    head.headers = fields::sendable(head.headers);
+    if let Some(RawPath(path)) = head.extensions.remove() {
+        head.extensions.insert(RawTarget(String::from_utf8_lossy(&path).into_owned()));
+    }
+    if asks_for_http2 {
+        head.headers.insert(http2::ASKS_FOR_HTTP2, HeaderValue::from_static(""));
+    }
+    let body = body.map_or_else(|| Empty::new().map_err(|never| match never {}).boxed_unsync(), BodyExt::boxed_unsync);
+    Some(Request::from_parts(head, body))
+}
+
+impl Incoming {
+    /// What came next; of a head, what came with it, too. `wants` says whether more of a body is wanted.
+    pub(super) fn poll(&mut self, peer: Peer, wants: bool, context: &mut Context<'_>) -> Poll<Vec<Event>> {
+        match self {
+            Self::Head(answered) => match ready!(answered.as_mut().poll(context)) {
+                Ok(response) => {
+                    let (head, body) = response.into_parts();
+                    let end = body.is_end_stream();
+                    *self = if end { Self::Over } else { Self::Body(body) };
+                    let mut events = vec![Event::Head { peer, head: Response::from_parts(head, ()), end }];
+                    if let Poll::Ready(more) = self.poll_body(peer, context) {
+                        events.extend(more);
+                    }
+                    Poll::Ready(events)
+                }
+                Err(error) => {
+                    *self = Self::Over;
+                    Poll::Ready(vec![failure(peer, error)])
+                }
+            },
+            Self::Body(_) if wants => self.poll_body(peer, context).map(|event| event.into_iter().collect()),
+            Self::Body(_) | Self::Over => Poll::Pending,
+        }
+    }
+
+    fn poll_body(&mut self, peer: Peer, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let Self::Body(body) = self else { return Poll::Pending };
+        let event = ready!(poll_event(body, peer, context));
+        if !matches!(event, Event::Data { end: false, .. }) {
+            *self = Self::Over;
+        }
+        Poll::Ready(Some(event))
+    }
+}
+
+/// The next piece of a body.
+pub(super) fn poll_event<B>(body: &mut B, peer: Peer, context: &mut Context<'_>) -> Poll<Event>
+where
+    B: Body<Data = bytes::Bytes> + Unpin,
+{
+    Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(context)) {
+        Some(Ok(frame)) => of_frame(frame, peer, body.is_end_stream()),
+        Some(Err(_)) => Event::Broken(peer),
+        None => Event::End { peer, trailers: None },
+    })
+}
+
+fn of_frame(frame: Frame<bytes::Bytes>, peer: Peer, end: bool) -> Event {
+    match frame.into_data() {
+        Ok(bytes) => Event::Data { peer, bytes, end },
+        Err(frame) => {
+            let trailers: Option<HeaderMap> = frame.into_trailers().ok().filter(|trailers| !trailers.is_empty());
+            Event::End { peer, trailers }
+        }
+    }
+}
+
+/// Why a request has no answer.
+fn failure(peer: Peer, error: Error) -> Event {
+    let input = failed(&code(error));
+    let (failure, cause) = match input {
+        Input::Failed(failure, cause) => (failure, cause),
+        _ => (UpstreamFailure::ConnectionTerminated, None),
+    };
+    let failure = match failure {
+        UpstreamFailure::ConnectionFailed => Failure::ConnectionFailed,
+        UpstreamFailure::ConnectionTerminated => Failure::ConnectionTerminated,
+        UpstreamFailure::RemoteReset => Failure::RemoteReset,
+        UpstreamFailure::ProtocolError => Failure::ProtocolError,
+        UpstreamFailure::Overflow => Failure::Overflow,
+        UpstreamFailure::Timeout | UpstreamFailure::TryTimeout => Failure::Timeout,
+    };
+    Event::Failed { peer, failure, cause: cause.unwrap_or_default().into() }
+}
+
+/// The word of WASI 0.2 for what this host's client says, whose meaning the driver knows.
+fn code(error: Error) -> ErrorCode {
+    match error {
+        Error::ConnectionRefused => ErrorCode::ConnectionRefused,
+        Error::ConnectionTimeout => ErrorCode::ConnectionTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::DestinationUnavailable => ErrorCode::DestinationUnavailable,
+        Error::DestinationIpUnroutable => ErrorCode::DestinationIpUnroutable,
+        Error::DnsError { .. } => ErrorCode::DnsTimeout,
+        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Error::TlsCertificateError => ErrorCode::TlsCertificateError,
+        Error::TlsAlertReceived { .. } => ErrorCode::TlsProtocolError,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpResponseHeaderSectionSize(size) => ErrorCode::HttpResponseHeaderSectionSize(size),
+        Error::HttpRequestUriInvalid => ErrorCode::HttpRequestUriInvalid,
+        Error::LoopDetected => ErrorCode::LoopDetected,
+        error => ErrorCode::InternalError(Some(format!("{error:?}"))),
+    }
+}
