@@ -29,7 +29,7 @@ const HOSTS_OF_COMPONENTS: [Host; 5] =
     [Host::Serve, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03, Host::Embed];
 
 /// The families of cases that run through the library for embedders, where not all are asked for.
-const EMBEDDED: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_http_call"];
+const EMBEDDED: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_on_tick"];
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
