@@ -29,7 +29,7 @@ const HOSTS_OF_COMPONENTS: [Host; 5] =
     [Host::Serve, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03, Host::Embed];
 
 /// The families of cases that run through the library for embedders, where not all are asked for.
-const EMBEDDED: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_http_call"];
+const EMBEDDED: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_on_tick"];
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
@@ -78,10 +78,6 @@ fn main() -> Result<()> {
 }
 
 fn run(name: &str, path: &Path, case: &Case, host: Host, stages: &Stages) -> Result<()> {
-    if let Some(dir) = std::env::var_os("DUMP") {
-        let file = Path::new(&dir).join(format!("{}.txt", name.replace('/', "@")));
-        return std::fs::write(file, stages.transcript(name, case, host)?).context("dumps");
-    }
     if host == Host::Envoy && std::env::var_os("BLESS").is_some() {
         return std::fs::write(golden(path), stages.transcript(name, case, host)?).context("writes what Envoy does");
     }

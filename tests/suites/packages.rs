@@ -9,12 +9,13 @@ use proxy_wasm_adapter_tests::fixtures;
 use serde_json::Value;
 
 /// Those that are published, each behind what it needs.
-const PUBLISHED: [&str; 10] = [
+const PUBLISHED: [&str; 11] = [
     "proxy-wasm-abi",
     "proxy-wasm-shared",
     "proxy-wasm-adapter-peers",
     "proxy-wasm-adapter-library",
     "proxy-wasm-adapter-compose",
+    "proxy-wasm-adapter-embed",
     "proxy-wasm-adapter-migrate",
     "proxy-wasm-adapter-compare",
     "proxy-wasm-adapter-preinit",

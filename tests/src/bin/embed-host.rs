@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use anyhow::Result;
 use clap::Parser;
+use http::header::HOST;
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -62,6 +63,10 @@ impl Service<Request<Piped>> for Hyper {
         let is_h2c = request.version() == Version::HTTP_2
             || request.uri().authority().is_some_and(|to| Some(to.as_str()) == self.h2c.as_deref());
         let client = if is_h2c { &self.http2 } else { &self.http1 };
+        if is_h2c {
+            // The authority says it.
+            request.headers_mut().remove(HOST);
+        }
         *request.version_mut() = if is_h2c { Version::HTTP_2 } else { Version::HTTP_11 };
         let answer = client.request(request);
         Box::pin(async move { Ok(answer.await.map_err(|error| failed(&error))?) })

@@ -78,6 +78,9 @@ struct Exchange<S, B, R> {
     request: Option<Message<B>>,
     inner: S,
     upstream: Upstream<R>,
+    /// The upstream failed: told when the filters have what came from the client before, as in Envoy, where that does not wait
+    /// for the upstream.
+    failure: Option<Event>,
     /// Where the request goes on.
     pipe: Option<Pipe>,
     wants_request: bool,
@@ -87,6 +90,8 @@ struct Exchange<S, B, R> {
     is_grpc: bool,
     /// The instance knows no more of it.
     over: bool,
+    /// What the client was given last it may not have got yet.
+    is_unsent: bool,
 }
 
 enum Upstream<R> {
@@ -134,6 +139,7 @@ where
         request: message,
         inner,
         upstream: Upstream::Silent,
+        failure: None,
         pipe: None,
         wants_request: false,
         wants_response: false,
@@ -141,6 +147,7 @@ where
         stage: Stage::Waiting,
         is_grpc,
         over: false,
+        is_unsent: false,
     });
     match std::future::poll_fn(|context| exchange.poll_client(context)).await {
         Some(Out::Head(head, end)) if end => Ok(head.map(|()| Body::empty())),
@@ -189,6 +196,24 @@ where
     R: HttpBody<Data = Bytes> + 'static,
     R::Error: Into<BoxError>,
 {
+    /// Does what the instance says, and tells it what came; whether there was any of both.
+    fn advance(&mut self, context: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Some(letter) = self.seat.mailbox.take(context.waker()) {
+            self.act(letter);
+            moved = true;
+        }
+        if moved {
+            return true;
+        }
+        let events = self.look(context);
+        if events.is_empty() {
+            return false;
+        }
+        self.seat.step(events);
+        true
+    }
+
     fn act(&mut self, letter: Letter) {
         match letter {
             Letter::Do(Action::Request { to, head, end, .. }) => self.send(to, head, end),
@@ -214,6 +239,7 @@ where
             Letter::Do(Action::Abort(_)) => self.abort(),
             Letter::Do(Action::Release(_)) => {
                 self.upstream = Upstream::Silent;
+                self.failure = None;
                 self.pipe = None;
             }
             Letter::Do(Action::Want { request, response, .. }) => {
@@ -301,7 +327,11 @@ where
                 }
                 Poll::Ready(Err(error)) => {
                     let SendError { failure, cause } = SendError::of(error);
-                    events.push(Event::Failed { peer: upstream, failure, cause });
+                    self.failure = Some(Event::Failed { peer: upstream, failure, cause });
+                    self.pipe = None;
+                    if events.is_empty() {
+                        events.push(Event::Refused(upstream));
+                    }
                     Some(Upstream::Silent)
                 }
             },
@@ -319,6 +349,9 @@ where
         if let Some(next) = next {
             self.upstream = next;
         }
+        if events.is_empty() {
+            events.extend(self.failure.take());
+        }
         events
     }
 }
@@ -334,26 +367,33 @@ where
     R::Error: Into<BoxError>,
 {
     fn poll_client(&mut self, context: &mut Context<'_>) -> Poll<Option<Out>> {
-        loop {
-            while let Some(letter) = self.seat.mailbox.take(context.waker()) {
-                self.act(letter);
-            }
-            if let Some(out) = self.out.pop_front() {
-                return Poll::Ready(Some(out));
-            }
-            if self.over || self.stage == Stage::Ended && self.out.is_empty() {
-                return Poll::Ready(None);
-            }
-            let events = self.look(context);
-            if events.is_empty() {
+        while self.out.is_empty() && !self.is_finished() {
+            if !self.advance(context) {
                 return Poll::Pending;
             }
-            self.seat.step(events);
         }
+        let Some(out) = self.out.pop_front() else { return Poll::Ready(None) };
+        match out {
+            // A server that was told to break off throws away what it has not sent.
+            Out::Abort if std::mem::take(&mut self.is_unsent) => {
+                self.out.push_front(Out::Abort);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Out::Frame(_) => {
+                self.is_unsent = true;
+                // A server lets go of a body when it has as many bytes as were declared: what is known to follow them is told
+                // the filters before.
+                while self.out.is_empty() && !self.is_finished() && self.advance(context) {}
+            }
+            Out::Head(..) => self.is_unsent = true,
+            Out::Abort => {}
+        }
+        Poll::Ready(Some(out))
     }
 
     fn is_finished(&self) -> bool {
-        self.stage == Stage::Ended && self.out.is_empty()
+        (self.over || self.stage == Stage::Ended) && self.out.is_empty()
     }
 }
 

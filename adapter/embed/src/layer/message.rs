@@ -51,7 +51,6 @@ where
             Poll::Pending => (Begin::Later, Some(self)),
             Poll::Ready(Part::Bytes(bytes, true)) => (Begin::Whole(bytes), None),
             Poll::Ready(Part::Bytes(bytes, false)) => (Begin::Part(bytes), Some(self)),
-            Poll::Ready(Part::End(End::Ended(None))) => (Begin::Nothing, None),
             Poll::Ready(Part::End(end)) => {
                 self.ahead = Some(end);
                 (Begin::Later, Some(self))

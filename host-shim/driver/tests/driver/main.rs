@@ -13,6 +13,7 @@ mod exchanges;
 mod freezes;
 mod grpc;
 mod property;
+mod relay;
 mod retries;
 mod several;
 mod stays;

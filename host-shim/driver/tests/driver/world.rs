@@ -212,7 +212,7 @@ pub(crate) fn waits_for_callout(bed: &Bed) {
 }
 
 /// `upstream 2 request up GET /p end`, `client 2 response 200`, `callout 4 write "…"`, …
-fn show(action: &Action) -> String {
+pub(crate) fn show(action: &Action) -> String {
     let ended = |end: &bool| if *end { " end" } else { "" };
     let value = |headers: &HeaderMap, name: &str| text(headers.get(name.as_bytes()).unwrap_or_default());
     match action {
