@@ -28,6 +28,7 @@ fn cargo(arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).args(["--offline", "--locked"]).current_dir(fixtures::root());
     fixtures::forget_package(&mut command);
+    command.env_remove("RUSTC_WORKSPACE_WRAPPER");
     let output = command.output().context("runs cargo")?;
     ensure!(output.status.success(), "cargo {arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)

@@ -9,8 +9,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Frame};
 use proxy_wasm_adapter_embed::{Event, Failure, Origin, Peer, RawPath};
-use proxy_wasm_driver::{Input, UpstreamFailure};
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Shop;
@@ -19,8 +17,6 @@ use crate::fields;
 use crate::http2;
 use crate::outgoing::Sender;
 use crate::target::RawTarget;
-
-proxy_wasm_driver::failures!(ErrorCode);
 
 type Answered = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
 
@@ -133,42 +129,24 @@ fn of_frame(frame: Frame<bytes::Bytes>, peer: Peer, end: bool) -> Event {
     }
 }
 
-/// Why a request has no answer.
+/// Why a request has no answer: in Envoy's words, as far as this host's client tells it apart, and the cause that the log adds.
 fn failure(peer: Peer, error: Error) -> Event {
-    let input = failed(&code(error));
-    let (failure, cause) = match input {
-        Input::Failed(failure, cause) => (failure, cause),
-        _ => (UpstreamFailure::ConnectionTerminated, None),
+    let (failure, cause) = match error {
+        Error::ConnectionReadTimeout => (Failure::Timeout, ""),
+        Error::HttpProtocolError => (Failure::ProtocolError, "what it answers is no valid HTTP"),
+        Error::HttpResponseHeaderSectionSize(_) => (Failure::ProtocolError, "its head is too large"),
+        Error::ConnectionRefused => (Failure::ConnectionFailed, "the connection is refused"),
+        Error::ConnectionTimeout => (Failure::ConnectionFailed, "there is no connection in time"),
+        Error::DestinationUnavailable | Error::DestinationIpUnroutable => {
+            (Failure::ConnectionFailed, "nothing can be reached there")
+        }
+        Error::DnsError { .. } => (Failure::ConnectionFailed, "its name can't be resolved"),
+        Error::TlsProtocolError | Error::TlsCertificateError | Error::TlsAlertReceived { .. } => {
+            (Failure::ConnectionFailed, "no TLS connection can be made")
+        }
+        Error::HttpRequestUriInvalid => (Failure::ConnectionFailed, "the host refuses the request's method or path"),
+        Error::LoopDetected => (Failure::ConnectionFailed, "it leads back to this host too often"),
+        _ => (Failure::ConnectionTerminated, ""),
     };
-    let failure = match failure {
-        UpstreamFailure::ConnectionFailed => Failure::ConnectionFailed,
-        UpstreamFailure::ConnectionTerminated => Failure::ConnectionTerminated,
-        UpstreamFailure::RemoteReset => Failure::RemoteReset,
-        UpstreamFailure::ProtocolError => Failure::ProtocolError,
-        UpstreamFailure::Overflow => Failure::Overflow,
-        UpstreamFailure::Timeout | UpstreamFailure::TryTimeout => Failure::Timeout,
-    };
-    Event::Failed { peer, failure, cause: cause.unwrap_or_default().into() }
-}
-
-/// The word of WASI 0.2 for what this host's client says, whose meaning the driver knows.
-fn code(error: Error) -> ErrorCode {
-    match error {
-        Error::ConnectionRefused => ErrorCode::ConnectionRefused,
-        Error::ConnectionTimeout => ErrorCode::ConnectionTimeout,
-        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
-        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
-        Error::DestinationUnavailable => ErrorCode::DestinationUnavailable,
-        Error::DestinationIpUnroutable => ErrorCode::DestinationIpUnroutable,
-        Error::DnsError { .. } => ErrorCode::DnsTimeout,
-        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
-        Error::TlsCertificateError => ErrorCode::TlsCertificateError,
-        Error::TlsAlertReceived { .. } => ErrorCode::TlsProtocolError,
-        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
-        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
-        Error::HttpResponseHeaderSectionSize(size) => ErrorCode::HttpResponseHeaderSectionSize(size),
-        Error::HttpRequestUriInvalid => ErrorCode::HttpRequestUriInvalid,
-        Error::LoopDetected => ErrorCode::LoopDetected,
-        error => ErrorCode::InternalError(Some(format!("{error:?}"))),
-    }
+    Event::Failed { peer, failure, cause: cause.into() }
 }
