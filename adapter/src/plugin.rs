@@ -64,6 +64,7 @@ one of the clusters, or to a direct_response:
   url = "http://127.0.0.1:9000"
 
 Several routes are a table; the first that matches counts, in a virtual host if there are any:
+  plugin_name = "auth"
   [[virtual_host]]
   name = "all"
   domains = ["*"]                           # or "a.example", "*.example", "a.*"

@@ -38,6 +38,8 @@
 //!
 //! # The contract
 //!
+//! - **The end** of an exchange, [`Action::Over`], comes in a call of its own, which [`Outcome::deadline`] asks for at once: a
+//!   filter that traps in its last callbacks takes nothing with it of what was sent, as in Envoy.
 //! - Actions are done in their order. What [`Action::Write`] and [`Action::Finish`] hand over counts as written.
 //! - **Backpressure**: a peer is read only while [`Action::Want`] says so, and only while what was handed over for the other
 //!   side of its exchange is written. Callouts are always read.

@@ -57,6 +57,7 @@ mod text;
 mod unused_imports;
 pub mod values;
 pub mod wasi;
+mod world;
 
 use proxy_wasm_abi::settings::Profile;
 
@@ -124,7 +125,7 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let bridge = bridge::generate(options.bridge, &prepared.vms(chain, &settings.plugins), &settings.encode());
     let shim = options.shim.with(prepared.foreign_functions(), !settings.routing.is_empty());
     let pruned = prune::prune(shim, &Reachable::by(&prepared.filters, options.exports))?;
-    let pruned = exports::restrict(pruned, options.exports)?;
+    let pruned = world::restrict(pruned, options.exports)?;
     let pruned = unused_imports::remove(pruned, settings, options.exports)?;
     let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;
     let provenance = Provenance::new(chain, prepared.changed(), shim, options);

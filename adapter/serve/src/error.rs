@@ -73,6 +73,11 @@ pub enum Error {
          again, and `compose` it; or choose `reload` or `closed`"
     )]
     NoBypassOn03,
+    /// The component takes no exchanges.
+    #[error(
+        "the component takes requests by `wasi:http` alone. Adapt the filter with `--exports both`, or leave `--drive` out"
+    )]
+    NoExchange,
     /// Requests cannot pass by plugins where they come by exchanges.
     #[error(
         "no requests can pass by filters with `--drive exchange`: choose `--failure-policy reload` or `closed`, or leave `--drive` out"

@@ -12,7 +12,7 @@ use crate::hosts::Host;
 use crate::pool::Pool;
 
 /// Begins the line that tells of a trial which passed at the second try. `tests/run` looks for it.
-const FLAKY: &str = "passed only when tried again: ";
+pub const FLAKY: &str = "passed only when tried again: ";
 
 /// A host, what it is started with, and the case that has it for itself.
 type Key = (Host, Profile, Option<String>);

@@ -14,6 +14,7 @@ use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter_compare::known;
 use proxy_wasm_adapter_compare::report::{Report, Style, terminal};
 use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
+use proxy_wasm_adapter_tests::conformance::FLAKY;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::fresh_shim;
@@ -39,7 +40,13 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
     let differences = Differences::read()?;
     let mut trials = Vec::new();
     let mut names = Vec::new();
-    for (scenario, wasi) in all()?.into_iter().flat_map(|scenario| Wasi::ALL.map(|wasi| (scenario.clone(), wasi))) {
+    let everything = std::env::var_os("SCENARIOS").is_some();
+    let both = all()?.into_iter().enumerate().flat_map(|(index, scenario)| {
+        // A third on WASI 0.3, on which all conformance cases run, too; with `SCENARIOS=all` all.
+        let takes = move |wasi: &Wasi| *wasi == Wasi::V0_2 || everything || index % 3 == 0;
+        Wasi::ALL.into_iter().filter(takes).map(move |wasi| (scenario.clone(), wasi))
+    });
+    for (scenario, wasi) in both {
         let name = match wasi {
             Wasi::V0_2 => scenario.name.clone(),
             Wasi::V0_3 => format!("{} on WASI 0.3", scenario.name),
@@ -50,7 +57,8 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
         let expected = differences.of(&scenario.name, wasi);
         let listed = differences.listed(&scenario.name, wasi)?;
         let what = if expected.is_empty() { "is the same" } else { "differs as it is listed" };
-        trials.push(trial(format!("{name} {what}"), move || {
+        let shown = name.clone();
+        let check = move || {
             let mut report = scenario.run(wasi)?;
             let found = differing_lines(&report);
             ensure!(
@@ -65,6 +73,16 @@ pub(crate) fn trials() -> Result<Vec<Trial>> {
                 terminal(&report, Style::default())
             );
             Ok(())
+        };
+        trials.push(trial(format!("{name} {what}"), move || {
+            check().or_else(|first: anyhow::Error| {
+                // On WASI 0.3 an answer may overtake the end of its request, and then ends the connection.
+                if wasi == Wasi::V0_2 || check().is_err() {
+                    return Err(first);
+                }
+                eprintln!("{FLAKY}{shown}\n{first:#}");
+                Ok(())
+            })
         }));
     }
     trials.push(trial("most scenarios have Envoy's trace, call by call", move || {

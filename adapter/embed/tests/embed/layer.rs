@@ -213,5 +213,8 @@ async fn who_leaves_is_let_go() {
     let response = service.call(asked).await.unwrap();
     assert_eq!(lines.lock().unwrap().len(), 1);
     drop(response);
-    assert_eq!(lines.lock().unwrap().len(), 2, "{lines:?}");
+    // Its last callbacks are called in a call of their own, which is due at once.
+    while lines.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -178,6 +178,7 @@ impl Machines {
 
 fn failed(error: EmbedError) -> Error {
     match error {
+        EmbedError::NoExchange => Error::NoExchange,
         EmbedError::Compile(reason) => Error::Compile { reason },
         EmbedError::Refused(reason) => Error::Refused { reason },
         EmbedError::StartTrapped(trapped) => Error::StartTrapped { report: trapped.to_string() },

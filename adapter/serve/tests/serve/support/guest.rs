@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, WorldItem};
 
 /// What `plugin.start` does.
 #[derive(Clone, Copy)]
@@ -37,6 +37,9 @@ fn encode(mode: u32) -> Vec<u8> {
     // What adapters had at first: components of theirs are served as ever.
     let plugin = resolve.packages[package].interfaces["plugin"];
     resolve.interfaces[plugin].functions.retain(|name, _| name == "start");
+    let exchange = resolve.packages[package].interfaces["exchange"];
+    let is_exchange = |item: &WorldItem| matches!(item, WorldItem::Interface { id, .. } if *id == exchange);
+    resolve.worlds[world].exports.retain(|_, item| !is_exchange(item));
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
