@@ -11,6 +11,7 @@
 //! suites/migrate.rs     configurations of Envoy's, as they are and migrated                                    migrations/
 //! suites/page/          the page of `compare --html`, in Chromium
 //! suites/documents/     what the documents say: commands, options, limits, files, generated lists
+//! suites/budget/        how many instructions fixed exchanges take                                              budget.toml
 //! suites/packages.rs    what the packages need, and that they can be published
 //! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
 //! suites/upkeep.rs      ticks, callouts and shared state between requests
@@ -20,7 +21,7 @@
 //! suites/wire/          odd requests, byte by byte, on Envoy and on `serve`                                    wire/
 //! suites/upstream_wire/ odd answers of an upstream, byte by byte, on Envoy and on `serve`
 //! src/hosts/            starts Envoy, `serve`, `wasmtime serve` and `jco serve`
-//! src/bin/              the stock `wasmtime serve`, and the benchmark
+//! src/bin/              the stock `wasmtime serve`, a server of the library for embedders, and the benchmark
 //! ```
 //!
 //! Envoy is what the others are measured by: a case cannot be run on ours alone.

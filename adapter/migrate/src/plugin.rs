@@ -98,9 +98,11 @@ pub(crate) fn read(reader: Reader<'_>, node: &Node) -> Plugin {
             "Give it a `vm_config` with `code`.",
         ),
     }
-    // That of the virtual machine counts, where both are there.
+    // That of the virtual machine counts, where both are there, also where it is empty.
+    // Source: `tests/migrations/capabilities`, on Envoy 1.40.
     let of_plugin = restriction(reader, node);
-    if plugin.allowed_capabilities.is_empty() {
+    let has_own = node.get("vm_config").is_some_and(|vm| vm.get("capability_restriction_config").is_some());
+    if !has_own {
         plugin.allowed_capabilities = of_plugin;
     } else if !of_plugin.is_empty() {
         let what = "`capability_restriction_config` stands in the plugin and in `vm_config`: that of `vm_config` counts, as in Envoy";

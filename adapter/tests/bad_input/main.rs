@@ -213,7 +213,6 @@ fn bad_settings() -> Vec<Case> {
         settings("two-routes", filter(""), &["--upstream", "http://a", "--direct-response", "200"]),
         settings("next-and-upstream", filter(""), &["--next", "handler", "--upstream", "http://a"]),
         settings("next-on-wasi-0-2", filter(""), &["--next", "handler", "--wasi", "0.2"]),
-        settings("host-state-on-wasi-0-3", filter(""), &["--next", "handler", "--state", "host"]),
         settings("timeout-without-upstream", filter(""), &["--direct-response", "200", "--upstream-timeout", "5"]),
         settings("bad-url", filter(""), &["--upstream", "ftp://example.org", "--cluster", "auth=http://auth/path"]),
         settings("bad-status", filter(""), &["--direct-response", "99:hello"]),

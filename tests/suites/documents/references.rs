@@ -158,8 +158,10 @@ pub(crate) fn command(text: &str) -> Result<()> {
                 ensure!(packages()?.contains(package), "`{text}`: there is no package `{package}`");
             }
             "--bin" => {
-                let name = format!("src/bin/{}.rs", value()?);
-                ensure!(FILES.iter().any(|file| file.ends_with(&name)), "`{text}`: there is no `{name}`");
+                let name = value()?;
+                let ends = [format!("src/bin/{name}.rs"), format!("src/bin/{name}/main.rs")];
+                let is_its = |file: &String| ends.iter().any(|end| file.ends_with(end));
+                ensure!(FILES.iter().any(is_its), "`{text}`: there is no program `{name}`");
             }
             "--test" => {
                 let name = value()?;
@@ -172,6 +174,8 @@ pub(crate) fn command(text: &str) -> Result<()> {
             }
             // Options of cargo without a value, its commands, and what a placeholder stands for.
             "--release" | "--locked" | "--workspace" | "--" | "build" | "test" | "run" | "install" | "NAME" => {}
+            // What the test program is to run.
+            _ if word.starts_with("::") => {}
             _ => anyhow::bail!("`{text}`: does cargo take `{word}`? If so, add it to the test"),
         }
     }

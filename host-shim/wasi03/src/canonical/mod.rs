@@ -89,9 +89,12 @@ impl Waitable {
         Some(code)
     }
 
-    /// From now on the task that runs is told of it.
+    /// The task that runs is told of it, unless another one is: whichever is told, all that look see what came. Taken out of
+    /// the set of a task that the host is about to call for it, it would leave the host with nothing to tell.
     fn wait_here(&mut self) {
-        self.wait_in(CURRENT.get());
+        if self.set == 0 {
+            self.wait_in(CURRENT.get());
+        }
     }
 
     /// From now on the task with this set is told of it.
