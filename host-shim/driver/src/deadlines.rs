@@ -41,7 +41,7 @@ impl<G: Guest> Driver<'_, G> {
     }
 
     /// Does what is due by now: callouts that took too long, ticks, then each exchange's upstream before its idle timeout; of the
-    /// upstream its failure before its time limit.
+    /// upstream what it said before its time limit.
     pub(crate) fn expire(&mut self) {
         let now = self.chain.now();
         self.expire_calls(now);

@@ -39,7 +39,7 @@ pub(crate) struct Exchange {
     pub(crate) upstream_deadline: Option<u64>,
     /// Bytes of the request that have not come yet, where that is known and may matter.
     pub(crate) outstanding: Option<u64>,
-    /// The upstream failed, and the filters are not told yet.
+    /// The upstream answered or failed, and the filters are not told yet.
     pub(crate) overtaken: Option<Overtaken>,
     /// How often callouts came back since something moved.
     pub(crate) rounds: u32,
@@ -278,7 +278,7 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn wants_response(&mut self, id: u32) -> bool {
         let Some(exchange) = self.exchange(id) else { return false };
         match exchange.upstream {
-            Incoming::Head => true,
+            Incoming::Head => exchange.overtaken.is_none(),
             Incoming::Body => !exchange.to_client.is_unwritten() && self.chain.wants(id, Direction::Response),
             Incoming::Unasked | Incoming::Over => false,
         }
@@ -336,6 +336,13 @@ impl<G: Guest> Driver<'_, G> {
     pub(crate) fn response_input(&mut self, id: u32, input: Input) {
         let Some(exchange) = self.exchange(id).filter(|exchange| exchange.upstream.is_open()) else { return };
         exchange.note_progress();
+        if let Some(input) = self.unless_overtaken(id, input) {
+            self.tell_response(id, input);
+        }
+    }
+
+    /// The filters are told of it.
+    pub(crate) fn tell_response(&mut self, id: u32, input: Input) {
         if let Input::Head(headers, _) = &input
             && self.tries_again(id, Outcome::Head(headers))
         {
@@ -359,7 +366,7 @@ impl<G: Guest> Driver<'_, G> {
             Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
             Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
             Input::Broken => self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(BREAKS_OFF)),
-            Input::Failed(failure, cause) => self.upstream_fails(id, failure, cause),
+            Input::Failed(failure, cause) => self.upstream_failed(id, failure, cause.as_deref()),
         }
     }
 

@@ -1,47 +1,52 @@
-//! An upstream's failure that may have overtaken the end of its request.
+//! What an upstream says that may have overtaken the end of its request.
 //!
-//! On Envoy what came from a client before an upstream fails is with the filters by then. Some hosts tell of a body's end apart
-//! from its bytes, and of an upstream that can't be reached sooner than of that.
+//! On Envoy what came from a client before an upstream answers or fails is with the filters by then. Some hosts tell of a
+//! body's end apart from its bytes, and of an upstream sooner than of that.
 
-use std::borrow::Cow;
-
-use proxy_wasm_semantics::{Direction, Guest, NANOS_PER_MS, UpstreamFailure};
+use proxy_wasm_semantics::{Direction, Guest, NANOS_PER_MS};
 
 use crate::{
+    action::Input,
+    exchange::Exchange,
     flow::{Incoming, Outgoing},
     turn::Driver,
 };
 
-/// For how long the request's end is waited for: a client that is still sending gets its answer that much later.
+/// For how long a failure waits for the request's end: a client that is still sending gets its answer that much later.
 const PATIENCE_MS: u64 = 50;
 
-/// The same where all bytes have come, so that the end can't be far.
+/// For how long a failure or an answer does where all bytes have come, so that the end can't be far.
 const PATIENCE_AT_END_MS: u64 = 5_000;
 
-/// A failure that the filters are not told of yet.
+/// What the filters are not told of yet.
 pub(crate) struct Overtaken {
-    failure: UpstreamFailure,
-    cause: Option<Cow<'static, str>>,
+    input: Input,
     /// When it is told at the latest, by the monotonic clock.
     pub(crate) until: u64,
 }
 
 impl<G: Guest> Driver<'_, G> {
-    /// The upstream failed. The filters are told now, or when the end of the request is there.
-    pub(crate) fn upstream_fails(&mut self, id: u32, failure: UpstreamFailure, cause: Option<Cow<'static, str>>) {
+    /// Keeps back an upstream's answer or failure that may have overtaken the end of the request; returns what is told now.
+    pub(crate) fn unless_overtaken(&mut self, id: u32, input: Input) -> Option<Input> {
         let chain = self.chain;
         let waits = self.ends_apart && chain.wants(id, Direction::Request);
-        match self.exchange(id) {
-            // A body that goes on unread is not told of here.
-            Some(exchange) if waits && exchange.to_upstream != Outgoing::Unread => {
-                let until = chain.now().saturating_add(PATIENCE_MS * NANOS_PER_MS);
+        // A body that goes on unread is not told of here.
+        let is_seen = |exchange: &&mut Exchange| waits && exchange.to_upstream != Outgoing::Unread;
+        let Some(exchange) = self.exchange(id).filter(is_seen) else { return Some(input) };
+        let is_all_there = exchange.outstanding == Some(0);
+        match &input {
+            Input::Failed(..) => {
                 exchange.to_upstream = Outgoing::Over;
                 exchange.upstream = Incoming::Over;
-                exchange.overtaken = Some(Overtaken { failure, cause, until });
-                self.look_for_end(id);
             }
-            _ => self.upstream_failed(id, failure, cause.as_deref()),
+            // Nothing tells how long a client goes on that sends while it is answered.
+            Input::Head(..) if is_all_there => {}
+            _ => return Some(input),
         }
+        let patience_ms = if is_all_there { PATIENCE_AT_END_MS } else { PATIENCE_MS };
+        let until = chain.now().saturating_add(patience_ms * NANOS_PER_MS);
+        exchange.overtaken = Some(Overtaken { input, until });
+        None
     }
 
     /// More of the request came: where that is all, a failure waits for its end longer.
@@ -55,10 +60,10 @@ impl<G: Guest> Driver<'_, G> {
         }
     }
 
-    /// Tells the filters of a failure that waited.
-    pub(crate) fn tell_overtaken(&mut self, id: u32) -> bool {
-        let Some(told) = self.exchange(id).and_then(|exchange| exchange.overtaken.take()) else { return false };
-        self.upstream_failed(id, told.failure, told.cause.as_deref());
-        true
+    /// Tells the filters of what waited.
+    pub(crate) fn tell_overtaken(&mut self, id: u32) {
+        if let Some(overtaken) = self.exchange(id).and_then(|exchange| exchange.overtaken.take()) {
+            self.tell_response(id, overtaken.input);
+        }
     }
 }

@@ -54,8 +54,8 @@ impl<'a, G: Guest> Driver<'a, G> {
         }
     }
 
-    /// The host tells of a body's end apart from its bytes, so that an upstream's failure may overtake the end of its request:
-    /// such a failure waits for it, for a moment.
+    /// The host tells of a body's end apart from its bytes, so that what an upstream says may overtake the end of its request:
+    /// a failure waits for it for a moment, and where all declared bytes have come an answer does, too.
     #[must_use]
     pub fn with_ends_apart(mut self) -> Self {
         self.ends_apart = true;

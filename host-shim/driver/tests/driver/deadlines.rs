@@ -302,6 +302,49 @@ fn a_failure_waits_longer_for_the_end_of_a_body_that_is_all_there() {
     assert_eq!(world.actions(id)[0], "client 2 response 503");
 }
 
+/// A world of such a host, with an exchange whose upstream answers as soon as these bytes of six have come.
+fn answered(bytes: &str) -> (World<'static>, u32) {
+    let mut world = World::new().with_ends_apart();
+    let id = world.open("POST", &[("content-length", "6")], false);
+    world.actions(id);
+    world.data(Peer::Client(id), bytes);
+    world.actions(id);
+    world.written(Peer::Upstream(id));
+    world.head(Peer::Upstream(id), &[], false);
+    (world, id)
+}
+
+#[test]
+fn an_answer_waits_for_the_end_of_a_body_that_is_all_there() {
+    let (mut world, id) = answered("abcdef");
+    assert_eq!(world.actions(id), [""; 0]);
+    assert!(world.wants(Peer::Client(id)));
+    assert!(!world.wants(Peer::Upstream(id)), "nothing of it comes before its head");
+    assert_eq!(world.deadline(), Some(5_000));
+    world.end(Peer::Client(id));
+    let actions = world.actions(id);
+    assert!(actions.iter().any(|action| action.starts_with("client 2 response 200")), "{actions:?}");
+    let trace = world.bed.trace();
+    let at = |what: &str| trace.iter().position(|line| line.contains(what));
+    let (end, answer) = (at("request_body(2,0,1)"), at("response_headers"));
+    assert!(end.is_some() && end < answer, "{trace:?}");
+    assert!(world.wants(Peer::Upstream(id)));
+}
+
+#[test]
+fn an_answer_does_not_wait_for_ever() {
+    let (mut world, id) = answered("abcdef");
+    world.pass(5_000);
+    assert_eq!(world.actions(id)[0], "client 2 response 200");
+    assert!(world.wants(Peer::Upstream(id)));
+}
+
+#[test]
+fn an_answer_waits_for_no_bytes() {
+    let (mut world, id) = answered("abc");
+    assert_eq!(world.actions(id)[0], "client 2 response 200");
+}
+
 #[test]
 fn a_client_that_leaves_hears_of_no_failure() {
     let (mut world, id) = overtaken();
