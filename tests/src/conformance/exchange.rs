@@ -103,7 +103,8 @@ impl Exchange {
         stage.upstream.behave_then(self.upstream_then.clone());
         let differs = match stage.kind {
             Host::Envoy => None,
-            Host::Serve | Host::Embed => self.until_here.as_ref(),
+            // They are told of clients that leave.
+            Host::Serve | Host::Serve03 | Host::Embed => self.until_here.as_ref(),
             _ => self.until_stock.as_ref().or(self.until_here.as_ref()),
         };
         let until = differs.or(self.until.as_ref()).unwrap_or(&stage.last_line);

@@ -110,10 +110,11 @@ fn before_the_answer() -> Result<()> {
     })
 }
 
-/// The upstream takes the request, and sends a part of its response.
+/// The upstream takes the request, and sends a part of its response. In chunks: a head that declares a length waits for the
+/// filter to let the first bytes through.
 fn answer_begins(upstream: &mut TcpStream) -> Result<()> {
     until(upstream, b"\r\n\r\n")?;
-    Ok(upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")?)
+    Ok(upstream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")?)
 }
 
 fn until(stream: &mut TcpStream, end: &[u8]) -> Result<()> {
