@@ -336,6 +336,11 @@ impl AdaptOptions {
         Self { trace: true, ..self }
     }
 
+    /// Whether they say by which interface requests come.
+    pub(super) fn asks_for_exports(&self) -> bool {
+        self.exports.is_some()
+    }
+
     /// Whether imports that are no host calls may stay.
     pub(super) fn stubs_unknown_imports(&self) -> bool {
         self.stub_unknown_imports

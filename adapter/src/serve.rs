@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::Input;
-use proxy_wasm_adapter::{adapt, is_component};
+use proxy_wasm_adapter::wasi::Wasi;
+use proxy_wasm_adapter::{Options, adapt, is_component};
 use proxy_wasm_adapter_serve::{self as serve, Drive, FailurePolicy};
 use serde_json::Value;
 
@@ -82,7 +83,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                     help: "Serve one, such as `envoy.yaml`, or leave them out.".into(),
                 });
             }
-            of_filters(files, plugin, host.drive, reporter)?
+            of_filters(files, plugin, host.preferred_drive(), reporter)?
         }
         Source::Directory(directory) => {
             let written = Written::read(&directory, code.listener.as_deref())?;
@@ -92,7 +93,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             let policy = written.failure_policy;
             host.failure_policy = host.failure_policy.or(policy);
             plugin = plugin.with_settings(directory.join(written.settings))?;
-            of_filters(Vec::new(), plugin, host.drive, reporter)?
+            of_filters(Vec::new(), plugin, host.preferred_drive(), reporter)?
         }
         Source::Envoy(files) => {
             input::check_stdin(&files)?;
@@ -103,7 +104,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             }
             host.failure_policy = host.failure_policy.or_else(|| failure_policy(&component.serve_options));
             let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
-            migrated.options.exports = exports(migrated.options.exports, host.drive);
+            suit(&mut migrated.options, plugin.asks_for_exports(), host.preferred_drive());
             plugin::check_complete("serve", &migrated.options)?;
             migrated.adapt(Path::new(""), reporter)?
         }
@@ -197,9 +198,11 @@ fn failure_policy(options: &[String]) -> Option<FailurePolicy> {
     FailurePolicy::from_str(options.get(at + 1)?, false).ok()
 }
 
-/// By what a component is to take requests that is served in this way.
-fn exports(asked: Exports, drive: Drive) -> Exports {
-    if drive == Drive::Exchange { Exports::Both } else { asked }
+/// Has a component take requests in the way in which they come here, unless the user says how it takes them.
+fn suit(options: &mut Options, is_asked: bool, drive: Drive) {
+    if !is_asked && options.wasi == Wasi::V0_2 && options.exports == Exports::Handler && drive == Drive::Exchange {
+        options.exports = Exports::Exchange;
+    }
 }
 
 /// The component of filters, or the one that was given.
@@ -209,6 +212,7 @@ fn of_filters(
     drive: Drive,
     reporter: &Reporter,
 ) -> Result<Vec<u8>, Failure> {
+    let is_asked = plugin.asks_for_exports();
     let given = Given::read(files, plugin)?;
     match given.modules.as_slice() {
         [module] if is_component(&module.bytes) => {
@@ -224,7 +228,7 @@ fn of_filters(
         _ => {
             let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
             let (modules, mut options) = given.options(Input::default())?;
-            options.exports = exports(options.exports, drive);
+            suit(&mut options, is_asked, drive);
             let next = next.transpose()?;
             if next.is_none() {
                 plugin::check_complete("serve", &options)?;

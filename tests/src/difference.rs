@@ -122,7 +122,7 @@ impl Difference {
     fn concerns(&self, case: &str, host: Host) -> bool {
         let is_its = match host {
             Host::Embed => self.embed,
-            _ => self.hosts.is_empty() || self.hosts.iter().any(|name| name == host.name()),
+            _ => self.hosts.is_empty() || self.hosts.iter().any(|name| name == host.answers_as().name()),
         };
         is_its && (self.cases.is_empty() || self.cases.contains(case))
     }

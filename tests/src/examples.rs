@@ -222,7 +222,7 @@ impl Example {
         let mut plugin = self.chain(&upstream)?;
         let mut servers = self.servers()?;
         plugin.settings.clusters.extend(servers.iter().map(|(name, server)| server.cluster(name)));
-        if !matches!(host, Host::Envoy | Host::Serve) {
+        if !matches!(host, Host::Envoy | Host::Serve | Host::ServeByWasiHttp) {
             // The others send HTTP/1.1.
             plugin.settings.upkeep.grpc_transport = GrpcTransport::GrpcWeb;
         }

@@ -28,8 +28,10 @@ pub use wasmtime::Reuse;
 pub enum Host {
     /// The real Envoy, with the filter as it is.
     Envoy,
-    /// The adapter's own host.
+    /// The adapter's own host, by exchanges as it is by default.
     Serve,
+    /// The same, by `wasi:http`.
+    ServeByWasiHttp,
     /// The stock `wasmtime serve`: a new instance for each request.
     WasmtimeServe,
     /// The stock `wasmtime serve`, told to reuse instances.
@@ -48,7 +50,8 @@ pub enum Host {
 
 impl Host {
     /// All of WASI 0.2, Envoy first.
-    pub const ALL: [Self; 5] = [Self::Envoy, Self::Serve, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
+    pub const ALL: [Self; 6] =
+        [Self::Envoy, Self::Serve, Self::ServeByWasiHttp, Self::WasmtimeServe, Self::WasmtimeServeReuse, Self::Jco];
 
     /// Those of WASI 0.3.
     pub const OF_03: [Self; 3] = [Self::Serve03, Self::WasmtimeServe03, Self::WasmtimeServe03Middleware];
@@ -58,6 +61,7 @@ impl Host {
         match self {
             Self::Envoy => "envoy",
             Self::Serve => "serve",
+            Self::ServeByWasiHttp => "serve-wasi-http",
             Self::WasmtimeServe => "wasmtime-serve",
             Self::WasmtimeServeReuse => "wasmtime-serve-reuse",
             Self::Jco => "jco",
@@ -73,9 +77,14 @@ impl Host {
         matches!(self, Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware)
     }
 
+    /// The host whose differences from Envoy it has, and no others.
+    pub fn answers_as(self) -> Self {
+        if self == Self::ServeByWasiHttp { Self::Serve } else { self }
+    }
+
     /// Whether it is the adapter's own.
     pub fn is_own(self) -> bool {
-        matches!(self, Self::Serve | Self::Serve03)
+        matches!(self, Self::Serve | Self::ServeByWasiHttp | Self::Serve03)
     }
 
     /// The host with this name.
@@ -97,6 +106,7 @@ impl Host {
             Self::Serve03 | Self::WasmtimeServe03 => wasi03::service(chain)?,
             Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
             Self::Embed => embed::component(chain)?,
+            Self::Serve => adapt_for(Wasi::V0_2, chain, bridge::Kind::MemoryCopy, Exports::Exchange)?,
             _ => adapt(chain, bridge::Kind::MemoryCopy)?,
         };
         let (bytes, log) = preinit::apply(bytes)?;
@@ -124,7 +134,7 @@ impl Host {
     pub fn start_component(self, component: &Path, directory: tempfile::TempDir) -> Result<Running> {
         let (child, address) = match self {
             Self::Envoy => anyhow::bail!("Envoy runs no components"),
-            Self::Serve | Self::Serve03 => serve::start(component, None)?,
+            Self::Serve | Self::ServeByWasiHttp | Self::Serve03 => serve::start(component, None)?,
             Self::WasmtimeServe => wasmtime::start(component, Reuse::Never)?,
             Self::WasmtimeServeReuse => wasmtime::start(component, Reuse::Always)?,
             Self::WasmtimeServe03 | Self::WasmtimeServe03Middleware => wasmtime::start_03(component)?,
@@ -228,9 +238,7 @@ pub fn fresh_shim(plain: &Path, wasi: Wasi, flavour: Flavour) -> Result<Shim> {
 /// # Errors
 /// The adapter's.
 pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
-    // With `DRIVE=exchange` the host uses the other one: see `serve`.
-    let exports = if std::env::var_os("DRIVE").is_some() { Exports::Both } else { Exports::Handler };
-    adapt_for(Wasi::V0_2, chain, bridge, exports)
+    adapt_for(Wasi::V0_2, chain, bridge, Exports::Handler)
 }
 
 /// The same for WASI 0.3.

@@ -25,11 +25,13 @@ use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::{Host, preinit};
 use proxy_wasm_adapter_tests::trial::trial;
 
-const HOSTS_OF_COMPONENTS: [Host; 5] =
-    [Host::Serve, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03, Host::Embed];
+const HOSTS_OF_COMPONENTS: [Host; 6] =
+    [Host::Serve, Host::ServeByWasiHttp, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03, Host::Embed];
 
-/// The families of cases that run through the library for embedders, where not all are asked for.
-const EMBEDDED: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_on_tick"];
+/// The families of cases that run on these hosts, where not all are asked for by a variable of this name: they share their
+/// parts with the others.
+const SAMPLED: [(Host, &str); 2] = [(Host::Embed, "EMBED"), (Host::ServeByWasiHttp, "WASI_HTTP")];
+const SAMPLE: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_on_tick"];
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
@@ -51,12 +53,11 @@ fn main() -> Result<()> {
     trials.push(trial("every known difference shows in a case", move || {
         shows_every_difference(&all, known.differences())
     }));
-    let embedded = std::env::var_os("EMBED").is_some();
     for (name, path, case) in cases {
-        let is_sample = EMBEDDED.contains(&name.split('/').next().unwrap_or_default());
-        let hosts = HOSTS_OF_COMPONENTS.into_iter().filter(|host| *host != Host::Embed || embedded || is_sample);
+        let is_sample = SAMPLE.contains(&name.split('/').next().unwrap_or_default());
+        let hosts = HOSTS_OF_COMPONENTS.into_iter().filter(|host| is_sample || runs_all(*host));
         for host in [Host::Envoy].into_iter().chain(hosts) {
-            if !matches!(host, Host::Envoy | Host::Serve | Host::Embed) && case.needs_http2() {
+            if !matches!(host, Host::Envoy | Host::Serve | Host::ServeByWasiHttp | Host::Embed) && case.needs_http2() {
                 // The stock one only speaks HTTP/1.1, and WASI 0.3 has no word for HTTP/2; the example `ext-authz` shows
                 // gRPC-Web.
                 continue;
@@ -75,6 +76,11 @@ fn main() -> Result<()> {
         eprintln!("{count} components: {outcome}");
     }
     conclusion.exit()
+}
+
+/// Whether all cases run on this host.
+fn runs_all(host: Host) -> bool {
+    SAMPLED.iter().all(|(sampled, variable)| *sampled != host || std::env::var_os(variable).is_some())
 }
 
 fn run(name: &str, path: &Path, case: &Case, host: Host, stages: &Stages) -> Result<()> {

@@ -38,7 +38,7 @@ fn main() -> Result<ExitCode> {
     preinit::begin();
     let mut trials = Vec::new();
     for example in Example::all()? {
-        for host in [Host::Serve, Host::WasmtimeServe] {
+        for host in [Host::ServeByWasiHttp, Host::WasmtimeServe] {
             let example = example.clone();
             let name = format!("{} answers as it should on {}", example.name, host.name());
             trials.push(trial(name, move || example.run(host)));

@@ -146,6 +146,11 @@ impl Instance {
         self.store.data().memory.used()
     }
 
+    /// Whether it was refused memory: what it has goes back only with it.
+    pub fn was_refused_memory(&self) -> bool {
+        self.store.data().memory.was_refused()
+    }
+
     /// What the instance gave, on `http` types. A request that none of them can hold is refused here, and the instance goes on
     /// with that.
     fn outcome(&mut self, mut outcome: wit::Outcome) -> Result<Outcome, Trapped> {

@@ -19,11 +19,17 @@ pub(crate) fn ticks(limit: Duration) -> u64 {
 pub(crate) struct MemoryLimit {
     used: usize,
     limit: usize,
+    was_refused: bool,
 }
 
 impl MemoryLimit {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { used: 0, limit }
+        Self { used: 0, limit, was_refused: false }
+    }
+
+    /// Whether it asked for more than it may have.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.was_refused
     }
 
     /// The bytes that it has.
@@ -36,6 +42,7 @@ impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if used > self.limit {
+            self.was_refused = true;
             return Ok(false);
         }
         self.used = used;
@@ -91,7 +98,8 @@ mod tests {
     fn memory_is_bounded_over_all_modules() {
         let mut limit = MemoryLimit::new(100);
         assert!(limit.memory_growing(0, 60, None).unwrap());
-        assert!(!limit.memory_growing(0, 50, None).unwrap());
+        assert!(!limit.was_refused());
+        assert!(!limit.memory_growing(0, 50, None).unwrap() && limit.was_refused());
         assert!(limit.memory_growing(60, 100, None).unwrap());
         assert_eq!(limit.used(), 100);
     }

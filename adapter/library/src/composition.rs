@@ -11,6 +11,7 @@ use serde::Serialize;
 use wasmparser::{ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentTypeRef, Parser, Payload, Result};
 
 use crate::check::is_component;
+use crate::exports::EXCHANGE;
 
 /// The interface that adapted components for WASI 0.3 export, and import for the next one.
 pub const HANDLER: &str = "wasi:http/handler@0.3.0";
@@ -29,6 +30,11 @@ const DEPTH_MAX: usize = 32;
 
 /// Parts, counted as often as a request passes them: a small file can name one within another twice, and so on.
 const PARTS_MAX: usize = 256;
+
+/// Whether a component takes requests by `proxy-wasm:adapter/exchange`.
+pub fn takes_exchanges(component: &[u8]) -> bool {
+    Outline::of(component).is_some_and(|outline| outline.exports.iter().any(|name| name == EXCHANGE))
+}
 
 /// What a component is on a request's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

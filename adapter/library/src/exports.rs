@@ -17,7 +17,8 @@ pub enum Exports {
 }
 
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
-const EXCHANGE: &str = "proxy-wasm:adapter/exchange@0.1.0";
+/// The interface for hosts that carry the bytes themselves.
+pub(crate) const EXCHANGE: &str = "proxy-wasm:adapter/exchange@0.1.0";
 
 /// What the shim imports to take requests by the handler, and to send its own.
 const FOR_HANDLER: [&str; 3] = ["wasi:http/types@0.2.0", "wasi:http/outgoing-handler@0.2.0", "wasi:io/poll@0.2.0"];

@@ -75,7 +75,7 @@ pub enum Error {
     NoBypassOn03,
     /// The component takes no exchanges.
     #[error(
-        "the component takes requests by `wasi:http` alone. Adapt the filter with `--exports both`, or leave `--drive` out"
+        "the component takes requests by `wasi:http` alone. Adapt the filter with `--exports exchange`, or leave `--drive` out"
     )]
     NoExchange,
     /// Requests cannot pass by plugins where they come by exchanges.

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use super::counters::{Counters, Held};
 use super::departure::Departure;
 use super::fields;
+use super::filters::Filters;
 use super::log_format::Form;
 use super::logs::{Lines, Output, Stream};
 use super::memory::{Budget, MemoryLimit};
@@ -33,9 +34,10 @@ use super::trap::Report;
 /// What a component answers: a response, or the error that it has instead of one.
 pub(super) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
-/// What every instance is made with.
+/// What every instance is made with, whatever runs it.
 pub(super) struct Recipe {
-    pub(super) program: Program,
+    /// The filters in the component.
+    pub(super) filters: Filters,
     pub(super) client: Arc<Client>,
     pub(super) output: Output,
     /// What the lines of its log look like.
@@ -56,7 +58,7 @@ pub(super) struct Recipe {
 impl Recipe {
     /// What an error of an instance tells.
     pub(super) fn report(&self, error: &wasmtime::Error) -> Report {
-        Report::new(&self.program.filters, error)
+        Report::new(&self.filters, error)
     }
 }
 
@@ -109,11 +111,16 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Instantiates the component and starts its plugins, save those of these virtual machines, for a request of this depth.
-    pub(super) async fn new(recipe: &Recipe, bypassed: BTreeSet<u32>, depth: u32) -> Result<Self, Failure> {
-        let mut instance = Self::unstarted(recipe).await?;
+    pub(super) async fn new(
+        recipe: &Recipe,
+        program: &Program,
+        bypassed: BTreeSet<u32>,
+        depth: u32,
+    ) -> Result<Self, Failure> {
+        let mut instance = Self::unstarted(recipe, program).await?;
         instance.store.data_mut().set_depth(depth);
         for vm in &bypassed {
-            let bypass = recipe.program.plugin.bypass(&mut instance.store, &instance.instance, *vm);
+            let bypass = program.plugin.bypass(&mut instance.store, &instance.instance, *vm);
             instance.meter.run(bypass).await.map_err(Failure::Trapped)?;
         }
         instance.bypassed = bypassed;
@@ -133,8 +140,7 @@ impl Instance {
         Ok(instance)
     }
 
-    async fn unstarted(recipe: &Recipe) -> Result<Self, Failure> {
-        let program = &recipe.program;
+    async fn unstarted(recipe: &Recipe, program: &Program) -> Result<Self, Failure> {
         let logs =
             [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), recipe.form, stream));
         let abandoned = Arc::new(AtomicBool::new(false));

@@ -22,18 +22,18 @@ use super::connections::{self, Acceptor, Connections};
 use super::counters::Counters;
 use super::error::Error;
 use super::exchange::Host;
+use super::filters::Filters;
 use super::front::Front;
 use super::gate::Gate;
 use super::instance::Recipe;
 use super::logs::Output;
 use super::memory::{self, Budget};
 use super::nesting::Nesting;
-use super::options::{HEAD_LIMIT_BYTES, Options};
+use super::options::{Drive, HEAD_LIMIT_BYTES, Options};
 use super::outgoing::{Client, Trust};
-use super::policy::{FailurePolicy, Policy};
+use super::policy::Policy;
 use super::preinit;
 use super::presence::{Limits, Presence, Watched};
-use super::program::{Handler, Program};
 use super::record::Observer;
 use super::runner::Runner;
 use super::shutdown;
@@ -71,10 +71,15 @@ impl Server {
         let trust = Trust::new(options.upstream_ca.as_deref())?;
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
-        let snapshot = preinit::snapshot(component, options, &output).await;
+        let drive = options.drive_through(component);
+        let snapshot = match drive {
+            Drive::WasiHttp => preinit::snapshot(component, options, &output).await,
+            // Their instances are few, and live on.
+            Drive::Exchange => None,
+        };
         let component = snapshot.as_deref().unwrap_or(component);
-        let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
-        let plugins = program.filters.names(None).map(str::to_owned);
+        let filters = Filters::of(component);
+        let plugins = filters.names(None).map(str::to_owned);
         let counters = Arc::new(Counters::new(Clusters::of(component), plugins));
         let client = Client::new(&options.upstream_h2c, &trust, &nesting, depths, &counters);
         let access_log = match &options.access_log {
@@ -85,16 +90,10 @@ impl Server {
             }
             None => None,
         };
-        if options.failure_policy == Some(FailurePolicy::Open) && !program.can_bypass() {
-            return Err(match program.handler {
-                Handler::V02(_) => Error::NoBypass,
-                Handler::V03(_) => Error::NoBypassOn03,
-            });
-        }
-        let plugin = program.filters.plugins(None);
+        let plugin = filters.plugins(None);
         let stats = options.admin.is_some().then(Arc::<Stats>::default);
         let recipe = Recipe {
-            program,
+            filters,
             client: Arc::new(client),
             form: output.form(options.log_format),
             output,
@@ -108,7 +107,7 @@ impl Server {
         };
         let policy = Policy::new(options.failure_policy.unwrap_or_default(), options.reload_backoff);
         let tasks = Tasks::default();
-        let runner = Runner::start(component, recipe, options, policy, tasks.clone()).await?;
+        let runner = Runner::start(component, drive, recipe, options, policy, tasks.clone()).await?;
         let host = Arc::new(Host {
             runner,
             gate: Gate::new(options.max_concurrency, options.max_queue, options.queue_timeout),

@@ -23,6 +23,11 @@ impl Budget {
         Arc::new(Self { grown: AtomicUsize::new(0), limit, exceeded: Notify::new() })
     }
 
+    /// All of it.
+    pub(super) fn total(&self) -> usize {
+        self.limit
+    }
+
     fn take(&self, bytes: usize) -> bool {
         let taken = self
             .grown

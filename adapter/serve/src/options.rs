@@ -8,6 +8,7 @@ use super::access_log::{AccessFormat, Place};
 use super::log_format::LogFormat;
 use super::policy::FailurePolicy;
 use super::tags::StatsTag;
+use proxy_wasm_adapter::composition::{Hop, takes_exchanges};
 use proxy_wasm_adapter::values::{parse_address, parse_bytes, parse_time};
 
 /// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
@@ -26,9 +27,10 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub listen: SocketAddr,
 
-    /// Requests that one instance serves before it is replaced; 1 gives each request a new one
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_instance_reuse: u32,
+    /// Requests that one instance serves before it is replaced, 1000 unless given; 1 gives each request a new one. By
+    /// exchanges instances are not replaced, so this means `--drive wasi-http`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_instance_reuse: Option<u32>,
 
     /// Start the plugins anew with each instance. Without it they are started once for all, where an instance serves fewer
     /// than 100 requests and their start asks for nothing that instances may not share, such as random bytes
@@ -39,12 +41,12 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_instance_concurrency: u32,
 
-    /// How requests go through an adapted component for WASI 0.2: by `wasi:http`, each in an instance of its own, as on every
-    /// host; or by exchanges, which costs less, with many at once in a few instances, as in Envoy's workers
-    #[arg(long, value_name = "WAY", value_enum, default_value_t)]
-    pub drive: Drive,
+    /// How requests go through a component for WASI 0.2 [default: by exchanges where the component takes them and neither
+    /// --max-instance-reuse nor --failure-policy open is given]
+    #[arg(long, value_name = "WAY", value_enum)]
+    pub drive: Option<Drive>,
 
-    /// With `--drive exchange`, how many instances there are, as Envoy has one a worker; one a processor unless given
+    /// By exchanges, how many instances there are, as Envoy has one a worker; one a processor unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub vms: Option<u32>,
 
@@ -92,7 +94,7 @@ pub struct Options {
     pub max_memory: usize,
 
     /// Memory that all instances together may take on top of what each begins with; three quarters of what the machine, or
-    /// the control group, has unless given
+    /// the control group, has unless given. By exchanges each has an equal part of it
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_total_memory: Option<usize>,
 
@@ -157,15 +159,41 @@ pub struct Options {
     pub upstream_ca: Option<PathBuf>,
 }
 
-/// How requests go through a component.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+/// How requests go through a component for WASI 0.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Drive {
-    /// By `wasi:http/incoming-handler`.
-    #[default]
+    /// By `wasi:http/incoming-handler`, each in an instance of its own, as on other hosts
     #[value(name = "wasi-http")]
     WasiHttp,
-    /// By `proxy-wasm:adapter/exchange`.
+    /// By `proxy-wasm:adapter/exchange`, many at once in a few instances, as in Envoy's workers: it costs less
     Exchange,
+}
+
+/// Requests that an instance serves unless the user says how many.
+const REUSE: u32 = 1000;
+
+impl Options {
+    /// How requests are to go through a component that takes them in both ways.
+    pub fn preferred_drive(&self) -> Drive {
+        // An instance by exchanges has many requests at once: it is not replaced after some, and none passes by its filters.
+        let wants_own = self.max_instance_reuse.is_some() || self.failure_policy == Some(FailurePolicy::Open);
+        self.drive.unwrap_or(if wants_own { Drive::WasiHttp } else { Drive::Exchange })
+    }
+
+    /// How requests go through this component.
+    pub(super) fn drive_through(&self, component: &[u8]) -> Drive {
+        match self.drive {
+            None if !takes_exchanges(component) => Drive::WasiHttp,
+            // There is one way only.
+            Some(_) if Hop::of(component) == Some(Hop::Service) => Drive::WasiHttp,
+            _ => self.preferred_drive(),
+        }
+    }
+
+    /// Requests that one instance serves.
+    pub(super) fn reuse(&self) -> u32 {
+        self.max_instance_reuse.unwrap_or(REUSE)
+    }
 }
 
 fn parse_place(text: &str) -> Result<Place, std::convert::Infallible> {
@@ -176,10 +204,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            max_instance_reuse: 1000,
+            max_instance_reuse: None,
             no_preinit: false,
             max_instance_concurrency: 16,
-            drive: Drive::default(),
+            drive: None,
             vms: None,
             max_concurrency: 1000,
             max_queue: 1000,

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::error::Error;
 use super::instance::{Failure, Instance, Recipe};
 use super::policy::{Policy, Service};
+use super::program::Program;
 use super::tasks::Tasks;
 use super::trap::Report;
 
@@ -25,6 +26,7 @@ const LAST_WORK: Duration = Duration::from_secs(15);
 /// Makes instances, and keeps those that are idle.
 pub(super) struct Pool {
     recipe: Recipe,
+    program: Program,
     max_reuse: u32,
     policy: Policy,
     tasks: Tasks,
@@ -68,15 +70,22 @@ impl Resting {
 
 impl Pool {
     /// A pool that holds one started instance.
-    pub(super) async fn start(recipe: Recipe, max_reuse: u32, policy: Policy, tasks: Tasks) -> Result<Self, Error> {
+    pub(super) async fn start(
+        recipe: Recipe,
+        program: Program,
+        max_reuse: u32,
+        policy: Policy,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
         let (earlier, tended) = (Notify::new(), Notify::new());
-        let pool = Self { recipe, max_reuse, policy, tasks, resting: Mutex::default(), earlier, tended };
-        let first = Instance::new(&pool.recipe, BTreeSet::new(), 0).await.map_err(|failure| match failure {
-            Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
-            Failure::Refused(reason) => Error::Refused { reason },
-            Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
-            Failure::Failed => Error::Refused { reason: String::from("it failed") },
-        })?;
+        let pool = Self { recipe, program, max_reuse, policy, tasks, resting: Mutex::default(), earlier, tended };
+        let first =
+            Instance::new(&pool.recipe, &pool.program, BTreeSet::new(), 0).await.map_err(|failure| match failure {
+                Failure::Instantiate(error) => Error::Instantiate { reason: format!("{error:#}") },
+                Failure::Refused(reason) => Error::Refused { reason },
+                Failure::Trapped(error) => Error::StartTrapped { report: pool.report(&error).to_string() },
+                Failure::Failed => Error::Refused { reason: String::from("it failed") },
+            })?;
         pool.resting().add(Idle { since: Instant::now(), instance: first });
         Ok(pool)
     }
@@ -88,7 +97,7 @@ impl Pool {
 
     /// Whether its instances are told when clients leave.
     pub(super) fn hears_of_departures(&self) -> bool {
-        self.recipe.program.plugin.hears_of_departures()
+        self.program.plugin.hears_of_departures()
     }
 
     /// Whether every request is answered 503 from now on.
@@ -116,15 +125,15 @@ impl Pool {
 
     async fn make(&self, depth: u32) -> Result<Instance, Failure> {
         let now = Instant::now();
-        let made = Instance::new(&self.recipe, self.policy.bypassed(), depth).await;
+        let made = Instance::new(&self.recipe, &self.program, self.policy.bypassed(), depth).await;
         match &made {
             Ok(_) => {}
             Err(Failure::Trapped(error)) => {
                 let vm = self.report(error).vm;
-                self.recipe.counters.trapped(self.recipe.program.filters.names(vm));
+                self.recipe.counters.trapped(self.recipe.filters.names(vm));
                 self.fail(now, vm);
             }
-            Err(_) => self.fail(now, self.recipe.program.filters.only_vm()),
+            Err(_) => self.fail(now, self.recipe.filters.only_vm()),
         }
         made
     }
@@ -133,13 +142,13 @@ impl Pool {
     pub(super) fn trapped(&self, loaded: Instant, error: &wasmtime::Error) {
         let report = self.report(error);
         tracing::error!("{report}");
-        self.recipe.counters.trapped(self.recipe.program.filters.names(report.vm));
+        self.recipe.counters.trapped(self.recipe.filters.names(report.vm));
         self.fail(loaded, report.vm);
     }
 
     /// An instance failed that was made then, by this virtual machine if that is known.
     fn fail(&self, loaded: Instant, vm: Option<u32>) {
-        self.policy.fail(loaded, vm, &self.recipe.program.filters.plugins(vm));
+        self.policy.fail(loaded, vm, &self.recipe.filters.plugins(vm));
         let mut resting = self.resting();
         let (kept, dropped) = resting.idle.drain(..).partition(|idle: &Idle| self.is_wanted(&idle.instance));
         resting.idle = kept;

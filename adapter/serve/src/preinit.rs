@@ -14,7 +14,7 @@ const INSTRUCTIONS_PER_SECOND: u64 = 1_000_000_000;
 /// The component whose instances begin with their plugins started, if that is of use and can be. What the plugins logged is
 /// written, once.
 pub(super) async fn snapshot(component: &[u8], options: &Options, output: &Output) -> Option<Vec<u8>> {
-    if options.no_preinit || options.max_instance_reuse >= REUSE_ENOUGH {
+    if options.no_preinit || options.reuse() >= REUSE_ENOUGH {
         return None;
     }
     let limits = Limits {

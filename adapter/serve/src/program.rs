@@ -10,7 +10,6 @@ use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p3::bindings::ServiceIndices;
 
 use super::error::Error;
-use super::filters::Filters;
 use super::meter::Ticker;
 use super::plugin::Exports;
 use super::state::State;
@@ -36,8 +35,6 @@ pub(super) struct Program {
     pub(super) plugin: Exports,
     /// The same for WASI 0.3.
     pub(super) plugins: Exports03,
-    /// The filters in it.
-    pub(super) filters: Filters,
     _ticker: Ticker,
 }
 
@@ -49,7 +46,6 @@ impl Program {
             return Err(Error::NeedsNext { hop });
         }
         let is_03 = hop == Some(Hop::Service);
-        let filters = Filters::of(bytes);
         let cache = cache.map(open).transpose()?;
         let engine = super::allocation::engine(bytes, concurrency, || {
             let mut config = config(is_03);
@@ -69,7 +65,7 @@ impl Program {
         let plugin = Exports::of(&component, bytes);
         let plugins = Exports03::of(&component, bytes);
         let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
-        Ok(Self { pre, handler, plugin, plugins, filters, _ticker: ticker })
+        Ok(Self { pre, handler, plugin, plugins, _ticker: ticker })
     }
 
     /// Whether requests can pass by plugins that failed.

@@ -7,9 +7,9 @@ use super::error::Error;
 use super::instance::Recipe;
 use super::machines::Machines;
 use super::options::{Drive, Options};
-use super::policy::Policy;
+use super::policy::{FailurePolicy, Policy};
 use super::pool::Pool;
-use super::program::Handler;
+use super::program::{Handler, Program};
 use super::tasks::Tasks;
 use super::workers::{Load, Workers};
 
@@ -25,20 +25,28 @@ impl Runner {
     /// What this component needs.
     pub(super) async fn start(
         component: &[u8],
+        drive: Drive,
         recipe: Recipe,
         options: &Options,
         policy: Policy,
         tasks: Tasks,
     ) -> Result<Self, Error> {
-        let reuse = options.max_instance_reuse;
-        match recipe.program.handler {
-            Handler::V02(_) if options.drive == Drive::Exchange => {
-                Ok(Self::Machines(Arc::new(Machines::start(component, recipe, options, policy, tasks)?)))
-            }
-            Handler::V02(_) => Ok(Self::Pool(Arc::new(Pool::start(recipe, reuse, policy, tasks).await?))),
+        if drive == Drive::Exchange {
+            return Ok(Self::Machines(Arc::new(Machines::start(component, recipe, options, policy, tasks)?)));
+        }
+        let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
+        if options.failure_policy == Some(FailurePolicy::Open) && !program.can_bypass() {
+            return Err(match program.handler {
+                Handler::V02(_) => Error::NoBypass,
+                Handler::V03(_) => Error::NoBypassOn03,
+            });
+        }
+        let reuse = options.reuse();
+        match program.handler {
+            Handler::V02(_) => Ok(Self::Pool(Arc::new(Pool::start(recipe, program, reuse, policy, tasks).await?))),
             Handler::V03(_) => {
                 let load = Load { reuse, concurrency: options.max_instance_concurrency };
-                let workers = Workers::start(recipe, load, policy, options.max_nesting).await?;
+                let workers = Workers::start(recipe, program, load, policy, options.max_nesting).await?;
                 Ok(Self::Workers(Arc::new(workers)))
             }
         }

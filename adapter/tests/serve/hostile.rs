@@ -114,7 +114,7 @@ async fn a_queue_that_only_grows() {
           (if (i32.eqz (local.get $status)) (then (call $count_one) (br $again))))
         (call $answer (i32.add (i32.const 200) (i32.add (global.get $count) (local.get $status)))))"#;
     for state in ["vm", "host"] {
-        let (process, _file) = serve(filter, &["--state", state, "--direct-response", "200"]).await;
+        let (process, _file) = serve(filter, &["--state", state, "--direct-response", "200", "--vms", "1"]).await;
         let before = process.peak_memory();
         // 64 items, and INTERNAL_FAILURE.
         assert_eq!(answers(&process, 3).await, [StatusCode::from_u16(200 + 64 + 10).unwrap(); 3], "{state}");

@@ -32,6 +32,17 @@ struct Entry {
     start: usize,
     name_len: usize,
     len: usize,
+    key: Key,
+}
+
+/// What most names differ in, for a head is searched dozens of times: their length, and the last byte in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key(u32);
+
+impl Key {
+    fn of(name: &[u8]) -> Self {
+        Self((name.len() as u32) << 8 | name.last().map_or(0, |last| u32::from(last.to_ascii_lowercase())))
+    }
 }
 
 /// Bytes that may be dead, however small the map is, before it is moved together.
@@ -48,13 +59,15 @@ impl Lines {
 
     /// The place of the first entry of this name, which may be in any case.
     fn position(&self, name: &[u8]) -> Option<usize> {
-        self.entries.iter().position(|entry| self.is(*entry, name))
+        let key = Key::of(name);
+        self.entries.iter().position(|entry| self.is(*entry, name, key))
     }
 
-    // Inlined: most entries differ in their length already.
+    /// Whether an entry has this name, which has this key.
+    // Inlined: it is mostly the first comparison.
     #[inline(always)]
-    fn is(&self, entry: Entry, name: &[u8]) -> bool {
-        entry.name_len == name.len() && self.name(entry).eq_ignore_ascii_case(name)
+    fn is(&self, entry: Entry, name: &[u8], key: Key) -> bool {
+        entry.key == key && self.name(entry).eq_ignore_ascii_case(name)
     }
 
     /// Writes an entry behind all others, without listing it.
@@ -64,13 +77,13 @@ impl Lines {
         self.text.extend_from_slice(name);
         self.text[start..].make_ascii_lowercase();
         self.text.extend_from_slice(value);
-        Entry { start, name_len: name.len(), len: name.len() + value.len() }
+        Entry { start, name_len: name.len(), len: name.len() + value.len(), key: Key::of(name) }
     }
 
     /// Keeps this many bytes of an entry's value, and appends these. Only the last one can grow where it is.
     fn change_value(&mut self, index: usize, kept: usize, more: &[&[u8]]) {
         self.tidy();
-        let Entry { mut start, name_len, len } = self.entries[index];
+        let Entry { mut start, name_len, len, key } = self.entries[index];
         let kept = start..start + name_len + kept;
         if start + len == self.text.len() {
             self.text.truncate(kept.end);
@@ -82,14 +95,15 @@ impl Lines {
         for part in more {
             self.text.extend_from_slice(part);
         }
-        self.entries[index] = Entry { start, name_len, len: self.text.len() - start };
+        self.entries[index] = Entry { start, name_len, len: self.text.len() - start, key };
     }
 
     /// Removes the entries of this name.
     fn remove(&mut self, name: &[u8]) {
+        let key = Key::of(name);
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| {
-            let gone = self.is(*entry, name);
+            let gone = self.is(*entry, name, key);
             self.dead += if gone { entry.len } else { 0 };
             !gone
         });
@@ -176,7 +190,8 @@ impl HeaderMap {
     /// All values of this header, joined by commas.
     pub fn get_joined(&self, name: &[u8]) -> Option<Vec<u8>> {
         let name = canonical(self.kind, name);
-        let mut values = self.lines.entries.iter().filter(|entry| self.lines.is(**entry, name));
+        let key = Key::of(name);
+        let mut values = self.lines.entries.iter().filter(|entry| self.lines.is(**entry, name, key));
         let mut joined = self.lines.value(*values.next()?).to_vec();
         for entry in values {
             joined.push(b',');

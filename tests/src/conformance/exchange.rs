@@ -104,7 +104,7 @@ impl Exchange {
         let differs = match stage.kind {
             Host::Envoy => None,
             // They are told of clients that leave.
-            Host::Serve | Host::Serve03 | Host::Embed => self.until_here.as_ref(),
+            Host::Serve | Host::ServeByWasiHttp | Host::Serve03 | Host::Embed => self.until_here.as_ref(),
             _ => self.until_stock.as_ref().or(self.until_here.as_ref()),
         };
         let until = differs.or(self.until.as_ref()).unwrap_or(&stage.last_line);

@@ -237,9 +237,18 @@ impl Machine {
     }
 
     /// An exchange is over for its task.
-    pub(super) fn forget(&self, id: ExchangeId) {
-        if let Some(live) = &mut self.lock().live {
-            live.exchanges.remove(&id);
+    pub(super) fn forget(self: &Arc<Self>, id: ExchangeId) {
+        let mut state = self.lock();
+        let Some(live) = &mut state.live else { return };
+        live.exchanges.remove(&id);
+        let is_idle = live.exchanges.is_empty() && live.callouts.is_empty();
+        if is_idle && live.instance.was_refused_memory() {
+            // What it has goes back with it.
+            state.live = None;
+            state.sleeps_until = None;
+            if let Err(error) = self.ensure(&mut state) {
+                tracing::error!("there is no instance in place of one that wanted more memory: {error}");
+            }
         }
     }
 

@@ -50,9 +50,9 @@ struct Shop {
 impl Shop {
     /// An instance trapped that was made then.
     fn failed(&self, loaded: Instant, trapped: &Trapped) {
-        let report = Report::new(&self.recipe.program.filters, trapped.error());
+        let report = Report::new(&self.recipe.filters, trapped.error());
         tracing::error!("{report}");
-        let filters = &self.recipe.program.filters;
+        let filters = &self.recipe.filters;
         self.recipe.counters.trapped(filters.names(report.vm));
         self.policy.fail(loaded, report.vm, &filters.plugins(report.vm));
     }
@@ -79,19 +79,19 @@ impl Machines {
         if options.failure_policy == Some(FailurePolicy::Open) {
             return Err(Error::NoBypassByExchange);
         }
+        let count = options.vms.map_or_else(
+            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            |count| count as usize,
+        );
         let lines = Lines::new(recipe.output.clone(), recipe.form, Stream::Stderr);
         let embedded = Embedded {
-            max_memory: options.max_memory,
+            max_memory: recipe.max_memory.min(recipe.budget.total() / count),
             time_limit: options.cpu_timeout,
             keep_remains: recipe.logs_access,
             cache: options.cache.clone(),
             log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
         };
         let filter = Filter::from_component(component, embedded).map_err(failed)?;
-        let count = options.vms.map_or_else(
-            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            |count| count as usize,
-        );
         let shop = Arc::new(Shop { recipe, filter, policy, tasks });
         let by_depth = (0..=options.max_nesting).map(|_| Mutex::default()).collect();
         let machines = Self { shop, count, by_depth };

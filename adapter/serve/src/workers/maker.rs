@@ -25,7 +25,7 @@ use crate::logs::{Lines, Stream};
 use crate::memory::MemoryLimit;
 use crate::meter::Pulse;
 use crate::policy::{Policy, Service};
-use crate::program::Handler;
+use crate::program::{Handler, Program};
 use crate::record::Record;
 use crate::shared::Member;
 use crate::state::State;
@@ -43,6 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Makes instances for requests of one depth.
 pub(super) struct Maker {
     recipe: Arc<Recipe>,
+    program: Arc<Program>,
     policy: Arc<Policy>,
     load: Load,
     depth: u32,
@@ -64,12 +65,13 @@ struct Ready {
 impl Maker {
     pub(super) fn new(
         recipe: Arc<Recipe>,
+        program: Arc<Program>,
         policy: Arc<Policy>,
         load: Load,
         depth: u32,
         ending: Arc<AtomicBool>,
     ) -> Self {
-        Self { recipe, policy, load, depth, ending, ready: Mutex::default() }
+        Self { recipe, program, policy, load, depth, ending, ready: Mutex::default() }
     }
 
     /// Makes an instance for the first request, whenever that comes: its plugins tick meanwhile.
@@ -99,8 +101,8 @@ impl Maker {
 
     /// Makes an instance, and starts its plugins, save those that failed before.
     async fn make(&self) -> Result<Made, Failure> {
-        let recipe = &self.recipe;
-        let Handler::V03(handler) = &recipe.program.handler else {
+        let (recipe, program) = (&self.recipe, &self.program);
+        let Handler::V03(handler) = &program.handler else {
             return Err(Failure::Instantiate(wasmtime::Error::msg("the component is not for WASI 0.3")));
         };
         let logs =
@@ -110,15 +112,15 @@ impl Maker {
         let member = Member::new(&recipe.shared);
         let mut state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), member.clone(), memory);
         state.set_depth(self.depth);
-        let mut store = Store::new(recipe.program.pre.engine(), state);
+        let mut store = Store::new(program.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         let pulse = Pulse::new(recipe.cpu_timeout);
         pulse.attach(&mut store);
         let loaded = Instant::now();
-        let instance = recipe.program.pre.instantiate_async(&mut store);
+        let instance = program.pre.instantiate_async(&mut store);
         let instance = pulse.run(instance).await.map_err(Failure::of_instantiating)?;
         let service = handler.load(&mut store, &instance).map_err(Failure::Instantiate)?;
-        let plugins = recipe.program.plugins.load(&mut store, &instance).map_err(Failure::Instantiate)?;
+        let plugins = program.plugins.load(&mut store, &instance).map_err(Failure::Instantiate)?;
 
         let bypassed = self.policy.bypassed();
         for vm in &bypassed {
@@ -214,7 +216,7 @@ impl HandlerState for Maker {
 impl Maker {
     /// An instance could not be made, or its plugins did not start.
     fn fail(&self, began: Instant) {
-        let filters = &self.recipe.program.filters;
+        let filters = &self.recipe.filters;
         let vm = filters.only_vm();
         self.policy.fail(began, vm, &filters.plugins(vm));
     }
@@ -224,7 +226,7 @@ impl Maker {
 fn trapped(recipe: &Recipe, policy: &Policy, loaded: Instant, error: &wasmtime::Error) {
     let report = recipe.report(error);
     tracing::error!("{report}");
-    let filters = &recipe.program.filters;
+    let filters = &recipe.filters;
     recipe.counters.trapped(filters.names(report.vm));
     policy.fail(loaded, report.vm, &filters.plugins(report.vm));
 }

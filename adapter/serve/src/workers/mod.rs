@@ -35,6 +35,7 @@ use super::error::Error;
 use super::fields;
 use super::instance::{Answer, Failure, Recipe};
 use super::policy::{Policy, Service};
+use super::program::Program;
 use super::record::Record;
 use super::request::RequestBody;
 use super::target::RawTarget;
@@ -53,6 +54,7 @@ pub(super) struct Load {
 /// Runs requests in instances.
 pub(super) struct Workers {
     recipe: Arc<Recipe>,
+    program: Arc<Program>,
     policy: Arc<Policy>,
     /// One for each depth of the requests that it gets: what an instance sends is sent at the depth of its requests, and
     /// nothing tells for which of them.
@@ -63,10 +65,16 @@ pub(super) struct Workers {
 
 impl Workers {
     /// For requests down to this depth.
-    pub(super) async fn start(recipe: Recipe, load: Load, policy: Policy, max_depth: u32) -> Result<Self, Error> {
-        let (recipe, policy) = (Arc::new(recipe), Arc::new(policy));
+    pub(super) async fn start(
+        recipe: Recipe,
+        program: Program,
+        load: Load,
+        policy: Policy,
+        max_depth: u32,
+    ) -> Result<Self, Error> {
+        let (recipe, program, policy) = (Arc::new(recipe), Arc::new(program), Arc::new(policy));
         let ending = Arc::<AtomicBool>::default();
-        let maker = |depth| Maker::new(recipe.clone(), policy.clone(), load, depth, ending.clone());
+        let maker = |depth| Maker::new(recipe.clone(), program.clone(), policy.clone(), load, depth, ending.clone());
         // What does not start is never served.
         let first = maker(0);
         first.make_ready().await.map_err(|failure| match failure {
@@ -77,7 +85,7 @@ impl Workers {
         })?;
         let makers = std::iter::once(first).chain((1..=max_depth).map(maker));
         let handlers = makers.map(ProxyHandler::new).collect();
-        Ok(Self { recipe, policy, handlers, ending })
+        Ok(Self { recipe, program, policy, handlers, ending })
     }
 
     /// Instances that end from now on do so with this host, whatever they have under way.
@@ -92,7 +100,7 @@ impl Workers {
 
     /// Whether its instances are told when clients leave.
     pub(super) fn hears_of_departures(&self) -> bool {
-        self.recipe.program.plugins.hears_of_departures()
+        self.program.plugins.hears_of_departures()
     }
 
     /// Waits until instances want more memory than all may have.

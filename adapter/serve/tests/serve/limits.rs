@@ -12,7 +12,7 @@ use crate::support::{Fed, Running, client, collect, get, options, request};
 
 #[tokio::test]
 async fn instances_are_reused_as_often_as_allowed() {
-    let server = Running::start(options(|options| options.max_instance_reuse = 3)).await;
+    let server = Running::start(options(|options| options.max_instance_reuse = Some(3))).await;
     let mut seen = Vec::new();
     for _ in 0..5 {
         // One at a time, so that the instance is back when the next request comes.
@@ -23,7 +23,7 @@ async fn instances_are_reused_as_often_as_allowed() {
     assert!(seen.iter().all(|letter| (b'a'..=b'c').contains(letter)), "{seen:?}");
     assert!(seen.iter().filter(|letter| **letter == b'a').count() >= 2, "{seen:?}");
 
-    let server = Running::start(options(|options| options.max_instance_reuse = 1)).await;
+    let server = Running::start(options(|options| options.max_instance_reuse = Some(1))).await;
     for _ in 0..3 {
         assert_eq!(get(server.address, "/number").await.body, b"a");
     }

@@ -62,7 +62,7 @@ async fn lines(server: &Running, wanted: &[&str]) {
 async fn serve(wasi: Wasi, reuse: u32) -> Running {
     let mut options = Options::default();
     options.admin = Some(([127, 0, 0, 1], 0).into());
-    options.max_instance_reuse = reuse;
+    options.max_instance_reuse = Some(reuse);
     Running::start_component(&adapted_on(wasi, &wat::parse_str(COUNTER).unwrap(), None), options).await.unwrap()
 }
 

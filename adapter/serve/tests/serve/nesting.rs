@@ -173,7 +173,7 @@ async fn a_loop_takes_no_turn_that_it_waits_for() {
 #[tokio::test]
 async fn a_start_that_needs_an_instance_ends() {
     let filter = filter(HTTP, "", "(call $call_out (i32.const 48))");
-    let (_socket, server) = calling_itself(&filter, |options| options.max_instance_reuse = 1).await;
+    let (_socket, server) = calling_itself(&filter, |options| options.max_instance_reuse = Some(1)).await;
     for _ in 0..5 {
         assert_eq!(soon(&server, "/0").await.status, 200);
     }

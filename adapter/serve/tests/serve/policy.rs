@@ -128,7 +128,7 @@ async fn open_goes_on_with_the_plugins_that_did_not_fail() {
         for reuse in [1000, 1] {
             let mut options = Options::default();
             options.failure_policy = Some(FailurePolicy::Open);
-            options.max_instance_reuse = reuse;
+            options.max_instance_reuse = Some(reuse);
             let server = Running::start_component(&adapted_chain(wasi, &chain, |_| {}), options.clone()).await.unwrap();
             assert_eq!(statuses(&server, &["/A", "/B", "/-", "/a"]).await, [401, 402, 200, 503]);
             assert_eq!(statuses(&server, &["/A", "/B", "/a", "/b"]).await, [200, 402, 200, 503]);

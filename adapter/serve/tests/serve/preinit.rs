@@ -47,15 +47,15 @@ async fn starts(filter: &[u8], set: impl FnOnce(&mut Options)) -> usize {
 #[tokio::test]
 async fn they_are_started_once_where_each_request_has_an_instance() {
     let filter = counting("");
-    assert_eq!(starts(&filter, |options| options.max_instance_reuse = 1).await, 1);
-    let anew = |options: &mut Options| (options.max_instance_reuse, options.no_preinit) = (1, true);
+    assert_eq!(starts(&filter, |options| options.max_instance_reuse = Some(1)).await, 1);
+    let anew = |options: &mut Options| (options.max_instance_reuse, options.no_preinit) = (Some(1), true);
     assert!(starts(&filter, anew).await >= 2);
 }
 
 #[tokio::test]
 async fn those_that_ask_for_random_bytes_are_started_with_each_instance() {
     let filter = counting("(drop (call $random (i32.const 64) (i32.const 8)))");
-    assert!(starts(&filter, |options| options.max_instance_reuse = 1).await >= 2);
+    assert!(starts(&filter, |options| options.max_instance_reuse = Some(1)).await >= 2);
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_start_that_fails_is_told_of_as_ever() {
         [("(return (i32.const 0))", "`proxy_on_configure` returned false"), ("unreachable", "trap")]
     {
         let component = adapted(&counting(configure), None);
-        let set = options(|options| options.max_instance_reuse = 1);
+        let set = options(|options| options.max_instance_reuse = Some(1));
         let error = Running::start_component(&component, set).await.err().unwrap();
         assert!(matches!(error, Error::Refused { .. } | Error::StartTrapped { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
@@ -76,7 +76,7 @@ async fn a_start_that_fails_is_told_of_as_ever() {
 async fn each_virtual_machine_is_started_once() {
     let filters = [("a", counting("")), ("b", counting(""))];
     let own = |settings: &mut Settings| settings.plugins[1].vm_id = "own".into();
-    let set = options(|options| options.max_instance_reuse = 1);
+    let set = options(|options| options.max_instance_reuse = Some(1));
     let server = Running::start_component(&adapted_chain(Wasi::V0_2, &filters, own), set).await.unwrap();
     let counts: Vec<_> = get(server.address, "/").await.headers.get_all("x-count").iter().cloned().collect();
     assert_eq!(counts, ["B", "B"]);

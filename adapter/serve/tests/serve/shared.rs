@@ -57,7 +57,7 @@ async fn serve(wasi: Wasi, filter: &str, state: SharedStateIn, reuse: u32) -> Ru
     let component =
         adapted_on_with(wasi, &wat::parse_str(filter).unwrap(), None, |settings| settings.upkeep.state = state);
     let mut options = Options::default();
-    options.max_instance_reuse = reuse;
+    options.max_instance_reuse = Some(reuse);
     Running::start_component(&component, options).await.unwrap()
 }
 

@@ -97,7 +97,7 @@ async fn the_last_instance_of_a_plugin_that_ticks_stays() {
     let component = adapted(&ticking("(call $log (i32.const 19))"), None);
     for (reuse, instances) in [(2, 1), (1, 5)] {
         let mut options = Options::default();
-        options.max_instance_reuse = reuse;
+        options.max_instance_reuse = Some(reuse);
         // Each instance tells that it starts.
         options.no_preinit = true;
         let server = Running::start_component(&component, options).await.unwrap();
