@@ -105,8 +105,7 @@ impl Host {
             Self::Jco => adapt(chain, bridge::Kind::Portable)?,
             Self::Serve03 | Self::WasmtimeServe03 => wasi03::service(chain)?,
             Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
-            Self::Embed => embed::component(chain)?,
-            Self::Serve => adapt_for(Wasi::V0_2, chain, bridge::Kind::MemoryCopy, Exports::Exchange)?,
+            Self::Embed | Self::Serve => adapt_for_exchanges(chain)?,
             _ => adapt(chain, bridge::Kind::MemoryCopy)?,
         };
         let (bytes, log) = preinit::apply(bytes)?;
@@ -239,6 +238,14 @@ pub fn fresh_shim(plain: &Path, wasi: Wasi, flavour: Flavour) -> Result<Shim> {
 /// The adapter's.
 pub fn adapt(chain: &Chain, bridge: bridge::Kind) -> Result<Vec<u8>> {
     adapt_for(Wasi::V0_2, chain, bridge, Exports::Handler)
+}
+
+/// The same for hosts that carry the bytes themselves.
+///
+/// # Errors
+/// The adapter's.
+pub fn adapt_for_exchanges(chain: &Chain) -> Result<Vec<u8>> {
+    adapt_for(Wasi::V0_2, chain, bridge::Kind::MemoryCopy, Exports::Exchange)
 }
 
 /// The same for WASI 0.3.

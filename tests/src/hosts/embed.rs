@@ -5,17 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use proxy_wasm_adapter::bridge;
-use proxy_wasm_adapter::exports::Exports;
-use proxy_wasm_adapter::wasi::Wasi;
 
-use super::{Chain, Child, adapt_for};
+use super::Child;
 use crate::fixtures;
-
-/// The component of this chain, without `wasi:http`.
-pub(super) fn component(chain: &Chain) -> Result<Vec<u8>> {
-    adapt_for(Wasi::V0_2, chain, bridge::Kind::default(), Exports::Exchange)
-}
 
 /// `h2c`: an upstream that speaks HTTP/2.
 pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, SocketAddr)> {

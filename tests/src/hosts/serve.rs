@@ -11,16 +11,16 @@ use crate::fixtures;
 
 /// `h2c`: an upstream that speaks HTTP/2.
 pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, SocketAddr)> {
+    // As Envoy in the tests, with one worker.
+    let vms = ["--vms", "1"];
     let upstream: Vec<&str> = h2c.map(|upstream| ["--upstream-h2c", upstream]).into_iter().flatten().collect();
-    start_with(component, &upstream)
+    start_with(component, &[&vms[..], &upstream].concat())
 }
 
 pub(super) fn start_with(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("proxy-wasm-adapter")?);
     command.arg("serve").arg(component).args(["--listen", "127.0.0.1:0"]).arg("--cache").arg(fixtures::cache()?);
-    // As Envoy in the tests, with one worker.
-    command.args(["--vms", "1"]).args(options);
-    let mut child = Child::start(&mut command)?;
+    let mut child = Child::start(command.args(options))?;
     let address = child.wait_for("address", |line| {
         let (_, address) = line.split_once("http://")?;
         address.split(['/', ' ']).next()?.parse().ok()

@@ -21,6 +21,7 @@ use proxy_wasm_adapter_preinit::{Options, preinitialise};
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts;
+use proxy_wasm_adapter_tests::settings::routed;
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::upstream::Upstream;
 
@@ -44,6 +45,8 @@ struct Script {
     instance: Instance,
     /// Bytes that the upstream answers with; without, the response is a direct one.
     upstream: Option<usize>,
+    /// Routes, where they are a table: the last one is for all requests.
+    routes: Option<usize>,
     request: fn() -> http::request::Builder,
     /// Bytes.
     body: usize,
@@ -67,6 +70,7 @@ const HEADER: Script = Script {
     configuration: "mark = seen\n",
     instance: Instance::Reused,
     upstream: None,
+    routes: None,
     request: || get("/"),
     body: 0,
     status: 200,
@@ -97,6 +101,9 @@ fn scripts() -> Vec<Script> {
             body: 64 << 10,
             ..HEADER
         },
+        Script { name: "one route of one", routes: Some(1), ..HEADER },
+        Script { name: "the last of ten routes", routes: Some(10), ..HEADER },
+        Script { name: "the last of a thousand routes", routes: Some(1000), ..HEADER },
         Script { name: "one record (Go)", ..go.clone() },
         Script { name: "new: one header", instance: New, ..HEADER },
         Script { name: "new: one record (Go)", instance: New, ..go.clone() },
@@ -198,7 +205,7 @@ impl Script {
         let examples = Example::all()?;
         let example = examples.iter().find(|example| example.name == self.example).context("no such example")?;
         let mut chain = example.chain(&Upstream::start()?)?;
-        self.set(&mut chain.settings);
+        self.set(&mut chain.settings)?;
         let component = hosts::adapt(&chain, bridge::Kind::MemoryCopy)?;
         if self.instance != Instance::Preinitialised {
             return Ok(component);
@@ -208,15 +215,19 @@ impl Script {
     }
 
     /// What differs from the example's own settings.
-    fn set(&self, settings: &mut Settings) {
+    fn set(&self, settings: &mut Settings) -> Result<()> {
         match self.upstream {
             Some(_) => settings.set_upstream(Origin { tls: false, authority: "upstream.test:80".into() }, 0),
-            None => settings.set_direct_response(200, "direct"),
+            None => match self.routes {
+                Some(count) => settings.routing = routed(count)?.routing,
+                None => settings.set_direct_response(200, "direct"),
+            },
         }
         // Counted are exchanges, not what reads their log.
         settings.plugins[0].log_level = 5;
         if !self.configuration.is_empty() {
             settings.plugins[0].configuration = self.configuration.into();
         }
+        Ok(())
     }
 }

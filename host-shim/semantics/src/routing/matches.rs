@@ -8,28 +8,43 @@ use proxy_wasm_abi::{
 use super::expressions::Expressions;
 use crate::headers::HeaderMap;
 
-/// Whether a request fulfils a condition. Source: Envoy's `RouteEntryImplBase::matchRoute`.
-pub(super) fn matches(condition: &Match, headers: &HeaderMap, expressions: &Expressions) -> bool {
-    let Match { path, ignore_case, headers: conditions, query, grpc } = condition;
-    let target = headers.get(b":path").unwrap_or_default();
-    let (plain, _) = split(target);
-    let same = |left: &[u8], right: &str| match ignore_case {
-        true => left.eq_ignore_ascii_case(right.as_bytes()),
-        false => left == right.as_bytes(),
-    };
-    let begins = |text: &str| plain.get(..text.len()).is_some_and(|part| same(part, text));
-    let is_path = match path {
-        PathMatch::Prefix(prefix) => begins(prefix),
-        PathMatch::Exact(exact) => same(plain, exact),
-        PathMatch::SeparatedPrefix(prefix) => {
-            begins(prefix) && (plain.len() == prefix.len() || plain[prefix.len()] == b'/')
-        }
-        PathMatch::Regex(regex) => expressions.matches(regex, plain),
-    };
-    is_path
-        && (!grpc || headers.get(b"content-type").is_some_and(grpc::is_grpc))
-        && conditions.iter().all(|one| header(one, headers, expressions))
-        && query.iter().all(|one| parameter(one, target, expressions))
+/// A request, as conditions look at it: there may be thousands of them.
+pub(super) struct Asked<'a> {
+    headers: &'a HeaderMap,
+    expressions: &'a Expressions,
+    target: &'a [u8],
+    /// The target without its query.
+    path: &'a [u8],
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(headers: &'a HeaderMap, expressions: &'a Expressions) -> Self {
+        let target = headers.get(b":path").unwrap_or_default();
+        Self { headers, expressions, target, path: split(target).0 }
+    }
+
+    /// Whether it fulfils a condition. Source: Envoy's `RouteEntryImplBase::matchRoute`.
+    pub(super) fn fulfils(&self, condition: &Match) -> bool {
+        let Self { headers, expressions, target, path } = self;
+        let Match { path: wanted, ignore_case, headers: conditions, query, grpc } = condition;
+        let same = |left: &[u8], right: &str| match ignore_case {
+            true => left.eq_ignore_ascii_case(right.as_bytes()),
+            false => left == right.as_bytes(),
+        };
+        let begins = |text: &str| path.get(..text.len()).is_some_and(|part| same(part, text));
+        let is_path = match wanted {
+            PathMatch::Prefix(prefix) => begins(prefix),
+            PathMatch::Exact(exact) => same(path, exact),
+            PathMatch::SeparatedPrefix(prefix) => {
+                begins(prefix) && (path.len() == prefix.len() || path[prefix.len()] == b'/')
+            }
+            PathMatch::Regex(regex) => expressions.matches(regex, path),
+        };
+        is_path
+            && (!grpc || headers.get(b"content-type").is_some_and(grpc::is_grpc))
+            && conditions.iter().all(|one| header(one, headers, expressions))
+            && query.iter().all(|one| parameter(one, target, expressions))
+    }
 }
 
 /// A target's path, and the rest from `?` or `#` on. Source: Envoy's `PathUtil::removeQueryAndFragment`.

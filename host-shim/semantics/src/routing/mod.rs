@@ -228,7 +228,8 @@ impl Routing {
         let authority = headers.get(b":authority").unwrap_or_default();
         let Some(at) = hosts::find(table, authority) else { return Selection::default() };
         let routes = &table.virtual_hosts[at].routes;
-        let found = routes.iter().position(|route| matches::matches(&route.matches, headers, &self.expressions));
+        let asked = matches::Asked::of(headers, &self.expressions);
+        let found = routes.iter().position(|route| asked.fulfils(&route.matches));
         let Some(found) = found else { return Selection { host: Some(at), ..Selection::default() } };
         let (weighted, cluster) = match &routes[found].action {
             Action::Forward(forward) => match &forward.target {

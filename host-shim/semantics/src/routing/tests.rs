@@ -49,7 +49,7 @@ fn virtual_hosts() {
 #[test]
 fn paths() {
     let all = Expressions::default();
-    let is = |path: PathMatch, target: &str| matches::matches(&to(path), &request("a", target, &[]), &all);
+    let is = |path: PathMatch, target: &str| matches::Asked::of(&request("a", target, &[]), &all).fulfils(&to(path));
     assert!(is(PathMatch::Prefix("/a".into()), "/ab?q"));
     assert!(!is(PathMatch::Prefix("/a".into()), "/A"));
     assert!(is(PathMatch::Exact("/a".into()), "/a?q#f"));
@@ -66,7 +66,7 @@ fn paths() {
 fn headers_and_parameters() {
     let all = Expressions::default();
     let is = |condition: &Match, target: &str, head: &[(&str, &str)]| {
-        matches::matches(condition, &request("a", target, head), &all)
+        matches::Asked::of(&request("a", target, head), &all).fulfils(condition)
     };
     let header = |value, invert, missing_as_empty| {
         let condition = HeaderMatch { name: "x".into(), value, invert, missing_as_empty };

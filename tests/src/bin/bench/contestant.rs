@@ -48,6 +48,8 @@ enum Component {
     Adapted,
     /// The same, its plugins started before.
     Preinitialised,
+    /// The same, for hosts that carry the bytes themselves.
+    Exchange,
     /// The same for WASI 0.3.
     Adapted03,
 }
@@ -69,14 +71,14 @@ const POOLED: &[&str] = &[
 
 /// The one that all are compared with comes first.
 pub(crate) const ALL: [Contestant; 18] = {
-    use Component::{Adapted, Adapted03, Least, Nothing, Preinitialised};
+    use Component::{Adapted, Adapted03, Exchange, Least, Nothing, Preinitialised};
     use Runs::{Envoy, Serve, Wasmtime};
     [
         Contestant { name: "envoy", runs: Envoy(Filter::Wasm) },
         Contestant { name: "envoy-none", runs: Envoy(Filter::None) },
         Contestant { name: "envoy-lua", runs: Envoy(Filter::Lua) },
-        Contestant { name: "serve", runs: Serve(Adapted, &[]) },
-        Contestant { name: "serve-exchange", runs: Serve(Adapted, &["--drive", "exchange"]) },
+        Contestant { name: "serve", runs: Serve(Exchange, &[]) },
+        Contestant { name: "serve-wasi-http", runs: Serve(Adapted, &[]) },
         Contestant { name: "serve-03", runs: Serve(Adapted03, &[]) },
         Contestant { name: "serve-new", runs: Serve(Adapted, &["--max-instance-reuse", "1"]) },
         Contestant { name: "serve-nothing", runs: Serve(Nothing, &[]) },
@@ -140,6 +142,7 @@ impl Component {
                 Ok(adapted.context("only two examples run on the least shim")?.component)
             }
             Self::Adapted => hosts::adapt(chain, bridge::Kind::MemoryCopy),
+            Self::Exchange => hosts::adapt_for_exchanges(chain),
             Self::Adapted03 => hosts::adapt_03(chain),
             Self::Preinitialised => {
                 let options = Options { allow_random: true, ..Options::default() };

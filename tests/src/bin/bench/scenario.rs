@@ -20,6 +20,8 @@ pub(crate) struct Scenario {
     configuration: &'static str,
     /// How many plugins of it.
     plugins: u16,
+    /// How many routes there are, the last one for all requests, where they are a table.
+    routes: Option<usize>,
     to: To,
     method: &'static str,
     path: &'static str,
@@ -53,6 +55,7 @@ const HEADER: Scenario = Scenario {
     example: "rust-headers",
     configuration: "mark = seen\n",
     plugins: 1,
+    routes: None,
     to: To::Direct,
     method: "GET",
     path: "/hello",
@@ -77,7 +80,7 @@ const HEADER: Scenario = Scenario {
 };
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 9] = [
+pub(crate) const ALL: [Scenario; 12] = [
     HEADER,
     Scenario {
         name: "thirty-headers",
@@ -122,6 +125,21 @@ pub(crate) const ALL: [Scenario; 9] = [
     Scenario { name: "chain-2", about: "one header each way by each of two plugins", plugins: 2, lua: None, ..HEADER },
     Scenario { name: "chain-4", about: "the same by four", plugins: 4, lua: None, ..HEADER },
     Scenario { name: "chain-8", about: "the same by eight", plugins: 8, lua: None, ..HEADER },
+    Scenario {
+        name: "routes-1",
+        about: "one header each way, and a table of one route",
+        routes: Some(1),
+        lua: None,
+        ..HEADER
+    },
+    Scenario {
+        name: "routes-10",
+        about: "the same of ten, of which the last one matches",
+        routes: Some(10),
+        lua: None,
+        ..HEADER
+    },
+    Scenario { name: "routes-1000", about: "the same of a thousand", routes: Some(1000), lua: None, ..HEADER },
 ];
 
 impl Scenario {
@@ -138,17 +156,20 @@ impl Scenario {
         let examples = Example::all()?;
         let example = examples.iter().find(|example| example.name == self.example).context("no such example")?;
         let filter = example.filter()?;
-        let settings = self.settings(upstream);
+        let settings = self.settings(upstream)?;
         Ok(Chain { filters: vec![filter; self.plugins.into()], ..Chain::one(Vec::new(), settings) })
     }
 
-    fn settings(&self, upstream: Option<SocketAddr>) -> Settings {
+    fn settings(&self, upstream: Option<SocketAddr>) -> Result<Settings> {
         let mut settings = settings::direct();
         match upstream {
             Some(address) => {
                 settings.set_upstream(Origin { tls: false, authority: address.to_string() }, 15_000);
             }
-            None => settings.set_direct_response(200, "hello"),
+            None => match self.routes {
+                Some(count) => settings = settings::routed(count)?,
+                None => settings.set_direct_response(200, "hello"),
+            },
         }
         settings.plugins = (0..self.plugins)
             .map(|number| Plugin {
@@ -160,7 +181,7 @@ impl Scenario {
                 ..Plugin::default()
             })
             .collect();
-        settings
+        Ok(settings)
     }
 
     pub(crate) fn request(&self) -> Request {
