@@ -100,7 +100,7 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
     let is_extension = object.peek_text("kind") == Some("TrafficExtension");
     if is_extension && let Some(lua) = spec.get("lua") {
         lua.mark_all();
-        whole.pass(&["phase", "priority"]);
+        whole.mark_all();
         report.lost(&label, lua.place(), "a filter in Lua", "Leave it in Envoy.");
         return None;
     }
@@ -134,7 +134,9 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
         },
         ..Plugin::default()
     };
-    if !plugin.code.from.is_empty() && !plugin.code.from.contains("://") {
+    if plugin.code.from.is_empty() {
+        report.wrong(&label, spec.place(), "it has no `url`, and so no code", "Say where the code is.");
+    } else if !plugin.code.from.contains("://") {
         plugin.code.from = format!("oci://{}", plugin.code.from);
     }
     if spec.get("sha256").is_some() {

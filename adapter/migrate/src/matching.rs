@@ -4,6 +4,7 @@ use toml::Value as Toml;
 
 use crate::fields::Message;
 use crate::node::{Node, is_field};
+use crate::re2::{self, Refused};
 use crate::read::Reader;
 use crate::section::table;
 
@@ -75,26 +76,25 @@ fn collect(items: &[Node], read: impl Fn(&Node) -> Said<Toml>) -> Said<Option<To
     Ok((!items.is_empty()).then_some(Toml::Array(items)))
 }
 
-/// A regular expression: RE2's. Like the crate that reads them here, RE2 has neither lookaround nor references back.
+/// A regular expression, RE2's in the input.
 pub(crate) fn expression(reader: Reader<'_>, node: &Node) -> Said<String> {
     node.of(Message::RegexMatcher).pass(&["google_re2"]);
     let regex = reader.text(node, "regex").unwrap_or_default();
-    if regex_syntax::parse(&regex).is_err() {
-        reader.report.wrong(
-            reader.object,
-            node.place(),
-            "its regular expression is none of RE2's",
-            "Write it without lookaround and references back; Envoy refuses it too.",
-        );
-        return Err(Unsayable { field: "regex".into() });
+    match re2::translate(&regex) {
+        Ok(regex) => Ok(regex),
+        Err(Refused::ByEnvoy) => {
+            reader.report.wrong(
+                reader.object,
+                node.place(),
+                "its regular expression is none of RE2's",
+                "Write it without lookaround, references back and repetitions of repetitions; Envoy refuses it too.",
+            );
+            Err(Unsayable { field: "regex".into() })
+        }
+        Err(Refused::Here(what)) => {
+            Err(Unsayable { field: format!("regex, with what the component can't do: {what}") })
+        }
     }
-    // The crate that reads it in the component, which is small, knows no classes of Unicode.
-    if regex_lite::Regex::new(&regex).is_err() {
-        return Err(Unsayable {
-            field: "regex, with what the component can't do: a class of Unicode, or too much of it".into(),
-        });
-    }
-    Ok(regex)
 }
 
 /// A condition for a header.
