@@ -23,6 +23,9 @@ pub(crate) fn manager(reader: Reader<'_>, node: &Node) {
         );
     }
     let filters = node.peek("http_filters").map(Node::many).unwrap_or_default();
+    for filter in filters.iter().filter(|filter| filter.peek_text("name").unwrap_or_default().is_empty()) {
+        differs(filter.place(), "a filter has no name, and Envoy 1.40 refuses it", "Give it a `name`.");
+    }
     let is_router = |filter: &&Node| {
         let config = filter.peek("typed_config");
         let is_typed = |config: &Node| {
@@ -76,6 +79,13 @@ pub(crate) fn hosts(report: &Report, hosts: &[Node]) {
 /// Checks a route, but for what its match says.
 pub(crate) fn route(reader: Reader<'_>, node: &Node) {
     let wrong = |place: Place, what: String, remedy: &str| reader.report.wrong(reader.object, place, what, remedy);
+    let prefix = node.peek("match").and_then(|found| found.peek("path_separated_prefix"));
+    if let Some((place, text)) = prefix.and_then(|prefix| Some((prefix.place(), prefix.as_text()?)))
+        && (text.len() < 2 || text.ends_with('/') || text.contains(['?', '#']))
+    {
+        let what = format!("`{text}` is no `path_separated_prefix` to Envoy, which refuses it");
+        wrong(place, what, "Write it without `/` at its end, and without `?` and `#`; for all paths, `prefix: /`.");
+    }
     let actions = ["route", "redirect", "direct_response", "filter_action", "non_forwarding_action"];
     let said: Vec<&str> = actions.into_iter().filter(|action| node.peek(action).is_some()).collect();
     if said.len() > 1 {

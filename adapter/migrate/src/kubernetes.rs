@@ -264,6 +264,12 @@ fn extension_policy(report: &Report, object: &Node) -> Vec<Plugin> {
             report.differs(&label, node.place(), format!("`{field}` names routes or gateways that are not in the policy; the component is for all that is sent to it"), remedy);
         }
     }
+    for field in ["extProc", "lua", "dynamicModule"] {
+        if let Some(other) = spec.get(field) {
+            other.mark_all();
+            report.lost(&label, other.place(), format!("`{field}` is no Wasm filter"), "Leave it in Envoy.");
+        }
+    }
     let mut plugins = Vec::new();
     for (index, wasm) in reader.list(spec, "wasm").iter().enumerate() {
         let namespace = namespace.unwrap_or("default");

@@ -45,6 +45,7 @@ mod report;
 mod retries;
 mod routes;
 mod section;
+mod tls;
 mod upstream;
 mod yaml;
 

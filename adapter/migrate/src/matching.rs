@@ -107,7 +107,11 @@ pub(crate) fn header_match(reader: Reader<'_>, node: &Node) -> Said<Toml> {
     if let Some(range) = node.get("range_match") {
         range.mark_all();
         let bound = |field| Toml::from(reader.number(range, field).unwrap_or(0));
-        said.push(("range", Toml::Array(vec![bound("start"), bound("end")])));
+        let (start, end) = (bound("start"), bound("end"));
+        if start.as_integer() >= end.as_integer() {
+            return Err(Unsayable { field: "range_match, in which there is no number".into() });
+        }
+        said.push(("range", Toml::Array(vec![start, end])));
     }
     if let Some(present) = reader.boolean(node, "present_match") {
         said.push(("present", present.into()));

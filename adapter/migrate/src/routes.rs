@@ -106,7 +106,17 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &F
     let reader = Reader { report, object: &object };
     let mut section = Section::new("[[virtual_host]]", node.place());
     section.set("name", name.as_str());
-    section.set("domains", reader.texts(node, "domains"));
+    let (domains, never): (Vec<String>, Vec<String>) =
+        reader.texts(node, "domains").into_iter().partition(|domain| is_domain(domain));
+    for domain in &never {
+        let what = format!("its domain `{domain}` is that of no request, and left out");
+        report.differs(&object, node.place(), what, "Is it a slip? A `*` stands at one end.");
+    }
+    if domains.is_empty() && !never.is_empty() {
+        node.mark_all();
+        return;
+    }
+    section.set("domains", domains);
     changes(reader, node, &mut section);
     filters.read(reader, node, &mut section);
     metadata::read(reader, node, &mut section);
@@ -132,6 +142,12 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &F
         let object = format!("route {label} of virtual host `{name}`");
         sections.extend(route(Reader { report, object: &object }, route_node, targets, filters));
     }
+}
+
+/// Whether a host can have it: Envoy takes any text, and one star at one end for a wildcard.
+fn is_domain(text: &str) -> bool {
+    let inner = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
+    !text.is_empty() && !inner.contains('*')
 }
 
 fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filters) -> Option<Section> {
@@ -333,6 +349,10 @@ fn redirect(reader: Reader<'_>, node: &Node) -> Toml {
         text("scheme_redirect")
     };
     let port = reader.number(node, "port_redirect").filter(|port| *port > 0);
+    if port.is_some_and(|port| u16::try_from(port).is_err()) {
+        let remedy = "Write a number up to 65535; Envoy sends clients there as it stands.";
+        reader.report.wrong(reader.object, node.place(), "`port_redirect` is no port", remedy);
+    }
     table([
         ("path", text("path_redirect")),
         ("prefix", text("prefix_rewrite")),
@@ -348,7 +368,16 @@ fn redirect(reader: Reader<'_>, node: &Node) -> Toml {
 fn substitution(reader: Reader<'_>, node: &Node) -> Option<Toml> {
     node.of(Message::RegexMatchAndSubstitute);
     let substitution = reader.text(node, "substitution").unwrap_or_default();
-    match matching::expression(reader, node.get("pattern")?) {
+    let Some(pattern) = node.get("pattern") else {
+        reader.report.wrong(
+            reader.object,
+            node.place(),
+            "its rewrite has no `pattern`; Envoy refuses it",
+            "Give it one.",
+        );
+        return None;
+    };
+    match matching::expression(reader, pattern) {
         Ok(regex) => Some(table([("regex", Some(regex.into())), ("substitution", Some(substitution.into()))])),
         Err(unsayable) => {
             let what = format!("what its requests go on with is not changed: the rewrite has `{}`", unsayable.field);

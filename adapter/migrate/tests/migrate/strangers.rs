@@ -263,3 +263,68 @@ fn a_config_map_with_a_slip() {
     );
     assert_eq!(migration.findings.len(), 1, "{:#?}", migration.findings);
 }
+
+/// `serve` asks for the name that Envoy asks for; what a client shows of itself is lost.
+#[test]
+fn tls_of_clusters() {
+    let socket = |context: &str| {
+        let typed = format!(
+            "{{'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, {context}}}"
+        );
+        let socket = format!("type: STRICT_DNS, transport_socket: {{name: tls, typed_config: {typed}}}");
+        run(&bootstrap(&format!("{{name: mark, {CODE}}}"), ROUTE, &CLUSTER.replace("type: STRICT_DNS", &socket)))
+    };
+    let named =
+        socket("sni: other.example, common_tls_context: {validation_context: {trusted_ca: {filename: /etc/ca.pem}}}");
+    assert_eq!(named.components[0].serve_options[2..], ["--upstream-sni", "web:80=other.example"]);
+    let found = finding(&named, "TLS is the host's");
+    assert!(found.what.contains("`other.example`") && found.remedy.contains("`/etc/ca.pem`"), "{found:?}");
+    let own = socket("sni: web");
+    assert_eq!(own.components[0].serve_options.len(), 2);
+    assert!(finding(&own, "without a `validation_context`").remedy.contains("--upstream-ca"));
+    let shown = socket("common_tls_context: {tls_certificates: [{}]}");
+    assert!(finding(&shown, "a client's certificate").outcome.is_loss());
+}
+
+/// Envoy never asks an endpoint of a later priority, unless it checks their health.
+#[test]
+fn later_priorities() {
+    let spare = "endpoints: [{priority: 1, lb_endpoints: [{endpoint: {address: {socket_address: {address: spare, port_value: 80}}}}]}, ";
+    let cluster = CLUSTER.replace("endpoints: [", spare);
+    let plugin = format!("{{name: mark, {CODE}}}");
+    let never = run(&bootstrap(&plugin, ROUTE, &cluster));
+    assert_eq!(finding(&never, "Envoy never asks it").outcome, Outcome::CarriedWithDifference);
+    assert!(!settings_of(&never).contains("spare"));
+    let checked = cluster.replace("type: STRICT_DNS", "type: STRICT_DNS, outlier_detection: {}");
+    assert!(finding(&run(&bootstrap(&plugin, ROUTE, &checked)), "does not know which are ill").outcome.is_loss());
+}
+
+#[test]
+fn what_envoy_takes_and_nobody_asks_for() {
+    let host = run(&routed("domains: [\"*\", \"*a*\", \"\"]", "route: {cluster: backend}"));
+    assert!(finding(&host, "its domain `*a*` is that of no request").outcome == Outcome::CarriedWithDifference);
+    assert!(!host.has_losses());
+    let star = "domains: [\"*\"]";
+    for (route, what) in [
+        ("redirect: {port_redirect: 70000}", "`port_redirect` is no port"),
+        ("redirect: {regex_rewrite: {substitution: x}}", "no `pattern`"),
+    ] {
+        assert_eq!(finding(&run(&routed(star, route)), what).outcome, Outcome::Wrong);
+    }
+    let prefix =
+        routed(star, "route: {cluster: backend}").replace("match: {prefix: /}", "match: {path_separated_prefix: /a/}");
+    assert_eq!(finding(&run(&prefix), "`/a/` is no `path_separated_prefix`").outcome, Outcome::Wrong);
+    let range = routed(star, "route: {cluster: backend}")
+        .replace("match: {prefix: /}", "match: {prefix: /, headers: [{name: a, range_match: {start: 5, end: 1}}]}");
+    assert!(finding(&run(&range), "range_match, in which there is no number").outcome.is_loss());
+    let name = run(&bootstrap(&format!("{{name: mark, {CODE}}}"), ROUTE, &CLUSTER.replace("STRICT_DNS", "STATIC")));
+    assert_eq!(finding(&name, "its address is a name").outcome, Outcome::CarriedWithDifference);
+    let port = run(&bootstrap(
+        &format!("{{name: mark, {CODE}}}"),
+        ROUTE,
+        &CLUSTER.replace("port_value: 80", "port_value: 70000"),
+    ));
+    assert_eq!(finding(&port, "its `port_value` is no port").outcome, Outcome::Wrong);
+    let placeholder = with(&[("a.yaml", &plain("").replace("/etc/envoy/mark.wasm", "'{{ .File }}'"))], None, &|_| None);
+    assert_eq!(finding(&placeholder, "is a placeholder").outcome, Outcome::Wrong);
+}
