@@ -188,6 +188,11 @@ impl<'n> Resources<'n> {
             self.objects.push(node);
             return true;
         }
+        // One of the kinds has the name of a field of Envoy's. What was made from all stands beside them, where it does.
+        let has_made = node.peek("xds").is_some_and(|xds| !xds.entries().is_empty());
+        if !has_made && self.by_kind(report, node) {
+            return true;
+        }
         if ["static_resources", "dynamic_resources", "bootstrap_extensions"]
             .iter()
             .any(|field| node.peek(field).is_some())
@@ -232,7 +237,7 @@ impl<'n> Resources<'n> {
         } else if node.peek("name").is_some() && (has_wasm(node) || is_old_wasm(node)) {
             self.filter(node);
         } else {
-            return self.by_kind(report, node) || self.by_namespace(report, node);
+            return self.by_namespace(report, node);
         }
         true
     }

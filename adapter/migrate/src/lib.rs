@@ -196,7 +196,7 @@ fn components(
         drafts.retain(|draft| draft.name == wanted);
     }
     // Where nothing could be read, that was said.
-    if drafts.is_empty() && !(documents.is_empty() && report.has_errors()) {
+    if drafts.is_empty() && !report.has_errors() {
         let place = documents.first().map(Node::place).unwrap_or_default();
         report.wrong(
             "the input",

@@ -49,27 +49,24 @@ pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, U
     let name = name.to_ascii_lowercase();
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
     let is_json = name.ends_with(".json") || (!is_yaml && text.trim_start().starts_with('{'));
-    match parse(file, text, is_json) {
-        Ok(documents) => Ok(documents),
-        // JSON has escapes that YAML has not, such as pairs of surrogates.
-        Err(unreadable) if is_json => match serde_json::from_str(text) {
-            Ok(value) => Ok(vec![from_json(start, value)]),
-            Err(_) => Err(unreadable),
-        },
-        Err(mut unreadable) => {
-            // Within a text there may be templates, which are the text's own.
-            if let Some(place) = template(file, text).filter(|place| place.line <= unreadable.place.line) {
-                let remedy = "Give what `helm template` makes of it: a template is not YAML yet.";
-                return Err(Unreadable::new(place, "is a template", remedy));
-            }
-            let line = text.lines().nth(unreadable.place.line.saturating_sub(1)).unwrap_or_default();
-            if is_placeholder(line) {
-                let remedy = "Fill in the placeholder on that line first, as `envsubst` or `helm template` does.";
-                unreadable.remedy = remedy.into();
-            }
-            Err(unreadable)
-        }
+    let mut unreadable = match parse(file, text, is_json) {
+        Ok(documents) => return Ok(documents),
+        Err(unreadable) => unreadable,
+    };
+    // JSON has escapes that YAML has not, such as pairs of surrogates.
+    if is_json && let Ok(value) = serde_json::from_str(text) {
+        return Ok(vec![from_json(start, value)]);
     }
+    // Within a text there may be templates, which are the text's own.
+    if let Some(place) = template(file, text).filter(|place| place.line <= unreadable.place.line) {
+        let remedy = "Give what `helm template` makes of it: a template is not YAML yet.";
+        return Err(Unreadable::new(place, "is a template", remedy));
+    }
+    let line = text.lines().nth(unreadable.place.line.saturating_sub(1)).unwrap_or_default();
+    if is_placeholder(line) {
+        unreadable.remedy = "Fill in the placeholder on that line first, as `envsubst` or `helm template` does.".into();
+    }
+    Err(unreadable)
 }
 
 /// Whether there is something in a text that is filled in before Envoy reads it.
@@ -396,6 +393,12 @@ mod tests {
             .collect();
         assert!(error(&bomb).what.contains("aliases"));
         assert!(error(&format!("{}{}", "[".repeat(150), "]".repeat(150))).what.contains("deeper"));
+    }
+
+    #[test]
+    fn a_template_that_looks_like_json() {
+        let error = read(0, "_filter.tpl", b"\n{{- define \"x\" -}}\na: b\n{{- end -}}\n").unwrap_err();
+        assert_eq!((error.what.as_str(), error.place.line), ("is a template", 2));
     }
 
     /// What a filter is told may be a template of its own.
