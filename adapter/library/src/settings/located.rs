@@ -94,7 +94,7 @@ mod tests {
         for (text, place) in [
             ("\n[[route]]\ncluster = 'x'\n".to_owned(), "t.toml:2:1: "),
             (format!("{host}\n[[virtual_host.route]]\nmatch = {{ prefix = '/' }}\ncluster = 'x'\n"), "t.toml:5:1: "),
-            (format!("{host}route = [{{ direct_response = '200' }}, {{ cluster = 'x' }}]\n"), "t.toml:4:38: "),
+            (format!("{host}route = [{{ direct_response = '200' }}, {{ cluster = 'x' }}]\n"), "t.toml:4:39: "),
             ("[[virtual_host]]\nname = 'a'\nroute = [{ direct_response = '200' }]\n".into(), "t.toml:1:1: "),
             ("direct_response = '200'\n\n[clusters.b]\nhttp2 = true\n".into(), "t.toml:3:11: "),
             ("direct_response = '200'\n[clusters]\né = 'nowhere'\n".into(), "t.toml:3:1: "),
