@@ -1,4 +1,6 @@
 //! Wasm filters behind the router: those of the router itself, and those of clusters. They become the last of the chain.
+//!
+//! Of such a filter Envoy calls no `proxy_on_log` (`tests/migrations/filters-behind-the-router`).
 
 use toml::Value as Toml;
 
@@ -11,7 +13,7 @@ use crate::plugin::Plugin;
 use crate::report::Report;
 use crate::section::Section;
 
-const LAST: &str = "it stands behind the router in Envoy, and becomes the last of the chain: it sees a request before the route changes it, and once, whatever is tried again";
+const LAST: &str = "it stands behind the router in Envoy, and becomes the last of the chain: it sees a request before the route changes it, once, whatever is tried again, and `proxy_on_log`, which Envoy does not call there";
 const REMEDY: &str = "See that the filter does not count on it.";
 
 /// The plugins among the filters of the router.
