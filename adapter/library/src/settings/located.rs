@@ -97,7 +97,7 @@ mod tests {
             (format!("{host}route = [{{ direct_response = '200' }}, {{ cluster = 'x' }}]\n"), "t.toml:4:39: "),
             ("[[virtual_host]]\nname = 'a'\nroute = [{ direct_response = '200' }]\n".into(), "t.toml:1:1: "),
             ("direct_response = '200'\n\n[clusters.b]\nhttp2 = true\n".into(), "t.toml:3:11: "),
-            ("direct_response = '200'\n[clusters]\né = 'nowhere'\n".into(), "t.toml:3:1: "),
+            ("direct_response = '200'\nclusters = { 'é' = 'http://a', b = 'nowhere' }\n".into(), "t.toml:2:32: "),
             ("upstream = 'nowhere'\n".into(), "t.toml:1:1: "),
             ("upstream = 'http://a'\ndirect_response = '200'\n".into(), "t.toml:2:1: "),
         ] {
