@@ -124,7 +124,8 @@ impl Given {
         let Self { modules, plugin, input } = self;
         let profile = input.as_ref().ok().and_then(|input| input.profile).or(below.profile).unwrap_or_default();
         let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
-        let resolve = |input: Input| input.over(below).resolve(modules.len(), &read).map_err(Failure::settings);
+        let located = |problems| Failure::settings(plugin.located(problems));
+        let resolve = |input: Input| input.over(below).resolve(modules.len(), &read).map_err(located);
         let with_shim = |options: Options| Ok(Options { shim: plugin.shim(options.wasi)?, ..options });
         let options = input.and_then(resolve).and_then(with_shim);
         match options {

@@ -69,7 +69,18 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
     if let (Some(directory), false) = (&args.output, args.check) {
         write(directory, migration, &args.host, reporter)?;
     }
+    if args.check {
+        check(migration)?;
+    }
     Ok(code(args, migration))
+}
+
+/// Whether the settings can be read from which each component would be made.
+fn check(migration: &Migration) -> Result<(), Failure> {
+    let whole = migration.components.iter().filter(|component| component.is_whole() && !migration.has_errors());
+    let read = whole.map(|component| Migrated::of(component, Path::new(""), &AdaptOptions::default()));
+    let failures: Vec<Failure> = read.filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
 }
 
 fn code(args: &Args, migration: &Migration) -> Code {

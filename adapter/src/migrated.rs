@@ -9,12 +9,12 @@ use proxy_wasm_adapter::bundle::{self, Named};
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::{Error, Options};
 use proxy_wasm_adapter_compare::original::{Code, Original};
-use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Migration, Outcome, Wanted};
+use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Kind, Migration, Outcome, Wanted};
 
 use super::failure::{Failure, Message};
 use super::input;
 use super::oci;
-use super::plugin::AdaptOptions;
+use super::plugin::{self, AdaptOptions};
 use super::report::Reporter;
 
 /// Where code is that is not where a configuration says.
@@ -33,6 +33,15 @@ pub(super) struct CodeOptions {
     /// The one listener to take
     #[arg(long, value_name = "NAME", help_heading = "Configuration of Envoy")]
     pub(super) listener: Option<String>,
+
+    /// What the files are, where that can't be recognized
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_parser = plugin::named(Kind::ALL, Kind::name),
+        help_heading = "Configuration of Envoy"
+    )]
+    from: Option<Kind>,
 }
 
 fn parse_code(text: &str) -> Result<(String, PathBuf), String> {
@@ -114,7 +123,7 @@ impl CodeOptions {
             code.borrow_mut().push(Code { plugin, from, bytes: bytes.clone() });
             Some(bytes)
         };
-        let options = migrate::Options { find: &find, upstream, listener: self.listener.as_deref() };
+        let options = migrate::Options { find: &find, upstream, listener: self.listener.as_deref(), from: self.from };
         let migration = migrate::migrate(&files, &options);
         let failures = failures.into_inner();
         if !failures.is_empty() {

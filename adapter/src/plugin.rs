@@ -361,6 +361,16 @@ impl AdaptOptions {
         Ok(self.own().over(file))
     }
 
+    /// These problems, with their places in the settings file.
+    pub(super) fn located(&self, problems: Vec<settings::Problem>) -> Vec<settings::Problem> {
+        let Some(file) = &self.settings else { return problems };
+        // It was read before; where it is gone meanwhile, the problems stand without places.
+        match fs::read_to_string(file) {
+            Ok(text) => settings::located(&file.display().to_string(), &text, problems),
+            Err(_) => problems,
+        }
+    }
+
     /// What they say beside the settings file.
     pub(super) fn own(&self) -> Input {
         self.clone().into_own()

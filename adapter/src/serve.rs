@@ -9,7 +9,7 @@ use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter::{Options, adapt, is_component};
-use proxy_wasm_adapter_serve::{self as serve, Drive, FailurePolicy};
+use proxy_wasm_adapter_serve::{self as serve, Drive, FailurePolicy, ServerNameOf};
 use serde_json::Value;
 
 use super::compose;
@@ -90,8 +90,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             if strict && written.has_losses {
                 return Ok(lost(&directory.join(REPORT).display().to_string(), reporter));
             }
-            let policy = written.failure_policy;
-            host.failure_policy = host.failure_policy.or(policy);
+            follow(&mut host, &written.options);
             plugin = plugin.with_settings(directory.join(written.settings))?;
             of_filters(Vec::new(), plugin, host.preferred_drive(), reporter)?
         }
@@ -102,7 +101,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             if strict && read.has_losses() {
                 return Ok(lost(&input::shown(&files[0]), reporter));
             }
-            host.failure_policy = host.failure_policy.or_else(|| failure_policy(&component.serve_options));
+            follow(&mut host, &component.serve_options);
             let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
             suit(&mut migrated.options, plugin.asks_for_exports(), host.preferred_drive());
             plugin::check_complete("serve", &migrated.options)?;
@@ -150,7 +149,8 @@ impl Source {
 /// A component of a directory that `migrate` wrote.
 struct Written {
     settings: String,
-    failure_policy: Option<FailurePolicy>,
+    /// The options that `migrate` gives `serve`.
+    options: Vec<String>,
     has_losses: bool,
 }
 
@@ -184,18 +184,27 @@ impl Written {
         let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_loss =
             |finding: &Value| matches!(finding["outcome"].as_str(), Some("not_carried" | "unknown" | "wrong"));
-        Ok(Self {
-            settings: text(component, "settings"),
-            failure_policy: failure_policy(&options),
-            has_losses: findings.iter().any(is_loss),
-        })
+        Ok(Self { settings: text(component, "settings"), options, has_losses: findings.iter().any(is_loss) })
     }
 }
 
-/// The policy among options that `migrate` gives `serve`.
-fn failure_policy(options: &[String]) -> Option<FailurePolicy> {
-    let at = options.iter().position(|option| option == "--failure-policy")?;
-    FailurePolicy::from_str(options.get(at + 1)?, false).ok()
+/// Takes up the options that `migrate` gives `serve`; what the command says itself counts over them.
+fn follow(host: &mut serve::Options, options: &[String]) {
+    for pair in options.chunks_exact(2) {
+        let [option, value] = pair else { continue };
+        match option.as_str() {
+            "--failure-policy" => {
+                host.failure_policy = host.failure_policy.or_else(|| FailurePolicy::from_str(value, false).ok());
+            }
+            "--upstream-sni" => {
+                let name = ServerNameOf::parse(value).ok();
+                let said = |name: &ServerNameOf| host.upstream_sni.iter().any(|own| own.authority == name.authority);
+                let name = name.filter(|name| !said(name));
+                host.upstream_sni.extend(name);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Has a component take requests in the way in which they come here, unless the user says how it takes them.

@@ -112,7 +112,7 @@ fn migrated(file: &File, listener: Option<&str>) -> Result<Migrated> {
         Some(bytes)
     };
     let files = std::slice::from_ref(file);
-    let migration = migrate::migrate(files, &migrate::Options { find: &find, upstream: None, listener });
+    let migration = migrate::migrate(files, &migrate::Options { find: &find, upstream: None, listener, from: None });
     let wrong: Vec<String> = migration
         .findings
         .iter()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, FilterProblem};
 use crate::options::Options;
-use crate::settings::{Input, Problem, Read, parse};
+use crate::settings::{Input, Problem, Read, located, parse};
 use crate::text::assemble;
 
 /// A filter that a settings file names.
@@ -31,7 +31,7 @@ pub fn read(name: &str, text: &str, over: Input, files: Read<'_>) -> Result<(Vec
     let input = parse(name, text).map_err(|problem| Error::Settings(vec![problem]))?;
     let named = input.filters().map_err(Error::Settings)?;
     let input = over.over(input);
-    let options = input.resolve(named.len(), files);
+    let options = input.resolve(named.len(), files).map_err(|problems| located(name, text, problems));
     let (mut filters, mut unreadable, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for (index, file) in named.into_iter().enumerate() {
         match files(&file).map(|bytes| assemble(&bytes).map(std::borrow::Cow::into_owned)) {

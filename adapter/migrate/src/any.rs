@@ -63,7 +63,7 @@ pub(crate) fn bytes(reader: Reader<'_>, node: &Node, field: &str) -> Option<Vec<
             "Write `type.googleapis.com/` before the name of the type.",
         );
     };
-    let value = node.peek("value");
+    let value = value(reader, node, name, field)?;
     let mistyped = || {
         wrong(
             "has a `value` that its type does not allow",
@@ -148,6 +148,42 @@ pub(crate) fn bytes(reader: Reader<'_>, node: &Node, field: &str) -> Option<Vec<
         );
     }
     encoded
+}
+
+/// The `value` of a well-known type; nothing, if there is more beside it than Envoy reads.
+///
+/// A message of one field may also be written as a table of it (measured on Envoy 1.40).
+fn value<'n>(reader: Reader<'_>, node: &'n Node, name: &str, field: &str) -> Option<Option<&'n Node>> {
+    let known = name.starts_with("google.protobuf.");
+    let fields: &[&str] = if name == "google.protobuf.Empty" { &["@type"] } else { &["@type", "value"] };
+    let is_odd = |node: &Node, fields: &[&str]| {
+        known && node.entries().iter().any(|entry| !fields.contains(&entry.key.as_str()))
+    };
+    // Its name may be a part of the configuration, which nobody is to see.
+    let unknown = || {
+        let what = format!("`{field}` has a field that a `{name}` has not");
+        let remedy = "Leave it with `@type` and `value`; Envoy refuses it as it is.";
+        reader.report.wrong(reader.object, node.place(), what, remedy);
+    };
+    if is_odd(node, fields) {
+        unknown();
+        return None;
+    }
+    let value = node.peek("value");
+    let is_wrapper = name.strip_prefix("google.protobuf.").is_some_and(|name| {
+        matches!(
+            name.strip_suffix("Value"),
+            Some("String" | "Bytes" | "Bool" | "Int32" | "Int64" | "UInt32" | "UInt64" | "Float" | "Double")
+        )
+    });
+    match value.filter(|value| is_wrapper && value.is_map()) {
+        Some(table) if is_odd(table, &["value"]) => {
+            unknown();
+            None
+        }
+        Some(table) => Some(table.peek("value")),
+        None => Some(value),
+    }
 }
 
 /// An `Any` in an `Any`.
@@ -242,6 +278,12 @@ mod tests {
         assert_eq!(typed("StringValue", "1.5"), Some(b"1.5".to_vec()));
         assert_eq!(typed("StringValue", "5"), None);
         assert_eq!(typed("StringValue", "true"), None);
+        assert_eq!(typed("StringValue", "{}"), Some(Vec::new()));
+        assert_eq!(typed("StringValue", "{value: x}"), Some(b"x".to_vec()));
+        assert_eq!(typed("StringValue", "{a: x}"), None);
+        assert_eq!(typed("StringValue", "x, other: 1"), None);
+        assert_eq!(typed("Int32Value", "{value: 3}"), Some(vec![8, 3]));
+        assert_eq!(typed("Struct", "{a: b}, other: 1"), None);
         assert_eq!(typed("BytesValue", "_-8"), Some(vec![0xff, 0xef]));
         assert_eq!(typed("BytesValue", "/+8="), Some(vec![0xff, 0xef]));
         assert_eq!(typed("Struct", "{a: b}"), Some(b"\x0a\x08\x0a\x01a\x12\x03\x1a\x01b".to_vec()));

@@ -31,7 +31,7 @@ pub fn bootstrap(files: &[File]) -> Option<Json> {
     let report = Report::default();
     let mut resources = Resources::default();
     for document in documents.iter().filter(|document| !document.is_null()) {
-        resources.take(&report, document);
+        resources.take(&report, document, None);
     }
     if resources.listeners.is_empty() && resources.managers.is_empty() {
         return None;

@@ -11,6 +11,7 @@ use crate::node::{Node, Place};
 use crate::read::Reader;
 use crate::report::Report;
 use crate::section::{Section, table};
+use crate::tls::tls;
 
 /// A cluster with an address.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub(crate) struct Cluster {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) is_tls: bool,
+    /// The name that it has to prove over TLS, if that is said.
+    pub(crate) sni: Option<String>,
     /// Its further endpoints.
     pub(crate) further: Vec<Endpoint>,
     /// The first one's.
@@ -54,6 +57,18 @@ impl Cluster {
     pub(crate) fn urls(&self) -> Vec<String> {
         let further = self.further.iter().map(|endpoint| self.url_of(&endpoint.host, endpoint.port));
         [self.url()].into_iter().chain(further).collect()
+    }
+
+    /// The options of `serve` by which each of its places proves another name than that in its URL.
+    pub(crate) fn serve_options(&self) -> Vec<String> {
+        let Some(sni) = self.sni.as_deref().filter(|_| self.is_tls) else { return Vec::new() };
+        let further = self.further.iter().map(|endpoint| (&endpoint.host, endpoint.port));
+        let places = [(&self.host, self.port)].into_iter().chain(further).filter(|(host, _)| host.as_str() != sni);
+        let option = |(host, port): (&String, u16)| {
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_ascii_lowercase() };
+            ["--upstream-sni".to_owned(), format!("{host}:{port}={sni}")]
+        };
+        places.flat_map(option).collect()
     }
 
     /// The keys of its section.
@@ -131,14 +146,14 @@ fn read(report: &Report, node: &Node) -> Known {
     let kinds = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
     let kind = reader.choice(node, "type", &kinds).unwrap_or(0);
     extension(reader, node);
-    let is_tls = tls(reader, node);
+    let tls = tls(reader, node);
+    let (is_tls, sni) = (tls.is_some(), tls.and_then(|tls| tls.sni));
     let is_http2 = http2(reader, node);
     let mut addresses = Vec::new();
     if let Some(assignment) = node.get("load_assignment") {
         assignment.of(Message::ClusterLoadAssignment).pass(&["cluster_name"]);
         for locality in reader.list(assignment, "endpoints") {
             locality.of(Message::LocalityLbEndpoints);
-            // Envoy asks those of a later priority where it knows that the others are ill.
             let is_spare = reader.number(locality, "priority").is_some_and(|priority| priority > 0);
             for endpoint in reader.list(locality, "lb_endpoints") {
                 let weight = reader.number(endpoint.of(Message::LbEndpoint), "load_balancing_weight").unwrap_or(1);
@@ -147,8 +162,7 @@ fn read(report: &Report, node: &Node) -> Known {
                 let Some(address) = address else { continue };
                 let found = socket(reader, address);
                 if is_spare {
-                    let what = "an endpoint of a later priority is left out: a component does not know which are ill";
-                    report.lost(&object, address.place(), what, "Put a balancer in front of them, and name that.");
+                    spare(reader, node, address);
                 } else {
                     addresses.push((address.place(), found, weight));
                 }
@@ -172,6 +186,15 @@ fn read(report: &Report, node: &Node) -> Known {
     if kind >= 3 {
         let kind = kinds.get(kind).copied().unwrap_or_default();
         return without(format!("a cluster of type {kind} has its addresses from elsewhere"), remedy);
+    }
+    let is_name = |(_, address, _): &&(Place, Option<(String, u16)>, i64)| {
+        address.as_ref().is_some_and(|(host, _)| host.parse::<std::net::IpAddr>().is_err())
+    };
+    let is_static = kind == 0 && node.peek("cluster_type").is_none();
+    if let Some((place, ..)) = addresses.iter().find(is_name).filter(|_| is_static) {
+        let what =
+            "its address is a name, and Envoy refuses that of a cluster of type STATIC; it was read as STRICT_DNS";
+        report.differs(&object, *place, what, "Write `type: STRICT_DNS`.");
     }
     let count = addresses.len();
     let mut endpoints = addresses
@@ -198,7 +221,21 @@ fn read(report: &Report, node: &Node) -> Known {
     let mut more = Section::new("", node.place());
     metadata::read(reader, node, &mut more);
     let (place, more) = (node.place(), more.keys);
-    Known::Cluster(Cluster { name, place, host, port, is_tls, further, weight, is_random, is_http2, more })
+    Known::Cluster(Cluster { name, place, host, port, is_tls, sni, further, weight, is_random, is_http2, more })
+}
+
+/// An endpoint of a later priority. Envoy asks it where it knows that those before it are ill: where nothing tells it so, never,
+/// by a retry neither (measured on Envoy 1.40).
+fn spare(reader: Reader<'_>, cluster: &Node, address: &Node) {
+    let knows = ["health_checks", "outlier_detection"].iter().any(|field| cluster.peek(field).is_some());
+    if knows {
+        let what = "an endpoint of a later priority is left out: a component does not know which are ill";
+        let remedy = "Put a balancer in front of them, and name that.";
+        reader.report.lost(reader.object, address.place(), what, remedy);
+    } else {
+        let what = "an endpoint of a later priority is left out: without health checks Envoy never asks it";
+        reader.report.differs(reader.object, address.place(), what, "Give it the priority 0, if it is to be asked.");
+    }
 }
 
 /// Envoy's ways to choose an endpoint.
@@ -232,43 +269,12 @@ pub(crate) fn socket(reader: Reader<'_>, address: &Node) -> Option<(String, u16)
     socket.pass(&["protocol", "ipv4_compat"]);
     let host = reader.text(socket, "address")?;
     let port = reader.number(socket, "port_value").unwrap_or(0);
-    let port = u16::try_from(port).ok()?;
+    let Ok(port) = u16::try_from(port) else {
+        let remedy = "Write a number up to 65535; Envoy refuses anything else.";
+        reader.report.wrong(reader.object, socket.place(), "its `port_value` is no port", remedy);
+        return None;
+    };
     (!host.is_empty()).then_some((host, port))
-}
-
-fn tls(reader: Reader<'_>, node: &Node) -> bool {
-    if let Some(context) = node.get("tls_context") {
-        context.mark_all();
-        let what = "`tls_context` is of Envoy's API v2, which Envoy 1.40 refuses; it was read as TLS";
-        reader.report.differs(reader.object, context.place(), what, "Write it as `transport_socket`.");
-        return true;
-    }
-    let Some(socket) = node.get("transport_socket") else { return false };
-    socket.mark_all();
-    let typed = socket.peek("typed_config").and_then(any::content);
-    match typed {
-        Some((name, content)) if name.ends_with(".UpstreamTlsContext") => {
-            content.mark_all();
-            let what = "TLS is the host's: it checks the name in the URL against its own authorities, whatever `sni`, certificates and validation say here";
-            reader.report.differs(
-                reader.object,
-                socket.place(),
-                what,
-                "Give the host the authority's certificate, and the cluster a name that the certificate has.",
-            );
-            true
-        }
-        Some((name, _)) if name.ends_with(".RawBuffer") => false,
-        _ => {
-            reader.report.lost(
-                reader.object,
-                socket.place(),
-                "its transport socket is no plain TLS",
-                "See that the host reaches it otherwise.",
-            );
-            false
-        }
-    }
 }
 
 /// Whether it is spoken to with HTTP/2.

@@ -13,7 +13,7 @@ pub(crate) fn unfold(report: &Report, index: usize, file: &File, document: &Node
     if document.peek_text("kind") != Some("ConfigMap") {
         return None;
     }
-    let mut found = Vec::new();
+    let (mut found, mut is_broken) = (Vec::new(), false);
     for entry in document.peek("data").map(Node::entries).unwrap_or_default() {
         let Some(text) = entry.node.as_text().filter(|text| text.contains('\n')) else { continue };
         let Some((lines, columns)) = shift(&file.bytes, entry.place.line, text) else { continue };
@@ -30,6 +30,7 @@ pub(crate) fn unfold(report: &Report, index: usize, file: &File, document: &Node
                 let mut place = error.place;
                 place.line += lines;
                 place.column += columns;
+                is_broken = true;
                 report.wrong(
                     &format!("the file `{}` in the ConfigMap", entry.key),
                     place,
@@ -40,7 +41,8 @@ pub(crate) fn unfold(report: &Report, index: usize, file: &File, document: &Node
             Err(_) => {}
         }
     }
-    (!found.is_empty()).then_some(found)
+    // Of what can't be read it is said already.
+    (is_broken || !found.is_empty()).then_some(found)
 }
 
 /// How many lines and columns the text stands below and right of the file's beginning: it begins on the line of its key, or

@@ -30,6 +30,11 @@ impl Filters {
         Self(plugins.iter().enumerate().map(|one| (one.1.filter_name.clone(), key(one))).collect())
     }
 
+    /// What the settings call the plugin at this place of the chain.
+    pub(crate) fn key(&self, index: usize) -> &str {
+        self.0.get(index).map_or("", |(_, key)| key)
+    }
+
     /// Reads which of them run here, into the section.
     pub(crate) fn read(&self, reader: Reader<'_>, node: &Node, section: &mut Section) {
         let Some(configs) = node.peek("typed_per_filter_config") else { return };

@@ -2,8 +2,9 @@
 //!
 //! What it does to the rest of a proxy depends on the proxy, and is in the report.
 
+use crate::filter::http_filter;
 use crate::gather::Resources;
-use crate::listener::{self, Draft};
+use crate::listener::Draft;
 use crate::node::{Node, Value};
 use crate::plugin::Plugin;
 use crate::read::Reader;
@@ -154,7 +155,7 @@ fn filter(reader: Reader<'_>, value: &Node, resources: &Resources<'_>) -> Option
         reader.report.lost(reader.object, value.place(), what, "The host's own metrics and logs may do the same.");
         return None;
     }
-    listener::http_filter(reader.report, value, resources, None)
+    http_filter(reader.report, value, resources, None)
 }
 
 /// Whether its code is compiled into the proxy.

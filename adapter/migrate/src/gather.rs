@@ -3,8 +3,84 @@
 use crate::any;
 use crate::envoy_filter;
 use crate::fields::Message;
-use crate::node::{Node, Value};
+use crate::filter::has_wasm;
+use crate::node::{Entry, Node, Value};
 use crate::report::Report;
+
+/// What a file may be said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What Envoy starts with.
+    Bootstrap,
+    /// A listener.
+    Listener,
+    /// The configuration of an HTTP connection manager.
+    ConnectionManager,
+    /// A route configuration.
+    RouteConfiguration,
+    /// A cluster.
+    Cluster,
+    /// An HTTP filter, as it stands in a connection manager.
+    Filter,
+    /// The configuration of a filter, as it is discovered.
+    ExtensionConfig,
+    /// What the admin's `/config_dump` answers.
+    ConfigDump,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Bootstrap,
+        Self::Listener,
+        Self::ConnectionManager,
+        Self::RouteConfiguration,
+        Self::Cluster,
+        Self::Filter,
+        Self::ExtensionConfig,
+        Self::ConfigDump,
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "bootstrap",
+            Self::Listener => "listener",
+            Self::ConnectionManager => "connection-manager",
+            Self::RouteConfiguration => "route-configuration",
+            Self::Cluster => "cluster",
+            Self::Filter => "filter",
+            Self::ExtensionConfig => "extension-config",
+            Self::ConfigDump => "config-dump",
+        }
+    }
+
+    /// The last part of its message's name.
+    fn message(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "Bootstrap",
+            Self::Listener => "Listener",
+            Self::ConnectionManager => "HttpConnectionManager",
+            Self::RouteConfiguration => "RouteConfiguration",
+            Self::Cluster => "Cluster",
+            Self::Filter => "HttpFilter",
+            Self::ExtensionConfig => "TypedExtensionConfig",
+            Self::ConfigDump => "ConfigDump",
+        }
+    }
+}
+
+/// The dump that a part of one is by its fields, where it has lost its type on the way, as in `istioctl proxy-config ecds -o json`.
+const UNTYPED: &[(&str, &str)] = &[
+    ("static_listeners", "ListenersConfigDump"),
+    ("dynamic_listeners", "ListenersConfigDump"),
+    ("static_clusters", "ClustersConfigDump"),
+    ("dynamic_active_clusters", "ClustersConfigDump"),
+    ("static_route_configs", "RoutesConfigDump"),
+    ("dynamic_route_configs", "RoutesConfigDump"),
+    ("ecds_filters", "EcdsConfigDump"),
+    ("bootstrap", "BootstrapConfigDump"),
+];
 
 /// The resources of all files.
 #[derive(Debug, Default)]
@@ -16,26 +92,71 @@ pub(crate) struct Resources<'n> {
     pub(crate) tables: Vec<&'n Node>,
     /// `TypedExtensionConfig`s, which filters name.
     pub(crate) extensions: Vec<&'n Node>,
+    /// HTTP filters that came without a connection manager.
+    pub(crate) filters: Vec<&'n Node>,
     /// Kubernetes objects, and Consul's, which have a kind too.
     pub(crate) objects: Vec<&'n Node>,
 }
 
 impl<'n> Resources<'n> {
-    /// Takes up what a document is; says so, if it is nothing that is known.
-    pub(crate) fn take(&mut self, report: &Report, document: &'n Node) {
-        if !self.any(report, document) {
-            report.wrong(
-                "the file",
-                document.place(),
-                "it is no configuration that is known here",
-                "Give a bootstrap, a listener, a connection manager, a resource with `@type`, a config dump, or an object of Istio, Envoy Gateway or Higress.",
+    /// Takes up what a document is, which `from` may say; says so, if it is nothing that is known.
+    pub(crate) fn take(&mut self, report: &Report, document: &'n Node, from: Option<Kind>) {
+        let is_known = match from {
+            Some(kind) => self.kind(report, document, kind),
+            None => self.any(report, document),
+        };
+        if !is_known {
+            let remedy = match from {
+                Some(_) => "Say another kind by `--from`, or let it be recognized.",
+                None => {
+                    "Give a bootstrap, a listener, a connection manager, a resource with `@type`, a config dump, or an object of Istio, Envoy Gateway or Higress; or say by `--from` what it is."
+                }
+            };
+            let what = from.map_or_else(
+                || "it is no configuration that is known here".to_owned(),
+                |kind| format!("it is no {}", kind.name()),
             );
+            // Nothing of it is read, and that is said of the whole.
+            document.mark_all();
+            report.wrong("the file", document.place(), what, remedy);
         }
+    }
+
+    /// Takes up a document, or each item of a list, as what it is said to be.
+    fn kind(&mut self, report: &Report, node: &'n Node, kind: Kind) -> bool {
+        if !node.items().is_empty() {
+            node.mark();
+            // Each is looked at, whatever the one before was.
+            let known: Vec<bool> = node.items().iter().map(|item| self.kind(report, item, kind)).collect();
+            return !known.contains(&false);
+        }
+        if !node.is_map() {
+            return false;
+        }
+        // With a type it says itself what it is; another one is a mistake.
+        let content = match any::content(node) {
+            Some((name, content)) if name.rsplit('.').next() == Some(kind.message()) => content,
+            Some(_) => return false,
+            None => node,
+        };
+        match kind {
+            Kind::Filter => self.filters.push(content),
+            kind => return self.typed(report, kind.message(), content.mark()),
+        }
+        true
     }
 
     fn any(&mut self, report: &Report, node: &'n Node) -> bool {
         if let Value::List(items) = node.value() {
             node.mark();
+            let is_filter = |item: &Node| {
+                let has = |field| item.peek(field).is_some();
+                has("name") && (has("typed_config") || has("config") || has("config_discovery"))
+            };
+            if items.iter().all(is_filter) && items.iter().any(|item| has_wasm(item) || is_old_wasm(item)) {
+                items.iter().for_each(|item| self.filter(item));
+                return true;
+            }
             // Each is looked at, whatever the one before was.
             return items.iter().fold(!items.is_empty(), |known, item| self.any(report, item) && known);
         }
@@ -67,6 +188,11 @@ impl<'n> Resources<'n> {
             self.objects.push(node);
             return true;
         }
+        // One of the kinds has the name of a field of Envoy's. What was made from all stands beside them, where it does.
+        let has_made = node.peek("xds").is_some_and(|xds| !xds.entries().is_empty());
+        if !has_made && self.by_kind(report, node) {
+            return true;
+        }
         if ["static_resources", "dynamic_resources", "bootstrap_extensions"]
             .iter()
             .any(|field| node.peek(field).is_some())
@@ -88,8 +214,9 @@ impl<'n> Resources<'n> {
             self.managers.push(node);
         } else if node.peek("virtual_hosts").is_some() {
             self.tables.push(node);
-        } else if let Some(xds) = node.peek("xds") {
-            node.mark();
+        } else if let Some(xds) = node.peek("xds").filter(|xds| !xds.entries().is_empty()) {
+            // What it was made from stands beside it.
+            node.mark_all_but(xds);
             xds.mark();
             let mut known = true;
             // Each is looked at, whatever the one before was.
@@ -105,8 +232,45 @@ impl<'n> Resources<'n> {
                 .any(|field| node.peek(field).is_some())
         {
             self.clusters.push(node);
+        } else if let Some((_, name)) = UNTYPED.iter().find(|(field, _)| node.peek(field).is_some()) {
+            self.part(report, name, node, false);
+        } else if node.peek("name").is_some() && (has_wasm(node) || is_old_wasm(node)) {
+            self.filter(node);
         } else {
             return self.by_namespace(report, node);
+        }
+        true
+    }
+
+    /// A filter by itself, as documents show it: of HTTP, or one with a connection manager in it.
+    fn filter(&mut self, node: &'n Node) {
+        match node.peek("typed_config").and_then(any::content) {
+            Some((name, content)) if name.ends_with(".HttpConnectionManager") => {
+                node.mark_all_but(content);
+                self.managers.push(content.mark());
+            }
+            _ => self.filters.push(node),
+        }
+    }
+
+    /// Objects of Kubernetes in a list for each kind, as `egctl x translate --to gateway-api` prints them.
+    fn by_kind(&mut self, report: &Report, node: &'n Node) -> bool {
+        let is_object = |item: &Node| item.peek("apiVersion").is_some() && item.peek("kind").is_some();
+        let is = |entry: &Entry| entry.node.many().iter().any(is_object);
+        if !node.entries().iter().any(is) {
+            return false;
+        }
+        node.mark();
+        for entry in node.entries() {
+            if is(entry) {
+                entry.node.mark();
+                // Each is looked at, whatever the one before was.
+                entry.node.many().iter().filter(|item| is_object(item)).for_each(|item| {
+                    self.any(report, item);
+                });
+            } else {
+                entry.node.mark_all();
+            }
         }
         true
     }
@@ -127,7 +291,8 @@ impl<'n> Resources<'n> {
     fn by_namespace(&mut self, report: &Report, node: &'n Node) -> bool {
         let dumps: Vec<&Node> =
             node.entries().iter().flat_map(|entry| entry.node.entries()).map(|pod| &pod.node).collect();
-        if dumps.is_empty() || !dumps.iter().all(|dump| dump.peek("configs").is_some()) {
+        let is_dump = |dump: &&Node| dump.peek("configs").is_some() || dump.peek("@type").is_some();
+        if dumps.is_empty() || !dumps.iter().all(is_dump) {
             return false;
         }
         node.mark().entries().iter().for_each(|entry| {
@@ -243,6 +408,12 @@ impl<'n> Resources<'n> {
             }
         }
     }
+}
+
+/// Whether it is a Wasm filter of Envoy's API v2.
+fn is_old_wasm(node: &Node) -> bool {
+    let is_named = matches!(node.peek_text("name"), Some("envoy.wasm" | "envoy.filters.http.wasm"));
+    is_named && node.peek("config").is_some()
 }
 
 /// The items of these lists; all else of the node counts as read.

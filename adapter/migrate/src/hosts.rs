@@ -275,4 +275,76 @@ mod tests {
         }
         assert_eq!(component.wasmtime(), "wasmtime serve --addr 0.0.0.0:443 port-443.component.wasm");
     }
+
+    /// The value at this path; a number is a place in a list.
+    fn at<'n>(node: &'n crate::node::Node, path: &str) -> Option<&'n crate::node::Node> {
+        path.split('.').try_fold(node, |node, step| match step.parse::<usize>() {
+            Ok(place) => node.items().get(place),
+            Err(_) => node.peek(step),
+        })
+    }
+
+    /// What each kind of object has to have, by the references of SpinKube (`SpinApp`, v1alpha1), wasmCloud
+    /// (`WorkloadDeployment`, v1alpha1) and Kubernetes (`Pod`, v1); and no other fields than theirs.
+    #[test]
+    fn objects_have_the_fields_of_their_kinds() {
+        let component = component("web_1");
+        for (host, kind, required, spec) in [
+            (
+                Host::SpinKube,
+                "SpinApp",
+                &["spec.image", "spec.executor", "spec.replicas"][..],
+                &["image", "executor", "replicas"][..],
+            ),
+            (
+                Host::WasmCloud,
+                "WorkloadDeployment",
+                &[
+                    "spec.replicas",
+                    "spec.template.spec.components.0.name",
+                    "spec.template.spec.components.0.image",
+                    "spec.template.spec.components.0.localResources.allowedHosts.1",
+                    "spec.template.spec.hostInterfaces.0.namespace",
+                    "spec.template.spec.hostInterfaces.0.package",
+                    "spec.template.spec.hostInterfaces.0.interfaces.0",
+                    "spec.template.spec.hostInterfaces.0.config.host",
+                ],
+                &["replicas", "template"],
+            ),
+            (
+                Host::Runwasi,
+                "Pod",
+                &[
+                    "spec.runtimeClassName",
+                    "spec.containers.0.name",
+                    "spec.containers.0.image",
+                    "spec.containers.0.command.0",
+                ],
+                &["runtimeClassName", "containers"],
+            ),
+        ] {
+            let files = component.run_files(host);
+            let objects = files.iter().filter(|run| run.file.name.ends_with(".yaml"));
+            let mut nodes = objects.map(|run| crate::yaml::read(0, "t.yaml", &run.file.bytes).unwrap().remove(0));
+            let object = nodes.find(|node| node.peek_text("kind") == Some(kind)).unwrap();
+            for path in ["apiVersion", "kind", "metadata.name"].iter().chain(required) {
+                let value = at(&object, path).unwrap_or_else(|| panic!("{kind} has no {path}"));
+                assert!(!value.is_null(), "{kind}: {path}");
+            }
+            let tops: Vec<&str> = object.entries().iter().map(|entry| entry.key.as_str()).collect();
+            assert_eq!(tops, ["apiVersion", "kind", "metadata", "spec"]);
+            for entry in at(&object, "spec").unwrap().entries() {
+                assert!(spec.contains(&entry.key.as_str()), "{kind}: {}", entry.key);
+            }
+            // RFC 1123's label: what Kubernetes takes for a name.
+            let name = at(&object, "metadata.name").and_then(crate::node::Node::as_text).unwrap();
+            let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(name.chars().all(is_label) && !name.starts_with('-') && !name.ends_with('-'), "{name}");
+        }
+        let spin = &component.run_files(Host::Spin)[0].file;
+        let manifest: toml::Table = toml::from_str(std::str::from_utf8(&spin.bytes).unwrap()).unwrap();
+        let id = manifest["trigger"]["http"][0]["component"].as_str().unwrap();
+        assert!(manifest["component"].get(id).is_some() && manifest["trigger"]["http"][0].get("route").is_some());
+        assert!(manifest["application"]["name"].as_str().is_some_and(|name| !name.is_empty()));
+    }
 }

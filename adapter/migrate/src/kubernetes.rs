@@ -100,7 +100,7 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
     let is_extension = object.peek_text("kind") == Some("TrafficExtension");
     if is_extension && let Some(lua) = spec.get("lua") {
         lua.mark_all();
-        whole.pass(&["phase", "priority"]);
+        whole.mark_all();
         report.lost(&label, lua.place(), "a filter in Lua", "Leave it in Envoy.");
         return None;
     }
@@ -134,7 +134,9 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
         },
         ..Plugin::default()
     };
-    if !plugin.code.from.is_empty() && !plugin.code.from.contains("://") {
+    if plugin.code.from.is_empty() {
+        report.wrong(&label, spec.place(), "it has no `url`, and so no code", "Say where the code is.");
+    } else if !plugin.code.from.contains("://") {
         plugin.code.from = format!("oci://{}", plugin.code.from);
     }
     if spec.get("sha256").is_some() {
@@ -260,6 +262,12 @@ fn extension_policy(report: &Report, object: &Node) -> Vec<Plugin> {
             node.mark_all();
             let remedy = "For the routes too: `egctl x translate --from gateway-api --to xds -f FILE -o yaml`.";
             report.differs(&label, node.place(), format!("`{field}` names routes or gateways that are not in the policy; the component is for all that is sent to it"), remedy);
+        }
+    }
+    for field in ["extProc", "lua", "dynamicModule"] {
+        if let Some(other) = spec.get(field) {
+            other.mark_all();
+            report.lost(&label, other.place(), format!("`{field}` is no Wasm filter"), "Leave it in Envoy.");
         }
     }
     let mut plugins = Vec::new();

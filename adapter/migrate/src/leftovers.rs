@@ -45,8 +45,11 @@ const HINTS: &[(&str, &str)] = &[
     ("http_protocol_options", "See whether the host has the like."),
     ("listener_filters", "The host accepts the connections; see whether it has the like."),
     ("metadata", "A filter that reads it finds nothing: `[properties]` of the settings file can give it values."),
+    ("merge_slashes", NORMAL),
     ("node", "A filter that reads `xds.node` finds nothing: `[properties]` of the settings file can give it values."),
+    ("normalize_path", NORMAL),
     ("outlier_detection", NO_HEALTH),
+    ("path_with_escaped_slashes_action", NORMAL),
     ("per_connection_buffer_limit_bytes", "The host holds what it sends to an upstream in buffers of its own."),
     ("rate_limits", "Limit in front of the component."),
     ("request_mirror_policies", "Mirror in front of the component."),
@@ -62,9 +65,11 @@ const HINTS: &[(&str, &str)] = &[
         "It belongs to a filter that is not carried: see whether the host, or what stands in front of it, does the same.",
     ),
     ("upgrade_configs", "`wasi:http` has no upgrades."),
+    ("xff_num_trusted_hops", "See `[property_headers]` for who tells the client's address."),
     ("use_remote_address", "See `[property_headers]` for who tells the client's address."),
 ];
 
+const NORMAL: &str = "A filter, and routes, see paths as clients write them: let what stands in front of the component normalize them, above all where they decide who may do what.";
 const NO_HEALTH: &str = "Let the host, or the platform, check the upstream.";
 const BALANCER: &str =
     "A component asks the endpoints of a cluster in turn; put a balancer in front of them, if that matters.";

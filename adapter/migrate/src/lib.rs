@@ -17,12 +17,15 @@
 
 mod any;
 mod bootstrap;
+mod checks;
 mod clusters;
 mod config_map;
 mod consul;
 mod enabling;
 mod envoy_filter;
 mod fields;
+mod filter;
+mod formatter;
 mod gather;
 mod hosts;
 mod kubernetes;
@@ -36,14 +39,18 @@ mod node;
 mod output;
 mod paths;
 mod plugin;
+mod re2;
 mod read;
 mod report;
 mod retries;
 mod routes;
 mod section;
+mod tls;
+mod upstream;
 mod yaml;
 
 pub use bootstrap::bootstrap;
+pub use gather::Kind;
 pub use hosts::{Host, RunFile};
 pub use node::Place;
 pub use output::{Component, Output};
@@ -81,6 +88,8 @@ pub struct Options<'a> {
     pub upstream: Option<&'a str>,
     /// The one listener to take.
     pub listener: Option<&'a str>,
+    /// What the files are, where that can't be recognized.
+    pub from: Option<Kind>,
 }
 
 /// What came out.
@@ -135,7 +144,7 @@ pub fn migrate(files: &[File], options: &Options<'_>) -> Migration {
     }
     let mut resources = Resources::default();
     for document in &documents {
-        resources.take(&report, document);
+        resources.take(&report, document, options.from);
     }
     let components = components(&report, &resources, options, &documents, files);
     for document in &documents {
@@ -180,13 +189,14 @@ fn components(
         let reader = read::Reader { report, object: "the connection manager" };
         drafts.extend(listener::manager(reader, node, "manager", resources, &targets));
     }
+    drafts.extend(filter::alone(report, resources));
     drafts.extend(kubernetes::read(report, &resources.objects));
     drafts.extend(envoy_filter::read(report, resources));
     if let Some(wanted) = options.listener {
         drafts.retain(|draft| draft.name == wanted);
     }
     // Where nothing could be read, that was said.
-    if drafts.is_empty() && !(documents.is_empty() && report.has_errors()) {
+    if drafts.is_empty() && !report.has_errors() {
         let place = documents.first().map(Node::place).unwrap_or_default();
         report.wrong(
             "the input",

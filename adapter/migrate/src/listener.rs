@@ -4,21 +4,23 @@ use std::collections::{HashMap, HashSet};
 
 use crate::any;
 use crate::bootstrap;
+use crate::checks;
 use crate::clusters::{self, Cluster, Known};
-use crate::enabling::{self, Filters};
+use crate::enabling::Filters;
 use crate::fields::Message;
+use crate::filter::http_filter;
 use crate::gather::Resources;
 use crate::metadata;
-use crate::neighbours;
 use crate::node::{Node, Place};
-use crate::plugin::{self, Plugin};
+use crate::plugin::Plugin;
 use crate::read::Reader;
 use crate::report::Report;
 use crate::routes::{self, Answer, Targets};
 use crate::section::Section;
+use crate::upstream;
 
-/// The type of a Wasm HTTP filter.
-pub(crate) const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+/// The names that connection managers had, when names told types.
+const MANAGER_NAMES: &[&str] = &["envoy.http_connection_manager", "envoy.filters.network.http_connection_manager"];
 
 /// What a component is made of.
 #[derive(Debug)]
@@ -56,10 +58,14 @@ fn managers(listener: &Node) -> Vec<&Node> {
     let chains = listener.peek("filter_chains").map(Node::many).unwrap_or_default().iter();
     let chains = chains.chain(listener.peek("default_filter_chain"));
     let filters = chains.flat_map(|chain| chain.peek("filters").map(Node::many).unwrap_or_default());
-    let configs = filters.filter_map(|filter| filter.peek("typed_config"));
-    configs
-        .filter(|config| config.peek_text("@type").is_some_and(|url| url.ends_with("HttpConnectionManager")))
-        .collect()
+    fn config(filter: &Node) -> Option<&Node> {
+        let typed = filter.peek("typed_config");
+        let is_manager =
+            |config: &&Node| config.peek_text("@type").is_some_and(|url| url.ends_with("HttpConnectionManager"));
+        let is_old = filter.peek_text("name").is_some_and(|name| MANAGER_NAMES.contains(&name));
+        typed.filter(is_manager).or_else(|| filter.peek("config").filter(|_| is_old))
+    }
+    filters.filter_map(config).collect()
 }
 
 /// The answer of each cluster that is another listener of the input, where it answers everything itself; and those listeners.
@@ -141,11 +147,14 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     }
     node.of(Message::Listener);
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
-    let object = format!("listener `{name}`");
+    let port = node
+        .peek("address")
+        .and_then(|address| clusters::socket(Reader { report: &Report::default(), object: "" }, address));
+    let label = bootstrap::label(&name, port.map(|(_, port)| port));
+    let object = format!("listener `{label}`");
     let reader = Reader { report, object: &object };
     let address = node.get("address").and_then(|address| clusters::socket(reader, address));
     let buffer = reader.number(node, "per_connection_buffer_limit_bytes");
-    let label = bootstrap::label(&name, address.as_ref().map(|(_, port)| *port));
     let mut drafts = Vec::new();
     for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
         chain.of(Message::FilterChain);
@@ -191,9 +200,21 @@ fn network_filter(
     filter.of(Message::Filter);
     let name = filter.get("name").and_then(Node::as_text).unwrap_or_default();
     if let Some(old) = filter.get("config") {
-        old.mark_all();
-        reader.report.wrong(reader.object, old.place(), format!("the filter `{name}` has `config`, which is of Envoy's API v2"), "Write `typed_config` with `\"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.");
-        return None;
+        if !MANAGER_NAMES.contains(&name) {
+            old.mark_all();
+            let what =
+                format!("the filter `{name}` has `config`, which is of Envoy's API v2, and Envoy 1.40 refuses it");
+            reader.report.lost(
+                reader.object,
+                old.place(),
+                what,
+                "Write `typed_config`, with the `@type` of the filter.",
+            );
+            return None;
+        }
+        let what = "the connection manager's `config` is of Envoy's API v2, which Envoy 1.40 refuses; it was read as `typed_config`";
+        reader.report.differs(reader.object, old.place(), what, "Write `typed_config` with `\"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.");
+        return manager(reader, old, label, resources, targets);
     }
     let config = filter.get("typed_config")?;
     match any::content(config) {
@@ -253,14 +274,24 @@ pub(crate) fn manager(
             );
         }
     }
-    let table = table(reader, node, resources);
-    let mut plugins = Vec::new();
-    for filter in reader.list(node, "http_filters") {
-        plugins.extend(http_filter(report, filter, resources, table));
-    }
+    let found = table(node, resources);
+    let table = found.as_ref().ok().copied().flatten();
+    let filters = reader.list(node, "http_filters");
+    let mut plugins: Vec<Plugin> =
+        filters.iter().filter_map(|filter| http_filter(report, filter, resources, table)).collect();
+    plugins.extend(upstream::of_router(report, node, resources));
+    let first = plugins.len();
+    let (clusters, behind): (Vec<_>, Vec<_>) = upstream::of_clusters(report, table, resources).into_iter().unzip();
+    plugins.extend(behind);
     if plugins.is_empty() {
         return None;
     }
+    // Of a manager without a Wasm filter, what is missing matters to nobody.
+    if let Err((place, what)) = found {
+        let remedy = "Give the file that has it, too: a RouteConfiguration, or a config dump.";
+        report.wrong(reader.object, place, what, remedy);
+    }
+    checks::manager(reader, node);
     let mut top = Section { head: String::new(), origin: None, keys: Vec::new() };
     if let Some(timeout) = reader.duration(node, "stream_idle_timeout") {
         top.set("stream_idle_timeout", i64::try_from(timeout).unwrap_or(i64::MAX));
@@ -269,168 +300,22 @@ pub(crate) fn manager(
         top.set("x_request_id", generates);
     }
     let filters = Filters::of(&plugins);
-    let routes = table.map(|table| routes::read(report, table, targets, &filters)).unwrap_or_default();
+    let mut routes = table.map(|table| routes::read(report, table, targets, &filters)).unwrap_or_default();
+    upstream::enable(report, &mut plugins, first, &clusters, &filters, &mut routes);
     Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None })
 }
 
-/// The route configuration of a manager.
-fn table<'n>(reader: Reader<'_>, node: &'n Node, resources: &Resources<'n>) -> Option<&'n Node> {
+/// The route configuration of a manager; or where it is missing, why, and what to do.
+fn table<'n>(node: &'n Node, resources: &Resources<'n>) -> Result<Option<&'n Node>, (Place, String)> {
     if let Some(table) = node.get("route_config") {
-        return Some(table);
+        return Ok(Some(table));
     }
-    let rds = node.get("rds");
-    if let Some(rds) = rds {
-        rds.mark_all();
-        let name = rds.peek_text("route_config_name").unwrap_or_default();
-        let named = resources.tables.iter().find(|table| table.peek_text("name") == Some(name));
-        if named.is_none() {
-            reader.report.wrong(
-                reader.object,
-                rds.place(),
-                format!("its route configuration `{name}` is not in the input"),
-                "Give the file that has it, too: a RouteConfiguration, or a config dump.",
-            );
-        }
-        return named.copied();
-    }
-    reader.report.wrong(
-        reader.object,
-        node.place(),
-        "it has no routes that are known here",
-        "Give it a `route_config`, or an `rds` whose resource is in the input.",
-    );
-    None
-}
-
-/// The plugin of an HTTP filter, if it is a Wasm filter.
-pub(crate) fn http_filter(
-    report: &Report,
-    filter: &Node,
-    resources: &Resources<'_>,
-    table: Option<&Node>,
-) -> Option<Plugin> {
-    filter.of(Message::HttpFilter);
-    let name = filter.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
-    let object = format!("filter `{name}`");
-    let reader = Reader { report, object: &object };
-    filter.pass(&["is_optional"]);
-    let is_disabled = reader.boolean(filter, "disabled") == Some(true);
-    if let Some(old) = filter.get("config") {
-        old.mark_all();
-        let kind = if name.contains("wasm") {
-            "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
-        } else {
-            "the type of the filter"
-        };
-        report.wrong(
-            &object,
-            old.place(),
-            "`config` is of Envoy's API v2, and Envoy 1.40 refuses it",
-            format!("Write `typed_config` in its place, with `\"@type\": {kind}`."),
-        );
-        return None;
-    }
-    let config = match filter.get("config_discovery") {
-        Some(discovery) => {
-            discovery.mark_all();
-            let named = resources.extensions.iter().find(|extension| extension.peek_text("name") == Some(&name));
-            let Some(extension) = named else {
-                report.wrong(
-                    &object,
-                    discovery.place(),
-                    "its configuration comes by discovery (ECDS), and is not in the input",
-                    "Give the TypedExtensionConfig of its name, or a config dump with an EcdsConfigDump.",
-                );
-                return None;
-            };
-            extension.mark().pass(&["name"]);
-            extension.get("typed_config")
-        }
-        None => filter.get("typed_config"),
-    };
-    let Some(config) = config else {
-        if matches!(name.as_str(), "envoy.router" | "envoy.filters.http.router") {
-            report.differs(&object, filter.place(), "the router has no `typed_config`, and Envoy 1.40 refuses it; it was read as the router", "Give it `typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}`.");
-        } else {
-            report.wrong(
-                &object,
-                filter.place(),
-                "it has no `typed_config`",
-                "Give it one; Envoy refuses it as it is.",
-            );
-        }
-        return None;
-    };
-    let Some((kind, content)) = any::content(config) else {
-        config.mark_all();
-        report.wrong(
-            &object,
-            config.place(),
-            "its `typed_config` has no `@type` that Envoy reads",
-            "Give it one, with a host part: `type.googleapis.com/…`.",
-        );
-        return None;
-    };
-    match kind {
-        WASM => {
-            if is_disabled && !table.is_some_and(|table| enabling::is_named(table, &name)) {
-                config.mark_all();
-                report.lost(
-                    &object,
-                    filter.place(),
-                    "it is `disabled`, and no route enables it: it is left out",
-                    "To have it for all requests, take `disabled` out.",
-                );
-                return None;
-            }
-            content.mark();
-            content.pass(&["@type"]);
-            let Some(inner) = content.get("config") else {
-                report.wrong(&object, config.place(), "it has no `config`", "Give it a `config` with `vm_config`.");
-                return None;
-            };
-            let plugin = Plugin { filter_name: name, is_disabled, ..plugin::read(reader, inner) };
-            report.carried(&object, inner.place(), plugin.label());
-            Some(plugin)
-        }
-        kind if kind.ends_with(".Router") => {
-            router(reader, config);
-            None
-        }
-        kind if kind.to_ascii_lowercase().ends_with("wasm") => {
-            config.mark_all();
-            let what = format!("its type `{kind}` is none that Envoy 1.40 knows");
-            report.wrong(&object, config.place(), what, format!("Write `type.googleapis.com/{WASM}`."));
-            None
-        }
-        kind => {
-            config.mark_all();
-            let has_wasm = has_wasm(config);
-            let what = match has_wasm {
-                true => format!("an HTTP filter (`{kind}`) with a Wasm filter within: neither is carried"),
-                false => format!("an HTTP filter that is no Wasm filter (`{kind}`)"),
-            };
-            report.lost(&object, config.place(), what, neighbours::remedy(kind));
-            None
-        }
-    }
-}
-
-fn router(reader: Reader<'_>, config: &Node) {
-    let upstream = config.peek("upstream_http_filters");
-    if let Some(filters) = upstream.filter(|filters| has_wasm(filters)) {
-        reader.report.lost(
-            reader.object,
-            filters.place(),
-            "Wasm filters among `upstream_http_filters` are not carried",
-            "Put them among the `http_filters`, if they need not see each retry.",
-        );
-    }
-    config.mark_all();
-}
-
-/// Whether there is a Wasm filter anywhere within.
-fn has_wasm(node: &Node) -> bool {
-    let is_wasm = node.peek_text("@type").is_some_and(|url| url.ends_with("filters.http.wasm.v3.Wasm"));
-    is_wasm || node.items().iter().any(has_wasm) || node.entries().iter().any(|entry| has_wasm(&entry.node))
+    let Some(rds) = node.get("rds") else { return Ok(None) };
+    rds.mark_all();
+    let name = rds.peek_text("route_config_name").unwrap_or_default();
+    let named = resources.tables.iter().find(|table| table.peek_text("name") == Some(name));
+    named
+        .copied()
+        .map(Some)
+        .ok_or_else(|| (rds.place(), format!("its route configuration `{name}` is not in the input")))
 }

@@ -4,6 +4,7 @@ use toml::Value as Toml;
 
 use crate::fields::Message;
 use crate::node::{Node, is_field};
+use crate::re2::{self, Refused};
 use crate::read::Reader;
 use crate::section::table;
 
@@ -75,26 +76,25 @@ fn collect(items: &[Node], read: impl Fn(&Node) -> Said<Toml>) -> Said<Option<To
     Ok((!items.is_empty()).then_some(Toml::Array(items)))
 }
 
-/// A regular expression: RE2's. Like the crate that reads them here, RE2 has neither lookaround nor references back.
+/// A regular expression, RE2's in the input.
 pub(crate) fn expression(reader: Reader<'_>, node: &Node) -> Said<String> {
     node.of(Message::RegexMatcher).pass(&["google_re2"]);
     let regex = reader.text(node, "regex").unwrap_or_default();
-    if regex_syntax::parse(&regex).is_err() {
-        reader.report.wrong(
-            reader.object,
-            node.place(),
-            "its regular expression is none of RE2's",
-            "Write it without lookaround and references back; Envoy refuses it too.",
-        );
-        return Err(Unsayable { field: "regex".into() });
+    match re2::translate(&regex) {
+        Ok(regex) => Ok(regex),
+        Err(Refused::ByEnvoy) => {
+            reader.report.wrong(
+                reader.object,
+                node.place(),
+                "its regular expression is none of RE2's",
+                "Write it without lookaround, references back and repetitions of repetitions; Envoy refuses it too.",
+            );
+            Err(Unsayable { field: "regex".into() })
+        }
+        Err(Refused::Here(what)) => {
+            Err(Unsayable { field: format!("regex, with what the component can't do: {what}") })
+        }
     }
-    // The crate that reads it in the component, which is small, knows no classes of Unicode.
-    if regex_lite::Regex::new(&regex).is_err() {
-        return Err(Unsayable {
-            field: "regex, with what the component can't do: a class of Unicode, or too much of it".into(),
-        });
-    }
-    Ok(regex)
 }
 
 /// A condition for a header.
@@ -107,7 +107,11 @@ pub(crate) fn header_match(reader: Reader<'_>, node: &Node) -> Said<Toml> {
     if let Some(range) = node.get("range_match") {
         range.mark_all();
         let bound = |field| Toml::from(reader.number(range, field).unwrap_or(0));
-        said.push(("range", Toml::Array(vec![bound("start"), bound("end")])));
+        let (start, end) = (bound("start"), bound("end"));
+        if start.as_integer() >= end.as_integer() {
+            return Err(Unsayable { field: "range_match, in which there is no number".into() });
+        }
+        said.push(("range", Toml::Array(vec![start, end])));
     }
     if let Some(present) = reader.boolean(node, "present_match") {
         said.push(("present", present.into()));

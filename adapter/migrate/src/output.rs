@@ -9,7 +9,7 @@ use crate::plugin::{FailurePolicy, Plugin, sha256};
 use crate::report::Report;
 use crate::routes::Targets;
 use crate::section::{self, Section, cluster_head};
-use crate::{File, Options, Wanted, paths};
+use crate::{File, Options, Wanted, paths, yaml};
 
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ fn write(
         filters.push(codes.plugin(plugin, &mut sections));
     }
     let outputs = codes.files;
-    let mut outbound = Vec::new();
+    let (mut outbound, mut names) = (Vec::new(), Vec::new());
     if draft.routes.is_empty() {
         match options.upstream {
             Some(url) => {
@@ -192,6 +192,7 @@ fn write(
             cluster.write(&mut section);
             sections.push(section);
             outbound.extend(cluster.urls());
+            names.extend(cluster.serve_options());
         }
     }
     outbound.sort();
@@ -203,7 +204,10 @@ fn write(
             Some(address.to_string())
         }),
         settings: Output { name: format!("{name}.toml"), bytes: Vec::new() },
-        serve_options: vec!["--failure-policy".into(), failure_policy(report, &draft.plugins).option().into()],
+        serve_options: ["--failure-policy".into(), failure_policy(report, &draft.plugins).option().into()]
+            .into_iter()
+            .chain(names)
+            .collect(),
         files: outputs,
         filters,
         outbound,
@@ -303,6 +307,10 @@ impl Codes<'_> {
                 return None;
             }
             let from = without_secrets(&code.from);
+            if yaml::is_placeholder(&from) {
+                let what = format!("its code `{from}` is a placeholder, which has to be filled in first");
+                return wrong(what, "Fill it in, or name the code by the plugin's name: `--code NAME=FILE`.".into());
+            }
             return wrong(format!("its code `{from}` is not at hand"), fetch(&from));
         };
         let digest = sha256(&bytes);

@@ -74,8 +74,28 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Which of Envoy's APIs a plugin is written for. In that before v3 configurations are also plain text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V2,
+    V3,
+}
+
+/// The bytes of a configuration.
+fn configuration(reader: Reader<'_>, node: &Node, field: &str, version: Version) -> Vec<u8> {
+    match node.as_text() {
+        Some(text) if version == Version::V2 => text.as_bytes().to_vec(),
+        _ => any::bytes(reader, node, field).unwrap_or_default(),
+    }
+}
+
+/// Whether a `PluginConfig` names code that is compiled into the proxy.
+pub(crate) fn is_native(node: &Node) -> bool {
+    node.peek("vm_config").and_then(|vm| vm.peek_text("runtime")) == Some("envoy.wasm.runtime.null")
+}
+
 /// Reads `envoy.extensions.wasm.v3.PluginConfig`.
-pub(crate) fn read(reader: Reader<'_>, node: &Node) -> Plugin {
+pub(crate) fn read(reader: Reader<'_>, node: &Node, version: Version) -> Plugin {
     let (report, object) = (reader.report, reader.object);
     node.of(Message::PluginConfig);
     let mut plugin = Plugin {
@@ -85,12 +105,12 @@ pub(crate) fn read(reader: Reader<'_>, node: &Node) -> Plugin {
         allow_on_headers_stop_iteration: reader.boolean(node, "allow_on_headers_stop_iteration").unwrap_or(false),
         ..Plugin::default()
     };
-    if let Some(configuration) = node.get("configuration") {
-        plugin.configuration = any::bytes(reader, configuration, "configuration").unwrap_or_default();
+    if let Some(given) = node.get("configuration") {
+        plugin.configuration = configuration(reader, given, "configuration", version);
     }
     policy(reader, node, &mut plugin);
     match node.get("vm_config") {
-        Some(vm) => virtual_machine(reader, vm, &mut plugin),
+        Some(vm) => virtual_machine(reader, vm, &mut plugin, version),
         None => report.wrong(
             object,
             node.place(),
@@ -137,21 +157,15 @@ fn policy(reader: Reader<'_>, node: &Node, plugin: &mut Plugin) {
     }
 }
 
-fn virtual_machine(reader: Reader<'_>, vm: &Node, plugin: &mut Plugin) {
+fn virtual_machine(reader: Reader<'_>, vm: &Node, plugin: &mut Plugin, version: Version) {
     vm.of(Message::VmConfig);
     plugin.vm_id = reader.text(vm, "vm_id").unwrap_or_default();
-    if let Some(configuration) = vm.get("configuration") {
-        plugin.vm_configuration = any::bytes(reader, configuration, "vm_config.configuration").unwrap_or_default();
+    if let Some(given) = vm.get("configuration") {
+        plugin.vm_configuration = configuration(reader, given, "vm_config.configuration", version);
     }
     vm.pass(&["allow_precompiled", "nack_on_code_cache_miss"]);
     match reader.text(vm, "runtime").as_deref() {
         None | Some("" | "envoy.wasm.runtime.v8") => {}
-        Some("envoy.wasm.runtime.null") => reader.report.wrong(
-            reader.object,
-            vm.place(),
-            "`runtime` is null: the filter is compiled into the proxy, and there is no WebAssembly to take along",
-            "Leave the filter out.",
-        ),
         Some(runtime) => {
             let what = format!("the runtime `{runtime}` is not in Envoy 1.40, and has no meaning in a component");
             reader.report.differs(reader.object, vm.place(), what, "Take `runtime` out.");
@@ -228,7 +242,9 @@ fn restriction(reader: Reader<'_>, node: &Node) -> Vec<String> {
 fn read_code(reader: Reader<'_>, node: &Node) -> Code {
     node.of(Message::AsyncDataSource);
     let mut code = Code::default();
-    if let Some(local) = node.get("local") {
+    // Before there was code from elsewhere, it had the fields of what is local.
+    let is_old = ["filename", "inline_string", "inline_bytes"].iter().any(|field| node.peek(field).is_some());
+    if let Some(local) = node.get("local").or(Some(node).filter(|_| is_old)) {
         local.of(Message::DataSource);
         local.pass(&["watched_directory"]);
         code.from = reader.text(local, "filename").unwrap_or_default();

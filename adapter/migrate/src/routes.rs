@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use toml::Value as Toml;
 
+use crate::checks;
 use crate::clusters::Known;
 use crate::enabling::Filters;
 use crate::fields::Message;
+use crate::formatter::{self, Obstacle};
 use crate::matching;
 use crate::metadata;
 use crate::node::{Node, Place};
@@ -69,6 +71,7 @@ pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>, filters:
         sections.push(table);
     }
     let hosts = reader.list(node, "virtual_hosts");
+    checks::hosts(report, hosts);
     for host in hosts {
         virtual_host(report, host, targets, filters, &mut sections);
     }
@@ -103,7 +106,17 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &F
     let reader = Reader { report, object: &object };
     let mut section = Section::new("[[virtual_host]]", node.place());
     section.set("name", name.as_str());
-    section.set("domains", reader.texts(node, "domains"));
+    let (domains, never): (Vec<String>, Vec<String>) =
+        reader.texts(node, "domains").into_iter().partition(|domain| is_domain(domain));
+    for domain in &never {
+        let what = format!("its domain `{domain}` is that of no request, and left out");
+        report.differs(&object, node.place(), what, "Is it a slip? A `*` stands at one end.");
+    }
+    if domains.is_empty() && !never.is_empty() {
+        node.mark_all();
+        return;
+    }
+    section.set("domains", domains);
     changes(reader, node, &mut section);
     filters.read(reader, node, &mut section);
     metadata::read(reader, node, &mut section);
@@ -131,10 +144,17 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &F
     }
 }
 
+/// Whether a host can have it: Envoy takes any text, and one star at one end for a wildcard.
+fn is_domain(text: &str) -> bool {
+    let inner = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
+    !text.is_empty() && !inner.contains('*')
+}
+
 fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filters) -> Option<Section> {
     let (report, object) = (reader.report, reader.object);
     node.of(Message::Route);
     node.pass(&["decorator", "stat_prefix", "tracing"]);
+    checks::route(reader, node);
     let mut section = Section::new("[[virtual_host.route]]", node.place());
     section.set_text("name", &reader.text(node, "name").unwrap_or_default());
     let left_out = |place: Place, what: String, remedy: &str| {
@@ -329,6 +349,10 @@ fn redirect(reader: Reader<'_>, node: &Node) -> Toml {
         text("scheme_redirect")
     };
     let port = reader.number(node, "port_redirect").filter(|port| *port > 0);
+    if port.is_some_and(|port| u16::try_from(port).is_err()) {
+        let remedy = "Write a number up to 65535; Envoy sends clients there as it stands.";
+        reader.report.wrong(reader.object, node.place(), "`port_redirect` is no port", remedy);
+    }
     table([
         ("path", text("path_redirect")),
         ("prefix", text("prefix_rewrite")),
@@ -344,7 +368,16 @@ fn redirect(reader: Reader<'_>, node: &Node) -> Toml {
 fn substitution(reader: Reader<'_>, node: &Node) -> Option<Toml> {
     node.of(Message::RegexMatchAndSubstitute);
     let substitution = reader.text(node, "substitution").unwrap_or_default();
-    match matching::expression(reader, node.get("pattern")?) {
+    let Some(pattern) = node.get("pattern") else {
+        reader.report.wrong(
+            reader.object,
+            node.place(),
+            "its rewrite has no `pattern`; Envoy refuses it",
+            "Give it one.",
+        );
+        return None;
+    };
+    match matching::expression(reader, pattern) {
         Ok(regex) => Some(table([("regex", Some(regex.into())), ("substitution", Some(substitution.into()))])),
         Err(unsayable) => {
             let what = format!("what its requests go on with is not changed: the rewrite has `{}`", unsayable.field);
@@ -356,11 +389,12 @@ fn substitution(reader: Reader<'_>, node: &Node) -> Option<Toml> {
 
 /// The additions and removals of headers that stand on every level.
 fn changes(reader: Reader<'_>, node: &Node, section: &mut Section) {
+    checks::header_names(reader, node);
     for (key, add, remove) in [
         ("request_headers", "request_headers_to_add", "request_headers_to_remove"),
         ("response_headers", "response_headers_to_add", "response_headers_to_remove"),
     ] {
-        let added: Vec<Toml> = reader.list(node, add).iter().map(|option| addition(reader, option)).collect();
+        let added: Vec<Toml> = reader.list(node, add).iter().filter_map(|option| addition(reader, option)).collect();
         let removed = reader.texts(node, remove);
         if !added.is_empty() || !removed.is_empty() {
             let added = (!added.is_empty()).then_some(Toml::Array(added));
@@ -370,9 +404,28 @@ fn changes(reader: Reader<'_>, node: &Node, section: &mut Section) {
     }
 }
 
-fn addition(reader: Reader<'_>, node: &Node) -> Toml {
+fn addition(reader: Reader<'_>, node: &Node) -> Option<Toml> {
     node.of(Message::HeaderValueOption);
     let header = node.get("header").map(|header| header.of(Message::HeaderValue));
+    if let Some(obstacle) = header.and_then(|header| formatter::obstacle(header.peek_text("value")?)) {
+        let name = header.and_then(|header| header.peek_text("key")).unwrap_or_default();
+        match obstacle {
+            Obstacle::Malformed => reader.report.wrong(
+                reader.object,
+                node.place(),
+                format!("the value of the header `{name}` has a percent sign that begins no command; Envoy refuses it"),
+                "Write `%%` for a percent sign.",
+            ),
+            Obstacle::Unknown(command) => reader.report.lost(
+                reader.object,
+                node.place(),
+                format!("the header `{name}` is not added: a component does not know `%{command}%`"),
+                "Let a filter add it, or what stands in front of the component or behind it.",
+            ),
+        }
+        node.mark_all();
+        return None;
+    }
     let text = |field: &str| header.and_then(|header| reader.text(header, field)).map(Toml::from);
     let names = ["APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS"];
     let actions = ["append", "add_if_absent", "overwrite", "overwrite_if_present"];
@@ -381,10 +434,10 @@ fn addition(reader: Reader<'_>, node: &Node) -> Toml {
     let append = reader.boolean(node, "append").map(|append| if append { 0 } else { 2 });
     let action = append.or(chosen).filter(|action| *action > 0).and_then(|action| actions.get(action));
     let keep = reader.boolean(node, "keep_empty_value").filter(|is| *is).map(Toml::from);
-    table([
+    Some(table([
         ("name", text("key")),
         ("value", text("value").filter(|value| value.as_str() != Some(""))),
         ("action", action.map(|action| (*action).into())),
         ("keep_empty", keep),
-    ])
+    ]))
 }

@@ -41,30 +41,32 @@ pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, U
     if text.trim().is_empty() {
         return Err(Unreadable::new(start, "is empty", "Give a configuration of Envoy, Istio or a gateway."));
     }
-    if let Some(place) = template(file, text) {
-        let remedy = "Give what `helm template` makes of it: a template is not YAML yet.";
-        return Err(Unreadable::new(place, "is a template", remedy));
+    if is_hcl(name, text) {
+        let remedy = "Give it as JSON or YAML: `consul config read -kind service-defaults -name NAME` prints JSON.";
+        return Err(Unreadable::new(start, "is HCL, which is not read here", remedy));
     }
     // Envoy goes by the name; what comes from a pipe has none.
     let name = name.to_ascii_lowercase();
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
     let is_json = name.ends_with(".json") || (!is_yaml && text.trim_start().starts_with('{'));
-    match parse(file, text, is_json) {
-        Ok(documents) => Ok(documents),
-        // JSON has escapes that YAML has not, such as pairs of surrogates.
-        Err(unreadable) if is_json => match serde_json::from_str(text) {
-            Ok(value) => Ok(vec![from_json(start, value)]),
-            Err(_) => Err(unreadable),
-        },
-        Err(mut unreadable) => {
-            let line = text.lines().nth(unreadable.place.line.saturating_sub(1)).unwrap_or_default();
-            if is_placeholder(line) {
-                let remedy = "Fill in the placeholder on that line first, as `envsubst` or `helm template` does.";
-                unreadable.remedy = remedy.into();
-            }
-            Err(unreadable)
-        }
+    let mut unreadable = match parse(file, text, is_json) {
+        Ok(documents) => return Ok(documents),
+        Err(unreadable) => unreadable,
+    };
+    // JSON has escapes that YAML has not, such as pairs of surrogates.
+    if is_json && let Ok(value) = serde_json::from_str(text) {
+        return Ok(vec![from_json(start, value)]);
     }
+    // Within a text there may be templates, which are the text's own.
+    if let Some(place) = template(file, text).filter(|place| place.line <= unreadable.place.line) {
+        let remedy = "Give what `helm template` makes of it: a template is not YAML yet.";
+        return Err(Unreadable::new(place, "is a template", remedy));
+    }
+    let line = text.lines().nth(unreadable.place.line.saturating_sub(1)).unwrap_or_default();
+    if is_placeholder(line) {
+        unreadable.remedy = "Fill in the placeholder on that line first, as `envsubst` or `helm template` does.".into();
+    }
+    Err(unreadable)
 }
 
 /// Whether there is something in a text that is filled in before Envoy reads it.
@@ -124,6 +126,16 @@ fn parse(file: usize, text: &str, is_json: bool) -> Result<Vec<Node>, Unreadable
     }
     let start = Place { file, line: 1, column: 1 };
     Err(Unreadable::new(start, "has too many lines that stand too far left", "Indent the lines of quoted texts."))
+}
+
+/// Whether it is written as Consul's tools have it: `Kind = "service-defaults"`.
+fn is_hcl(name: &str, text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '/']));
+    let is_assignment = |line: &str| {
+        line.split_once('=')
+            .is_some_and(|(key, value)| matches!(key.trim(), "Kind" | "kind") && value.trim_start().starts_with('"'))
+    };
+    name.to_ascii_lowercase().ends_with(".hcl") || lines.next().is_some_and(is_assignment)
 }
 
 /// Where a line of Helm's or Jinja's template stands, outside of comments.
@@ -365,6 +377,9 @@ mod tests {
         for (text, line, column, what) in [
             ("", 1, 1, "is empty"),
             ("a: 1\n{{- if .x }}\n", 2, 1, "is a template"),
+            ("{{ .Values.envoy }}\n", 1, 1, "is a template"),
+            ("a: 1\n{% if x %}\n", 2, 1, "is a template"),
+            ("# Consul\nKind = \"service-defaults\"\n", 1, 1, "is HCL"),
             ("a:\n  <<: {b: 1}\n", 2, 3, "has a merge key"),
             ("a: &x [*x]\n", 1, 8, "refers to an anchor"),
             ("a: [*]\n", 1, 5, "is not YAML"),
@@ -378,6 +393,25 @@ mod tests {
             .collect();
         assert!(error(&bomb).what.contains("aliases"));
         assert!(error(&format!("{}{}", "[".repeat(150), "]".repeat(150))).what.contains("deeper"));
+    }
+
+    #[test]
+    fn a_template_that_looks_like_json() {
+        let error = read(0, "_filter.tpl", b"\n{{- define \"x\" -}}\na: b\n{{- end -}}\n").unwrap_err();
+        assert_eq!((error.what.as_str(), error.place.line), ("is a template", 2));
+    }
+
+    /// What a filter is told may be a template of its own.
+    #[test]
+    fn templates_within_a_text() {
+        assert_eq!(
+            one("a: |\n  {{ .x }}\n"),
+            Value::Map(vec![Entry {
+                key: "a".into(),
+                place: Place::default(),
+                node: Node::new(Place::default(), Value::Text("{{ .x }}\n".into())),
+            }])
+        );
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub use error::Error;
 pub use listen::Server;
 pub use log_format::LogFormat;
 pub use logs::Output;
-pub use options::{Drive, Options};
+pub use options::{Drive, Options, ServerNameOf};
 pub use policy::FailurePolicy;
 pub use shutdown::told_to_end;
 pub use tags::StatsTag;

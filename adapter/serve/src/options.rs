@@ -10,6 +10,7 @@ use super::policy::FailurePolicy;
 use super::tags::StatsTag;
 use proxy_wasm_adapter::composition::{Hop, takes_exchanges};
 use proxy_wasm_adapter::values::{parse_address, parse_bytes, parse_time};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
 /// upstream.
@@ -157,6 +158,39 @@ pub struct Options {
     /// PEM file of certificate authorities to trust for upstreams, on top of the public ones
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
+
+    /// Ask an upstream with TLS, `HOST:PORT`, for the certificate of another name than its own, as Envoy's `sni`; may be
+    /// repeated
+    #[arg(long, value_name = "AUTHORITY=NAME", value_parser = ServerNameOf::parse)]
+    pub upstream_sni: Vec<ServerNameOf>,
+}
+
+/// The name that an upstream is to prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerNameOf {
+    /// Host and port of the upstream, in small letters.
+    pub authority: String,
+    /// The name in its certificate.
+    pub name: String,
+}
+
+impl ServerNameOf {
+    /// As it is written in an option.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let form = || "write HOST:PORT=NAME, as in `10.0.0.1:443=api.example`".to_owned();
+        let (authority, name) = text.split_once('=').ok_or_else(form)?;
+        let (host, port) = authority.rsplit_once(':').ok_or_else(form)?;
+        if host.is_empty() || port.parse::<u16>().is_err() {
+            return Err(form());
+        }
+        if ServerName::try_from(name).is_err() {
+            return Err(format!("`{name}` is no name that a certificate can have"));
+        }
+        Ok(Self { authority: authority.to_ascii_lowercase(), name: name.into() })
+    }
 }
 
 /// How requests go through a component for WASI 0.2.
@@ -232,6 +266,7 @@ impl Default for Options {
             shutdown_grace: Duration::from_secs(30),
             upstream_h2c: Vec::new(),
             upstream_ca: None,
+            upstream_sni: Vec::new(),
         }
     }
 }

@@ -35,6 +35,27 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         case("migrate-code-not-at-hand", &envoy, &["migrate", "envoy.yaml", "--check"]),
         case("migrate-an-unknown-host", &envoy, &["migrate", "envoy.yaml", "-o", "out", "--host", "nginx"]),
+        case(
+            "migrate-of-an-unknown-kind",
+            &[("a.yaml", "{name: a}\n")],
+            &["migrate", "a.yaml", "--check", "--from", "nginx"],
+        ),
+        case(
+            "migrate-of-another-kind",
+            &[("a.yaml", "- {name: a}\n- 1\n")],
+            &["migrate", "a.yaml", "--check", "--from", "cluster"],
+        ),
+        case("migrate-what-is-nothing", &[("a.yaml", "{name: a}\n")], &["migrate", "a.yaml", "--check"]),
+        case(
+            "migrate-hcl",
+            &[("web.hcl", "Kind = \"service-defaults\"\nName = \"web\"\n")],
+            &["migrate", "web.hcl", "--check"],
+        ),
+        case(
+            "migrate-what-envoy-refuses",
+            &[("envoy.yaml", &ENVOY.replace("domains: [\"*\"]", "domains: []"))],
+            &["migrate", "envoy.yaml", "--check", "--code", "hello=hello.wasm"],
+        ),
         case("serve-a-directory", &[], &["serve", "."]),
         case("serve-a-strict-filter", &[], &["serve", "hello.wasm", "--strict"]),
         case(

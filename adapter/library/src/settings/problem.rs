@@ -67,10 +67,25 @@ pub enum Problem {
     },
     /// A `[[route]]` with neither a cluster nor a direct response, or with both.
     RouteAction,
+    /// A problem whose place in the settings file is known.
+    Located {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What is wrong.
+        problem: Box<Problem>,
+    },
     /// A problem of a table of routes.
     Routing {
         /// Which route, virtual host or table.
         place: String,
+        /// The number of the virtual host, from 0, if it is about one.
+        host: Option<usize>,
+        /// The number of the route, from 0, if it is about one.
+        route: Option<usize>,
         /// What is wrong.
         problem: RoutingProblem,
     },
@@ -197,7 +212,7 @@ impl Problem {
                 let it = if keys.len() == 1 { "it" } else { "them" };
                 format!("Say {it} for each plugin by itself: in a settings file with a `[[plugin]]` for each filter.")
             }
-            Self::OfPlugin { problem, .. } => problem.remedy(),
+            Self::OfPlugin { problem, .. } | Self::Located { problem, .. } => problem.remedy(),
             Self::NoRoute => {
                 "Say where requests go that the filter lets through: `--upstream URL`, or answer them with \
                  `--direct-response STATUS[:BODY]`."
@@ -286,7 +301,8 @@ impl fmt::Display for Problem {
                 write!(f, "there is a `[[route]]`, and `{key}` besides, which is short for one")
             }
             Self::RouteAction => write!(f, "a `[[route]]` leads to one cluster or to one direct response"),
-            Self::Routing { place, problem } => write!(f, "{place} {problem}"),
+            Self::Located { file, line, column, problem } => write!(f, "{file}:{line}:{column}: {problem}"),
+            Self::Routing { place, problem, .. } => write!(f, "{place} {problem}"),
             Self::UnknownCluster { cluster } => {
                 write!(f, "a `[[route]]` leads to the cluster `{cluster}`, which is not there")
             }

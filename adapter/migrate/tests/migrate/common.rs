@@ -18,7 +18,7 @@ pub(crate) fn with(
 ) -> Migration {
     let files: Vec<File> =
         files.iter().map(|(name, text)| File { name: (*name).into(), bytes: text.as_bytes().into() }).collect();
-    migrate(&files, &Options { find, upstream, listener: None })
+    migrate(&files, &Options { find, upstream, listener: None, from: None })
 }
 
 pub(crate) fn run(text: &str) -> Migration {

@@ -7,20 +7,21 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::super::clusters::Cluster;
 use super::super::counters::{Counters, Held};
 use super::super::nesting::{self, Nesting};
+use super::Trust;
 use super::failure::Failure;
 use super::raw::{Revealing, Targets};
 use super::target::Target;
+use super::tls::ServerNames;
 
 /// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: TlsConnector,
+    names: Arc<ServerNames>,
     nesting: Arc<Nesting>,
     targets: Arc<Targets>,
     counters: Arc<Counters>,
@@ -50,13 +51,14 @@ pub(super) struct Kept {
 
 impl Connector {
     pub(super) fn new(
-        tls: Arc<ClientConfig>,
+        trust: &Trust,
         nesting: Arc<Nesting>,
         targets: Arc<Targets>,
         counters: Arc<Counters>,
         depth: u32,
     ) -> Self {
-        Self { tls: TlsConnector::from(tls), nesting, targets, counters, depth }
+        let (tls, names) = (TlsConnector::from(trust.config.clone()), trust.names.clone());
+        Self { tls, names, nesting, targets, counters, depth }
     }
 
     /// The cluster of a target.
@@ -74,8 +76,7 @@ impl Connector {
             let stream = Box::new(Revealing::new(stream, self.targets.clone()));
             return Ok(Connected { stream, http2: false, address, kept });
         }
-        let name = ServerName::try_from(target.host().to_owned());
-        let name = name.map_err(|error| Failure::Name(Arc::new(io::Error::other(error))))?;
+        let name = self.names.of(target).map_err(|error| Failure::Name(Arc::new(error)))?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| Failure::Tls(Arc::new(error)))?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Connected { stream: Box::new(stream), http2, address, kept })

@@ -46,6 +46,7 @@ use self::failure::Failure;
 use self::pool::{Pool, Ticket};
 use self::raw::{Hidden, Targets};
 use self::target::Target;
+use self::tls::ServerNames;
 use super::apart::Apart;
 use super::clusters::Sending;
 use super::counters::Counters;
@@ -54,6 +55,7 @@ use super::fields;
 use super::http2;
 use super::log_format;
 use super::nesting::Nesting;
+use super::options::ServerNameOf;
 use super::record::Record;
 
 #[cfg(feature = "fuzzing")]
@@ -76,12 +78,15 @@ pub(super) struct Client {
 }
 
 /// Whom to trust over TLS.
-pub(super) struct Trust(Arc<ClientConfig>);
+pub(super) struct Trust {
+    config: Arc<ClientConfig>,
+    names: Arc<ServerNames>,
+}
 
 impl Trust {
-    /// The public certificate authorities, and those in a file.
-    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, SetupError> {
-        tls::config(authorities).map(Self)
+    /// The public certificate authorities, and those in a file; and names that upstreams have besides their own.
+    pub(super) fn new(authorities: Option<&Path>, names: &[ServerNameOf]) -> Result<Self, SetupError> {
+        Ok(Self { config: tls::config(authorities)?, names: Arc::new(ServerNames::new(names)) })
     }
 }
 
@@ -105,10 +110,8 @@ impl Client {
         depths: RangeInclusive<u32>,
         counters: &Arc<Counters>,
     ) -> Self {
-        let tls = &trust.0;
         let targets = Arc::<Targets>::default();
-        let connector =
-            |depth| Connector::new(tls.clone(), nesting.clone(), targets.clone(), counters.clone(), depth + 1);
+        let connector = |depth| Connector::new(trust, nesting.clone(), targets.clone(), counters.clone(), depth + 1);
         let pools = depths.map(|depth| Pool::new(connector(depth))).collect();
         let h2c = h2c.iter().filter_map(|authority| Target::of_plain(authority)).collect();
         Self { pools, h2c, targets, counters: counters.clone() }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Versio
 use http_body_util::{Empty, Full};
 use hyper::body::{Frame, Incoming};
 use proxy_wasm_abi::settings::Origin;
-use proxy_wasm_adapter_serve::{Error, Options};
+use proxy_wasm_adapter_serve::{Error, Options, ServerNameOf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -134,6 +134,32 @@ async fn grpc_callouts_go_by_http2() {
     // Whom nobody trusts gets nothing.
     let server = Running::start_component(&component, Options::default()).await.unwrap();
     assert_eq!(get(server.address, "/").await.status, 418);
+}
+
+/// The certificate is another name's than that by which the upstream is reached, and so is what is asked for.
+#[tokio::test]
+async fn a_name_of_its_own() {
+    let (certificate, acceptor) = acceptor(&["http/1.1"]);
+    let upstream = Upstream::start_with(Some(acceptor), version).await;
+    let to = upstream.address.to_string();
+    let (_file, mut options) = trusting(&certificate);
+    let answer = async |options: Options| {
+        let server = Running::start(options).await;
+        let get = request(Method::GET, server.address, "/forward").header("x-to", to.clone()).header("x-tls", "1");
+        String::from_utf8(exchange(&client(), get.body(Empty::new()).unwrap()).await.body).unwrap()
+    };
+    assert_eq!(answer(options.clone()).await, TLS_CERTIFICATE_ERROR);
+    options.upstream_sni = vec![ServerNameOf::parse(&format!("{to}=localhost")).unwrap()];
+    assert_eq!(answer(options).await, format!("{:?}", Version::HTTP_11));
+}
+
+#[test]
+fn names_of_upstreams() {
+    let parsed = ServerNameOf::parse("Api.Example:443=other.example").unwrap();
+    assert_eq!((parsed.authority.as_str(), parsed.name.as_str()), ("api.example:443", "other.example"));
+    for wrong in ["a:1", "a=b", ":1=b", "a:x=b", "a:1=", "a:1=-"] {
+        assert!(ServerNameOf::parse(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ pub(super) struct Reader<'a> {
     plugins: Vec<String>,
     timeout_ms: u64,
     place: String,
+    /// The numbers of the virtual host and of the route that are read.
+    host: Option<usize>,
+    route: Option<usize>,
     /// The virtual host's, for routes that say nothing of it.
     retry: Option<RetryPolicy>,
     problems: &'a mut Vec<Problem>,
@@ -50,6 +53,8 @@ impl Input {
             plugins: self.plugin_names(),
             timeout_ms: self.upstream_timeout.unwrap_or(limits::UPSTREAM_TIMEOUT_MS),
             place: "the table of routes".into(),
+            host: None,
+            route: None,
             retry: None,
             problems,
         };
@@ -99,7 +104,8 @@ fn places(all: &[bool]) -> Vec<u32> {
 
 impl Reader<'_> {
     pub(super) fn problem(&mut self, problem: RoutingProblem) {
-        self.problems.push(Problem::Routing { place: self.place.clone(), problem });
+        let (host, route) = (self.host, self.route);
+        self.problems.push(Problem::Routing { place: self.place.clone(), host, route, problem });
     }
 
     fn virtual_hosts(&mut self, hosts: &[VirtualHostInput]) -> Vec<VirtualHost> {
@@ -108,6 +114,7 @@ impl Reader<'_> {
             let name = host.name.clone().unwrap_or_default();
             let title = if name.is_empty() { format!("number {}", at + 1) } else { format!("`{name}`") };
             self.place = format!("the virtual host {title}");
+            (self.host, self.route) = (Some(at), None);
             if name.is_empty() {
                 self.problem(RoutingProblem::NoName);
             }
@@ -139,6 +146,7 @@ impl Reader<'_> {
 
     fn routes(&mut self, routes: &[RouteInput], of: &str) -> Vec<Route> {
         let one = |(at, route): (usize, &RouteInput)| {
+            self.route = Some(at);
             self.place = match &route.name {
                 Some(name) => format!("the route `{name}`{of}"),
                 None => format!("route {}{of}", at + 1),
