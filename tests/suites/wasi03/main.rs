@@ -4,6 +4,7 @@
 mod beside;
 mod bodies;
 mod leaving;
+mod next;
 mod others;
 
 use std::net::TcpListener;
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
     }
     for host in [Host::Serve03, Host::WasmtimeServe03] {
         trials.extend(others::trials(host));
+        trials.extend(next::trials(host));
     }
     trials.extend(leaving::trials());
     libtest_mimic::run(&arguments, trials).exit()

@@ -49,15 +49,19 @@ const MARKS: &str = r#"(module
     (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))
     (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (call $mark (i32.const 2)) (i32.const 0)))"#;
 
-/// The filter as middleware, which gives its next component so many milliseconds.
 fn ours(timeout_ms: u64) -> Result<Vec<u8>> {
+    middleware(MARKS, timeout_ms)
+}
+
+/// The filter as middleware, which gives its next component so many milliseconds.
+pub(crate) fn middleware(filter: &str, timeout_ms: u64) -> Result<Vec<u8>> {
     let mut settings = Settings { plugins: vec![Plugin::default()], ..Settings::default() };
     settings.routes = vec![Route { action: Action::Next { timeout_ms } }].into();
-    wasi03::service(&Chain::one(wat::parse_str(MARKS)?, settings))
+    wasi03::service(&Chain::one(wat::parse_str(filter)?, settings))
 }
 
 /// A component that `tests/fixtures/others/build.sh` builds.
-fn other(name: &str) -> Result<Vec<u8>> {
+pub(crate) fn other(name: &str) -> Result<Vec<u8>> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let mut command = Command::new(root().join("tests/fixtures/others/build.sh"));
@@ -101,7 +105,7 @@ fn by_hand(begin: &str) -> Result<Vec<u8>> {
     ComponentEncoder::default().module(&module)?.validate(true).encode()
 }
 
-fn start(host: Host, component: &[u8]) -> Result<Running> {
+pub(crate) fn start(host: Host, component: &[u8]) -> Result<Running> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("composed.wasm");
     std::fs::write(&file, component)?;
