@@ -3,6 +3,7 @@
 
 mod beside;
 mod bodies;
+mod held;
 mod leaving;
 mod next;
 mod others;
@@ -44,6 +45,7 @@ fn main() -> Result<()> {
     for host in [Host::Serve03, Host::WasmtimeServe03] {
         trials.extend(others::trials(host));
         trials.extend(next::trials(host));
+        trials.push(held::trial_of(host));
     }
     trials.extend(leaving::trials());
     libtest_mimic::run(&arguments, trials).exit()
