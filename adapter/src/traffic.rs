@@ -11,6 +11,7 @@ use proxy_wasm_adapter_compare::original::Original;
 use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
 use super::compose;
+use super::composed;
 use super::failure::Failure;
 use super::input::{self, Given};
 use super::migrated::Migrated;
@@ -64,10 +65,7 @@ impl Filters {
         }
         let given = Given::read(files, given.tracing())?;
         if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
-            return Err(Failure::Usage {
-                message: format!("`{}` is a component, and `{command}` takes filters", input::shown(&component.path)),
-                help: "Give the filter that it was made from; `extract` gives it back.".into(),
-            });
+            return Err(composed::no_filter(command, &input::shown(&component.path), &component.bytes));
         }
         let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
         // Without a route of the user's own, the command's upstream is one.

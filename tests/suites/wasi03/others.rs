@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_abi::settings::{Action, Plugin, Route, Settings};
+use proxy_wasm_adapter::composition::parts;
 use proxy_wasm_adapter_compose::compose;
 use proxy_wasm_adapter_tests::client::{self, Reply};
 use proxy_wasm_adapter_tests::fixtures::{forget_package, root};
@@ -150,8 +151,10 @@ fn as_spin_does(host: Host) -> Result<()> {
         let package = Package::from_bytes(name, None, bytes, graph.types_mut())?;
         Ok(graph.register_package(package)?)
     };
-    let middlewares = [register("middleware0", ours(15_000)?)?, register("middleware1", other("middleware")?)?];
-    let primary = register("primary", other("service")?)?;
+    let components = [ours(15_000)?, other("middleware")?, other("service")?];
+    let [first, second, last] = components.clone();
+    let middlewares = [register("middleware0", first)?, register("middleware1", second)?];
+    let primary = register("primary", last)?;
     let instance = graph.instantiate(primary);
     let mut handler = graph.alias_instance_export(instance, HANDLER)?;
     for middleware in middlewares.into_iter().rev() {
@@ -160,7 +163,9 @@ fn as_spin_does(host: Host) -> Result<()> {
         handler = graph.alias_instance_export(instance, HANDLER)?;
     }
     graph.export(handler, HANDLER)?;
-    let running = start(host, &graph.encode(EncodeOptions::default())?)?;
+    let composed = graph.encode(EncodeOptions::default())?;
+    ensure!(parts(&composed) == components, "its parts are not told apart");
+    let running = start(host, &composed)?;
     let reply = post(&running)?;
     ensure!(reply.body == b"ours, other: abc", "the service got {:?}", String::from_utf8_lossy(&reply.body));
     Ok(())
