@@ -1,11 +1,29 @@
-//! What is said of a component where filters are wanted: what it is made of, and how to get at its filters.
+//! A component where filters are wanted: what it is made of, and how to get at its filters.
 
 use proxy_wasm_adapter::composition::{Hop, parts};
 use proxy_wasm_adapter::provenance::Provenance;
+use proxy_wasm_adapter::{Reopened, reopen};
 
+use super::compose;
 use super::failure::Failure;
 
-/// A component was given to the command of this name.
+/// The filters of the first part of a composed component, and all that is behind it as one component. Nothing, where the
+/// component was not composed, or its first part not adapted by this version.
+pub(super) fn filters(component: &[u8]) -> Result<Option<(Reopened, Vec<u8>)>, Failure> {
+    let parts = parts(component);
+    let Some((first, [second, more @ ..])) = parts.split_first() else { return Ok(None) };
+    let Ok(Some(reopened)) = reopen(first) else { return Ok(None) };
+    let next = if more.is_empty() {
+        second.to_vec()
+    } else {
+        let named = parts.iter().enumerate().skip(1);
+        let named = named.map(|(index, part)| (format!("part {}", index + 1), part.to_vec()));
+        compose::join(&named.collect::<Vec<_>>())?
+    };
+    Ok(Some((reopened, next)))
+}
+
+/// What is said where such a component is of no use to the command of this name.
 pub(super) fn no_filter(command: &str, file: &str, component: &[u8]) -> Failure {
     let parts: Vec<Part> = parts(component).into_iter().map(Part::of).collect();
     if parts.is_empty() {
@@ -20,11 +38,11 @@ pub(super) fn no_filter(command: &str, file: &str, component: &[u8]) -> Failure 
     let components = if count == 1 { "1 component" } else { &format!("{count} components") };
     Failure::Usage {
         message: format!("`{file}` is composed of {components}, and `{command}` takes filters: {list}"),
-        help: remedy(command, file, &parts),
+        help: remedy(file, &parts),
     }
 }
 
-fn remedy(command: &str, file: &str, parts: &[Part]) -> String {
+fn remedy(file: &str, parts: &[Part]) -> String {
     let Some(adapted) = parts.iter().position(|part| part.plugins > 0) else {
         return "None of them was made of filters, so there is nothing that Envoy could run.".into();
     };
@@ -32,25 +50,18 @@ fn remedy(command: &str, file: &str, parts: &[Part]) -> String {
         1 => format!("extract {file} -o FILTER"),
         _ => format!("extract {file} --plugin NUMBER -o FILTER"),
     };
-    let number = adapted + 1;
-    let settings = "with the settings that it was adapted with";
-    if adapted > 0 {
-        let before = if adapted == 1 { "1".into() } else { format!("1 to {adapted}") };
-        return format!(
-            "Take the filter of {number} out, and give that, {settings}: `{extract}`. Nothing runs {before} in front of Envoy."
-        );
-    }
-    match parts.len() {
-        1 => format!("Take its filter out, and give that, {settings}: `{extract}`."),
-        2 => format!(
-            "Take the filter of 1 out, and give that, {settings}, in front of 2: `{extract}`, then `{command} FILTER --next \
-             SERVICE`."
-        ),
-        count => format!(
-            "Take the filter of 1 out, and give that, {settings}, in front of those from 2 to {count}, joined by `compose`: `{extract}`, \
-             then `{command} FILTER --next SERVICE`."
-        ),
-    }
+    let why = match adapted {
+        0 if parts.len() > 1 => {
+            " Given alone, a component is taken apart where this version of the program adapted its first part.".into()
+        }
+        0 => String::new(),
+        1 => " Nothing runs 1 in front of Envoy.".into(),
+        last => format!(" Nothing runs 1 to {last} in front of Envoy."),
+    };
+    format!(
+        "Take the filter of {} out, and give that, with the settings that it was adapted with: `{extract}`.{why}",
+        adapted + 1
+    )
 }
 
 /// A component of which another one is composed.

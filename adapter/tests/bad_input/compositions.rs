@@ -55,11 +55,15 @@ pub(super) fn cases() -> Vec<Case> {
             files: vec![("filter.wasm", filter(""))],
             args: vec!["adapt", "filter.wasm", "-o", "out.wasm", "--next", "next.wasm"],
         },
-        traffic("compare", "compare-what-is-composed", compose_parts(&[of_03(true), of_03(false)])),
-        traffic("test", "test-what-is-composed-twice", {
-            let behind = compose_parts(&[of_03(true), of_03(false)]);
-            compose_parts(&[of_03(true), behind])
-        }),
+        {
+            let mut case = traffic(
+                "compare",
+                "compare-what-is-composed-with-options",
+                compose_parts(&[of_03(true), of_03(false)]),
+            );
+            case.args.extend(["--root-id", "a"]);
+            case
+        },
         traffic("compare", "compare-what-is-adapted-behind-others", compose_parts(&[other(), of_03(false)])),
         traffic("compare", "compare-what-others-composed", joined_of_02()),
         Case { name: "serve-middleware", files: vec![middleware], args: vec!["serve", "middleware.wasm"] },
