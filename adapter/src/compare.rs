@@ -27,7 +27,8 @@ use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub(super) struct Args {
-    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin. Several are a chain
+    /// The filter: a core module in WebAssembly's binary or text format; `-` is stdin. Several are a chain.
+    /// Or a composed component: its first part, in front of the others
     #[arg(required_unless_present_any = ["settings", "envoy_config"], value_name = "FILTER")]
     filters: Vec<PathBuf>,
 

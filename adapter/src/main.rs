@@ -8,6 +8,7 @@ mod adapt;
 mod compare;
 mod completions;
 mod compose;
+mod composed;
 mod exit;
 mod extract;
 mod failure;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use proxy_wasm_adapter::bundle::Named;
 use proxy_wasm_adapter::settings::Input;
+use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::values::parse_time;
-use proxy_wasm_adapter::{Options, is_component};
+use proxy_wasm_adapter::{Options, Reopened, is_component};
 use proxy_wasm_adapter_compare::original::Original;
 use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 
 use super::compose;
+use super::composed;
 use super::failure::Failure;
 use super::input::{self, Given};
 use super::migrated::Migrated;
@@ -62,11 +64,31 @@ impl Filters {
                 ),
             });
         }
+        let has_options = given.is_given();
         let given = Given::read(files, given.tracing())?;
         if let Some(component) = given.modules.iter().find(|module| is_component(&module.bytes)) {
-            return Err(Failure::Usage {
-                message: format!("`{}` is a component, and `{command}` takes filters", input::shown(&component.path)),
-                help: "Give the filter that it was made from; `extract` gives it back.".into(),
+            let file = input::shown(&component.path);
+            let is_alone = given.modules.len() == 1;
+            let Some((filters, next)) = composed::filters(&component.bytes)?.filter(|_| is_alone) else {
+                return Err(composed::no_filter(command, &file, &component.bytes));
+            };
+            if has_options {
+                return Err(Failure::Usage {
+                    message: format!(
+                        "`{file}` says how its filters were adapted, and options for that are given beside it"
+                    ),
+                    help: "Leave them out; or take its filter out with `extract`, and give that with them.".into(),
+                });
+            }
+            compose::check_service(&component.path, &next)?;
+            let named = |bytes| compare::NamedFilter { file: file.clone(), bytes };
+            let Reopened { filters, mut options } = filters;
+            options.shim = Shim::built_in(options.wasi, Flavour::Tracing);
+            return Ok(Self {
+                filters: filters.into_iter().map(named).collect(),
+                options,
+                next: Some(next),
+                original: None,
             });
         }
         let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));

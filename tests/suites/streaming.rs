@@ -10,11 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 use proxy_wasm_abi::bridge::AbiVersion;
+use proxy_wasm_abi::settings::{Action, Route};
+use proxy_wasm_adapter_compose::compose;
 use proxy_wasm_adapter_peers::http1::Head;
 use proxy_wasm_adapter_peers::http1::blocking::Reader;
-use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running, wasi03};
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{memory, probe, settings};
 
@@ -31,7 +33,7 @@ const GROWTH: u64 = 64 << 20;
 
 const PIECE: usize = 64 * 1024;
 
-/// Touches headers only, so that bodies pass it by.
+/// Touches headers only, so that bodies pass it by; on WASI 0.3 they go on unread.
 const HEADERS_ONLY: &str = r#"(module
   (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
@@ -43,22 +45,81 @@ const HEADERS_ONLY: &str = r#"(module
   (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
     (call $add (i32.const 2) (i32.const 0) (i32.const 6) (i32.const 0) (i32.const 6))))"#;
 
+/// Has callbacks for bodies, which take each piece as it comes.
+const READS_BODIES: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))
+  (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
+
+/// What bodies stream through.
+#[derive(Clone, Copy)]
+enum Way {
+    /// A filter.
+    Filter(Host),
+    /// Two middlewares, of which so many read them, in front of a service for WASI 0.3.
+    Middlewares { host: Host, read: usize },
+}
+
+impl Way {
+    fn name(self) -> String {
+        match self {
+            Self::Filter(host) => host.name().to_owned(),
+            Self::Middlewares { host, read } => {
+                format!("two middlewares, {read} of which read bodies, on {}", host.name())
+            }
+        }
+    }
+
+    /// Starts it in front of an upstream.
+    fn start(self, upstream: SocketAddr) -> Result<Running> {
+        let settings = settings::to_upstream(upstream);
+        let chain = |filter: &str| anyhow::Ok(Chain::one(wat::parse_str(filter)?, settings.clone()));
+        match self {
+            Self::Filter(host) => host.start(&chain(HEADERS_ONLY)?),
+            Self::Middlewares { host, read } => {
+                let filters = [HEADERS_ONLY, HEADERS_ONLY, READS_BODIES, READS_BODIES];
+                let middlewares = filters[read..][..2].iter().map(|filter| {
+                    let mut chain = chain(filter)?;
+                    chain.settings.routes = vec![Route { action: Action::Next { timeout_ms: 0 } }].into();
+                    wasi03::service(&chain)
+                });
+                let mut components = middlewares.collect::<Result<Vec<_>>>()?;
+                components.push(wasi03::service(&chain(HEADERS_ONLY)?)?);
+                let directory = tempfile::tempdir()?;
+                let file = directory.path().join("composed.wasm");
+                std::fs::write(&file, compose(&components)?)?;
+                host.start_component(&file, directory)
+            }
+        }
+    }
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for host in HOSTS {
-        let on = host.name();
-        trials.push(trial(format!("a large request streams through {on}"), move || upload(host)));
-        trials.push(trial(format!("a large response streams through {on}"), move || download(host)));
-        trials
-            .push(trial(format!("a client that does not read stops the upstream on {on}"), move || slow_client(host)));
-        trials.push(trial(format!("an upstream that does not read stops the client on {on}"), move || {
-            slow_upstream(host)
-        }));
+        let (on, way) = (host.name(), Way::Filter(host));
+        trials.push(trial(format!("a large request streams through {on}"), move || upload(way)));
+        trials.push(trial(format!("a large response streams through {on}"), move || download(way)));
+        trials.extend(slow(way));
         let name = format!("of 200 requests that are held at once none is lost or mixed up on {on}");
         trials.push(trial(name, move || many(host)));
     }
+    for (host, read) in [0, 1, 2].map(|read| (Host::Serve03, read)).into_iter().chain([(Host::WasmtimeServe03, 1)]) {
+        trials.extend(slow(Way::Middlewares { host, read }));
+    }
     libtest_mimic::run(&arguments, trials).exit()
+}
+
+/// A peer that does not read slows the other one.
+fn slow(way: Way) -> [Trial; 2] {
+    let on = way.name();
+    [
+        trial(format!("a client that does not read stops the upstream on {on}"), move || slow_client(way)),
+        trial(format!("an upstream that does not read stops the client on {on}"), move || slow_upstream(way)),
+    ]
 }
 
 /// What may be under way between two peers that are stuck. Most of it is in the kernel: the buffers of two connections,
@@ -72,7 +133,7 @@ fn size() -> u64 {
     mebibytes.unwrap_or(256u64) << 20
 }
 
-fn upload(host: Host) -> Result<()> {
+fn upload(way: Way) -> Result<()> {
     let upstream = Server::start(|stream, mut reader, head| {
         let length = head.content_length().ok().flatten().unwrap_or(0) as u64;
         let mut sum = 0;
@@ -82,7 +143,7 @@ fn upload(host: Host) -> Result<()> {
         })?;
         respond(stream, &format!("{read} {sum}"))
     })?;
-    let running = start(host, upstream.address)?;
+    let running = way.start(upstream.address)?;
     let before = warm_up(&running)?;
     let (stream, mut reader) = connect(&running)?;
     request(&stream, "POST", size())?;
@@ -93,7 +154,7 @@ fn upload(host: Host) -> Result<()> {
     grew_little(&running, before)
 }
 
-fn download(host: Host) -> Result<()> {
+fn download(way: Way) -> Result<()> {
     let upstream = Server::start(|stream, _, head| {
         if head.start.starts_with(b"POST") {
             return respond(stream, "warm");
@@ -101,7 +162,7 @@ fn download(host: Host) -> Result<()> {
         write!(&mut &*stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", size())?;
         write_pieces(stream, size())
     })?;
-    let running = start(host, upstream.address)?;
+    let running = way.start(upstream.address)?;
     let before = warm_up(&running)?;
     let (stream, mut reader) = connect(&running)?;
     request(&stream, "GET", 0)?;
@@ -110,7 +171,7 @@ fn download(host: Host) -> Result<()> {
     grew_little(&running, before)
 }
 
-fn slow_client(host: Host) -> Result<()> {
+fn slow_client(way: Way) -> Result<()> {
     let sent = Arc::new(Signal::default());
     let (told, released) = (sent.clone(), Arc::new(Barrier::new(2)));
     let release = released.clone();
@@ -122,7 +183,7 @@ fn slow_client(host: Host) -> Result<()> {
         stream.set_write_timeout(Some(PATIENCE))?;
         write_pieces(stream, size() - written)
     })?;
-    let running = start(host, upstream.address)?;
+    let running = way.start(upstream.address)?;
     let before = memory::peak(running.child.id())?;
     let (stream, mut reader) = connect(&running)?;
     request(&stream, "GET", 0)?;
@@ -136,7 +197,7 @@ fn slow_client(host: Host) -> Result<()> {
     Ok(())
 }
 
-fn slow_upstream(host: Host) -> Result<()> {
+fn slow_upstream(way: Way) -> Result<()> {
     let released = Arc::new(Barrier::new(2));
     let release = released.clone();
     let upstream = Server::start(move |stream, mut reader, head| {
@@ -144,7 +205,7 @@ fn slow_upstream(host: Host) -> Result<()> {
         let read = reader.pass(head.content_length().ok().flatten().unwrap_or(0) as u64, |_| Ok(()))?;
         respond(stream, &read.to_string())
     })?;
-    let running = start(host, upstream.address)?;
+    let running = way.start(upstream.address)?;
     let before = memory::peak(running.child.id())?;
     let (stream, mut reader) = connect(&running)?;
     request(&stream, "POST", size())?;
@@ -216,11 +277,6 @@ fn many(host: Host) -> Result<()> {
     Ok(())
 }
 
-fn start(host: Host, upstream: SocketAddr) -> Result<Running> {
-    let filter = wat::parse_str(HEADERS_ONLY)?;
-    host.start(&Chain::one(filter, settings::to_upstream(upstream)))
-}
-
 /// A first request, so that what a host allocates once is there; its memory then.
 fn warm_up(running: &Running) -> Result<u64> {
     let (stream, mut reader) = connect(running)?;
@@ -247,7 +303,7 @@ fn connect(running: &Running) -> Result<(TcpStream, Reader<TcpStream>)> {
 
 fn request(mut stream: &TcpStream, method: &str, length: u64) -> io::Result<()> {
     let length = if length > 0 { format!("content-length: {length}\r\n") } else { String::new() };
-    stream.write_all(format!("{method} / HTTP/1.1\r\nhost: example.test\r\n{length}\r\n").as_bytes())
+    stream.write_all(format!("{method} / HTTP/1.1\r\nhost: h\r\nx-test-authority: h\r\n{length}\r\n").as_bytes())
 }
 
 /// A body whose bytes are all 1, so that their sum is their number.

@@ -10,7 +10,7 @@ use std::fmt;
 
 use proxy_wasm_adapter::composition::{HANDLER, OF_PLUGINS, handlers, shows_plugins};
 use wac_graph::types::Package;
-use wac_graph::{CompositionGraph, EncodeOptions};
+use wac_graph::{CompositionGraph, EncodeOptions, PackageId};
 
 pub use problem::Problem;
 
@@ -54,22 +54,41 @@ pub fn compose(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
     if !problems.is_empty() {
         return Err(Error::Parts(problems));
     }
-    link(components).map_err(Error::Link)
+    let mut graph = CompositionGraph::new();
+    let packages = packages(&mut graph, components).map_err(Error::Parts)?;
+    link(graph, components, &packages).map_err(Error::Link)
+}
+
+/// Reads the components as a whole, which shows whether they are valid.
+fn packages(
+    graph: &mut CompositionGraph,
+    components: &[impl AsRef<[u8]>],
+) -> Result<Vec<PackageId>, Vec<(usize, Problem)>> {
+    let (mut packages, mut problems) = (Vec::new(), Vec::new());
+    for (index, component) in components.iter().enumerate() {
+        let name = format!("proxy-wasm-adapter:part{}", index + 1);
+        let package = Package::from_bytes(&name, None, component.as_ref().to_vec(), graph.types_mut());
+        let package = package.and_then(|package| Ok(graph.register_package(package)?));
+        match package {
+            Ok(package) => packages.push(package),
+            Err(error) => problems.push((index, Problem::Invalid { reason: format!("{error:#}") })),
+        }
+    }
+    if problems.is_empty() { Ok(packages) } else { Err(problems) }
 }
 
 /// The last is instantiated first: each gets the handler of the one behind it.
-fn link(components: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, String> {
-    let mut graph = CompositionGraph::new();
+fn link(
+    mut graph: CompositionGraph,
+    components: &[impl AsRef<[u8]>],
+    packages: &[PackageId],
+) -> Result<Vec<u8>, String> {
     let mut next = None;
     let mut with_plugins = components.iter().enumerate().filter(|(_, component)| shows_plugins(component.as_ref()));
     let with_plugins = with_plugins.next().filter(|_| with_plugins.next().is_none()).map(|(index, _)| index);
-    for (index, component) in components.iter().enumerate().rev() {
+    for (index, (component, package)) in components.iter().zip(packages).enumerate().rev() {
         let failed = |error: &dyn fmt::Display| format!("component {}: {error}", index + 1);
-        let name = format!("proxy-wasm-adapter:part{}", index + 1);
-        let package = Package::from_bytes(&name, None, component.as_ref().to_vec(), graph.types_mut())
-            .map_err(|error| failed(&format_args!("{error:#}")))?;
-        let package = graph.register_package(package).map_err(|error| failed(&error))?;
-        let instance = graph.instantiate(package);
+        let instance = graph.instantiate(*package);
         // Each by its own version, as far as they fit.
         let (export, import) = handlers(component.as_ref());
         if let (Some(import), Some((_, handler))) = (import, next) {
@@ -157,12 +176,29 @@ mod tests {
         let module = wat::parse_str("(module)").unwrap();
         assert_eq!(
             problems(&[b"hello", &module, &service, &middleware]),
-            [(0, Problem::NoComponent), (1, Problem::Module), (2, Problem::NoMiddleware), (3, Problem::NeedsNext),]
+            [(0, Problem::NoComponent), (1, Problem::Module), (2, Problem::NoMiddleware), (3, Problem::NeedsNext)]
         );
-        let of = |text: &str| problems(&[&wat::parse_str(text).unwrap()])[0].1;
+        let of = |text: &str| problems(&[&wat::parse_str(text).unwrap()])[0].1.clone();
         assert_eq!(of("(component)"), Problem::NoHandler);
         let old = r#"(export "wasi:http/incoming-handler@0.2.0" (instance $i))"#;
         assert_eq!(of(&format!("(component (instance $i) {old})")), Problem::Of02);
         assert_eq!(of(&format!(r#"(component (instance $i) {old} (export "{HANDLER}" (instance $i)))"#)), Problem::Two);
+    }
+
+    /// Instances refer to earlier ones, so a component that goes round in a circle is none.
+    #[test]
+    fn what_is_not_valid_is_told_by_its_number() {
+        let circle = format!(
+            r#"(component (component (import "{HANDLER}" (instance $next)) (core module)
+                (export "{HANDLER}" (instance $next)))
+              (instance (instantiate 0 (with "{HANDLER}" (instance 1))))
+              (alias export 0 "{HANDLER}" (instance))
+              (export "{HANDLER}" (instance 1)))"#
+        );
+        let circle = wat::parse_str(circle).unwrap();
+        let Err(Error::Parts(problems)) = compose(&[part("m", true), circle.clone()]) else { panic!("it is joined") };
+        let [(1, Problem::Invalid { reason })] = problems.as_slice() else { panic!("{problems:?}") };
+        assert!(reason.contains("unknown instance"), "{reason}");
+        assert!(parts(&circle).len() <= 2);
     }
 }

@@ -6,7 +6,7 @@ use proxy_wasm_adapter::composition::{HANDLER, Hop};
 use proxy_wasm_adapter::is_component;
 
 /// Why a component can't stand where it was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It is no WebAssembly.
     NoComponent,
@@ -22,6 +22,11 @@ pub enum Problem {
     NoMiddleware,
     /// It imports a handler, and nothing stands behind it.
     NeedsNext,
+    /// It breaks the rules of the component model, in these words of the validator's.
+    Invalid {
+        /// Which one, and where.
+        reason: String,
+    },
 }
 
 impl Problem {
@@ -41,7 +46,7 @@ impl Problem {
     }
 
     /// What to do about it.
-    pub fn remedy(self) -> String {
+    pub fn remedy(&self) -> String {
         match self {
             Self::NoComponent => "Give a component: a file that begins with `\\0asm` and is for the component model.".into(),
             Self::Module => "If it is a filter, make it middleware first: `adapt FILTER --next handler -o OUT`.".into(),
@@ -52,6 +57,7 @@ impl Problem {
             Self::Two => "Take a build of it that is for WASI 0.3 alone.".into(),
             Self::NoMiddleware => "Put it last; if it is an adapted filter, `adapt` it with `--next handler`.".into(),
             Self::NeedsNext => "Add the service that answers requests, behind it.".into(),
+            Self::Invalid { .. } => "Build or compose it anew: no host would run it.".into(),
         }
     }
 }
@@ -71,6 +77,7 @@ impl fmt::Display for Problem {
                 write!(f, "imports no `{HANDLER}`, so no request would reach the components behind it")
             }
             Self::NeedsNext => write!(f, "is middleware: it needs a next handler, and nothing stands behind it"),
+            Self::Invalid { reason } => write!(f, "is no valid component: {reason}"),
         }
     }
 }

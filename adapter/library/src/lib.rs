@@ -50,6 +50,7 @@ pub mod provenance;
 mod prune;
 mod reachable;
 mod relatives;
+mod reopen;
 pub mod settings;
 pub mod shim;
 mod stubs;
@@ -67,6 +68,7 @@ pub use extract::extract;
 pub use facts::Signature;
 pub use inspect::{inspect, inspect_as};
 pub use options::Options;
+pub use reopen::{Reopened, reopen};
 pub use text::assemble;
 
 use chain::Chain;

@@ -28,7 +28,7 @@ pub const SECTION: &str = "proxy-wasm-adapter";
 /// The form of what stands in the section; it rises when an older reader would misread it.
 const FORM: u32 = 1;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How a component was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

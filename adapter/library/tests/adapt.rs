@@ -2,7 +2,7 @@
 
 use proxy_wasm_abi::settings::Connection;
 use proxy_wasm_adapter::bridge::Kind;
-use proxy_wasm_adapter::{Error, FilterProblem, Options, Problem, adapt, extract, inspect};
+use proxy_wasm_adapter::{Error, FilterProblem, Options, Problem, adapt, extract, inspect, reopen};
 use proxy_wasm_adapter_testing::{filter, logging, options, run, wat};
 use wasmparser::{Parser, Payload};
 
@@ -28,6 +28,27 @@ fn parts_reach_one_another() {
 fn same_input_same_bytes() {
     let filter = wat(&logging("start"));
     assert_eq!(adapt(&[&filter], &options()).unwrap().component, adapt(&[&filter], &options()).unwrap().component);
+}
+
+#[test]
+fn what_is_taken_apart_can_be_adapted_once_more() {
+    for bridge in Kind::ALL {
+        let mut options = Options { bridge, ..options() };
+        options.settings.plugins[0].configuration = b"mark = seen".into();
+        let component = adapt(&[wat(&logging("start"))], &options).unwrap().component;
+        let mut reopened = reopen(&component).unwrap().unwrap();
+        assert_eq!(reopened.options.settings.plugins[0].configuration, options.settings.plugins[0].configuration);
+        reopened.options.shim = options.shim;
+        assert_eq!(adapt(&reopened.filters, &reopened.options).unwrap().component, component, "{bridge:?}");
+        // Whose settings have another form.
+        let (version, other) = (format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION")), "\"version\":\"9.9.9\"");
+        assert_eq!(version.len(), other.len());
+        let at = component.windows(version.len()).position(|window| window == version.as_bytes()).unwrap();
+        let mut newer = component;
+        newer[at..at + other.len()].copy_from_slice(other.as_bytes());
+        assert!(reopen(&newer).unwrap().is_none());
+    }
+    assert!(reopen(&wat("(component)")).is_err());
 }
 
 #[test]

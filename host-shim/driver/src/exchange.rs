@@ -269,10 +269,12 @@ impl<G: Guest> Driver<'_, G> {
         exchange.actions.is_empty() && (exchange.aborted || is_written())
     }
 
-    /// Whether the client's request is wanted: the filters take it, and what came before is written.
+    /// Whether the client's request is wanted: the filters take it, and what came before is written. An end that is waited for
+    /// adds no bytes, so it is wanted of one whose upstream answers and takes nothing, too.
     pub(crate) fn wants_request(&mut self, id: u32) -> bool {
-        let is_ready = self.exchange(id).is_some_and(|exchange| !exchange.to_upstream.is_unwritten());
-        is_ready && self.chain.wants(id, Direction::Request)
+        let awaits_end = |exchange: &Exchange| exchange.overtaken.is_some() && exchange.outstanding == Some(0);
+        let is_ready = |exchange: &mut Exchange| !exchange.to_upstream.is_unwritten() || awaits_end(exchange);
+        self.exchange(id).is_some_and(is_ready) && self.chain.wants(id, Direction::Request)
     }
 
     pub(crate) fn wants_response(&mut self, id: u32) -> bool {

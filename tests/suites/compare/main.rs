@@ -16,7 +16,7 @@ type Run = fn() -> Result<()>;
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
     let mut trials = scenarios::trials()?;
-    let commands: [(&str, Run); 27] = [
+    let commands: [(&str, Run); 28] = [
         ("an example is the same", command::an_example_is_the_same),
         ("one other status of the shim is told with its call", command::one_other_status_is_told),
         ("what was expected and did not come is told", command::unmet_expectations_are_told),
@@ -38,6 +38,7 @@ fn main() -> Result<()> {
         ("mistakes in commands of hosts are told", hosts::mistakes_in_commands),
         ("a service behind filters answers on both sides", next::a_service_behind),
         ("a service behind filters answers in a test", next::a_service_behind_alone),
+        ("what is composed is compared as its parts", next::what_is_composed),
         ("a start that is refused on WASI 0.3 is told before any request", next::a_start_that_is_refused),
         ("what can't be linked behind filters is told", next::what_can_not_be_linked),
         ("a missing Envoy is told with the way to get it", mistakes::no_envoy),

@@ -46,6 +46,29 @@ pub(crate) fn a_service_behind_alone() -> Result<()> {
     command(&files, &arguments)?.check(1, &["status"])
 }
 
+/// A composed component says itself what its filters are, how they were adapted, and what is behind them.
+pub(crate) fn what_is_composed() -> Result<()> {
+    let (files, filter) = with_service()?;
+    let example = example("rust-headers")?;
+    let adapt = ["adapt", &example, "--next", "service.wasm", "-o", "app.wasm"];
+    command(&files, &adapt)?.check(0, &[])?;
+    for arguments in [
+        ["adapt", &filter, "--next", "service.wasm", "-o", "behind.wasm"],
+        ["adapt", &example, "--next", "behind.wasm", "-o", "three.wasm"],
+    ] {
+        command(&files, &arguments)?.check(0, &[])?;
+    }
+    for app in ["app.wasm", "three.wasm"] {
+        files.compare(&[app, "--requests", "none.yaml"])?.check(0, &["\nsame: 3 parts, "])?;
+        let test = ["test", app, "--requests", "requests.yaml"];
+        command(&files, &test)?.check(0, &["\nok: 2 requests, 2 expectations"])?;
+    }
+    let marked = "requests: [{path: /, expect: {headers: {x-mark: seen}}}]";
+    std::fs::write(files.path("requests.yaml"), marked)?;
+    command(&files, &[&adapt[..], &["--config-text", "mark = seen"]].concat())?.check(0, &[])?;
+    command(&files, &["test", "app.wasm", "--requests", "requests.yaml"])?.check(0, &["\nok: 1 request, 1 expectation"])
+}
+
 /// What refuses to start does so before there is a request.
 pub(crate) fn a_start_that_is_refused() -> Result<()> {
     let refused = "start: {refused: true}";

@@ -1,4 +1,5 @@
-//! Clients that leave, at each stage of an exchange: the filter's exchange ends, in an instance that goes on.
+//! Clients that leave, at each stage of an exchange: the filter's exchange ends, in an instance that goes on, and so does that
+//! of a next component.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
+use proxy_wasm_adapter_compose::compose;
+use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::hosts::{Host, Running};
 use proxy_wasm_adapter_tests::trial::trial;
 
+use crate::others::{self, middleware, other};
 use crate::{PATIENCE, in_front_of};
 
 type Run = fn() -> Result<()>;
@@ -17,12 +21,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     let named = |(what, run): (&str, Run)| {
         trial(format!("the exchange of a client that leaves {what} ends on {}", Host::Serve03.name()), run)
     };
-    let stages: [(&str, Run); 5] = [
+    let stages: [(&str, Run); 7] = [
         ("while the filter holds its request", while_held),
         ("in its request's body", in_its_body),
         ("before the upstream answers", before_the_answer),
         ("in the response's body", in_the_response),
         ("in a response that the filter holds", while_the_response_is_held),
+        ("in a body that the next component reads", while_the_next_component_reads),
+        ("in a body that the next component writes", while_the_next_component_writes),
     ];
     stages.map(named).into()
 }
@@ -153,4 +159,38 @@ fn while_the_response_is_held() -> Result<()> {
         stream.read_exact(&mut [0; 12])?;
         Ok(stream)
     })
+}
+
+fn in_front_of_next() -> Result<Running> {
+    others::start(Host::Serve03, &compose(&[middleware(TELLS, 15_000)?, other("strange")?])?)
+}
+
+/// Waits until the next component has learned of so many clients.
+fn wait_for_next(running: &Running, times: u32) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let get = b"GET /left HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+        let told = client::send(running.address, get, PATIENCE)?.body;
+        if told == times.to_string().as_bytes() {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "it was told of {}, not of {times}", String::from_utf8_lossy(&told));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn while_the_next_component_reads() -> Result<()> {
+    let running = in_front_of_next()?;
+    leave(&running, || send(&running, "POST /waits HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nabc"))?;
+    wait_for_next(&running, 3)
+}
+
+fn while_the_next_component_writes() -> Result<()> {
+    let running = in_front_of_next()?;
+    leave(&running, || {
+        let mut stream = send(&running, "GET /endless HTTP/1.1\r\nhost: h\r\n\r\n")?;
+        until(&mut stream, b"xxx")?;
+        Ok(stream)
+    })?;
+    wait_for_next(&running, 3)
 }

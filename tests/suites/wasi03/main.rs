@@ -3,7 +3,9 @@
 
 mod beside;
 mod bodies;
+mod held;
 mod leaving;
+mod next;
 mod others;
 
 use std::net::TcpListener;
@@ -42,6 +44,8 @@ fn main() -> Result<()> {
     }
     for host in [Host::Serve03, Host::WasmtimeServe03] {
         trials.extend(others::trials(host));
+        trials.extend(next::trials(host));
+        trials.push(held::trial_of(host));
     }
     trials.extend(leaving::trials());
     libtest_mimic::run(&arguments, trials).exit()

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_abi::settings::{Action, Plugin, Route, Settings};
+use proxy_wasm_adapter::composition::parts;
 use proxy_wasm_adapter_compose::compose;
 use proxy_wasm_adapter_tests::client::{self, Reply};
 use proxy_wasm_adapter_tests::fixtures::{forget_package, root};
@@ -49,15 +50,19 @@ const MARKS: &str = r#"(module
     (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))
     (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (call $mark (i32.const 2)) (i32.const 0)))"#;
 
-/// The filter as middleware, which gives its next component so many milliseconds.
 fn ours(timeout_ms: u64) -> Result<Vec<u8>> {
+    middleware(MARKS, timeout_ms)
+}
+
+/// The filter as middleware, which gives its next component so many milliseconds.
+pub(crate) fn middleware(filter: &str, timeout_ms: u64) -> Result<Vec<u8>> {
     let mut settings = Settings { plugins: vec![Plugin::default()], ..Settings::default() };
     settings.routes = vec![Route { action: Action::Next { timeout_ms } }].into();
-    wasi03::service(&Chain::one(wat::parse_str(MARKS)?, settings))
+    wasi03::service(&Chain::one(wat::parse_str(filter)?, settings))
 }
 
 /// A component that `tests/fixtures/others/build.sh` builds.
-fn other(name: &str) -> Result<Vec<u8>> {
+pub(crate) fn other(name: &str) -> Result<Vec<u8>> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let mut command = Command::new(root().join("tests/fixtures/others/build.sh"));
@@ -101,7 +106,7 @@ fn by_hand(begin: &str) -> Result<Vec<u8>> {
     ComponentEncoder::default().module(&module)?.validate(true).encode()
 }
 
-fn start(host: Host, component: &[u8]) -> Result<Running> {
+pub(crate) fn start(host: Host, component: &[u8]) -> Result<Running> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("composed.wasm");
     std::fs::write(&file, component)?;
@@ -146,8 +151,10 @@ fn as_spin_does(host: Host) -> Result<()> {
         let package = Package::from_bytes(name, None, bytes, graph.types_mut())?;
         Ok(graph.register_package(package)?)
     };
-    let middlewares = [register("middleware0", ours(15_000)?)?, register("middleware1", other("middleware")?)?];
-    let primary = register("primary", other("service")?)?;
+    let components = [ours(15_000)?, other("middleware")?, other("service")?];
+    let [first, second, last] = components.clone();
+    let middlewares = [register("middleware0", first)?, register("middleware1", second)?];
+    let primary = register("primary", last)?;
     let instance = graph.instantiate(primary);
     let mut handler = graph.alias_instance_export(instance, HANDLER)?;
     for middleware in middlewares.into_iter().rev() {
@@ -156,7 +163,9 @@ fn as_spin_does(host: Host) -> Result<()> {
         handler = graph.alias_instance_export(instance, HANDLER)?;
     }
     graph.export(handler, HANDLER)?;
-    let running = start(host, &graph.encode(EncodeOptions::default())?)?;
+    let composed = graph.encode(EncodeOptions::default())?;
+    ensure!(parts(&composed) == components, "its parts are not told apart");
+    let running = start(host, &composed)?;
     let reply = post(&running)?;
     ensure!(reply.body == b"ours, other: abc", "the service got {:?}", String::from_utf8_lossy(&reply.body));
     Ok(())

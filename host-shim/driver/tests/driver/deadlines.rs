@@ -345,6 +345,27 @@ fn an_answer_waits_for_no_bytes() {
     assert_eq!(world.actions(id)[0], "client 2 response 200");
 }
 
+/// The next component may answer before it reads.
+#[test]
+fn an_answer_by_one_that_takes_nothing_waits_for_the_end_alone() {
+    for (bytes, is_end_wanted) in [("abcdef", true), ("abc", false)] {
+        let mut world = World::new().with_ends_apart();
+        let id = world.open("POST", &[("content-length", "6")], false);
+        world.actions(id);
+        world.data(Peer::Client(id), bytes);
+        world.actions(id);
+        assert!(!world.wants(Peer::Client(id)), "nothing is read before the bytes are taken");
+        world.head(Peer::Upstream(id), &[], false);
+        assert_eq!(world.wants(Peer::Client(id)), is_end_wanted, "{bytes}");
+        if is_end_wanted {
+            assert_eq!(world.actions(id), [""; 0]);
+            world.end(Peer::Client(id));
+        }
+        let actions = world.actions(id);
+        assert!(actions.iter().any(|action| action.starts_with("client 2 response 200")), "{actions:?}");
+    }
+}
+
 #[test]
 fn a_client_that_leaves_hears_of_no_failure() {
     let (mut world, id) = overtaken();

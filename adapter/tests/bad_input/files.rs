@@ -1,0 +1,51 @@
+//! Files that can't be read or written, and components that can't be taken apart.
+
+use proxy_wasm_adapter_testing::{filter, wat};
+
+use super::{Case, adapted, command};
+
+pub(super) fn cases() -> Vec<Case> {
+    const ROUTE: [&str; 2] = ["--direct-response", "200"];
+    let adapt = |name, filter, args: &[&'static str]| command(name, filter, &[&["adapt"], args, &ROUTE].concat());
+    vec![
+        adapt("filter-missing", filter(""), &["missing.wasm", "-o", "out.wasm"]),
+        adapt("filter-is-a-directory", filter(""), &[".", "-o", "out.wasm"]),
+        adapt("output-is-the-input", filter(""), &["filter.wasm", "-o", "filter.wasm"]),
+        adapt("output-is-the-input-by-another-name", filter(""), &["filter.wasm", "-o", "./././filter.wasm"]),
+        adapt("output-is-a-directory", filter(""), &["filter.wasm", "-o", "."]),
+        adapt("output-in-no-directory", filter(""), &["filter.wasm", "-o", "missing/out.wasm"]),
+        command("filter-and-settings", b"hello".to_vec(), &["adapt", "filter.wasm", "-o", "out.wasm"]),
+        adapt("full-disk", filter(""), &["filter.wasm", "-o", "/dev/full"]),
+        command("extract-from-a-module", filter(""), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-text", b"hello".to_vec(), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-another-component", wat("(component)"), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-a-newer-one", newer(), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-a-changed-one", changed(), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-onto-itself", adapted(), &["extract", "filter.wasm", "-o", "filter.wasm"]),
+        command("serve-text", b"hello".to_vec(), &["serve", "filter.wasm", "--direct-response", "200"]),
+        command("serve-without-a-route", filter(""), &["serve", "filter.wasm"]),
+        command(
+            "serve-listen-without-an-address",
+            filter(""),
+            &["serve", "filter.wasm", "--direct-response", "200", "--listen", ":8080"],
+        ),
+        command("serve-adapted-with-options", adapted(), &["serve", "filter.wasm", "--root-id", "a"]),
+        command("no-output", filter(""), &["adapt", "filter.wasm", "--direct-response", "200"]),
+    ]
+}
+
+fn newer() -> Vec<u8> {
+    replace(adapted(), br#"{"form":1,"#, br#"{"form":9,"#)
+}
+
+fn changed() -> Vec<u8> {
+    // The shim stands before the filter and has no such name.
+    replace(adapted(), b"\x06malloc", b"\x06mallox")
+}
+
+/// Replaces the first of `from`.
+fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    bytes[at..at + from.len()].copy_from_slice(to);
+    bytes
+}

@@ -1,0 +1,124 @@
+//! What a next component may do with a request, and how it may answer: the client gets what Envoy would give it behind such
+//! an upstream, and the instance goes on.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use proxy_wasm_adapter_compose::compose;
+use proxy_wasm_adapter_peers::http1::blocking::Reader;
+use proxy_wasm_adapter_tests::hosts::{Host, Running};
+use proxy_wasm_adapter_tests::trial::trial;
+
+use crate::PATIENCE;
+use crate::others::{middleware, other, start};
+
+pub(crate) fn trials(host: Host) -> Vec<Trial> {
+    let behind = [("reads bodies", READS), ("has no use for bodies", DOES_NOT)];
+    let named = |(what, filter): (&str, &'static str)| {
+        let name =
+            |happens: &str| format!("a next component that {happens} behind a filter that {what} on {}", host.name());
+        [
+            trial(name("answers before it reads, or reads nothing"), move || answers_before_it_reads(host, filter)),
+            trial(name("fails, or breaks its answer off"), move || fails(host, filter)),
+            trial(name("traps in its answer"), move || traps(host, filter)),
+        ]
+    };
+    behind.into_iter().flat_map(named).collect()
+}
+
+/// Sees the bodies of requests and responses.
+const READS: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
+    (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))
+    (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
+
+/// Sees heads only.
+const DOES_NOT: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
+
+/// What Envoy says of an upstream that ends its connection without an answer.
+const TERMINATED: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+
+/// What a client got.
+#[derive(Debug, PartialEq, Eq)]
+struct Got {
+    status: String,
+    body: String,
+    /// It ended before it was complete.
+    is_cut: bool,
+}
+
+impl Got {
+    fn new(status: &str, body: &str, is_cut: bool) -> Self {
+        Self { status: status.into(), body: body.into(), is_cut }
+    }
+}
+
+/// Sends a request with so many of the six bytes of its body, and reads the answer.
+fn ask(running: &Running, path: &str, sent: usize) -> Result<Got> {
+    let mut stream = TcpStream::connect(running.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let head = "host: h\r\nx-test-authority: h\r\ncontent-length: 6\r\nconnection: close";
+    write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n{}", &"abcdef"[..sent])?;
+    let mut reader = Reader::new(stream);
+    let Some(head) = reader.head()? else { return Ok(Got::new("none", "", true)) };
+    let body = reader.response_body(&head, false);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Got { status: text(head.status()), body: text(&body.bytes), is_cut: body.cut })
+}
+
+fn in_front(host: Host, filter: &str) -> Result<Running> {
+    start(host, &compose(&[middleware(filter, 15_000)?, other("strange")?])?)
+}
+
+/// The whole answer comes, whether the client has sent all of its request or half of it.
+fn answers_before_it_reads(host: Host, filter: &str) -> Result<()> {
+    let running = in_front(host, filter)?;
+    for path in ["/reads-after", "/drops", "/keeps"] {
+        for sent in [6, 3, 6] {
+            let got = ask(&running, path, sent)?;
+            ensure!(got == Got::new("200", "answered", false), "{path}, {sent} bytes sent: {got:?}");
+        }
+    }
+    Ok(())
+}
+
+/// An error in place of an answer is 503, as that of an upstream. An answer that breaks off does so as that of the service
+/// alone: hosts differ in what they still send of it.
+fn fails(host: Host, filter: &str) -> Result<()> {
+    let (running, alone) = (in_front(host, filter)?, start(host, &other("strange")?)?);
+    for path in ["/fails", "/breaks", "/breaks-trailers", "/breaks-at-once"] {
+        for _ in 0..2 {
+            let got = ask(&running, path, 6)?;
+            let expected = match path {
+                "/fails" => Got::new("503", TERMINATED, false),
+                "/breaks-trailers" => Got::new("200", "part", false),
+                _ => ask(&alone, path, 6)?,
+            };
+            ensure!(got == expected, "{path}: {got:?}, and not {expected:?}");
+            ensure!(got.is_cut == ["/breaks", "/breaks-at-once"].contains(&path), "{path}: {got:?}");
+        }
+    }
+    Ok(())
+}
+
+/// All that the instance has ends with it. The next request gets another one.
+fn traps(host: Host, filter: &str) -> Result<()> {
+    let (running, alone) = (in_front(host, filter)?, start(host, &other("strange")?)?);
+    for _ in 0..2 {
+        let (got, expected) = (ask(&running, "/traps", 6)?, ask(&alone, "/traps", 6)?);
+        ensure!(got == expected, "{got:?}, and not {expected:?}");
+        let got = ask(&running, "/drops", 6)?;
+        ensure!(got == Got::new("200", "answered", false), "the next request got {got:?}");
+    }
+    Ok(())
+}
