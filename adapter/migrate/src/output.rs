@@ -100,7 +100,10 @@ pub(crate) fn write_all(
         };
         let left_out = targets.clusters.iter().filter(|known| !is_of_it(known.name())).count();
         if left_out > 0 {
-            let what = format!("{left_out} clusters are left out of it: only routes of other listeners lead to them");
+            let what = match left_out {
+                1 => "one cluster is left out of it: only routes of other listeners lead there".into(),
+                _ => format!("{left_out} clusters are left out of it: only routes of other listeners lead to them"),
+            };
             let remedy =
                 "A filter that calls one of them needs it in the settings file, as `[clusters.NAME]` with a `url`.";
             report.differs(&format!("listener `{}`", draft.name), draft.place, what, remedy);

@@ -5,7 +5,11 @@
 //! cannot: a filter that traps answers 503, and a plugin that does not start keeps the host from starting.
 //!
 //! ```text
-//!            listen ──► exchange ──► pool ──► instance ──► the component
+//!            listen ──► exchange ──► machines ──► the component, by exchanges: many at once, as in Envoy's workers
+//!  client ◄────────────── body ◄─────────┘  │
+//!                              outgoing ◄───┘──► upstream
+//!
+//!            listen ──► exchange ──► pool ──► instance ──► the component, by `wasi:http`
 //!  client ◄────────────── body ◄───────────────┘  │
 //!                                    outgoing ◄───┘──► upstream
 //! ```
@@ -64,11 +68,12 @@
 //! as with Envoy's `FAIL_RELOAD`, but at once. Envoy's other ways are there to be chosen.
 //!
 //! An instance is to a plugin what a worker thread's VM is to Envoy: each ticks by itself, from its start on, and gets the
-//! answers to its own callouts. Here they come and go with the traffic, so a plugin that ticks is never left without one,
-//! and one that needs a cache filled before it sees a request says so by `--startup-ticks`.
+//! answers to its own callouts. By exchanges there are as many as there are processors. By `wasi:http` they come and go with
+//! the traffic, so a plugin that ticks is never left without one, and one that needs a cache filled before it sees a request
+//! says so by `--startup-ticks`.
 //!
-//! Architecture invariant: an instance for WASI 0.2 serves one request at a time, and an instance that did not come back from a
-//! request in good order never serves another.
+//! Architecture invariant: by `wasi:http` 0.2 an instance serves one request at a time, and an instance that did not come back
+//! from a request in good order never serves another.
 
 mod access_log;
 mod admin;

@@ -5,4 +5,5 @@
 #[cfg(target_os = "linux")]
 mod hostile;
 mod messages;
+mod policy;
 mod strained;

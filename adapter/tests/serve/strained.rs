@@ -75,7 +75,7 @@ const CALLS: &str = r#"(module
     (i32.const 0)))"#;
 
 /// The command that serves this filter.
-fn command(filter: &str, options: &[&str]) -> (Command, tempfile::NamedTempFile) {
+pub(crate) fn command(filter: &str, options: &[&str]) -> (Command, tempfile::NamedTempFile) {
     let file = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
     std::fs::write(file.path(), wat::parse_str(filter).unwrap()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy-wasm-adapter"));

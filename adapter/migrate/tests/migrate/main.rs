@@ -398,5 +398,5 @@ fn clusters_of_other_listeners_routes_are_left_out() {
     };
     assert_eq!(clusters(0), ["[clusters.a]", "[clusters.c]", "[clusters.d]"], "{:#?}", migration.findings);
     assert_eq!(clusters(1), ["[clusters.b]", "[clusters.c]", "[clusters.d]"]);
-    finding(&migration, "1 clusters are left out of it");
+    finding(&migration, "one cluster is left out of it");
 }

@@ -12,6 +12,7 @@ use super::Shop;
 use super::callout;
 use super::pipe::Writer;
 use crate::plugin;
+use crate::policy::Service;
 use crate::record::Record;
 use crate::stats::Share;
 
@@ -121,6 +122,9 @@ impl Machine {
         open: impl FnOnce(&mut Instance) -> Result<(ExchangeId, Outcome), proxy_wasm_adapter_embed::ExchangeError>,
     ) -> Result<Opened, NotOpened> {
         let mut state = self.lock();
+        if state.live.is_none() && self.shop.policy.service(Instant::now()) != Service::Instance {
+            return Err(NotOpened::Failed);
+        }
         self.ensure(&mut state).map_err(NotOpened::Start)?;
         let Some(live) = &mut state.live else { return Err(NotOpened::Lost) };
         match open(&mut live.instance) {
@@ -247,7 +251,7 @@ impl Machine {
             state.live = None;
             state.sleeps_until = None;
             if let Err(error) = self.ensure(&mut state) {
-                tracing::error!("there is no instance in place of one that wanted more memory: {error}");
+                self.shop.did_not_start(&error);
             }
         }
     }
@@ -328,6 +332,8 @@ impl Drop for Callout {
 
 /// Why an exchange did not begin.
 pub(super) enum NotOpened {
+    /// The plugin failed before, and there is no other instance, or not yet.
+    Failed,
     /// There is no instance.
     Start(proxy_wasm_adapter_embed::Error),
     /// The filter can't be shown this request.

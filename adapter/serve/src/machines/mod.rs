@@ -48,6 +48,18 @@ struct Shop {
 }
 
 impl Shop {
+    /// An instance could not be made just now, or its plugins did not start.
+    fn did_not_start(&self, error: &EmbedError) {
+        let now = Instant::now();
+        if let EmbedError::StartTrapped(trapped) = error {
+            return self.failed(now, trapped);
+        }
+        tracing::error!("503: there is no instance: {error}");
+        let filters = &self.recipe.filters;
+        let vm = filters.only_vm();
+        self.policy.fail(now, vm, &filters.plugins(vm));
+    }
+
     /// An instance trapped that was made then.
     fn failed(&self, loaded: Instant, trapped: &Trapped) {
         let report = Report::new(&self.recipe.filters, trapped.error());
@@ -158,8 +170,12 @@ impl Machines {
                 tracing::error!("503: {reason}");
                 End::Unavailable
             }
+            Err(NotOpened::Failed) => {
+                tracing::debug!("503: the plugin failed before");
+                End::Unavailable
+            }
             Err(NotOpened::Start(error)) => {
-                tracing::error!("503: there is no instance: {error}");
+                self.shop.did_not_start(&error);
                 End::Unavailable
             }
         };
