@@ -32,7 +32,7 @@ impl Runner {
         tasks: Tasks,
     ) -> Result<Self, Error> {
         if drive == Drive::Exchange {
-            return Ok(Self::Machines(Arc::new(Machines::start(component, recipe, options, policy, tasks)?)));
+            return Ok(Self::Machines(Arc::new(Machines::start(component, recipe, options, policy, tasks).await?)));
         }
         let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
         if options.failure_policy == Some(FailurePolicy::Open) && !program.can_bypass() {

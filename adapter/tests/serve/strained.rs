@@ -94,6 +94,42 @@ async fn ended(mut child: Child) -> bool {
     }
 }
 
+/// Computes for a second or several at the path `/long`.
+const COMPUTES: &str = r#"(module
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) ":path")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (local $left i64)
+    (drop (call $get (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 64) (i32.const 68)))
+    (if (i32.eq (i32.load (i32.const 68)) (i32.const 5)) (then
+      (local.set $left (i64.const 1500000000))
+      (loop $again
+        (local.set $left (i64.sub (local.get $left) (i64.const 1)))
+        (br_if $again (i64.ne (local.get $left) (i64.const 0))))))
+    (i32.const 0)))"#;
+
+/// As in Envoy, whose other workers go on.
+#[tokio::test]
+async fn others_are_served_while_a_filter_computes() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return;
+    }
+    let (mut command, _file) = command(COMPUTES, &["--cpu-timeout", "10m"]);
+    let process = Process::spawn(&mut command);
+    for _ in 0..3 {
+        let long = tokio::spawn(get(process.address, "/long"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..5 {
+            assert_eq!(get(process.address, "/").await.status, StatusCode::OK);
+        }
+        assert!(!long.is_finished(), "they were answered behind it");
+        assert_eq!(long.await.unwrap().status, StatusCode::OK);
+    }
+}
+
 /// Requests are answered, and it ends.
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_up_nothing() {

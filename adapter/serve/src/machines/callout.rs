@@ -29,11 +29,11 @@ pub(super) fn begin(
         let peer = Peer::Callout(id);
         while !matches!(incoming, Incoming::Over) {
             let events = std::future::poll_fn(|context| incoming.poll(peer, true, context)).await;
-            if machine.hear(id, events).is_err() {
+            if machine.hear(id, events).await.is_err() {
                 return;
             }
         }
-        machine.forget_callout(id);
+        machine.forget_callout(id).await;
     };
     (writer, answer)
 }

@@ -63,7 +63,7 @@ pub(super) async fn carry(
     }
     let begin = std::future::poll_fn(|context| Poll::Ready(begin(&mut body, context))).await;
     let is_whole = matches!(begin, Begin::Nothing | Begin::Whole(_));
-    let opened = machine.open(&record, |instance| instance.open(&head, false, begin))?;
+    let opened = machine.open(&record, |instance| instance.open(&head, false, begin)).await?;
     let mut carrier = Carrier {
         machine,
         id: opened.id,
@@ -78,11 +78,11 @@ pub(super) async fn carry(
         answer: Some(answer),
         is_over: false,
     };
-    let carried = match carrier.perform_due(opened.due) {
+    let carried = match carrier.perform_due(opened.due).await {
         Ok(()) => carrier.run(&departure).await,
         lost => lost,
     };
-    carrier.machine.forget(carrier.id);
+    carrier.machine.forget(carrier.id).await;
     carried.map_err(|Lost| NotOpened::Lost)
 }
 
@@ -123,8 +123,8 @@ impl Carrier {
             match woken.await? {
                 Woken::Actions(actions) => self.perform(actions),
                 Woken::Events(events) => {
-                    let due = self.machine.step(Some(self.id), Some(&self.record), events)?;
-                    self.perform_due(due)?;
+                    let due = self.machine.step(Some(self.id), Some(&self.record), events).await?;
+                    self.perform_due(due).await?;
                 }
             }
         }
@@ -160,13 +160,13 @@ impl Carrier {
     }
 
     /// Does what is to be done, as long as the instance has more of it at once.
-    fn perform_due(&mut self, mut due: Due) -> Result<(), Lost> {
+    async fn perform_due(&mut self, mut due: Due) -> Result<(), Lost> {
         loop {
             self.perform(due.actions);
             if !due.again {
                 return Ok(());
             }
-            due = self.machine.step(Some(self.id), Some(&self.record), [])?;
+            due = self.machine.step(Some(self.id), Some(&self.record), []).await?;
         }
     }
 

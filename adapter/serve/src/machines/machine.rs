@@ -1,11 +1,11 @@
 //! A virtual machine: an instance and all that it has under way.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use proxy_wasm_adapter_embed::{Action, CalloutId, Event, ExchangeId, Instance, Outcome, Peer, Trapped};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use super::Shop;
@@ -25,6 +25,7 @@ pub(super) struct Machine {
     shop: Arc<Shop>,
     /// Of the requests that it gets: what it sends is sent at this depth.
     depth: u32,
+    /// Who waits for it lets others have the thread: a filter may compute for long.
     state: Mutex<State>,
     /// The deadline came nearer.
     nearer: Notify,
@@ -82,13 +83,14 @@ impl Machine {
         self.depth
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether somebody is in the instance now.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state.try_lock().is_err()
     }
 
     /// Has an instance, made now where there is none.
-    pub(super) fn start(self: &Arc<Self>) -> Result<(), proxy_wasm_adapter_embed::Error> {
-        let mut state = self.lock();
+    pub(super) async fn start(self: &Arc<Self>) -> Result<(), proxy_wasm_adapter_embed::Error> {
+        let mut state = self.state.lock().await;
         self.ensure(&mut state)
     }
 
@@ -116,12 +118,12 @@ impl Machine {
     }
 
     /// Begins an exchange, in an instance that is made now where there is none.
-    pub(super) fn open(
+    pub(super) async fn open(
         self: &Arc<Self>,
         record: &Arc<Record>,
         open: impl FnOnce(&mut Instance) -> Result<(ExchangeId, Outcome), proxy_wasm_adapter_embed::ExchangeError>,
     ) -> Result<Opened, NotOpened> {
-        let mut state = self.lock();
+        let mut state = self.state.lock().await;
         if state.live.is_none() && self.shop.policy.service(Instant::now()) != Service::Instance {
             return Err(NotOpened::Failed);
         }
@@ -143,13 +145,13 @@ impl Machine {
     }
 
     /// Tells the instance what came, and returns what the exchange is to do whose event it was.
-    pub(super) fn step(
+    pub(super) async fn step(
         self: &Arc<Self>,
         own: Option<ExchangeId>,
         record: Option<&Arc<Record>>,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<Due, Lost> {
-        let mut state = self.lock();
+        let mut state = self.state.lock().await;
         let Some(live) = &mut state.live else { return Err(Lost) };
         // Another instance numbers its exchanges anew.
         if own.is_some_and(|own| !live.exchanges.contains_key(&own)) {
@@ -165,11 +167,11 @@ impl Machine {
     }
 
     /// Something of a callout came, unless that is over.
-    pub(super) fn hear(self: &Arc<Self>, id: CalloutId, events: impl IntoIterator<Item = Event>) -> Result<(), Lost> {
-        if !self.lock().live.as_ref().is_some_and(|live| live.callouts.contains_key(&id)) {
+    pub(super) async fn hear(self: &Arc<Self>, id: CalloutId, events: Vec<Event>) -> Result<(), Lost> {
+        if !self.state.lock().await.live.as_ref().is_some_and(|live| live.callouts.contains_key(&id)) {
             return Err(Lost);
         }
-        self.step(None, None, events).map(drop)
+        self.step(None, None, events).await.map(drop)
     }
 
     /// Hands actions to those whom they are for; returns those of the exchange whose event it was.
@@ -234,15 +236,15 @@ impl Machine {
     }
 
     /// A callout has come back.
-    pub(super) fn forget_callout(&self, id: CalloutId) {
-        if let Some(live) = &mut self.lock().live {
+    pub(super) async fn forget_callout(&self, id: CalloutId) {
+        if let Some(live) = &mut self.state.lock().await.live {
             live.callouts.remove(&id);
         }
     }
 
     /// An exchange is over for its task.
-    pub(super) fn forget(self: &Arc<Self>, id: ExchangeId) {
-        let mut state = self.lock();
+    pub(super) async fn forget(self: &Arc<Self>, id: ExchangeId) {
+        let mut state = self.state.lock().await;
         let Some(live) = &mut state.live else { return };
         live.exchanges.remove(&id);
         let is_idle = live.exchanges.is_empty() && live.callouts.is_empty();
@@ -290,7 +292,7 @@ impl Machine {
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
             let deadline = {
-                let mut state = self.lock();
+                let mut state = self.state.lock().await;
                 state.sleeps_until = state.live.as_ref().and_then(|live| live.deadline);
                 state.sleeps_until
             };
@@ -304,20 +306,26 @@ impl Machine {
                 () = self.nearer.notified() => continue,
                 () = due => {}
             }
-            let is_due =
-                self.lock().live.as_ref().and_then(|live| live.deadline).is_some_and(|at| at <= Instant::now());
+            let is_due = self
+                .state
+                .lock()
+                .await
+                .live
+                .as_ref()
+                .and_then(|live| live.deadline)
+                .is_some_and(|at| at <= Instant::now());
             if is_due {
                 // Of a trap everyone is told who has to know.
-                let _ = self.step(None, None, [Event::Timer]);
+                let _ = self.step(None, None, [Event::Timer]).await;
             }
         }
     }
 
     /// Gives the instance its turn, where an item came to a queue that it waits for.
-    pub(super) fn look_at_queues(self: &Arc<Self>) {
-        let has_news = self.lock().live.as_ref().is_some_and(|live| live.instance.has_news());
+    pub(super) async fn look_at_queues(self: &Arc<Self>) {
+        let has_news = self.state.lock().await.live.as_ref().is_some_and(|live| live.instance.has_news());
         if has_news {
-            let _ = self.step(None, None, []);
+            let _ = self.step(None, None, []).await;
         }
     }
 }

@@ -9,12 +9,14 @@
 //! | `sending` | requests that an instance sends, and what comes of them |
 //! | `callout` | those that a filter makes by itself |
 //! | `pipe` | a body between an instance and a connection |
+//! | `watch` | sockets are polled while filters compute |
 
 mod callout;
 mod exchange;
 mod machine;
 mod pipe;
 mod sending;
+mod watch;
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -70,18 +72,20 @@ impl Shop {
     }
 }
 
+type ByDepth = Vec<Mutex<Vec<Arc<Machine>>>>;
+
 /// All machines.
 pub(super) struct Machines {
     shop: Arc<Shop>,
     /// How many there are for requests of one depth.
     count: usize,
     /// By the depth of their requests.
-    by_depth: Vec<Mutex<Vec<Arc<Machine>>>>,
+    by_depth: Arc<ByDepth>,
 }
 
 impl Machines {
     /// As many as the options say, each with its plugins started.
-    pub(super) fn start(
+    pub(super) async fn start(
         component: &[u8],
         recipe: Recipe,
         options: &Options,
@@ -105,10 +109,11 @@ impl Machines {
         };
         let filter = Filter::from_component(component, embedded).map_err(failed)?;
         let shop = Arc::new(Shop { recipe, filter, policy, tasks });
-        let by_depth = (0..=options.max_nesting).map(|_| Mutex::default()).collect();
+        let by_depth = Arc::new((0..=options.max_nesting).map(|_| Mutex::default()).collect());
+        watch::begin(&by_depth).map_err(Error::Runtime)?;
         let machines = Self { shop, count, by_depth };
         for machine in machines.of_depth(0).into_iter().flatten() {
-            machine.start().map_err(failed)?;
+            machine.start().await.map_err(failed)?;
         }
         Ok(machines)
     }
@@ -180,14 +185,16 @@ impl Machines {
             }
         };
         let _ = end.send(ended);
-        self.look_at_queues();
+        self.look_at_queues().await;
     }
 
     /// An exchange may have put items into queues that others wait for.
-    fn look_at_queues(&self) {
-        for machines in &self.by_depth {
+    async fn look_at_queues(&self) {
+        for machines in self.by_depth.iter() {
             let machines = machines.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            machines.iter().for_each(Machine::look_at_queues);
+            for machine in &machines {
+                machine.look_at_queues().await;
+            }
         }
     }
 }
