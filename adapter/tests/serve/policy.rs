@@ -51,3 +51,16 @@ async fn closed_answers_503_for_good() {
 async fn open_lets_requests_pass() {
     assert_eq!(statuses(&["--failure-policy", "open"]).await, [403, 503, 200, 200]);
 }
+
+#[test]
+fn a_start_that_traps_is_told_of_with_its_callback() {
+    const TRAPS: &str = r#"(module
+      (memory (export "memory") 1)
+      (func (export "proxy_abi_version_0_2_1"))
+      (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+      (func (export "proxy_on_vm_start") (param i32 i32) (result i32) unreachable))"#;
+    let (mut command, _file) = command(TRAPS, &[]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("trapped in `proxy_on_vm_start`"), "{said}");
+}

@@ -221,7 +221,8 @@ impl Machine {
         let again = is_at_once && own.is_some();
         // Where another one asks for its turn meanwhile, that does as well.
         live.deadline = outcome.deadline.filter(|_| !again);
-        if is_over
+        // An exchange is over, or a tick is, or what else the plugins do by themselves.
+        if (is_over || own.is_none())
             && let Some(share) = &mut live.share
             && let Ok(metrics) = live.instance.metrics()
         {

@@ -107,13 +107,13 @@ impl Machines {
             cache: options.cache.clone(),
             log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
         };
-        let filter = Filter::from_component(component, embedded).map_err(failed)?;
+        let filter = Filter::from_component(component, embedded).map_err(|error| failed(&recipe, error))?;
         let shop = Arc::new(Shop { recipe, filter, policy, tasks });
         let by_depth = Arc::new((0..=options.max_nesting).map(|_| Mutex::default()).collect());
         watch::begin(&by_depth).map_err(Error::Runtime)?;
         let machines = Self { shop, count, by_depth };
         for machine in machines.of_depth(0).into_iter().flatten() {
-            machine.start().await.map_err(failed)?;
+            machine.start().await.map_err(|error| failed(&machines.shop.recipe, error))?;
         }
         Ok(machines)
     }
@@ -199,12 +199,12 @@ impl Machines {
     }
 }
 
-fn failed(error: EmbedError) -> Error {
+fn failed(recipe: &Recipe, error: EmbedError) -> Error {
     match error {
         EmbedError::NoExchange => Error::NoExchange,
         EmbedError::Compile(reason) => Error::Compile { reason },
         EmbedError::Refused(reason) => Error::Refused { reason },
-        EmbedError::StartTrapped(trapped) => Error::StartTrapped { report: trapped.to_string() },
+        EmbedError::StartTrapped(trapped) => Error::StartTrapped { report: recipe.report(trapped.error()).to_string() },
         EmbedError::Thread(error) => Error::Runtime(error),
         error => Error::Instantiate { reason: error.to_string() },
     }
