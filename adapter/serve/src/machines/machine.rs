@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proxy_wasm_adapter_embed::{Action, CalloutId, Event, ExchangeId, Instance, Outcome, Peer, Trapped};
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
@@ -29,7 +29,12 @@ pub(super) struct Machine {
     state: Mutex<State>,
     /// The deadline came nearer.
     nearer: Notify,
+    /// An instance has what its plugins asked for at their start, or is lost.
+    warmed: Notify,
 }
+
+/// How long requests wait for what plugins ask for at their start.
+const WARM_UP: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
 struct State {
@@ -42,6 +47,8 @@ struct State {
 struct Live {
     instance: Instance,
     loaded: Instant,
+    /// Callouts of its plugins' start are under way.
+    is_warming: bool,
     deadline: Option<Instant>,
     /// Where each is told what to do. Dropped, it has lost its instance.
     exchanges: HashMap<ExchangeId, mpsc::UnboundedSender<Action>>,
@@ -72,7 +79,7 @@ pub(super) struct Opened {
 
 impl Machine {
     pub(super) fn new(shop: Arc<Shop>, depth: u32) -> Arc<Self> {
-        Arc::new(Self { shop, depth, state: Mutex::default(), nearer: Notify::new() })
+        Arc::new(Self { shop, depth, state: Mutex::default(), nearer: Notify::new(), warmed: Notify::new() })
     }
 
     pub(super) fn shop(&self) -> &Arc<Shop> {
@@ -107,6 +114,7 @@ impl Machine {
         state.live = Some(Live {
             instance,
             loaded,
+            is_warming: true,
             deadline: None,
             exchanges: HashMap::new(),
             callouts: HashMap::new(),
@@ -117,17 +125,41 @@ impl Machine {
         Ok(())
     }
 
+    /// An instance that has what its plugins asked for at their start, or has waited for that long enough.
+    async fn warm(self: &Arc<Self>) -> Result<MutexGuard<'_, State>, NotOpened> {
+        loop {
+            let warmed = self.warmed.notified();
+            let mut state = self.state.lock().await;
+            if state.live.is_none() && self.shop.policy.service(Instant::now()) != Service::Instance {
+                return Err(NotOpened::Failed);
+            }
+            self.ensure(&mut state).map_err(NotOpened::Start)?;
+            let Some(live) = &state.live else { return Err(NotOpened::Lost) };
+            let until = live.loaded + WARM_UP;
+            if !live.is_warming || Instant::now() >= until {
+                return Ok(state);
+            }
+            drop(state);
+            let _ = tokio::time::timeout_at(until.into(), warmed).await;
+        }
+    }
+
+    /// Lets requests come, where nothing of the plugins' start is under way any more.
+    fn settle(&self, live: &mut Live) {
+        let is_due_at_once = live.deadline.is_some_and(|deadline| deadline <= live.loaded);
+        if live.is_warming && live.callouts.is_empty() && !is_due_at_once {
+            live.is_warming = false;
+            self.warmed.notify_waiters();
+        }
+    }
+
     /// Begins an exchange, in an instance that is made now where there is none.
     pub(super) async fn open(
         self: &Arc<Self>,
         record: &Arc<Record>,
         open: impl FnOnce(&mut Instance) -> Result<(ExchangeId, Outcome), proxy_wasm_adapter_embed::ExchangeError>,
     ) -> Result<Opened, NotOpened> {
-        let mut state = self.state.lock().await;
-        if state.live.is_none() && self.shop.policy.service(Instant::now()) != Service::Instance {
-            return Err(NotOpened::Failed);
-        }
-        self.ensure(&mut state).map_err(NotOpened::Start)?;
+        let mut state = self.warm().await?;
         let Some(live) = &mut state.live else { return Err(NotOpened::Lost) };
         match open(&mut live.instance) {
             Ok((id, outcome)) => {
@@ -228,6 +260,7 @@ impl Machine {
         {
             share.add(metrics.into_iter().map(plugin::Stat::from).collect());
         }
+        self.settle(live);
         if let Some(deadline) = live.deadline
             && state.sleeps_until.is_none_or(|until| deadline < until)
         {
@@ -240,6 +273,7 @@ impl Machine {
     pub(super) async fn forget_callout(&self, id: CalloutId) {
         if let Some(live) = &mut self.state.lock().await.live {
             live.callouts.remove(&id);
+            self.settle(live);
         }
     }
 
@@ -286,6 +320,7 @@ impl Machine {
         let Some(live) = state.live.take() else { return };
         state.sleeps_until = None;
         drop(state);
+        self.warmed.notify_waiters();
         self.shop.failed(live.loaded, trapped);
     }
 
