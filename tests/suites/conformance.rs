@@ -5,8 +5,8 @@
 //! case that leaves room for that is to be mended, but is no failure of what it shows. `tests/run` lists such cases at its
 //! end.
 //!
-//! Through the library for embedders, which is the same driver without `wasi:http`, a sample of the cases runs; all of them
-//! with `EMBED=1`.
+//! Of two hosts that share their parts with others a sample of the cases runs: the library for embedders, and `serve` by
+//! `wasi:http`; all of them with `EMBED=1` and `WASI_HTTP=1`.
 //!
 //! `BLESS=1` writes what Envoy does into the case's `.txt`; with `PREINIT=1` the plugins of each component are started before
 //! its host is, wherever that can be.
