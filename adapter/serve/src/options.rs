@@ -51,7 +51,7 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub vms: Option<u32>,
 
-    /// Requests that run at the same time, each in an instance of its own with WASI 0.2. Further ones wait; where one does, that request
+    /// Requests that run at the same time, by `wasi:http` 0.2 each in an instance of its own. Further ones wait; where one does, that request
     /// ends which is furthest behind: its client sent or took less than 1 KiB for each second that it is waited for, then the
     /// answer is 408; or its filter has answered 16 callouts with another one, for a second or more, then it is 504; or it is
     /// broken off
