@@ -12,18 +12,16 @@
 //! its host is, wherever that can be.
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::Arguments;
 use proxy_wasm_adapter_tests::conformance::{Case, Stages, golden};
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::{Host, preinit};
-use proxy_wasm_adapter_tests::trial::trial;
+use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
 
 const HOSTS_OF_COMPONENTS: [Host; 6] =
     [Host::Serve, Host::ServeByWasiHttp, Host::WasmtimeServe, Host::Serve03, Host::WasmtimeServe03, Host::Embed];
@@ -34,10 +32,7 @@ const SAMPLED: [(Host, &str); 2] = [(Host::Embed, "EMBED"), (Host::ServeByWasiHt
 const SAMPLE: [&str; 3] = ["proxy_on_request_headers", "proxy_on_response_body", "proxy_on_tick"];
 
 fn main() -> Result<()> {
-    let mut arguments = Arguments::from_args();
-    // Trials wait for clocks and for each other's hosts more than they compute.
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    arguments.test_threads.get_or_insert(2 * processors);
+    let arguments = arguments_of_waiting_trials();
     if !arguments.list {
         // Not even a run of our side alone passes without Envoy.
         fixtures::tool("envoy", "ENVOY")?;

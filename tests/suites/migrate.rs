@@ -6,13 +6,11 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use libtest_mimic::Arguments;
 use proxy_wasm_adapter::bundle::{self, Named};
 use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::shim::Flavour;
@@ -26,7 +24,7 @@ use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
 use proxy_wasm_adapter_tests::hosts::{Child, fresh_shim};
-use proxy_wasm_adapter_tests::trial::trial;
+use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
 use serde_json::{Value, json};
 
 /// How many configurations there are to be, and how many requests are to be sent to each.
@@ -34,10 +32,7 @@ const CONFIGURATIONS: usize = 15;
 const REQUESTS: usize = 20;
 
 fn main() -> Result<()> {
-    let mut arguments = Arguments::from_args();
-    // Trials wait for clients and for each other's hosts more than they compute.
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    arguments.test_threads.get_or_insert(2 * processors);
+    let arguments = arguments_of_waiting_trials();
     let mut trials = Vec::new();
     let mut many = 0;
     for directory in directories()? {

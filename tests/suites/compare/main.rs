@@ -8,13 +8,12 @@ mod next;
 mod scenarios;
 
 use anyhow::Result;
-use libtest_mimic::Arguments;
-use proxy_wasm_adapter_tests::trial::trial;
+use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
 
 type Run = fn() -> Result<()>;
 
 fn main() -> Result<()> {
-    let arguments = Arguments::from_args();
+    let arguments = arguments_of_waiting_trials();
     let mut trials = scenarios::trials()?;
     let commands: [(&str, Run); 28] = [
         ("an example is the same", command::an_example_is_the_same),
