@@ -122,8 +122,12 @@ impl Filter {
         Instance::new(self)
     }
 
-    /// Whether an item came to a queue of which this filter's instances are told: see
-    /// [`Instance::has_news`](crate::Instance::has_news).
+    /// Whether an item came to a queue that any instance of this filter waits for:
+    /// [`Instance::has_news`](crate::Instance::has_news) says which.
+    pub fn has_news(&self) -> bool {
+        self.0.shared.has_ready_queues()
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.0.shared
     }

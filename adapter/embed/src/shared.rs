@@ -56,6 +56,11 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether any instance is to be told of items.
+    pub(crate) fn has_ready_queues(&self) -> bool {
+        self.lock().store.has_any_ready()
+    }
 }
 
 /// The part of one instance.

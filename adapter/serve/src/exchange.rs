@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -140,14 +141,20 @@ impl Host {
         let Caller { pace, departure } = caller;
         let interest = Interest::new(departure.clone(), pace);
         let work = self.clone().work(request, depth, record.clone(), departure.clone(), turn, outcome);
-        let (is_told, overdue) = (self.runner.hears_of_departures(), departure.clone());
-        self.tasks.spawn(log_format::of_the_same(async move {
-            tokio::select! {
-                () = work => {}
-                () = overdue.is_overdue(is_told) => {}
-            }
+        let mut work = Box::pin(log_format::of_the_same(work));
+        // Many are worked off at once, and need no task: that would wake another thread, which takes as long as a filter.
+        if std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await.is_ready() {
             flight.is_worked_off();
-        }));
+        } else {
+            let (is_told, overdue) = (self.runner.hears_of_departures(), departure.clone());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = work => {}
+                    () = overdue.is_overdue(is_told) => {}
+                }
+                flight.is_worked_off();
+            });
+        }
 
         // A component that ended may have answered just before, or keep the answer's place without ever using it.
         let answered = tokio::select! {
@@ -213,7 +220,7 @@ impl Host {
         })
     }
 
-    /// The part that runs in a task of its own, in order to go on after the response began.
+    /// The part that goes on after the response began, if it has to: in a task of its own then.
     async fn work(
         self: Arc<Self>,
         request: Request<RequestBody>,

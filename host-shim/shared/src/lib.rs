@@ -126,6 +126,11 @@ impl Store {
         self.ready.iter().any(|(of, _)| *of == member)
     }
 
+    /// Whether any member is.
+    pub fn has_any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The tokens that a member is to be told of, one for each item: it is told now.
     pub fn take_ready(&mut self, member: Member) -> VecDeque<u32> {
         let at = self.ready.iter().position(|(of, _)| *of == member);

@@ -90,6 +90,14 @@ impl Machine {
         self.depth
     }
 
+    /// Waits until nobody else is in the instance, which is mostly so.
+    async fn lock(&self) -> MutexGuard<'_, State> {
+        match self.state.try_lock() {
+            Ok(state) => state,
+            Err(_) => self.state.lock().await,
+        }
+    }
+
     /// Whether somebody is in the instance now.
     pub(super) fn is_busy(&self) -> bool {
         self.state.try_lock().is_err()
@@ -97,7 +105,7 @@ impl Machine {
 
     /// Has an instance, made now where there is none.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), proxy_wasm_adapter_embed::Error> {
-        let mut state = self.state.lock().await;
+        let mut state = self.lock().await;
         self.ensure(&mut state)
     }
 
@@ -128,8 +136,7 @@ impl Machine {
     /// An instance that has what its plugins asked for at their start, or has waited for that long enough.
     async fn warm(self: &Arc<Self>) -> Result<MutexGuard<'_, State>, NotOpened> {
         loop {
-            let warmed = self.warmed.notified();
-            let mut state = self.state.lock().await;
+            let mut state = self.lock().await;
             if state.live.is_none() && self.shop.policy.service(Instant::now()) != Service::Instance {
                 return Err(NotOpened::Failed);
             }
@@ -139,6 +146,8 @@ impl Machine {
             if !live.is_warming || Instant::now() >= until {
                 return Ok(state);
             }
+            // It is told under the lock that is held now.
+            let warmed = self.warmed.notified();
             drop(state);
             let _ = tokio::time::timeout_at(until.into(), warmed).await;
         }
@@ -183,7 +192,7 @@ impl Machine {
         record: Option<&Arc<Record>>,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<Due, Lost> {
-        let mut state = self.state.lock().await;
+        let mut state = self.lock().await;
         let Some(live) = &mut state.live else { return Err(Lost) };
         // Another instance numbers its exchanges anew.
         if own.is_some_and(|own| !live.exchanges.contains_key(&own)) {
@@ -200,7 +209,7 @@ impl Machine {
 
     /// Something of a callout came, unless that is over.
     pub(super) async fn hear(self: &Arc<Self>, id: CalloutId, events: Vec<Event>) -> Result<(), Lost> {
-        if !self.state.lock().await.live.as_ref().is_some_and(|live| live.callouts.contains_key(&id)) {
+        if !self.lock().await.live.as_ref().is_some_and(|live| live.callouts.contains_key(&id)) {
             return Err(Lost);
         }
         self.step(None, None, events).await.map(drop)
@@ -271,7 +280,7 @@ impl Machine {
 
     /// A callout has come back.
     pub(super) async fn forget_callout(&self, id: CalloutId) {
-        if let Some(live) = &mut self.state.lock().await.live {
+        if let Some(live) = &mut self.lock().await.live {
             live.callouts.remove(&id);
             self.settle(live);
         }
@@ -279,7 +288,7 @@ impl Machine {
 
     /// An exchange is over for its task.
     pub(super) async fn forget(self: &Arc<Self>, id: ExchangeId) {
-        let mut state = self.state.lock().await;
+        let mut state = self.lock().await;
         let Some(live) = &mut state.live else { return };
         live.exchanges.remove(&id);
         let is_idle = live.exchanges.is_empty() && live.callouts.is_empty();
@@ -328,7 +337,7 @@ impl Machine {
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
             let deadline = {
-                let mut state = self.state.lock().await;
+                let mut state = self.lock().await;
                 state.sleeps_until = state.live.as_ref().and_then(|live| live.deadline);
                 state.sleeps_until
             };
@@ -342,14 +351,8 @@ impl Machine {
                 () = self.nearer.notified() => continue,
                 () = due => {}
             }
-            let is_due = self
-                .state
-                .lock()
-                .await
-                .live
-                .as_ref()
-                .and_then(|live| live.deadline)
-                .is_some_and(|at| at <= Instant::now());
+            let deadline = self.lock().await.live.as_ref().and_then(|live| live.deadline);
+            let is_due = deadline.is_some_and(|at| at <= Instant::now());
             if is_due {
                 // Of a trap everyone is told who has to know.
                 let _ = self.step(None, None, [Event::Timer]).await;
@@ -359,7 +362,7 @@ impl Machine {
 
     /// Gives the instance its turn, where an item came to a queue that it waits for.
     pub(super) async fn look_at_queues(self: &Arc<Self>) {
-        let has_news = self.state.lock().await.live.as_ref().is_some_and(|live| live.instance.has_news());
+        let has_news = self.lock().await.live.as_ref().is_some_and(|live| live.instance.has_news());
         if has_news {
             let _ = self.step(None, None, []).await;
         }

@@ -20,7 +20,7 @@ mod watch;
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::Request;
@@ -72,7 +72,8 @@ impl Shop {
     }
 }
 
-type ByDepth = Vec<Mutex<Vec<Arc<Machine>>>>;
+/// Made when the first request of a depth comes.
+type ByDepth = Vec<OnceLock<Vec<Arc<Machine>>>>;
 
 /// All machines.
 pub(super) struct Machines {
@@ -109,7 +110,7 @@ impl Machines {
         };
         let filter = Filter::from_component(component, embedded).map_err(|error| failed(&recipe, error))?;
         let shop = Arc::new(Shop { recipe, filter, policy, tasks });
-        let by_depth = Arc::new((0..=options.max_nesting).map(|_| Mutex::default()).collect());
+        let by_depth = Arc::new((0..=options.max_nesting).map(|_| OnceLock::new()).collect());
         watch::begin(&by_depth).map_err(Error::Runtime)?;
         let machines = Self { shop, count, by_depth };
         for machine in machines.of_depth(0).into_iter().flatten() {
@@ -119,17 +120,17 @@ impl Machines {
     }
 
     /// Those for requests of this depth, made now where there are none.
-    fn of_depth(&self, depth: u32) -> Option<Vec<Arc<Machine>>> {
-        let mut machines = self.by_depth.get(depth as usize)?.lock().unwrap_or_else(PoisonError::into_inner);
-        if machines.is_empty() {
+    fn of_depth(&self, depth: u32) -> Option<&[Arc<Machine>]> {
+        let machines = self.by_depth.get(depth as usize)?.get_or_init(|| {
             // Those within others are few.
             let count = if depth == 0 { self.count } else { 1 };
-            machines.extend((0..count).map(|_| Machine::new(self.shop.clone(), depth)));
-            for machine in machines.iter() {
+            let machines: Vec<_> = (0..count).map(|_| Machine::new(self.shop.clone(), depth)).collect();
+            for machine in &machines {
                 self.shop.tasks.spawn(machine.clone().keep());
             }
-        }
-        Some(machines.clone())
+            machines
+        });
+        Some(machines)
     }
 
     /// The one of the thread that asks: its memory is warm there, and nobody else holds it.
@@ -185,16 +186,17 @@ impl Machines {
             }
         };
         let _ = end.send(ended);
-        self.look_at_queues().await;
+        self.look_at_queues();
     }
 
-    /// An exchange may have put items into queues that others wait for.
-    async fn look_at_queues(&self) {
-        for machines in self.by_depth.iter() {
-            let machines = machines.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            for machine in &machines {
-                machine.look_at_queues().await;
-            }
+    /// An exchange may have put items into queues that others wait for. They may be computing, and nobody waits for them here.
+    fn look_at_queues(&self) {
+        if !self.shop.filter.has_news() {
+            return;
+        }
+        for machine in self.by_depth.iter().filter_map(OnceLock::get).flatten() {
+            let machine = machine.clone();
+            self.shop.tasks.spawn(async move { machine.look_at_queues().await });
         }
     }
 }

@@ -4,7 +4,7 @@
 //! one that polls, nobody wakes them. In Envoy each worker polls its own sockets, so a filter that computes for long holds up
 //! its own worker, and no other.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -19,9 +19,7 @@ pub(super) fn begin(machines: &Arc<ByDepth>) -> std::io::Result<()> {
     let (machines, runtime) = (Arc::downgrade(machines), Handle::current());
     let look = move || {
         while let Some(machines) = machines.upgrade() {
-            let is_busy = machines.iter().any(|of_depth| {
-                of_depth.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|machine| machine.is_busy())
-            });
+            let is_busy = machines.iter().filter_map(OnceLock::get).flatten().any(|machine| machine.is_busy());
             drop(machines);
             if is_busy {
                 // A task wakes a thread that sleeps, and having nothing else to do that one polls.
