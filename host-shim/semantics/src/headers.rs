@@ -22,6 +22,8 @@ struct Lines {
     /// Each entry's name and value, one behind the other; between them what changed entries have left.
     text: Vec<u8>,
     entries: Vec<Entry>,
+    /// A bit for the key of each entry: most names that are looked for are not there, and need no search.
+    bits: u64,
     /// Bytes of `text` that no entry has any more.
     dead: usize,
 }
@@ -43,6 +45,13 @@ impl Key {
     fn of(name: &[u8]) -> Self {
         Self((name.len() as u32) << 8 | name.last().map_or(0, |last| u32::from(last.to_ascii_lowercase())))
     }
+
+    /// One of 64 bits, which other keys may have, too.
+    fn bit(self) -> u64 {
+        /// 2³² by the golden ratio: keys that are alike come to lie apart.
+        const SPREAD: u32 = 0x9e37_79b9;
+        1 << (self.0.wrapping_mul(SPREAD) >> 26)
+    }
 }
 
 /// Bytes that may be dead, however small the map is, before it is moved together.
@@ -60,6 +69,9 @@ impl Lines {
     /// The place of the first entry of this name, which may be in any case.
     fn position(&self, name: &[u8]) -> Option<usize> {
         let key = Key::of(name);
+        if self.bits & key.bit() == 0 {
+            return None;
+        }
         self.entries.iter().position(|entry| self.is(*entry, name, key))
     }
 
@@ -77,7 +89,9 @@ impl Lines {
         self.text.extend_from_slice(name);
         self.text[start..].make_ascii_lowercase();
         self.text.extend_from_slice(value);
-        Entry { start, name_len: name.len(), len: name.len() + value.len(), key: Key::of(name) }
+        let key = Key::of(name);
+        self.bits |= key.bit();
+        Entry { start, name_len: name.len(), len: name.len() + value.len(), key }
     }
 
     /// Keeps this many bytes of an entry's value, and appends these. Only the last one can grow where it is.
@@ -108,6 +122,7 @@ impl Lines {
             !gone
         });
         self.entries = entries;
+        self.bits = self.entries.iter().fold(0, |bits, entry| bits | entry.key.bit());
     }
 
     /// Moves the entries together, where too much lies between them.
@@ -178,7 +193,7 @@ impl HeaderMap {
         /// Bytes of a common header.
         const COMMON: usize = 40;
         let (text, entries) = (Vec::with_capacity(count * COMMON), Vec::with_capacity(count));
-        Self { kind, lines: Rc::new(Lines { text, entries, dead: 0 }) }
+        Self { kind, lines: Rc::new(Lines { text, entries, bits: 0, dead: 0 }) }
     }
 
     /// The first value of this header.
