@@ -439,15 +439,3 @@ fn only<'n>(node: &'n Node, path: &[&str]) -> Option<&'n Node> {
     }
     Some(node)
 }
-
-impl Node {
-    /// Marks all within this as read, except one of its values.
-    pub(crate) fn mark_all_but(&self, kept: &Self) {
-        self.mark();
-        for entry in self.entries() {
-            if !std::ptr::eq(&raw const entry.node, kept) {
-                entry.node.mark_all();
-            }
-        }
-    }
-}

@@ -19,6 +19,7 @@ mod any;
 mod bootstrap;
 mod checks;
 mod clusters;
+mod composite;
 mod config_map;
 mod consul;
 mod enabling;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by it")]
 
 mod common;
+mod composite;
 mod control_planes;
 mod shapes;
 mod strangers;
