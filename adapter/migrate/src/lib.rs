@@ -22,6 +22,7 @@ mod clusters;
 mod composite;
 mod config_map;
 mod consul;
+mod cors;
 mod enabling;
 mod envoy_filter;
 mod fields;

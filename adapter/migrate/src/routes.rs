@@ -66,6 +66,8 @@ pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>, filters:
     }
     changes(reader, node, &mut table);
     filters.read(reader, node, &mut table);
+    filters.cors.read(reader, node, &mut table);
+    filters.cors.place(&mut table);
     let is_plain_table = table.keys.is_empty();
     if !is_plain_table {
         sections.push(table);
@@ -73,7 +75,7 @@ pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>, filters:
     let hosts = reader.list(node, "virtual_hosts");
     checks::hosts(report, hosts);
     for host in hosts {
-        virtual_host(report, host, targets, filters, &mut sections);
+        virtual_host(report, host, &From { table: node, targets, filters }, &mut sections);
     }
     shorten(&mut sections);
     sections
@@ -99,7 +101,15 @@ fn shorten(sections: &mut Vec<Section>) {
     *sections = vec![route];
 }
 
-fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &Filters, sections: &mut Vec<Section>) {
+/// What a virtual host is read with.
+struct From<'a> {
+    table: &'a Node,
+    targets: &'a Targets<'a>,
+    filters: &'a Filters,
+}
+
+fn virtual_host(report: &Report, node: &Node, from: &From<'_>, sections: &mut Vec<Section>) {
+    let From { table, targets, filters } = *from;
     node.of(Message::VirtualHost);
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("virtual host `{name}`");
@@ -119,6 +129,8 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &F
     section.set("domains", domains);
     changes(reader, node, &mut section);
     filters.read(reader, node, &mut section);
+    filters.cors.read(reader, node, &mut section);
+    let cors = filters.cors.old_of_host(reader, table, node);
     metadata::read(reader, node, &mut section);
     retries::read(reader, node, &mut section);
     for key in ["include_request_attempt_count", "include_attempt_count_in_response"] {
@@ -140,7 +152,16 @@ fn virtual_host(report: &Report, node: &Node, targets: &Targets<'_>, filters: &F
     for (index, route_node) in reader.list(node, "routes").iter().enumerate() {
         let label = route_node.peek_text("name").map_or_else(|| (index + 1).to_string(), |name| format!("`{name}`"));
         let object = format!("route {label} of virtual host `{name}`");
-        sections.extend(route(Reader { report, object: &object }, route_node, targets, filters));
+        let reader = Reader { report, object: &object };
+        let Some(mut section) = route(reader, route_node, targets, filters) else { continue };
+        if let Some(action) = route_node.peek("route") {
+            let levels = [table, node, route_node];
+            let old = filters.cors.old_of_route(reader, levels, action, cors.as_ref());
+            if let Some(policy) = old.filter(|_| !section.has("direct_response")) {
+                section.set("cors", policy);
+            }
+        }
+        sections.push(section);
     }
 }
 
@@ -181,7 +202,7 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
         None => report.wrong(object, node.place(), "it has no `match`", "Give it one; Envoy refuses it as it is."),
     }
     if let Some(action) = node.get("route") {
-        forward(reader, action, targets, &mut section);
+        forward(reader, action, targets, filters, &mut section);
     } else if let Some(redirect) = node.get("redirect") {
         section.set("redirect", self::redirect(reader, redirect));
     } else if let Some(direct) = node.get("direct_response") {
@@ -192,6 +213,11 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
     }
     changes(reader, node, &mut section);
     filters.read(reader, node, &mut section);
+    // A route that answers by itself has no policy, in Envoy neither.
+    let policy = filters.cors.policy(reader, node);
+    if let Some(policy) = policy.filter(|_| !section.has("direct_response") && !section.has("redirect")) {
+        section.set("cors", policy);
+    }
     metadata::read(reader, node, &mut section);
     report.carried(object, node.place(), "a route");
     Some(section)
@@ -255,7 +281,7 @@ fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) ->
     }
 }
 
-fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut Section) {
+fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filters, section: &mut Section) {
     node.of(Message::RouteAction);
     if let Some(cluster) = reader.text(node, "cluster") {
         if let Some(answer) = targets.answers.get(&cluster) {
@@ -273,7 +299,7 @@ fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut
         target(reader, node, &cluster, targets);
         section.set("cluster", cluster);
     } else if let Some(weighted) = node.get("weighted_clusters") {
-        section.set("weighted_clusters", self::weighted(reader, weighted, targets));
+        section.set("weighted_clusters", self::weighted(reader, weighted, targets, filters));
     } else if let Some(header) = reader.text(node, "cluster_header") {
         section.set("cluster_header", header);
     } else {
@@ -319,7 +345,7 @@ fn forward(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, section: &mut
     }
 }
 
-fn weighted(reader: Reader<'_>, node: &Node, targets: &Targets<'_>) -> Toml {
+fn weighted(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filters) -> Toml {
     node.of(Message::WeightedCluster).pass(&["total_weight", "runtime_key_prefix"]);
     let items = reader.list(node, "clusters").iter().map(|item| {
         item.of(Message::ClusterWeight);
@@ -332,6 +358,7 @@ fn weighted(reader: Reader<'_>, node: &Node, targets: &Targets<'_>) -> Toml {
             section.set("host_rewrite", host);
         }
         changes(reader, item, &mut section);
+        filters.cors.read(reader, item, &mut section);
         Toml::Table(section.keys.into_iter().collect())
     });
     Toml::Array(items.collect())

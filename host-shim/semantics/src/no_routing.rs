@@ -9,7 +9,7 @@ use crate::{
     environment::{Capabilities, Host},
     headers::HeaderMap,
     local_reply::LocalReply,
-    router::Destination,
+    router::{ChainEnd, Destination},
     stream::Stream,
 };
 
@@ -56,6 +56,12 @@ impl Routing {
     ) -> Option<Result<(Destination, u64), LocalReply>> {
         None
     }
+
+    pub(crate) fn ask(&self, _: &Settings, _: &mut Stream, _: &dyn Host, _: ChainEnd) -> Option<HeaderMap> {
+        None
+    }
+
+    pub(crate) fn tell(&self, _: &Settings, _: &mut Stream, _: ChainEnd) {}
 
     pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap) {}
 

@@ -5,6 +5,7 @@
 mod common;
 mod composite;
 mod control_planes;
+mod cors;
 mod shapes;
 mod strangers;
 
