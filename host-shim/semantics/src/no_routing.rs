@@ -30,6 +30,8 @@ impl Choice {
 }
 
 impl Routing {
+    pub(crate) const ANSWERS_PREFLIGHTS: bool = false;
+
     pub(crate) fn endpoint(&self, _: &Settings, cluster: &Cluster, _: &dyn Host) -> Origin {
         cluster.origin.clone()
     }

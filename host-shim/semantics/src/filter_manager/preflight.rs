@@ -4,6 +4,7 @@ use crate::{
     chain::Chain,
     environment::Guest,
     router::{self, ChainEnd},
+    routing::Routing,
     stream::Direction,
 };
 
@@ -11,6 +12,9 @@ impl<G: Guest> Chain<G> {
     /// Whether the request is a preflight that is answered at this end of the chain. The answer is no local reply: the
     /// route changes nothing of it (`routes/cors-before-the-plugins`).
     pub(crate) fn answer_preflight(&self, id: u32, end: ChainEnd) -> bool {
+        if !Routing::ANSWERS_PREFLIGHTS {
+            return false;
+        }
         let headers = {
             let state = &mut *self.state.borrow_mut();
             let Some(stream) = state.streams.get_mut(id) else { return false };

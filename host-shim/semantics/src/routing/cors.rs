@@ -20,6 +20,9 @@ pub(super) struct Granted {
 }
 
 impl Routing {
+    /// The smaller shim has not even the question.
+    pub(crate) const ANSWERS_PREFLIGHTS: bool = true;
+
     /// Asks the policy of the request's route, where that is done at this end of the chain: the answer, if the request is
     /// a preflight that goes no further.
     pub(crate) fn ask(
