@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::actions::{self, Answer, Targets};
 use crate::any;
 use crate::bootstrap;
 use crate::checks;
@@ -16,7 +17,7 @@ use crate::node::{Node, Place};
 use crate::plugin::Plugin;
 use crate::read::Reader;
 use crate::report::Report;
-use crate::routes::{self, Answer, Targets};
+use crate::routes;
 use crate::section::Section;
 use crate::upstream;
 
@@ -138,7 +139,7 @@ fn whole_answer(scratch: &Report, listener: &Node) -> Option<Answer> {
     if adds(host) || adds(route) || adds(manager.peek("route_config")?) {
         return None;
     }
-    Some(routes::answer(Reader { report: scratch, object: "" }, route.peek("direct_response")?))
+    Some(actions::answer(Reader { report: scratch, object: "" }, route.peek("direct_response")?))
 }
 
 /// What becomes of a listener; nothing, if it has no Wasm filter.
