@@ -200,7 +200,7 @@ fn compare(args: Args, reporter: &Reporter) -> Result<Report, Failure> {
     let filters = if args.envoy_config.is_empty() {
         if args.code.is_given() {
             return Err(Failure::Usage {
-                message: "`--code`, `--code-dir` and `--listener` are of a configuration of Envoy's".into(),
+                message: "`--code`, `--code-dir`, `--listener` and `--from` are of a configuration of Envoy's".into(),
                 help: "Name it with `--envoy-config FILE`, or leave them out.".into(),
             });
         }

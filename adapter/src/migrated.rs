@@ -129,13 +129,14 @@ impl CodeOptions {
         if !failures.is_empty() {
             return Err(Failure::all(failures));
         }
-        Ok(Read { files, migration, code: code.into_inner() })
+        Ok(Read { files, from: self.from, migration, code: code.into_inner() })
     }
 }
 
 /// What was read, and what became of it.
 pub(super) struct Read {
     files: Vec<File>,
+    from: Option<Kind>,
     pub(super) migration: Migration,
     code: Vec<Code>,
 }
@@ -186,7 +187,7 @@ impl Read {
 
     /// Envoy's side of a component.
     pub(super) fn original(&self, component: &Component) -> Result<Original, Failure> {
-        let bootstrap = migrate::bootstrap(&self.files).ok_or_else(|| Failure::Usage {
+        let bootstrap = migrate::bootstrap(&self.files, self.from).ok_or_else(|| Failure::Usage {
             message: "these files are no configuration that Envoy itself can be started with".into(),
             help: "Give what the proxy has: its `/config_dump`, or `istioctl proxy-config all POD -o json`.".into(),
         })?;

@@ -77,6 +77,10 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   metadata = { ns = { key = "value" } }     # xds.route_metadata.filter_metadata.ns.key; virtual hosts and clusters have it too
   retry_policy = { retry_on = ["5xx"], num_retries = 2, per_try_timeout = "1s" }
   request_headers = { add = [{ name = "x-a", value = "%REQ(:path)%" }], remove = ["cookie"] }
+  [virtual_host.route.cors]                 # [routes], virtual hosts and weighted clusters have it too; each key counts
+  allow_origins = [{ suffix = ".a.example" }] # from where it is said nearest; or exact, prefix, contains, regex
+  allow_methods = "GET, POST"               # allow_headers, expose_headers, max_age
+  allow_credentials = true                  # allow_private_network, forward_not_matching_preflights, enabled
   [clusters.backend]
   endpoints = ["http://127.0.0.1:9000", { url = "http://127.0.0.1:9001", weight = 2 }] # or url
   http2 = true

@@ -78,7 +78,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
         Source::Filters(files) => {
             if code.is_given() || strict {
                 return Err(Failure::Usage {
-                    message: "`--code`, `--code-dir`, `--listener` and `--strict` are of a configuration of Envoy's"
+                    message: "`--code`, `--code-dir`, `--listener`, `--from` and `--strict` are of a configuration of Envoy's"
                         .into(),
                     help: "Serve one, such as `envoy.yaml`, or leave them out.".into(),
                 });

@@ -128,7 +128,7 @@ fn migrated(file: &File, listener: Option<&str>) -> Result<Migrated> {
     if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
         options.shim = fresh_shim(Path::new(&plain), options.wasi, Flavour::Tracing)?;
     }
-    let bootstrap = migrate::bootstrap(files).context("it is no configuration of Envoy's")?;
+    let bootstrap = migrate::bootstrap(files, None).context("it is no configuration of Envoy's")?;
     let original = Original { bootstrap, listener: component.listener.clone(), code: code.into_inner() };
     Ok(Migrated { filters, options, original, settings: text })
 }

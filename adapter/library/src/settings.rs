@@ -43,8 +43,9 @@ pub use problem::Problem;
 pub use resolve::Read;
 pub use route::{DirectResponse, RouteInput};
 pub use routing::{
-    AdditionInput, HeaderMatchInput, HeadersInput, HostRewriteInput, MatchInput, QueryMatchInput, RedirectInput,
-    RetryInput, RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+    AdditionInput, CorsInput, HeaderMatchInput, HeadersInput, HostRewriteInput, MatchInput, OriginInput,
+    QueryMatchInput, RedirectInput, RetryInput, RoutesInput, RoutingProblem, SubstitutionInput, VirtualHostInput,
+    WeightedInput,
 };
 pub(crate) use shown::is_default;
 pub use shown::{Shown, ShownHost, ShownPlugin};

@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::File;
 use crate::gather::Resources;
 use crate::node::{Node, Value};
 use crate::report::Report;
 use crate::yaml;
+use crate::{File, Kind};
 
 /// The type of a connection manager.
 const MANAGER: &str =
@@ -17,7 +17,7 @@ const MANAGER: &str =
 
 /// The bootstrap that these files come to; none, if they are not Envoy's own configuration. Each of its listeners has the
 /// name that [`Component::listener`](crate::Component) gives.
-pub fn bootstrap(files: &[File]) -> Option<Json> {
+pub fn bootstrap(files: &[File], from: Option<Kind>) -> Option<Json> {
     let mut documents = Vec::new();
     for (index, file) in files.iter().enumerate() {
         let mut read = yaml::read(index, &file.name, &file.bytes).ok()?;
@@ -31,7 +31,7 @@ pub fn bootstrap(files: &[File]) -> Option<Json> {
     let report = Report::default();
     let mut resources = Resources::default();
     for document in documents.iter().filter(|document| !document.is_null()) {
-        resources.take(&report, document, None);
+        resources.take(&report, document, from);
     }
     if resources.listeners.is_empty() && resources.managers.is_empty() {
         return None;
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Option<Json> {
-        bootstrap(&[File { name: "t.yaml".into(), bytes: text.as_bytes().into() }])
+        bootstrap(&[File { name: "t.yaml".into(), bytes: text.as_bytes().into() }], None)
     }
 
     #[test]
@@ -174,6 +174,13 @@ mod tests {
             }}]}],
         }]}});
         assert_eq!(of(text), Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_recognized_is_what_it_is_said_to_be() {
+        let files = [File { name: "t.yaml".into(), bytes: b"{name: l, use_original_dst: true}".into() }];
+        assert_eq!(bootstrap(&files, None), None);
+        assert!(bootstrap(&files, Some(Kind::Listener)).is_some());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use toml::Value as Toml;
 
 use crate::any;
+use crate::cors::Cors;
 use crate::fields::Message;
 use crate::node::Node;
 use crate::plugin::Plugin;
@@ -12,13 +13,17 @@ use crate::section::Section;
 /// The type that says of a filter whether it runs.
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
 
-/// The Wasm filters of a chain: for each the name by which routes know it, and the settings' name for its plugin.
+/// The filters of a chain.
 #[derive(Debug, Default)]
-pub(crate) struct Filters(Vec<(String, String)>);
+pub(crate) struct Filters {
+    /// For each Wasm filter the name by which routes know it, and the settings' name for its plugin.
+    wasm: Vec<(String, String)>,
+    pub(crate) cors: Cors,
+}
 
 impl Filters {
-    /// Those of these plugins. Where a plugin's name is another's too, or none, its number is its name.
-    pub(crate) fn of(plugins: &[Plugin]) -> Self {
+    /// Those of these plugins, and that for CORS. Where a plugin's name is another's too, or none, its number is its name.
+    pub(crate) fn of(plugins: &[Plugin], cors: Cors) -> Self {
         let key = |(index, plugin): (usize, &Plugin)| {
             let same = plugins.iter().filter(|other| other.name == plugin.name).count();
             match plugin.name.as_str() {
@@ -27,12 +32,13 @@ impl Filters {
                 _ => (index + 1).to_string(),
             }
         };
-        Self(plugins.iter().enumerate().map(|one| (one.1.filter_name.clone(), key(one))).collect())
+        let wasm = plugins.iter().enumerate().map(|one| (one.1.filter_name.clone(), key(one))).collect();
+        Self { wasm, cors }
     }
 
     /// What the settings call the plugin at this place of the chain.
     pub(crate) fn key(&self, index: usize) -> &str {
-        self.0.get(index).map_or("", |(_, key)| key)
+        self.wasm.get(index).map_or("", |(_, key)| key)
     }
 
     /// Reads which of them run here, into the section.
@@ -40,8 +46,9 @@ impl Filters {
         let Some(configs) = node.peek("typed_per_filter_config") else { return };
         let mut states = toml::Table::new();
         for entry in configs.entries() {
-            let keys: Vec<&String> = self.0.iter().filter(|(name, _)| *name == entry.key).map(|(_, key)| key).collect();
-            // Those of other filters are left to the report of what was not read.
+            let keys: Vec<&String> =
+                self.wasm.iter().filter(|(name, _)| *name == entry.key).map(|(_, key)| key).collect();
+            // That for CORS is read elsewhere; those of others are left to the report of what was not read.
             if keys.is_empty() {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! An HTTP filter: the plugin of it, if it is a Wasm filter.
 
 use crate::any;
+use crate::composite;
 use crate::enabling;
 use crate::fields::Message;
 use crate::gather::Resources;
@@ -80,6 +81,16 @@ pub(crate) fn http_filter(
             "Give it one, with a host part: `type.googleapis.com/…`.",
         );
         return None;
+    };
+    let picked = composite::always(kind, content).and_then(|picked| Some((picked, any::content(picked)?)));
+    let (kind, content) = match picked {
+        Some((picked, (WASM, found))) => {
+            config.mark_all_but(picked);
+            let what = "it is a composite filter that runs the same filter for every request, and became that one";
+            report.differs(&object, config.place(), what, "");
+            (WASM, found)
+        }
+        _ => (kind, content),
     };
     match kind {
         WASM => {

@@ -15,19 +15,24 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
 
+mod actions;
 mod any;
 mod bootstrap;
 mod checks;
 mod clusters;
+mod composite;
 mod config_map;
 mod consul;
+mod cors;
 mod enabling;
 mod envoy_filter;
 mod fields;
 mod filter;
 mod formatter;
 mod gather;
+mod header_changes;
 mod hosts;
+mod kind;
 mod kubernetes;
 mod leftovers;
 mod listener;
@@ -44,22 +49,23 @@ mod read;
 mod report;
 mod retries;
 mod routes;
+mod scalars;
 mod section;
 mod tls;
 mod upstream;
 mod yaml;
 
 pub use bootstrap::bootstrap;
-pub use gather::Kind;
 pub use hosts::{Host, RunFile};
+pub use kind::Kind;
 pub use node::Place;
 pub use output::{Component, Output};
 pub use report::{Finding, Outcome};
 
+use actions::Targets;
 use gather::Resources;
 use node::Node;
 use report::Report;
-use routes::Targets;
 
 /// A file of the input.
 #[derive(Clone, Debug)]

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::actions::{self, Answer, Targets};
 use crate::any;
 use crate::bootstrap;
 use crate::checks;
 use crate::clusters::{self, Cluster, Known};
+use crate::cors;
 use crate::enabling::Filters;
 use crate::fields::Message;
 use crate::filter::http_filter;
@@ -15,7 +17,7 @@ use crate::node::{Node, Place};
 use crate::plugin::Plugin;
 use crate::read::Reader;
 use crate::report::Report;
-use crate::routes::{self, Answer, Targets};
+use crate::routes;
 use crate::section::Section;
 use crate::upstream;
 
@@ -137,7 +139,7 @@ fn whole_answer(scratch: &Report, listener: &Node) -> Option<Answer> {
     if adds(host) || adds(route) || adds(manager.peek("route_config")?) {
         return None;
     }
-    Some(routes::answer(Reader { report: scratch, object: "" }, route.peek("direct_response")?))
+    Some(actions::answer(Reader { report: scratch, object: "" }, route.peek("direct_response")?))
 }
 
 /// What becomes of a listener; nothing, if it has no Wasm filter.
@@ -277,8 +279,9 @@ pub(crate) fn manager(
     let found = table(node, resources);
     let table = found.as_ref().ok().copied().flatten();
     let filters = reader.list(node, "http_filters");
-    let mut plugins: Vec<Plugin> =
-        filters.iter().filter_map(|filter| http_filter(report, filter, resources, table)).collect();
+    let others = filters.iter().enumerate().filter(|(_, filter)| !cors::is_filter(filter));
+    let in_chain = others.filter_map(|(at, filter)| Some((at, http_filter(report, filter, resources, table)?)));
+    let (places, mut plugins): (Vec<usize>, Vec<Plugin>) = in_chain.unzip();
     plugins.extend(upstream::of_router(report, node, resources));
     let first = plugins.len();
     let (clusters, behind): (Vec<_>, Vec<_>) = upstream::of_clusters(report, table, resources).into_iter().unzip();
@@ -299,7 +302,9 @@ pub(crate) fn manager(
     if let Some(generates) = reader.boolean(node, "generate_request_id") {
         top.set("x_request_id", generates);
     }
-    let filters = Filters::of(&plugins);
+    let is_plugin_behind_router = plugins.len() > places.len();
+    let cors = cors::of_chain(reader, filters, &places, is_plugin_behind_router);
+    let filters = Filters::of(&plugins, cors);
     let mut routes = table.map(|table| routes::read(report, table, targets, &filters)).unwrap_or_default();
     upstream::enable(report, &mut plugins, first, &clusters, &filters, &mut routes);
     Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None })

@@ -164,19 +164,26 @@ fn text_match(reader: Reader<'_>, node: &Node) -> Said<Vec<(&'static str, Toml)>
         said.push(("regex", expression(reader, regex)?.into()));
     }
     if let Some(matcher) = node.get("string_match") {
-        matcher.of(Message::StringMatcher);
-        for key in ["exact", "prefix", "suffix", "contains"] {
-            if let Some(text) = reader.text(matcher, key) {
-                said.push((key, text.into()));
-            }
-        }
-        if let Some(regex) = matcher.get("safe_regex") {
-            said.push(("regex", expression(reader, regex)?.into()));
-        }
-        if reader.boolean(matcher, "ignore_case") == Some(true) {
-            said.push(("ignore_case", true.into()));
-        }
-        refuse_others(matcher)?;
+        said.extend(string_matcher(reader, matcher)?);
     }
+    Ok(said)
+}
+
+/// What a condition for text says.
+pub(crate) fn string_matcher(reader: Reader<'_>, node: &Node) -> Said<Vec<(&'static str, Toml)>> {
+    node.of(Message::StringMatcher);
+    let mut said = Vec::new();
+    for key in ["exact", "prefix", "suffix", "contains"] {
+        if let Some(text) = reader.text(node, key) {
+            said.push((key, text.into()));
+        }
+    }
+    if let Some(regex) = node.get("safe_regex") {
+        said.push(("regex", expression(reader, regex)?.into()));
+    }
+    if reader.boolean(node, "ignore_case") == Some(true) {
+        said.push(("ignore_case", true.into()));
+    }
+    refuse_others(node)?;
     Ok(said)
 }

@@ -112,6 +112,19 @@ impl Node {
         }
     }
 
+    /// Marks this and all within as read, except one of the values within.
+    pub(crate) fn mark_all_but(&self, kept: &Self) {
+        if std::ptr::eq(self, kept) {
+            return;
+        }
+        self.mark();
+        match &self.value {
+            Value::List(items) => items.iter().for_each(|item| item.mark_all_but(kept)),
+            Value::Map(entries) => entries.iter().for_each(|entry| entry.node.mark_all_but(kept)),
+            _ => {}
+        }
+    }
+
     /// Moves this and all within down and to the right.
     pub(crate) fn shift(&mut self, lines: usize, columns: usize) {
         let shift = |place: &mut Place| {

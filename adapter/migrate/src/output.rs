@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::actions::Targets;
 use crate::clusters::Known;
 use crate::listener::Draft;
 use crate::node::{Node, Place};
 use crate::plugin::{FailurePolicy, Plugin, sha256};
 use crate::report::Report;
-use crate::routes::Targets;
 use crate::section::{self, Section, cluster_head};
 use crate::{File, Options, Wanted, paths, yaml};
 

@@ -22,6 +22,10 @@ impl Section {
         self.keys.push((key.into(), value.into()));
     }
 
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|(known, _)| known == key)
+    }
+
     /// Sets a text, unless it is empty.
     pub(crate) fn set_text(&mut self, key: &str, text: &str) {
         if !text.is_empty() {

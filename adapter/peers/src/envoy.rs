@@ -49,6 +49,11 @@ pub fn configuration(settings: &Settings, files: &[PathBuf], peers: Peers<'_>) -
         filter
     };
     let mut filters: Vec<Value> = settings.plugins.iter().zip(files).enumerate().map(wasm).collect();
+    let cors = table.as_ref().map(|table| &table.cors).filter(|cors| !cors.policies.is_empty());
+    if let Some(cors) = cors {
+        let place = if cors.behind_plugins { filters.len() } else { 0 };
+        filters.insert(place, self::routes::cors_filter());
+    }
     let router = json!({"suppress_envoy_headers": true});
     filters.push(json!({
         "name": "router",

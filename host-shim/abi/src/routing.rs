@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clusters::ClusterDetails, metadata::Metadata, retries::RetryPolicy};
+use crate::{clusters::ClusterDetails, cors::Cors, metadata::Metadata, retries::RetryPolicy};
 
 /// All routes of a component, and what is to be known of its clusters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct RouteTable {
     pub plugins: PluginStates,
     /// The clusters of which there is more to know than the settings say.
     pub clusters: Vec<ClusterDetails>,
+    /// Which pages of other origins may ask.
+    pub cors: Cors,
 }
 
 /// Whether plugins run, by their places in the chain. Source: Envoy's `FilterConfig`.
@@ -69,6 +71,8 @@ pub struct Route {
     pub plugins: PluginStates,
     /// What a filter reads as `xds.route_metadata`.
     pub metadata: Metadata,
+    /// Its policy for pages of other origins, by place.
+    pub cors: Option<u32>,
 }
 
 /// A condition for a request; all parts hold together.
@@ -215,6 +219,8 @@ pub struct Weighted {
     pub host: Option<String>,
     /// Changes of the heads.
     pub headers: HeaderChanges,
+    /// Its policy for pages of other origins, by place.
+    pub cors: Option<u32>,
 }
 
 /// What a path becomes.

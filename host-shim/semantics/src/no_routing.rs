@@ -9,7 +9,7 @@ use crate::{
     environment::{Capabilities, Host},
     headers::HeaderMap,
     local_reply::LocalReply,
-    router::Destination,
+    router::{ChainEnd, Destination},
     stream::Stream,
 };
 
@@ -30,6 +30,8 @@ impl Choice {
 }
 
 impl Routing {
+    pub(crate) const ANSWERS_PREFLIGHTS: bool = false;
+
     pub(crate) fn endpoint(&self, _: &Settings, cluster: &Cluster, _: &dyn Host) -> Origin {
         cluster.origin.clone()
     }
@@ -56,6 +58,12 @@ impl Routing {
     ) -> Option<Result<(Destination, u64), LocalReply>> {
         None
     }
+
+    pub(crate) fn ask(&self, _: &Settings, _: &mut Stream, _: &dyn Host, _: ChainEnd) -> Option<HeaderMap> {
+        None
+    }
+
+    pub(crate) fn tell(&self, _: &Settings, _: &mut Stream, _: ChainEnd) {}
 
     pub(crate) fn respond(&self, _: &Settings, _: &Stream, _: &mut HeaderMap) {}
 

@@ -229,6 +229,13 @@ fn choose(
     }
 }
 
+/// What stands next to the plugins: before the first, or behind the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChainEnd {
+    First,
+    Last,
+}
+
 /// The answer to a request that no route matches.
 pub(crate) fn no_route() -> LocalReply {
     LocalReply { flags: flags::NO_ROUTE_FOUND, ..LocalReply::new(404, "", "route_not_found") }

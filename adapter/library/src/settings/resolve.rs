@@ -353,7 +353,9 @@ fn property_headers(Entries(headers): Entries<String>, problems: &mut Vec<Proble
 }
 
 mod clusters;
+mod cors;
 mod formatter;
+mod matches;
 mod metadata;
 mod retries;
 mod routing;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{Entries, Keys, keys};
 use super::routing::{
-    HeadersInput, HostRewriteInput, MatchInput, RedirectInput, RetryInput, SubstitutionInput, WeightedInput,
+    CorsInput, HeadersInput, HostRewriteInput, MatchInput, RedirectInput, RetryInput, SubstitutionInput, WeightedInput,
 };
 use super::written::milliseconds;
 
@@ -50,6 +50,8 @@ keys! {
         pub plugins: Entries<bool>,
         /// What a filter reads as `xds.route_metadata`.
         pub metadata: Entries<Entries<toml::Value>>,
+        /// Which pages of other origins may ask.
+        pub cors: Option<CorsInput>,
     }
 }
 

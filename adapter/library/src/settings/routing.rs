@@ -23,6 +23,10 @@ keys! {
         pub response_headers: Option<HeadersInput>,
         /// Whether plugins run, by their names, where neither route nor virtual host says it.
         pub plugins: Entries<bool>,
+        /// Which pages of other origins may ask, where neither route nor virtual host says it.
+        pub cors: Option<CorsInput>,
+        /// Requests are asked for it behind the last plugin, instead of before the first.
+        pub cors_behind_plugins: Option<bool>,
     }
 }
 
@@ -47,6 +51,8 @@ keys! {
         pub plugins: Entries<bool>,
         /// What a filter reads as `xds.virtual_host_metadata`.
         pub metadata: Entries<Entries<toml::Value>>,
+        /// Which pages of other origins may ask, where the route does not say it.
+        pub cors: Option<CorsInput>,
         /// Its routes.
         pub route: Vec<RouteInput>,
     }
@@ -160,6 +166,51 @@ keys! {
         pub request_headers: Option<HeadersInput>,
         /// Changes of the response's head.
         pub response_headers: Option<HeadersInput>,
+        /// Which pages of other origins may ask, instead of what the route says.
+        pub cors: Option<CorsInput>,
+    }
+}
+
+keys! {
+    /// Which pages of other origins may ask. Each key counts where it is said nearest to the route, but `enabled`: of
+    /// that the nearest of all these tables speaks.
+    pub struct CorsInput {
+        /// Whether any of this counts, as by default.
+        pub enabled: Option<bool>,
+        /// The origins that are allowed; one that fits `*` allows all.
+        pub allow_origins: Vec<OriginInput>,
+        /// The methods of `access-control-allow-methods`; `*` is the one that was asked for.
+        pub allow_methods: Option<String>,
+        /// The headers of `access-control-allow-headers`; `*` is those that were asked for.
+        pub allow_headers: Option<String>,
+        /// The headers of `access-control-expose-headers`.
+        pub expose_headers: Option<String>,
+        /// The seconds of `access-control-max-age`.
+        pub max_age: Option<String>,
+        /// Whether `access-control-allow-credentials` is said.
+        pub allow_credentials: Option<bool>,
+        /// Whether `access-control-allow-private-network` is said to those who ask.
+        pub allow_private_network: Option<bool>,
+        /// Whether preflights of other origins go on, as by default; else they are answered without an origin.
+        pub forward_not_matching_preflights: Option<bool>,
+    }
+}
+
+keys! {
+    /// Origins: one of the first five.
+    pub struct OriginInput {
+        /// It is this.
+        pub exact: Option<String>,
+        /// It begins so.
+        pub prefix: Option<String>,
+        /// It ends so.
+        pub suffix: Option<String>,
+        /// It has this in it.
+        pub contains: Option<String>,
+        /// All of it matches.
+        pub regex: Option<String>,
+        /// Upper and lower case are the same.
+        pub ignore_case: Option<bool>,
     }
 }
 
@@ -286,6 +337,8 @@ pub enum RoutingProblem {
         /// What could be.
         wanted: &'static str,
     },
+    /// A key of `cors` that is no header's value.
+    Value(&'static str),
     /// A path that does not begin with a slash.
     Path(String),
     /// A number range without numbers.
@@ -334,6 +387,7 @@ impl RoutingProblem {
                  `%ROUTE_NAME%`, `%VIRTUAL_HOST_NAME%` or `%UPSTREAM_CLUSTER%`; a percent sign is `%%`."
                     .into()
             }
+            Self::Value(_) => "Write it as the header has it, in one line.".into(),
             Self::Status { wanted, .. } => format!("Write {wanted}."),
             Self::Path(_) => "Begin it with `/`.".into(),
             Self::Range(..) => "Let the first number be less than the second.".into(),
@@ -363,6 +417,7 @@ impl fmt::Display for RoutingProblem {
             Self::Regex { regex, reason } => write!(f, "has the expression `{regex}`, which is none: {reason}"),
             Self::Header(name) => write!(f, "has the header name `{name}`, which cannot be one here"),
             Self::Formatter { value, part } => write!(f, "has the value `{value}`, of which `{part}` is not known"),
+            Self::Value(key) => write!(f, "has a `{key}` of `cors` that is no header's value"),
             Self::Status { status, .. } => write!(f, "has the status {status}, which cannot be one here"),
             Self::Path(path) => write!(f, "has the path `{path}`, which no request has"),
             Self::Plugin(name) => write!(f, "names the plugin `{name}`, which is not there"),

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by it")]
 
 mod common;
+mod composite;
 mod control_planes;
+mod cors;
 mod shapes;
 mod strangers;
 

@@ -147,7 +147,7 @@ fn mistakes_with_their_remedies() {
     let log = "access_log: [{name: w, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}}]";
     let logged = plain("").replace("stat_prefix: http", &format!("stat_prefix: http\n          {log}"));
     assert!(finding(&run(&logged), "an access logger in Wasm").remedy.contains("proxy_on_log"));
-    let cors = "          - {name: cors, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}\n          - name: wasm";
-    let beside = run(&plain("").replace("          - name: wasm", cors));
-    assert!(finding(&beside, "an HTTP filter that is no Wasm filter").remedy.contains("CORS"));
+    let csrf = "          - {name: csrf, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.csrf.v3.CsrfPolicy}}\n          - name: wasm";
+    let beside = run(&plain("").replace("          - name: wasm", csrf));
+    assert!(finding(&beside, "an HTTP filter that is no Wasm filter").remedy.contains("origins"));
 }

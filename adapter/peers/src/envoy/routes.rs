@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proxy_wasm_abi::cors::{Cors, CorsPolicy};
 use proxy_wasm_abi::metadata::{self, Fields, Metadata};
 use proxy_wasm_abi::retries::RetryPolicy;
 use proxy_wasm_abi::routing::{
@@ -11,12 +12,12 @@ use proxy_wasm_abi::routing::{
 };
 use serde_json::{Map, Value, json};
 
-use super::milliseconds;
+use super::{milliseconds, typed};
 
 /// The table for Envoy.
 pub(super) fn configuration(table: &RouteTable) -> Value {
     let mut value = json!({
-        "virtual_hosts": table.virtual_hosts.iter().map(virtual_host).collect::<Vec<_>>(),
+        "virtual_hosts": table.virtual_hosts.iter().map(|host| virtual_host(host, &table.cors)).collect::<Vec<_>>(),
         "most_specific_header_mutations_wins": table.most_specific_wins,
         "ignore_port_in_host_matching": table.ignore_port,
         // As the adapter's resolution, clusters that a case leaves out are its own business.
@@ -42,6 +43,31 @@ fn plugins(value: &mut Value, states: &PluginStates) {
     }
 }
 
+/// The filter for pages of other origins.
+pub(super) fn cors_filter() -> Value {
+    json!({"name": CORS, "typed_config": typed("envoy.extensions.filters.http.cors.v3.Cors", json!({}))})
+}
+
+const CORS: &str = "cors";
+
+/// A policy with all that counts, so that none of another level does; without one there is none to inherit.
+fn cors(value: &mut Value, place: Option<u32>, cors: &Cors) {
+    let Some(policy) = place.and_then(|place| cors.policies.get(place as usize)) else { return };
+    let CorsPolicy { origins, methods, headers, expose, max_age, credentials, private_network, forward_others } =
+        policy;
+    let said = json!({
+        "allow_origin_string_match": origins.iter().map(text).collect::<Vec<_>>(),
+        "allow_methods": methods,
+        "allow_headers": headers,
+        "expose_headers": expose,
+        "max_age": max_age,
+        "allow_credentials": credentials,
+        "allow_private_network_access": private_network,
+        "forward_not_matching_preflights": forward_others,
+    });
+    value["typed_per_filter_config"][CORS] = typed("envoy.extensions.filters.http.cors.v3.CorsPolicy", said);
+}
+
 /// Metadata, where there is any.
 pub(super) fn metadata(value: &mut Value, Metadata(metadata): &Metadata) {
     if !metadata.is_empty() {
@@ -65,8 +91,8 @@ fn told(value: &metadata::Value) -> Value {
     }
 }
 
-fn virtual_host(host: &VirtualHost) -> Value {
-    let routes: Vec<_> = host.routes.iter().map(route).collect();
+fn virtual_host(host: &VirtualHost, cors: &Cors) -> Value {
+    let routes: Vec<_> = host.routes.iter().map(|one| route(one, cors)).collect();
     let mut value = json!({
         "name": host.name,
         "domains": host.domains,
@@ -80,13 +106,14 @@ fn virtual_host(host: &VirtualHost) -> Value {
     value
 }
 
-fn route(route: &Route) -> Value {
+fn route(route: &Route, cors: &Cors) -> Value {
     let mut value = json!({"name": route.name, "match": matches(&route.matches)});
     changes(&mut value, &route.headers);
     plugins(&mut value, &route.plugins);
+    self::cors(&mut value, route.cors, cors);
     metadata(&mut value, &route.metadata);
     match &route.action {
-        Action::Forward(to) => value["route"] = forward(to),
+        Action::Forward(to) => value["route"] = forward(to, cors),
         Action::Redirect(to) => value["redirect"] = redirect(to),
         Action::Respond { status, body } => {
             value["direct_response"] = json!({"status": status});
@@ -150,12 +177,12 @@ fn text(condition: &TextMatch) -> Value {
     value
 }
 
-fn forward(forward: &Forward) -> Value {
+fn forward(forward: &Forward, cors: &Cors) -> Value {
     let mut value = match &forward.target {
         Target::Cluster(name) => json!({"cluster": name}),
         Target::Header(name) => json!({"cluster_header": name}),
         Target::Weighted(all) => {
-            json!({"weighted_clusters": {"clusters": all.iter().map(weighted).collect::<Vec<_>>()}})
+            json!({"weighted_clusters": {"clusters": all.iter().map(|one| weighted(one, cors)).collect::<Vec<_>>()}})
         }
     };
     value["timeout"] = json!(milliseconds(forward.timeout_ms));
@@ -202,12 +229,17 @@ fn retry(policy: &RetryPolicy) -> Value {
     value
 }
 
-fn weighted(one: &Weighted) -> Value {
+fn weighted(one: &Weighted, cors: &Cors) -> Value {
     let mut value = json!({"name": one.cluster, "weight": one.weight});
     if let Some(host) = &one.host {
         value["host_rewrite_literal"] = json!(host);
     }
     changes(&mut value, &one.headers);
+    self::cors(&mut value, one.cors, cors);
+    if one.cors.is_none() && !cors.policies.is_empty() {
+        let off = json!({"filter_enabled": {"default_value": {"numerator": 0}}});
+        value["typed_per_filter_config"][CORS] = typed("envoy.extensions.filters.http.cors.v3.CorsPolicy", off);
+    }
     value
 }
 

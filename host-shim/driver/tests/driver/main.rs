@@ -5,6 +5,7 @@ mod calls;
 #[allow(dead_code, unused_imports, reason = "the semantics' test bed, of which each suite uses a part")]
 #[path = "../../../semantics/tests/semantics/common/mod.rs"]
 mod common;
+mod cors;
 mod deadlines;
 mod edge;
 mod egress;

@@ -36,6 +36,7 @@ fn world(timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
         headers: HeaderChanges::default(),
         plugins: Vec::new(),
         metadata: Metadata::default(),
+        cors: None,
     };
     let host = VirtualHost {
         name: "v".into(),

@@ -8,7 +8,7 @@ use crate::{
     chain::{Chain, Returned},
     environment::Guest,
     headers::HeaderMap,
-    router,
+    router::{self, ChainEnd},
     state::PluginInStream,
     stream::{Direction, Iteration, PastLimit},
 };
@@ -52,8 +52,13 @@ impl<G: Guest> Chain<G> {
             }
             stream.arrived(direction, end, now);
             stream.message_mut(direction).set_headers(headers);
+            if direction == Direction::Response {
+                state.routing.tell(&state.settings, stream, ChainEnd::Last);
+            }
         }
-        self.headers_from(id, direction, 0, end);
+        if direction == Direction::Response || !self.answer_preflight(id, ChainEnd::First) {
+            self.headers_from(id, direction, 0, end);
+        }
     }
 
     /// Shows the head to the filters from this step on.

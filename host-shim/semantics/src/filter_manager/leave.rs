@@ -3,7 +3,7 @@
 use crate::{
     chain::Chain,
     environment::Guest,
-    router,
+    router::{self, ChainEnd},
     stream::{Direction, Effect, Source},
 };
 
@@ -14,13 +14,16 @@ impl<G: Guest> Chain<G> {
             stream.message_mut(direction).pass();
         }
         match direction {
+            Direction::Request if self.answer_preflight(id, ChainEnd::Last) => {}
             Direction::Request => self.route(id, end),
             Direction::Response => {
-                let mut state = self.state.borrow_mut();
+                let mut borrowed = self.state.borrow_mut();
+                let state = &mut *borrowed;
                 let Some(stream) = state.streams.get_mut(id) else { return };
+                state.routing.tell(&state.settings, stream, ChainEnd::First);
                 let Some(headers) = stream.message(direction).headers().cloned() else { return };
                 if let Err(reply) = router::check_response(&headers, self.capabilities) {
-                    drop(state);
+                    drop(borrowed);
                     self.local_reply(id, reply);
                     return;
                 }

@@ -17,6 +17,7 @@
 //! | `resume` | a filter continues | `commonContinue` |
 //! | `leave` | the last filter let something go | the router; `FilterManagerCallbacks` of the connection manager |
 //! | `local_reply` | the proxy answers itself | `FilterManager::sendLocalReply` |
+//! | `preflight` | the table of routes answers a preflight | `CorsFilter` |
 //!
 //! Both directions are alike, so the code is one: a request passes the plugins in their order, a response in the reverse
 //! one. A *step* is how many filters of its way a message has behind it.
@@ -25,6 +26,7 @@ mod data;
 mod headers;
 mod leave;
 mod local_reply;
+mod preflight;
 mod resume;
 mod trailers;
 

@@ -77,7 +77,8 @@ pub(super) fn header(condition: &HeaderMatch, headers: &HeaderMap, expressions: 
     values.iter().any(fits) != condition.invert
 }
 
-fn text(condition: &TextMatch, value: &[u8], expressions: &Expressions) -> bool {
+/// Source: Envoy's `Matchers::StringMatcherImpl`.
+pub(super) fn text(condition: &TextMatch, value: &[u8], expressions: &Expressions) -> bool {
     let folded = |bytes: &[u8]| if condition.ignore_case { bytes.to_ascii_lowercase() } else { bytes.to_vec() };
     let (value, wanted) = match condition.kind {
         TextMatchKind::Regex => return expressions.matches(&condition.text, value),

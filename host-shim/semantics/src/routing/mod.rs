@@ -19,10 +19,12 @@
 //! | `endpoints` | which of a cluster's endpoints |
 //! | `metadata` | what filters read of it |
 //! | `retries` | whether a request is sent once more |
+//! | `cors` | which pages of other origins may ask |
 //!
 //! Only the larger shim has this; the other has `no_routing.rs`.
 
 mod changes;
+mod cors;
 mod endpoints;
 mod expressions;
 mod hosts;
@@ -50,6 +52,7 @@ use crate::{
     stream::{Direction, Stream},
 };
 use changes::Told;
+use cors::Granted;
 use endpoints::Turns;
 use expressions::Expressions;
 pub use retries::Outcome;
@@ -73,6 +76,8 @@ pub(crate) struct Choice {
     stale: bool,
     /// Once the request was sent.
     tries: Option<Tries>,
+    /// Where the page of another origin may read the response.
+    granted: Option<Granted>,
 }
 
 /// What was chosen, by position.

@@ -162,6 +162,7 @@ fn weights() {
         weight,
         host: None,
         headers: Default::default(),
+        cors: None,
     });
     let picked: Vec<_> = (0..4).map(|random| pick(&all, random).unwrap()).collect();
     assert_eq!(picked, [0, 2, 2, 0]);
@@ -181,6 +182,7 @@ fn a_table_is_read_as_it_was_written() {
         headers: Default::default(),
         plugins: vec![(0, true)],
         metadata: Metadata(vec![("n".into(), vec![("k".into(), Value::Null)])]),
+        cors: Some(1),
     };
     table.virtual_hosts.push(VirtualHost { routes: vec![route], ..VirtualHost::default() });
     assert_eq!(RouteTable::decode(&table.encode()), Some(table));

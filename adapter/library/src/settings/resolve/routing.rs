@@ -6,19 +6,18 @@ use http::HeaderName;
 use proxy_wasm_abi::limits;
 use proxy_wasm_abi::retries::RetryPolicy;
 use proxy_wasm_abi::routing::{
-    Action, AttemptCount, Forward, HeaderAddition, HeaderChange, HeaderChanges, HeaderMatch, HeaderValueMatch,
-    HostRewrite, Match, PathMatch, PathRewrite, PluginStates, QueryMatch, Redirect, RedirectPath, Route, RouteTable,
-    Substitution, Target, TextMatch, TextMatchKind, VirtualHost, Weighted,
+    Action, AttemptCount, Forward, HeaderAddition, HeaderChange, HeaderChanges, HostRewrite, PathRewrite, PluginStates,
+    Redirect, RedirectPath, Route, RouteTable, Substitution, Target, VirtualHost, Weighted,
 };
 use proxy_wasm_abi::settings;
-use regex_lite::Regex;
 
+use super::cors::Levels;
 use super::formatter;
 use super::metadata::metadata;
 use super::respond;
 use crate::settings::{
-    ClusterInput, Entries, HeaderMatchInput, HeadersInput, HostRewriteInput, Input, MatchInput, Problem,
-    QueryMatchInput, RedirectInput, RouteInput, RoutingProblem, SubstitutionInput, VirtualHostInput, WeightedInput,
+    ClusterInput, Entries, HeadersInput, HostRewriteInput, Input, Problem, RedirectInput, RouteInput, RoutingProblem,
+    SubstitutionInput, VirtualHostInput, WeightedInput,
 };
 
 /// The virtual host of routes that are in none.
@@ -36,6 +35,8 @@ pub(super) struct Reader<'a> {
     route: Option<usize>,
     /// The virtual host's, for routes that say nothing of it.
     retry: Option<RetryPolicy>,
+    /// Of pages of other origins.
+    pub(super) cors: Levels,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -56,6 +57,7 @@ impl Input {
             host: None,
             route: None,
             retry: None,
+            cors: Levels::default(),
             problems,
         };
         let besides = [
@@ -71,6 +73,7 @@ impl Input {
         let told = self.routes.clone().unwrap_or_default();
         let headers = reader.changes(told.request_headers.as_ref(), told.response_headers.as_ref());
         let plugins = reader.plugins(&told.plugins);
+        reader.cors_of_table(told.cors.as_ref());
         let routes = reader.routes(&self.route, "");
         let own = VirtualHost { name: DEFAULT.into(), domains: vec!["*".into()], routes, ..VirtualHost::default() };
         let mut virtual_hosts = reader.virtual_hosts(&self.virtual_host);
@@ -85,6 +88,7 @@ impl Input {
             disabled: if self.plugin.is_empty() { places(&disabled) } else { places(&disabled[..self.plugin.len()]) },
             plugins,
             clusters: Vec::new(),
+            cors: reader.cors.into_cors(told.cors_behind_plugins.unwrap_or(false)),
         })
     }
 
@@ -131,6 +135,7 @@ impl Reader<'_> {
                 }
             }
             let headers = self.changes(host.request_headers.as_ref(), host.response_headers.as_ref());
+            self.cors_of_host(host.cors.as_ref());
             self.retry = host.retry_policy.as_ref().map(|told| self.retry(told));
             let attempt_count = AttemptCount {
                 request: host.include_request_attempt_count.unwrap_or(false),
@@ -151,12 +156,15 @@ impl Reader<'_> {
                 Some(name) => format!("the route `{name}`{of}"),
                 None => format!("route {}{of}", at + 1),
             };
+            let leads_to_cluster = route.redirect.is_none() && route.direct_response.is_none();
+            let cors = if leads_to_cluster { self.cors_of_route(route.cors.as_ref()) } else { None };
             Some(Route {
                 name: route.name.clone().unwrap_or_default(),
                 matches: self.matches(route.matches.as_ref()),
                 headers: self.changes(route.request_headers.as_ref(), route.response_headers.as_ref()),
                 plugins: self.plugins(&route.plugins),
                 metadata: metadata(&route.metadata),
+                cors,
                 action: self.action(route)?,
             })
         };
@@ -180,109 +188,8 @@ impl Reader<'_> {
         states
     }
 
-    fn matches(&mut self, told: Option<&MatchInput>) -> Match {
-        const KEYS: &[&str] = &["prefix", "path", "separated_prefix", "regex"];
-        let all = MatchInput { prefix: Some("/".into()), ..MatchInput::default() };
-        let told = told.unwrap_or(&all);
-        let path = match (&told.prefix, &told.path, &told.separated_prefix, &told.regex) {
-            (Some(prefix), None, None, None) => PathMatch::Prefix(prefix.clone()),
-            (None, Some(path), None, None) => PathMatch::Exact(self.path(path)),
-            (None, None, Some(prefix), None) => PathMatch::SeparatedPrefix(self.path(prefix)),
-            (None, None, None, Some(regex)) => PathMatch::Regex(self.regex(regex)),
-            _ => {
-                self.problem(RoutingProblem::OneOf(KEYS));
-                PathMatch::Prefix("/".into())
-            }
-        };
-        Match {
-            path,
-            ignore_case: !told.case_sensitive.unwrap_or(true),
-            headers: told.headers.iter().map(|one| self.header_match(one)).collect(),
-            query: told.query.iter().map(|one| self.query_match(one)).collect(),
-            grpc: told.grpc.unwrap_or(false),
-        }
-    }
-
-    fn path(&mut self, path: &str) -> String {
-        if !path.starts_with('/') {
-            self.problem(RoutingProblem::Path(path.into()));
-        }
-        path.into()
-    }
-
-    fn regex(&mut self, regex: &str) -> String {
-        if let Err(error) = Regex::new(regex) {
-            self.problem(RoutingProblem::Regex { regex: regex.into(), reason: error.to_string() });
-        }
-        regex.into()
-    }
-
-    pub(super) fn header_match(&mut self, told: &HeaderMatchInput) -> HeaderMatch {
-        const KEYS: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present", "range"];
-        let name = self.header(told.name.as_deref().unwrap_or_default(), true);
-        let texts = [&told.exact, &told.prefix, &told.suffix, &told.contains, &told.regex];
-        let is_text = texts.iter().any(|text| text.is_some());
-        let value = match (is_text, told.present, told.range) {
-            (true, None, None) => HeaderValueMatch::Text(self.text(texts, told.ignore_case, KEYS)),
-            (false, None, Some([start, end])) => {
-                if start >= end {
-                    self.problem(RoutingProblem::Range(start, end));
-                }
-                HeaderValueMatch::Range(start, end)
-            }
-            (false, present, None) => HeaderValueMatch::Present(present.unwrap_or(true)),
-            _ => {
-                self.problem(RoutingProblem::AtMostOneOf(KEYS));
-                HeaderValueMatch::Present(true)
-            }
-        };
-        let missing_as_empty = told.missing_as_empty.unwrap_or(false);
-        HeaderMatch { name, value, invert: told.invert.unwrap_or(false), missing_as_empty }
-    }
-
-    fn query_match(&mut self, told: &QueryMatchInput) -> QueryMatch {
-        const KEYS: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present"];
-        let texts = [&told.exact, &told.prefix, &told.suffix, &told.contains, &told.regex];
-        let is_text = texts.iter().any(|text| text.is_some());
-        if is_text && told.present.is_some() {
-            self.problem(RoutingProblem::AtMostOneOf(KEYS));
-        }
-        if told.name.as_ref().is_none_or(String::is_empty) {
-            self.problem(RoutingProblem::NoName);
-        }
-        let value = match is_text {
-            true => Ok(self.text(texts, told.ignore_case, KEYS)),
-            false => Err(told.present.unwrap_or(true)),
-        };
-        QueryMatch { name: told.name.clone().unwrap_or_default(), value }
-    }
-
-    fn text(
-        &mut self,
-        texts: [&Option<String>; 5],
-        ignore_case: Option<bool>,
-        keys: &'static [&'static str],
-    ) -> TextMatch {
-        const KINDS: [TextMatchKind; 5] = [
-            TextMatchKind::Exact,
-            TextMatchKind::Prefix,
-            TextMatchKind::Suffix,
-            TextMatchKind::Contains,
-            TextMatchKind::Regex,
-        ];
-        let mut said = KINDS.into_iter().zip(texts).filter_map(|(kind, text)| Some((kind, text.clone()?)));
-        let (kind, text) = said.next().unwrap_or((TextMatchKind::Exact, String::new()));
-        if said.next().is_some() {
-            self.problem(RoutingProblem::AtMostOneOf(keys));
-        }
-        if kind == TextMatchKind::Regex {
-            self.regex(&text);
-        }
-        TextMatch { kind, text, ignore_case: ignore_case.unwrap_or(false) }
-    }
-
     /// A header's name; one that begins with a colon only where it is read.
-    fn header(&mut self, name: &str, read: bool) -> String {
+    pub(super) fn header(&mut self, name: &str, read: bool) -> String {
         let plain = if read { name.strip_prefix(':').unwrap_or(name) } else { name };
         if plain.parse::<HeaderName>().is_err() || (!read && name.eq_ignore_ascii_case("host")) {
             self.problem(RoutingProblem::Header(name.into()));
@@ -335,6 +242,7 @@ impl Reader<'_> {
             ("prefix_rewrite", route.prefix_rewrite.is_some()),
             ("regex_rewrite", route.regex_rewrite.is_some()),
             ("host_rewrite", route.host_rewrite.is_some()),
+            ("cors", route.cors.is_some()),
         ];
         for (key, _) in keys.into_iter().filter(|(_, is_said)| *is_said) {
             self.problem(RoutingProblem::WithoutCluster(key));
@@ -358,6 +266,7 @@ impl Reader<'_> {
             weight: one.weight.unwrap_or(0),
             host: one.host_rewrite.clone(),
             headers: self.changes(one.request_headers.as_ref(), one.response_headers.as_ref()),
+            cors: self.cors_of_cluster(one.cors.as_ref()),
         };
         all.iter().map(one).collect()
     }
