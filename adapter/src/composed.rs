@@ -8,10 +8,14 @@ use super::compose;
 use super::failure::Failure;
 
 /// The filters of the first part of a composed component, and all that is behind it as one component. Nothing, where the
-/// component was not composed, or its first part not adapted by this version.
+/// component was not composed, its first part not adapted by this version, or another part handles no requests: it would be
+/// missing then.
 pub(super) fn filters(component: &[u8]) -> Result<Option<(Reopened, Vec<u8>)>, Failure> {
     let parts = parts(component);
     let Some((first, [second, more @ ..])) = parts.split_first() else { return Ok(None) };
+    if parts.iter().any(|part| is_beside(part)) {
+        return Ok(None);
+    }
     let Ok(Some(reopened)) = reopen(first) else { return Ok(None) };
     let next = if more.is_empty() {
         second.to_vec()
@@ -21,6 +25,11 @@ pub(super) fn filters(component: &[u8]) -> Result<Option<(Reopened, Vec<u8>)>, F
         compose::join(&named.collect::<Vec<_>>())?
     };
     Ok(Some((reopened, next)))
+}
+
+/// Whether a part is there for others, and handles no requests.
+fn is_beside(part: &[u8]) -> bool {
+    Hop::of(part).is_none()
 }
 
 /// What is said where such a component is of no use to the command of this name.
@@ -51,6 +60,10 @@ fn remedy(file: &str, parts: &[Part]) -> String {
         _ => format!("extract {file} --plugin NUMBER -o FILTER"),
     };
     let why = match adapted {
+        0 if parts.iter().any(|part| part.hop.is_none()) => {
+            " A component is not taken apart where some of its parts handle no requests: filters would miss them."
+                .into()
+        }
         0 if parts.len() > 1 => {
             " Given alone, a component is taken apart where this version of the program adapted its first part.".into()
         }

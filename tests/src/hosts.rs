@@ -212,17 +212,19 @@ pub fn start_wasmtime(component: &Path, options: &[&str], directory: tempfile::T
     Ok(Running { address, child, _directory: directory })
 }
 
-/// The builds beside this one, which is the plain one.
+/// The shim that tests adapt with: that of PROXY_WASM_ADAPTER_SHIM, which is the plain one of WASI 0.2 and has the others
+/// beside it, and else the committed one.
 ///
 /// # Errors
 /// One that can't be read.
-pub fn fresh_shim(plain: &Path, wasi: Wasi, flavour: Flavour) -> Result<Shim> {
+pub fn shim(wasi: Wasi, flavour: Flavour) -> Result<Shim> {
+    let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") else { return Ok(Shim::built_in(wasi, flavour)) };
     let edge = match wasi {
         Wasi::V0_2 => "wasi02",
         Wasi::V0_3 => "wasi03",
     };
     let read = |end: &str| {
-        let path = plain.with_file_name(format!("{edge}{end}.wasm"));
+        let path = Path::new(&plain).with_file_name(format!("{edge}{end}.wasm"));
         std::fs::read(&path).with_context(|| format!("reads the shim {}", path.display()))
     };
     let (lean, full) = match flavour {
@@ -261,9 +263,6 @@ fn adapt_for(wasi: Wasi, chain: &Chain, bridge: bridge::Kind, exports: Exports) 
     options.bridge = bridge;
     options.wasi = wasi;
     options.exports = exports;
-    options.shim = match std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-        Some(path) => fresh_shim(Path::new(&path), wasi, Flavour::Plain)?,
-        None => Shim::built_in(wasi, Flavour::Plain),
-    };
+    options.shim = shim(wasi, Flavour::Plain)?;
     Ok(proxy_wasm_adapter::adapt(&chain.filters, &options).context("adapts the filters")?.component)
 }

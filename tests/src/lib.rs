@@ -44,6 +44,7 @@ pub mod normal;
 pub mod pool;
 pub mod port;
 pub mod probe;
+pub mod processor;
 pub mod script;
 pub mod settings;
 pub mod tcp;

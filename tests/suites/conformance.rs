@@ -52,9 +52,8 @@ fn main() -> Result<()> {
         let is_sample = SAMPLE.contains(&name.split('/').next().unwrap_or_default());
         let hosts = HOSTS_OF_COMPONENTS.into_iter().filter(|host| is_sample || runs_all(*host));
         for host in [Host::Envoy].into_iter().chain(hosts) {
-            if !matches!(host, Host::Envoy | Host::Serve | Host::ServeByWasiHttp | Host::Embed) && case.needs_http2() {
-                // The stock one only speaks HTTP/1.1, and WASI 0.3 has no word for HTTP/2; the example `ext-authz` shows
-                // gRPC-Web.
+            if matches!(host, Host::WasmtimeServe | Host::WasmtimeServe03) && case.needs_http2() {
+                // The stock one only speaks HTTP/1.1; the example `ext-authz` shows gRPC-Web.
                 continue;
             }
             if case.refused_by.iter().any(|refusing| refusing == host.name()) {

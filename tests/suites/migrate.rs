@@ -23,7 +23,7 @@ use proxy_wasm_adapter_migrate::{self as migrate, File, Outcome, Wanted};
 use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
-use proxy_wasm_adapter_tests::hosts::{Child, fresh_shim};
+use proxy_wasm_adapter_tests::hosts::{Child, shim};
 use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
 use serde_json::{Value, json};
 
@@ -125,9 +125,7 @@ fn migrated(file: &File, listener: Option<&str>) -> Result<Migrated> {
     };
     let whole = bundle::read(&component.settings.name, &text, Input::default(), &read);
     let (filters, mut options) = whole.map_err(|error| anyhow::anyhow!("{error}\n{text}"))?;
-    if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-        options.shim = fresh_shim(Path::new(&plain), options.wasi, Flavour::Tracing)?;
-    }
+    options.shim = shim(options.wasi, Flavour::Tracing)?;
     let bootstrap = migrate::bootstrap(files, None).context("it is no configuration of Envoy's")?;
     let original = Original { bootstrap, listener: component.listener.clone(), code: code.into_inner() };
     Ok(Migrated { filters, options, original, settings: text })

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! component ── exports handler ─► instance of part 1 ── imports handler ─► instance of part 2 ── … ─► the last
+//!                                         └── imports anything else ─► instance of a part beside the way
 //! ```
 
 use std::ops::Range;
@@ -105,24 +106,49 @@ pub fn shows_plugins(component: &[u8]) -> bool {
     OF_PLUGINS.iter().all(|name| exports.iter().any(|export| export == name))
 }
 
-/// The parts of a component that was composed, in the order in which a request passes them, up to a number that nobody
-/// reaches; none: it was not composed.
+/// The parts of a component that was composed: those that a request passes, in that order, and then those that these ask for
+/// anything else; up to a number that nobody reaches. None: it was not composed.
 pub fn parts(component: &[u8]) -> Vec<&[u8]> {
-    let mut parts = Vec::new();
-    collect(component, DEPTH_MAX, &mut parts);
-    parts
+    let mut found = Found::default();
+    found.collect(component, DEPTH_MAX);
+    let Found { mut passed, beside } = found;
+    passed.extend(beside);
+    passed.truncate(PARTS_MAX);
+    passed
 }
 
-fn collect<'a>(component: &'a [u8], depth: usize, parts: &mut Vec<&'a [u8]>) {
-    let Some(outline) = Outline::of(component).filter(|_| depth > 0) else { return };
-    for part in outline.chain().filter_map(|range| component.get(range)) {
-        let before = parts.len();
-        if before >= PARTS_MAX {
-            return;
+/// The parts of a component that were found so far.
+#[derive(Default)]
+struct Found<'a> {
+    /// In the order in which a request passes them.
+    passed: Vec<&'a [u8]>,
+    beside: Vec<&'a [u8]>,
+}
+
+impl<'a> Found<'a> {
+    fn collect(&mut self, component: &'a [u8], depth: usize) {
+        let Some(outline) = Outline::of(component).filter(|_| depth > 0) else { return };
+        let way = outline.way();
+        for part in outline.parts(&way).filter_map(|range| component.get(range)) {
+            let before = self.passed.len();
+            if before >= PARTS_MAX {
+                return;
+            }
+            self.collect(part, depth - 1);
+            if self.passed.len() == before {
+                self.passed.push(part);
+            }
         }
-        collect(part, depth - 1, parts);
-        if parts.len() == before {
-            parts.push(part);
+        for part in outline.parts(&outline.beside(&way)).filter_map(|range| component.get(range)) {
+            if self.beside.len() >= PARTS_MAX {
+                return;
+            }
+            let mut within = Found::default();
+            within.collect(part, depth - 1);
+            if within.passed.is_empty() {
+                within.passed.push(part);
+            }
+            self.beside.extend(within.passed.into_iter().chain(within.beside));
         }
     }
 }
@@ -142,10 +168,11 @@ struct Outline {
 
 /// An instance, by what becomes of a request there.
 enum Instance {
-    /// It is one of this component, and gets that instance as its next handler.
+    /// It is one of this component, and gets that instance as its next handler, and those for anything else.
     Of {
         component: usize,
         next: Option<usize>,
+        others: Vec<usize>,
     },
     /// It is the same, or a part of it.
     Same(usize),
@@ -206,9 +233,14 @@ impl Outline {
                 for instance in section {
                     self.instances.push(match instance? {
                         ComponentInstance::Instantiate { component_index, args } => {
-                            let is_next = |name: &str| is_handler(name, false) || is_handler(name, true);
-                            let next = args.iter().find(|arg| is_next(arg.name)).map(|arg| arg.index as usize);
-                            Instance::Of { component: component_index as usize, next }
+                            let instances = args.iter().filter(|arg| arg.kind == ComponentExternalKind::Instance);
+                            let (next, others): (Vec<_>, Vec<_>) =
+                                instances.partition(|arg| is_handler(arg.name, false) || is_handler(arg.name, true));
+                            Instance::Of {
+                                component: component_index as usize,
+                                next: next.first().map(|arg| arg.index as usize),
+                                others: others.iter().map(|arg| arg.index as usize).collect(),
+                            }
                         }
                         ComponentInstance::FromExports(_) => Instance::Other,
                     });
@@ -255,20 +287,48 @@ impl Outline {
         Ok(())
     }
 
-    /// Where the components are that a request passes.
-    fn chain(&self) -> impl Iterator<Item = Range<usize>> {
+    /// The instances that a request passes.
+    fn way(&self) -> Vec<usize> {
         let mut at = self.handler;
         // Instances refer to earlier ones, so this ends; a file that says otherwise is bounded by their number.
         let steps = (0..self.instances.len()).map_while(move |_| {
-            let instance = self.instances.get(at?)?;
-            at = match instance {
-                Instance::Of { next, .. } => *next,
-                Instance::Same(other) => Some(*other),
-                Instance::Other => None,
-            };
-            Some(instance)
+            let (index, next) = self.made(at?)?;
+            at = next;
+            Some(index)
         });
-        steps.filter_map(|instance| match instance {
+        steps.collect()
+    }
+
+    /// The instance of a component that this one is, or is a part of, and its next handler.
+    fn made(&self, mut at: usize) -> Option<(usize, Option<usize>)> {
+        for _ in 0..self.instances.len() {
+            match self.instances.get(at)? {
+                Instance::Of { next, .. } => return Some((at, *next)),
+                Instance::Same(other) => at = *other,
+                Instance::Other => return None,
+            }
+        }
+        None
+    }
+
+    /// The instances that those on the way get for anything else than the next handler, and that these get in turn.
+    fn beside(&self, way: &[usize]) -> Vec<usize> {
+        let mut all = way.to_vec();
+        let mut at = 0;
+        while let Some(Instance::Of { next, others, .. }) = all.get(at).and_then(|index| self.instances.get(*index)) {
+            for (index, _) in others.iter().chain(next).filter_map(|other| self.made(*other)) {
+                if !all.contains(&index) {
+                    all.push(index);
+                }
+            }
+            at += 1;
+        }
+        all.split_off(way.len())
+    }
+
+    /// Where the components of these instances are, but for those that only give an interface its name.
+    fn parts(&self, instances: &[usize]) -> impl Iterator<Item = Range<usize>> {
+        instances.iter().filter_map(|index| match self.instances.get(*index)? {
             Instance::Of { component, .. } => match self.components.get(*component)? {
                 Some((range, true)) => Some(range.clone()),
                 _ => None,
@@ -310,6 +370,28 @@ mod tests {
               (alias export $i "{HANDLER}" (instance $h)) (export "{HANDLER}" (instance $h)))"#
         );
         assert_eq!(parts(&wat::parse_str(outer).unwrap()).len(), 2);
+    }
+
+    #[test]
+    fn what_parts_get_besides_handlers_follows() {
+        let text = format!(
+            r#"(component
+              (component $store (core module) (instance $own) (export "a:b/store" (instance $own)))
+              (component $wrapped
+                (component $store (core module) (instance $own) (export "a:b/store" (instance $own)))
+                (instance $i (instantiate $store)) (alias export $i "a:b/store" (instance $s))
+                (export "a:b/store" (instance $s)))
+              (component $service (import "a:b/store" (instance)) (import "a:b/log" (instance)) (core module)
+                (instance $own) (export "{HANDLER}" (instance $own)))
+              (instance $a (instantiate $store)) (alias export $a "a:b/store" (instance $store))
+              (instance $b (instantiate $wrapped)) (alias export $b "a:b/store" (instance $log))
+              (instance $s (instantiate $service (with "a:b/store" (instance $store)) (with "a:b/log" (instance $log))))
+              (alias export $s "{HANDLER}" (instance $first))
+              (export "{HANDLER}" (instance $first)))"#
+        );
+        let composed = wat::parse_str(text).unwrap();
+        let hops: Vec<_> = parts(&composed).into_iter().map(Hop::of).collect();
+        assert_eq!(hops, [Some(Hop::Service), None, None]);
     }
 
     #[test]

@@ -1,17 +1,29 @@
-//! How a component asks for HTTP/2 without TLS, for one request: by a field `http2-settings` of nothing.
+//! How a component asks for HTTP/2 without TLS, for one request, and how one for WASI 0.3 is told of it: by the field of
+//! [`proxy_wasm_abi::http2`].
 //!
-//! That is what gRPC callouts need, and nobody else may bring it about: a body that goes out as frames of HTTP/2 is read
-//! as lines by an upstream of HTTP/1, past a filter that never saw them. `content-type: application/grpc` would not do, as
-//! any client can send it. `http2-settings` is among the headers that `wasi:http` forbids: this host takes it out of
-//! what clients and upstreams send before a component sees it, and the shim refuses it to filters as all hosts do. So
-//! only the shim itself can say it; other hosts refuse it, and the shim goes on without.
+//! gRPC callouts need HTTP/2, and nobody else may bring it about: a body that goes out as frames of HTTP/2 is read as lines by
+//! an upstream of HTTP/1, past a filter that never saw them. `content-type: application/grpc` would not do, as any client can
+//! send it. The field is among the headers that `wasi:http` forbids: this host takes it out of what clients and upstreams send
+//! before a component sees it, and the shim refuses it to filters as all hosts do. So only the shim itself can say it; other
+//! hosts refuse it, and the shim goes on without.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proxy_wasm_abi::http2::{ASKED, CAME, FIELD};
 
 /// The field's name.
-pub(super) const ASKS_FOR_HTTP2: HeaderName = HeaderName::from_static("http2-settings");
+pub(super) const HTTP2: HeaderName = HeaderName::from_static(FIELD);
 
-/// Takes the field out of a request that goes out; whether it was there.
+/// Asks for HTTP/2.
+pub(super) fn ask(fields: &mut HeaderMap) {
+    fields.insert(HTTP2, HeaderValue::from_static(ASKED));
+}
+
+/// Says that a request came by HTTP/2.
+pub(super) fn tell(fields: &mut HeaderMap) {
+    fields.insert(HTTP2, HeaderValue::from_static(CAME));
+}
+
+/// Takes the field out of a request that goes out; whether it asked. One that tells may have been sent on as it came.
 pub(super) fn take(fields: &mut HeaderMap) -> bool {
-    fields.remove(ASKS_FOR_HTTP2).is_some()
+    fields.remove(HTTP2).is_some_and(|value| value == ASKED)
 }

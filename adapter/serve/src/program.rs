@@ -93,6 +93,7 @@ fn linker(engine: &Engine, is_03: bool) -> wasmtime::Result<Linker<State>> {
     if is_03 {
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        super::workers::add_to_linker(&mut linker)?;
         // What toolchains still take from 0.2: a standard library is built for it.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     } else {

@@ -20,6 +20,7 @@ use super::outgoing::{Client, Sender};
 use super::record::Record;
 use super::shared::Member;
 use super::target::{RawTarget, Targets};
+use super::workers::Calls;
 use super::{fields, http2};
 
 /// The data of one store.
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) shared: Member,
     pub(super) notice: Notice,
     pub(super) targets: Targets,
+    /// Of an instance that has several requests at once.
+    pub(super) calls: Calls,
     pub(super) memory: MemoryLimit,
 }
 
@@ -49,10 +52,11 @@ impl State {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
             http,
-            hooks: Hooks { client, sender: Sender { abandoned, depth: 0, record: None }, target: None },
+            hooks: Hooks { client, sender: Sender { abandoned, depth: 0, record: None }, target: None, caller: None },
             shared,
             notice: Notice::default(),
             targets: Targets::default(),
+            calls: Calls::default(),
             memory,
         }
     }
@@ -67,6 +71,11 @@ impl State {
     /// What is sent from now on is sent for this request.
     pub(super) fn set_record(&mut self, record: Option<Arc<Record>>) {
         self.hooks.sender.record = record;
+    }
+
+    /// The request that is sent next is sent for this one.
+    pub(super) fn sends_for(&mut self, record: Option<Arc<Record>>) {
+        self.hooks.caller = record;
     }
 
     /// The request that is sent next has this target, and not the one in it.
@@ -93,6 +102,8 @@ struct Hooks {
     sender: Sender,
     /// Of the request that is being sent, where it has no place for it.
     target: Option<RawTarget>,
+    /// The request that it is sent for, where an instance has several.
+    caller: Option<Arc<Record>>,
 }
 
 type Sent = wasmtime_wasi_http::Result<(http::Response<WasiBody>, Box<dyn Future<Output = Done> + Send>)>;
@@ -118,7 +129,8 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let sender = self.sender.clone();
+        let mut sender = self.sender.clone();
+        sender.record = self.caller.take().or(sender.record);
         if let Some(target) = self.target.take() {
             request.extensions_mut().insert(target);
         }
@@ -140,5 +152,5 @@ impl WasiHttpHooks for Hooks {
 
 /// Whether a component may not have this header in its own messages.
 fn is_forbidden(name: &HeaderName) -> bool {
-    *name != http2::ASKS_FOR_HTTP2 && fields::is_forbidden(name)
+    *name != http2::HTTP2 && fields::is_forbidden(name)
 }

@@ -4,22 +4,20 @@ use std::cell::Cell;
 
 use proxy_wasm_abi::{
     enums::Status,
+    http2,
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
 };
 use proxy_wasm_driver::Clock;
 use proxy_wasm_semantics::{CallResult, Capabilities, Host, SharedData, SharedQueues};
 
-use crate::{
-    bindings::{
-        proxy_wasm::adapter::shared::{self, Error},
-        wasi::{
-            cli::stderr,
-            clocks::{monotonic_clock, wall_clock},
-            io::poll::Pollable,
-            random::random,
-        },
+use crate::bindings::{
+    proxy_wasm::adapter::shared::{self, Error},
+    wasi::{
+        cli::stderr,
+        clocks::{monotonic_clock, wall_clock},
+        io::poll::Pollable,
+        random::random,
     },
-    outgoing::ASKS_FOR_HTTP2,
 };
 
 thread_local! {
@@ -58,7 +56,7 @@ impl Host for WasiHost {
             header_entry_bytes: HEADER_ENTRY_BYTES,
             statuses: (200, 999),
             // Those that all hosts forbid. Wasmtime forbids more, jco does not.
-            forbidden: &["connection", "host", "keep-alive", ASKS_FOR_HTTP2],
+            forbidden: &["connection", "host", "keep-alive", http2::FIELD],
         }
     }
 

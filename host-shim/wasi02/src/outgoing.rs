@@ -1,9 +1,6 @@
 //! Heads that go out.
-//!
-//! `wasi:http` has no word for the protocol. A gRPC callout, which works in HTTP/2 alone, asks `serve` for it by a field
-//! that all other hosts forbid, and that `serve` takes out of what clients send: nobody else can ask. By the type of the
-//! content it could not be told: that of the client's request is the client's choice.
 
+use proxy_wasm_abi::http2;
 use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
 
 use crate::{
@@ -15,9 +12,6 @@ use crate::{
     vocabulary::{method, scheme},
     writer::Writer,
 };
-
-/// By this `serve` is asked for HTTP/2, which is not for filters.
-pub(crate) const ASKS_FOR_HTTP2: &str = "http2-settings";
 
 /// The fields of a head, or trailers. Any that this host refuses are left out.
 pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields {
@@ -39,15 +33,15 @@ pub(crate) fn request<G: Guest>(
     to: &Destination,
     headers: &HeaderMap,
     end: bool,
-    http2: bool,
+    by_http2: bool,
 ) -> Result<Streams, ErrorCode> {
     // WASI 0.2 has no next handler.
     let to = to.origin().ok_or(ErrorCode::ConfigurationError)?;
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
     let fields = fields(chain, headers);
-    if http2 {
+    if by_http2 {
         // Whether it refuses that is the host's affair.
-        let _ = fields.append(ASKS_FOR_HTTP2, &[]);
+        let _ = fields.append(http2::FIELD, http2::ASKED.as_bytes());
     }
     let request = OutgoingRequest::new(fields);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;

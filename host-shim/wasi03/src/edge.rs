@@ -1,25 +1,23 @@
-//! Carries bytes between clients, upstreams, those who answer callouts, and the driver's rules.
+//! The tasks that an instance has at once, and what each does next: begins, runs as far as it comes, waits, ends.
 //!
 //! Everything that can move is moved without waiting; then the task that runs returns, and is called again when something can
 //! move that it waits for. Callouts outlive the exchanges: whichever task runs waits for them, too.
 
+mod carrying;
+
 use std::num::NonZeroU32;
 
 use proxy_wasm_abi::limits::INSTANCE_CONCURRENCY;
-use proxy_wasm_driver::{Action, Driver, Follows, Input, Peer, Turn, follows};
-use proxy_wasm_semantics::{Chain, Direction, Guest, HeaderMap, Remains, Request as Head};
+use proxy_wasm_driver::{Driver, Follows, Peer, Turn, follows};
+use proxy_wasm_semantics::{Chain, Direction, Guest, Remains, Request as Head};
 
 use crate::{
-    bindings::wasi::{
-        http::types::{Request, Response},
-        random::random::get_random_bytes,
-    },
+    bindings::wasi::{http::types::Request, random::random::get_random_bytes},
     canonical::{self, Code},
     host, incoming, outgoing,
     peer::Streams,
     reader::{Look, Reader},
     task::{Phase, Task},
-    vocabulary::failed,
     writer::Writer,
 };
 
@@ -39,8 +37,9 @@ pub(crate) struct Edge {
     ends: Vec<(u32, Writer)>,
     /// The host was told to begin no further task.
     is_held: bool,
-    /// It begins no more of them by itself than the settings allow.
-    is_limited: bool,
+    /// The host knows the plugin's interface: it begins no more of them by itself than the settings allow, and says by the time
+    /// of a body's end what it came with.
+    is_exact: bool,
 }
 
 /// An exchange that is over: the number of its request, and what is left of it.
@@ -71,7 +70,7 @@ impl Edge {
 
     /// Leaves it to the host to have as many requests at once as it is told, and no more.
     pub(crate) fn leave_limit<G: Guest>(&mut self, chain: &Chain<G>) -> u32 {
-        self.is_limited = true;
+        self.is_exact = true;
         concurrency(chain)
     }
 
@@ -191,7 +190,7 @@ impl Edge {
             }
         }
         let requests = self.tasks.iter().filter(|task| task.is_of_request()).count();
-        let is_full = !self.is_limited && requests >= concurrency(turn.chain()) as usize;
+        let is_full = !self.is_exact && requests >= concurrency(turn.chain()) as usize;
         self.hold(is_full || self.tasks.iter().any(Task::starts));
         returned
     }
@@ -205,7 +204,7 @@ impl Edge {
                         task.phase = Phase::Starting(request);
                         return Code::Wait;
                     }
-                    task.phase = Self::look(&turn, request);
+                    task.phase = self.look(&turn, request);
                 }
                 Phase::WarmingUp => {
                     if self.stays(&mut turn, task) {
@@ -287,9 +286,9 @@ impl Edge {
     }
 
     /// Takes a request apart, and looks whether something follows its head.
-    fn look<G: Guest>(turn: &Turn<'_, '_, G>, request: Request) -> Phase {
-        let (head, body) = incoming::request(request);
-        let (trailers, patience, body) = match follows(&head, false) {
+    fn look<G: Guest>(&self, turn: &Turn<'_, '_, G>, request: Request) -> Phase {
+        let (head, body) = incoming::request(request, self.is_exact);
+        let (trailers, patience, body) = match follows(&head, self.is_exact) {
             Follows::Nothing => (false, 0, Reader::empty()),
             Follows::Body if turn.passes(Direction::Request) => return Phase::Unread { head, body },
             Follows::Body => (true, 0, body),
@@ -308,7 +307,7 @@ impl Edge {
         // The filters see the bytes that came with the head before anything goes on.
         if is_ahead
             && turn.wants(peer)
-            && let Some(input) = client.read(|| false)
+            && let Some(input) = client.read(self.is_exact, || false)
         {
             turn.input(peer, input);
         }
@@ -380,167 +379,6 @@ impl Edge {
         }
     }
 
-    fn perform_calls<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task, of: Option<u32>) {
-        while let Some(action) = turn.poll_calls() {
-            self.perform(turn, task, action);
-        }
-        for (peer, streams) in self.peers.iter_mut().filter(|(peer, _)| is_of(*peer, of)) {
-            streams.pump(*peer, turn);
-        }
-        self.pump_ends(task);
-    }
-
-    fn pump_ends(&mut self, task: &Task) {
-        self.ends.retain_mut(|(number, end)| *number != task.number || end.pump().is_pending());
-    }
-
-    fn wait_for_ends(&mut self, task: &Task) -> bool {
-        let own = self.ends.iter_mut().filter(|(number, _)| *number == task.number);
-        own.fold(false, |waits, (_, end)| end.wait_here() | waits)
-    }
-
-    fn perform<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task, action: Action) {
-        let chain = turn.chain();
-        match action {
-            Action::Request { peer, to, headers, end, http2: _ } => {
-                let source = Self::source(peer);
-                let unread = source.filter(|_| !end).and_then(|source| self.hand_on(turn, source));
-                match outgoing::request(chain, &to, &headers, end, unread) {
-                    Ok((streams, sent)) => {
-                        self.handed_on(source, sent);
-                        self.peers.push((peer, streams));
-                    }
-                    Err(code) => turn.input(peer, failed(&code)),
-                }
-            }
-            Action::Response { id, headers, end } => {
-                let Some(answer) = task.answer.take() else { return };
-                let source = Peer::Upstream(id);
-                if let Some(response) = self.hand_on_whole(turn, source, &headers) {
-                    outgoing::set_status(chain, &response, response.get_status_code(), &headers);
-                    answer.give(response);
-                    return;
-                }
-                if let Some(unread) = Some(source).filter(|_| !end).and_then(|source| self.hand_on(turn, source)) {
-                    let (response, sent) = outgoing::response_with(chain, &headers, unread);
-                    answer.give(response);
-                    self.handed_on(Some(source), Some(sent));
-                    return;
-                }
-                let (response, writer) = outgoing::response(chain, &headers, end);
-                answer.give(response);
-                if let Some(client) = self.streams(Peer::Client(id)) {
-                    client.writer = Some(writer);
-                }
-            }
-            Action::Write(peer, bytes) => {
-                if let Some(writer) = self.writer(peer) {
-                    writer.push(bytes);
-                }
-            }
-            Action::Finish(peer, trailers) => match self.writer(peer) {
-                Some(writer) => writer.end(trailers.map(|trailers| outgoing::fields(chain, &trailers))),
-                // Its body was handed on.
-                None => turn.written(peer),
-            },
-            Action::Abort(id) => self.break_off(task, id),
-            Action::Release(released) => self.peers.retain(|(peer, _)| *peer != released),
-        }
-    }
-
-    /// Whose body goes to a peer.
-    fn source(peer: Peer) -> Option<Peer> {
-        match peer {
-            Peer::Client(id) => Some(Peer::Upstream(id)),
-            Peer::Upstream(id) => Some(Peer::Client(id)),
-            Peer::Callout(_) => None,
-        }
-    }
-
-    /// The body that comes from a peer, where it is unread and nobody here can want it.
-    fn hand_on<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, source: Peer) -> Option<canonical::Incoming> {
-        let streams = self.streams(source).filter(|streams| streams.is_unread())?;
-        if turn.pass_on(source) { streams.hand_on() } else { None }
-    }
-
-    /// The same with its head, which is still the one that came.
-    fn hand_on_whole<G: Guest>(
-        &mut self,
-        turn: &mut Turn<'_, '_, G>,
-        source: Peer,
-        head: &HeaderMap,
-    ) -> Option<Response> {
-        let streams = self.streams(source).filter(|streams| streams.is_whole(head))?;
-        if turn.pass_on(source) { streams.hand_on_whole() } else { None }
-    }
-
-    fn handed_on(&mut self, source: Option<Peer>, sent: Option<canonical::Sent>) {
-        if let Some((source, sent)) = source.zip(sent)
-            && let Some(streams) = self.streams(source)
-        {
-            streams.handed_on(sent);
-        }
-    }
-
-    fn streams(&mut self, peer: Peer) -> Option<&mut Streams> {
-        Some(&mut self.peers.iter_mut().find(|(other, _)| *other == peer)?.1)
-    }
-
-    fn writer(&mut self, peer: Peer) -> Option<&mut Writer> {
-        self.streams(peer)?.writer.as_mut()
-    }
-
-    /// Answers nothing, where the response has not begun, and breaks it off where it has not ended. Bytes that were let
-    /// through before still go out; whether the client takes them no longer matters.
-    fn break_off(&mut self, task: &mut Task, id: u32) {
-        if let Some(answer) = task.answer.take() {
-            answer.fail();
-        }
-        if let Some(mut writer) = self.streams(Peer::Client(id)).and_then(|client| client.writer.take()) {
-            writer.break_off();
-            self.ends.push((task.number, writer));
-        }
-    }
-
-    /// Reads a piece of what has come from each peer of this exchange, and for callouts; tells whether there was any.
-    fn read<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, of: Option<u32>) -> bool {
-        let mut moved = false;
-        let mut index = 0;
-        while let Some((peer, streams)) = self.peers.get_mut(index) {
-            let peer = *peer;
-            let is_callout = matches!(peer, Peer::Callout(_));
-            let input = if is_of(peer, of) && turn.wants(peer) {
-                streams.read(|| !is_callout && turn.passes(Direction::Response))
-            } else {
-                None
-            };
-            let Some(input) = input else {
-                index += 1;
-                continue;
-            };
-            moved = true;
-            // With a callout's head goes what came with it.
-            let is_read_on = is_callout && matches!(input, Input::Head(..));
-            if is_callout && streams.is_over() {
-                self.peers.remove(index);
-            } else if !is_read_on {
-                index += 1;
-            }
-            turn.input(peer, input);
-        }
-        moved
-    }
-
-    /// Has the task wait for its exchange and for callouts; tells whether there is anything to wait for.
-    fn waits<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task, of: Option<u32>) -> bool {
-        let mut waits = task.set_timer(turn.deadline());
-        for (peer, streams) in self.peers.iter_mut().filter(|(peer, _)| is_of(*peer, of)) {
-            waits |= streams.wait_here(turn.wants(*peer));
-        }
-        self.wait_for_ends(task);
-        waits
-    }
-
     /// The task that runs ends: callouts that it waited for, and the next deadline, are waited for by another one, now or
     /// when one begins.
     fn part(&mut self, deadline: Option<u64>) {
@@ -568,12 +406,4 @@ impl Edge {
 /// How many requests the settings let an instance have at once.
 fn concurrency<G: Guest>(chain: &Chain<G>) -> u32 {
     chain.state().settings().upkeep.instance_concurrency.unwrap_or(INSTANCE_CONCURRENCY)
-}
-
-/// Whether a peer belongs to this exchange, or to none.
-fn is_of(peer: Peer, exchange: Option<u32>) -> bool {
-    match peer {
-        Peer::Client(id) | Peer::Upstream(id) => Some(id) == exchange,
-        Peer::Callout(_) => true,
-    }
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use proxy_wasm_abi::{
     enums::Status,
+    http2,
     limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
 };
 use proxy_wasm_driver::Clock;
@@ -63,7 +64,7 @@ impl Host for WasiHost {
             header_entry_bytes: HEADER_ENTRY_BYTES,
             statuses: (200, 999),
             // Those that all hosts forbid.
-            forbidden: &["connection", "host", "keep-alive"],
+            forbidden: &["connection", "host", "keep-alive", http2::FIELD],
         }
     }
 

@@ -1,5 +1,6 @@
 //! Heads that go out.
 
+use proxy_wasm_abi::http2;
 use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
 
 use crate::{
@@ -24,16 +25,22 @@ pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields 
     })
 }
 
-/// Sends a request's head, with what follows it: a body that is `unread`, or what is written.
+/// Sends a request's head, with what follows it: a body that is `unread`, or what is written. In HTTP/2, where that is asked
+/// for and the host lets itself be asked.
 pub(crate) fn request<G: Guest>(
     chain: &Chain<G>,
     to: &Destination,
     headers: &HeaderMap,
     end: bool,
+    by_http2: bool,
     unread: Option<Incoming>,
 ) -> Result<(Streams, Option<Sent>), ErrorCode> {
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
     let fields = fields(chain, headers);
+    if by_http2 {
+        // Whether it refuses that is the host's affair.
+        let _ = fields.append(http2::FIELD, http2::ASKED.as_bytes());
+    }
     // Where a writer is dropped below, its end is written, which nobody reads.
     let (request, mut writer, sent) = match unread {
         Some(unread) => {
@@ -64,8 +71,9 @@ pub(crate) fn request<G: Guest>(
     if let Some(writer) = writer.as_mut().filter(|_| end) {
         writer.end(None);
     }
-    let call = if *to == Destination::Next { Call::next(request) } else { Call::send(request) };
-    Ok((Streams::asked(writer, call, headers.get(b":method") == Some(b"HEAD")), sent))
+    let is_next = *to == Destination::Next;
+    let call = if is_next { Call::next(request) } else { Call::send(request) };
+    Ok((Streams::asked(writer, call, headers.get(b":method") == Some(b"HEAD"), is_next), sent))
 }
 
 /// A response's head. The writer is for what follows.

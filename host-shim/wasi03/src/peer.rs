@@ -27,6 +27,8 @@ enum Incoming {
     Waiting {
         call: Call,
         to_head: bool,
+        /// It is a component that answers, and not the host.
+        is_next: bool,
     },
     Body(Reader),
     /// Its body went on to the other peer of its exchange, which is told of its end.
@@ -42,9 +44,9 @@ impl Streams {
         Self { writer: None, incoming: Incoming::Body(body) }
     }
 
-    /// Whoever was sent a request; `to_head`: by HEAD.
-    pub(crate) fn asked(writer: Option<Writer>, call: Call, to_head: bool) -> Self {
-        Self { writer, incoming: Incoming::Waiting { call, to_head } }
+    /// Whoever was sent a request; `to_head`: by HEAD; `is_next`: the next component.
+    pub(crate) fn asked(writer: Option<Writer>, call: Call, to_head: bool, is_next: bool) -> Self {
+        Self { writer, incoming: Incoming::Waiting { call, to_head, is_next } }
     }
 
     /// Whether a body comes of which nothing was read.
@@ -79,12 +81,12 @@ impl Streams {
     }
 
     /// Reads what has come, without waiting. What follows a response's head stays unread where it `passes`.
-    pub(crate) fn read(&mut self, passes: impl FnOnce() -> bool) -> Option<Input> {
+    pub(crate) fn read(&mut self, exact: bool, passes: impl FnOnce() -> bool) -> Option<Input> {
         let input = match &mut self.incoming {
-            Incoming::Waiting { call, to_head } => match call.poll() {
+            Incoming::Waiting { call, to_head, is_next } => match call.poll() {
                 Poll::Pending => return None,
                 Poll::Ready(Ok(response)) => {
-                    let (head, body) = incoming::response(response, *to_head, passes());
+                    let (head, body) = incoming::response(response, *to_head, passes(), exact && !*is_next);
                     self.incoming = body.map_or(Incoming::Over, Incoming::Body);
                     return Some(head);
                 }

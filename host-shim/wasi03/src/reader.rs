@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     state: State,
     /// The input that a look found, which the next read gives.
     ahead: Option<Input>,
+    /// By when it ends the host says whether the end came with the last bytes.
+    exact: bool,
 }
 
 /// Whether there is a body, as far as that can be told at once.
@@ -39,19 +41,23 @@ enum State {
     Body(Incoming),
     /// All bytes were read.
     Trailers(TrailersReader),
+    /// So they were, and the last of them wait for what follows.
+    Last(Vec<u8>, TrailersReader),
+    /// What follows them has come.
+    Came(Input),
     /// Nothing more is read of it: it would look like the body's end.
     Failed,
     Done,
 }
 
 impl Reader {
-    pub(crate) fn new(incoming: Incoming) -> Self {
-        Self { state: State::Body(incoming), ahead: None }
+    pub(crate) fn new(incoming: Incoming, exact: bool) -> Self {
+        Self { state: State::Body(incoming), ahead: None, exact }
     }
 
     /// The body of a response with this head, which stays in one piece until somebody reads it.
     pub(crate) fn whole(response: Response, head: HeaderMap) -> Self {
-        Self { state: State::Whole(response, head), ahead: None }
+        Self { state: State::Whole(response, head), ahead: None, exact: false }
     }
 
     /// Whether nothing was read of it, so that it can be handed on as it is.
@@ -59,7 +65,7 @@ impl Reader {
         match &self.state {
             State::Whole(..) => true,
             State::Body((body, ..)) => body.is_unread(),
-            State::Trailers(_) | State::Failed | State::Done => false,
+            State::Trailers(_) | State::Last(..) | State::Came(_) | State::Failed | State::Done => false,
         }
     }
 
@@ -68,7 +74,7 @@ impl Reader {
         match self.state {
             State::Whole(response, _) => Some(consume_response(response)),
             State::Body(incoming) => Some(incoming),
-            State::Trailers(_) | State::Failed | State::Done => None,
+            State::Trailers(_) | State::Last(..) | State::Came(_) | State::Failed | State::Done => None,
         }
     }
 
@@ -82,13 +88,15 @@ impl Reader {
     pub(crate) fn into_whole(self) -> Option<Response> {
         match self.state {
             State::Whole(response, _) => Some(response),
-            State::Body(_) | State::Trailers(_) | State::Failed | State::Done => None,
+            State::Body(_) | State::Trailers(_) | State::Last(..) | State::Came(_) | State::Failed | State::Done => {
+                None
+            }
         }
     }
 
     /// A body without a byte.
     pub(crate) fn empty() -> Self {
-        Self { state: State::Done, ahead: None }
+        Self { state: State::Done, ahead: None, exact: false }
     }
 
     /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none.
@@ -121,8 +129,13 @@ impl Reader {
         if input.is_some() {
             return input;
         }
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Last(piece, trailers) => return self.last(piece, trailers),
+            State::Came(input) => return Some(input),
+            state => self.state = state,
+        }
         let outcome = match &mut self.state {
-            State::Whole(..) | State::Body(_) => return None,
+            State::Whole(..) | State::Body(_) | State::Last(..) | State::Came(_) => return None,
             State::Trailers(trailers) => trailers.poll(),
             State::Failed => return Some(Input::Broken),
             State::Done => return Some(Input::end(Vec::new())),
@@ -164,16 +177,39 @@ impl Reader {
                 Poll::Pending => break,
             }
         }
-        // Hosts of this kind do not say whether the end came with the last bytes.
-        (!piece.is_empty()).then_some(Input::Data(piece, false))
+        if piece.is_empty() {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Trailers(trailers) if self.exact => self.last(piece, trailers),
+            state => {
+                self.state = state;
+                Some(Input::Data(piece, false))
+            }
+        }
+    }
+
+    /// The last bytes, as soon as it is known whether the end came with them, or trailers follow.
+    fn last(&mut self, piece: Vec<u8>, mut trailers: TrailersReader) -> Option<Input> {
+        let (state, ends) = match trailers.poll() {
+            Poll::Pending => {
+                self.state = State::Last(piece, trailers);
+                return None;
+            }
+            Poll::Ready(Ok(None)) => (State::Done, true),
+            Poll::Ready(Ok(Some(fields))) => (State::Came(Input::end(fields.copy_all())), false),
+            Poll::Ready(Err(_)) => (State::Failed, false),
+        };
+        self.state = state;
+        Some(Input::Data(piece, ends))
     }
 
     /// From now on the task that runs is told of what comes, if anything is to come.
     pub(crate) fn wait_here(&mut self) -> bool {
         match &mut self.state {
             State::Body((body, ..)) => body.wait_here(),
-            State::Trailers(trailers) => trailers.wait_here(),
-            State::Whole(..) | State::Failed | State::Done => false,
+            State::Trailers(trailers) | State::Last(_, trailers) => trailers.wait_here(),
+            State::Whole(..) | State::Came(_) | State::Failed | State::Done => false,
         }
     }
 
@@ -181,8 +217,8 @@ impl Reader {
     pub(crate) fn part(&mut self) {
         match &mut self.state {
             State::Body((body, ..)) => body.part(),
-            State::Trailers(trailers) => trailers.part(),
-            State::Whole(..) | State::Failed | State::Done => {}
+            State::Trailers(trailers) | State::Last(_, trailers) => trailers.part(),
+            State::Whole(..) | State::Came(_) | State::Failed | State::Done => {}
         }
     }
 }

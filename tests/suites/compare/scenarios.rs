@@ -17,7 +17,7 @@ use proxy_wasm_adapter_compare::{self as compare, Comparison, Host, requests};
 use proxy_wasm_adapter_tests::conformance::FLAKY;
 use proxy_wasm_adapter_tests::examples::Example;
 use proxy_wasm_adapter_tests::fixtures;
-use proxy_wasm_adapter_tests::hosts::fresh_shim;
+use proxy_wasm_adapter_tests::hosts::shim;
 use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::differences::Differences;
@@ -197,9 +197,7 @@ impl Scenario {
         let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
         let options = input.over(below).resolve(filters.len(), &read);
         let mut options = options.map_err(|problems| anyhow::anyhow!("{shown}: {problems:?}"))?;
-        if let Some(plain) = std::env::var_os("PROXY_WASM_ADAPTER_SHIM") {
-            options.shim = fresh_shim(Path::new(&plain), options.wasi, Flavour::Tracing)?;
-        }
+        options.shim = shim(options.wasi, Flavour::Tracing)?;
         Ok((filters, options))
     }
 

@@ -12,13 +12,12 @@ use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::{PATIENCE, in_front_of, status};
 
-pub(crate) fn trials(host: Host) -> [Trial; 4] {
+pub(crate) fn trials(host: Host) -> [Trial; 3] {
     let named =
         |what: &str, run: fn(Host) -> Result<()>| trial(format!("{what} on {}", host.name()), move || run(host));
     [
         named("requests that are held at once see their own maps, bodies and properties", holds_several),
         named("an instance has no more requests at once than the settings allow", has_few),
-        named("a trap ends no more than the requests of its instance", traps_beside_others),
         named("ticks that take longer than their period keep nobody waiting", ticks_late),
     ]
 }
@@ -113,41 +112,6 @@ fn has_few(host: Host) -> Result<()> {
         }
         let starts = running.child.lines.since(0).iter().filter(|line| line.contains("one more instance")).count();
         ensure!(starts >= REQUESTS / 2, "{starts} instances had {REQUESTS} requests");
-        Ok(())
-    })
-}
-
-/// Traps where a request has a body.
-const TRAPS_ON_BODIES: &str = r#"(module
-    (memory (export "memory") 1)
-    (func (export "proxy_abi_version_0_2_1"))
-    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
-    (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) unreachable))"#;
-
-/// One traps while others wait for their upstream: each is answered, by the upstream or as after a trap, and so are further
-/// ones.
-fn traps_beside_others(host: Host) -> Result<()> {
-    const OTHERS: usize = 15;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let running = host.start(&in_front_of(&listener, TRAPS_ON_BODIES)?)?;
-    let address = running.address;
-    let get = || client::send(address, b"GET / HTTP/1.1\r\nhost: example.test\r\nconnection: close\r\n\r\n", PATIENCE);
-    let post = b"POST / HTTP/1.1\r\nhost: example.test\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc";
-    let after_a_trap = if host == Host::Serve03 { 503 } else { 500 };
-    thread::scope(|scope| {
-        let asking: Vec<_> = (0..OTHERS).map(|_| scope.spawn(get)).collect();
-        let mut held = (0..OTHERS).map(|_| Ok(listener.accept()?.0)).collect::<Result<Vec<_>>>()?;
-        let trapped = status(&client::send(address, post, PATIENCE)?);
-        ensure!(trapped == Some(after_a_trap), "the one that traps got {trapped:?}");
-        held.iter_mut().for_each(answer);
-        for asking in asking {
-            let status = status(&asking.join().expect("a client that does not panic")?);
-            ensure!(status == Some(200) || status == Some(after_a_trap), "one beside it got {status:?}");
-        }
-        let further = scope.spawn(get);
-        answer(&mut listener.accept()?.0);
-        let further = status(&further.join().expect("a client that does not panic")?);
-        ensure!(further == Some(200), "a further one got {further:?}");
         Ok(())
     })
 }

@@ -7,6 +7,7 @@ mod held;
 mod leaving;
 mod next;
 mod others;
+mod traps;
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -48,6 +49,7 @@ fn main() -> Result<()> {
         trials.push(held::trial_of(host));
     }
     trials.extend(leaving::trials());
+    trials.extend(traps::trials());
     libtest_mimic::run(&arguments, trials).exit()
 }
 

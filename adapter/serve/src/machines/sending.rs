@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Frame};
 use proxy_wasm_adapter_embed::{Event, Failure, Origin, Peer, RawPath};
@@ -66,7 +66,7 @@ fn request(to: &Origin, head: Request<()>, body: Option<PipeBody>, asks_for_http
         head.extensions.insert(RawTarget(String::from_utf8_lossy(&path).into_owned()));
     }
     if asks_for_http2 {
-        head.headers.insert(http2::ASKS_FOR_HTTP2, HeaderValue::from_static(""));
+        http2::ask(&mut head.headers);
     }
     let body = body.map_or_else(|| Empty::new().map_err(|never| match never {}).boxed_unsync(), BodyExt::boxed_unsync);
     Some(Request::from_parts(head, body))

@@ -298,11 +298,12 @@ impl WorkerState for Worker {
 
     fn on_request_start(
         &self,
-        _: StoreContextMut<'_, State>,
+        mut store: StoreContextMut<'_, State>,
         told: Told,
-        _: GuestTaskId,
+        task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let Told { taken, record, departure } = told;
+        store.data_mut().calls.begin(task, &record);
         let requests = self.requests.clone().map(|requests| (requests.begin(record), requests));
         let _ = taken.send(Taken { fate: self.fate.clone(), requests: requests.clone() });
         if self.served.swap(true, Ordering::Relaxed) {

@@ -8,11 +8,15 @@
 //! | `maker` | what each instance is made with, and when it ends |
 //! | `plugins` | what an adapted component exports besides its handler |
 //! | `tender` | what is done in an instance beside its requests |
+//! | `sends` | for which of its requests an instance sends one |
+//! | `statuses` | statuses that only this host takes |
 //! | `answer` | a response's body, and an instance's fate |
 
 mod answer;
 mod maker;
 mod plugins;
+mod sends;
+mod statuses;
 mod tender;
 
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{Request, Uri, Version, header};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
+use wasmtime::component::Linker;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode03;
@@ -33,14 +38,23 @@ use super::body::End;
 use super::departure::Departure;
 use super::error::Error;
 use super::fields;
+use super::http2;
 use super::instance::{Answer, Failure, Recipe};
 use super::policy::{Policy, Service};
 use super::program::Program;
 use super::record::Record;
 use super::request::RequestBody;
+use super::state::State;
 use super::target::RawTarget;
 
 pub(super) use self::plugins::Exports;
+pub(super) use self::sends::Calls;
+
+/// What this host does otherwise than `wasmtime-wasi-http`.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    sends::add_to_linker(linker)?;
+    statuses::add_to_linker(linker)
+}
 
 /// How much an instance does.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +70,8 @@ pub(super) struct Workers {
     recipe: Arc<Recipe>,
     program: Arc<Program>,
     policy: Arc<Policy>,
-    /// One for each depth of the requests that it gets: what an instance sends is sent at the depth of its requests, and
-    /// nothing tells for which of them.
+    /// One for each depth of the requests that it gets: what an instance sends is sent at the depth of its requests, and a
+    /// callout may go out in the call of another one.
     handlers: Vec<ProxyHandler<Maker>>,
     /// This host ends.
     ending: Arc<AtomicBool>,
@@ -119,7 +133,7 @@ impl Workers {
         end: oneshot::Sender<End>,
     ) {
         let handler = self.handlers.get(depth as usize).filter(|_| !self.is_closed());
-        let (Some(handler), Some(request)) = (handler, absolute(request)) else {
+        let (Some(handler), Some(request)) = (handler, absolute(request, self.program.plugins.are_known())) else {
             let _ = end.send(End::Unavailable);
             return;
         };
@@ -156,9 +170,9 @@ impl Workers {
     }
 }
 
-/// The request with its authority in its target, where WASI 0.3 reads it. `None`: its target has no place in the types of
-/// WASI.
-fn absolute(mut request: Request<RequestBody>) -> Option<Request<RequestBody>> {
+/// The request with its authority in its target, where WASI 0.3 reads it, and with word of its protocol, where a component
+/// `hears` of that. `None`: its target has no place in the types of WASI.
+fn absolute(mut request: Request<RequestBody>, hears: bool) -> Option<Request<RequestBody>> {
     if request.extensions_mut().remove::<RawTarget>().is_some() {
         tracing::warn!("503: a component for WASI 0.3 can't have this request's target");
         return None;
@@ -173,9 +187,12 @@ fn absolute(mut request: Request<RequestBody>) -> Option<Request<RequestBody>> {
     if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
     }
-    *request.version_mut() = Version::HTTP_11;
+    let is_http2 = std::mem::replace(request.version_mut(), Version::HTTP_11) == Version::HTTP_2;
     let mut headers = fields::visible(std::mem::take(request.headers_mut()));
     headers.remove(header::HOST);
+    if is_http2 && hears {
+        http2::tell(&mut headers);
+    }
     *request.headers_mut() = headers;
     Some(request)
 }

@@ -83,6 +83,11 @@ impl Exports {
         self.bypass.is_some()
     }
 
+    /// Whether this host's word counts with the component: it is one that was adapted, or has such a one as a part.
+    pub(crate) fn are_known(&self) -> bool {
+        self.concurrency.is_some()
+    }
+
     /// Whether it is told when clients leave.
     pub(crate) fn hears_of_departures(&self) -> bool {
         self.left.is_some()

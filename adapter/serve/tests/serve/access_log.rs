@@ -69,8 +69,6 @@ async fn lines_tell_what_the_filter_did() {
         }
         let request = request(Method::POST, server.address, "/post").body(Full::from("abc")).unwrap();
         exchange(&client(), request).await;
-        // Which of its requests an instance sends something for is not known of 0.3.
-        let to = if wasi == Wasi::V0_3 { "-" } else { &to };
         let expected = [
             format!("GET / 200 via_upstream - 0 5 {to} upstream value"),
             String::from("GET /deny 403 denied - 0 6 - upstream value"),

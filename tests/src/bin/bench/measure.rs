@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use proxy_wasm_adapter_peers::http1::blocking::Reader;
+use proxy_wasm_adapter_tests::processor;
 
 use crate::scenario::Request;
 
@@ -44,7 +45,7 @@ impl Load {
     /// Asks a host, which is this process and its children.
     pub(crate) fn run(self, address: SocketAddr, host: u32, request: &Request, time: Duration) -> Result<Round> {
         let over = AtomicBool::new(false);
-        let before = processor_time(host)?;
+        let before = processor::time(host)?;
         let began = Instant::now();
         let latencies = thread::scope(|scope| {
             let ask = |number| self.ask(number, address, request, began, &over);
@@ -59,7 +60,7 @@ impl Load {
         latencies_us.sort_by(f64::total_cmp);
         let count = latencies_us.len() as f64;
         ensure!(count > 0.0, "no answer in {time:?}");
-        let cpu_us = (processor_time(host)? - before) * 1e6 / count;
+        let cpu_us = (processor::time(host)? - before).as_secs_f64() * 1e6 / count;
         Ok(Round { cpu_us, rate: count / took, latencies_us })
     }
 
@@ -98,18 +99,6 @@ impl Load {
         }
         Ok(latencies)
     }
-}
-
-/// Seconds of processor time that a process and those of its children that ended have used.
-fn processor_time(process: u32) -> Result<f64> {
-    /// `sysconf(_SC_CLK_TCK)` of every Linux.
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).context("this benchmark needs Linux")?;
-    // The name before may have blanks in it.
-    let (_, rest) = text.rsplit_once(')').context("no name of a process")?;
-    // Source: proc(5): utime and stime are the fields 14 and 15.
-    let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-    Ok(ticks / TICKS_PER_SECOND)
 }
 
 /// Answers so many bytes to each request, on as many connections as come, for as long as the process lives.

@@ -2,6 +2,8 @@
 //!
 //! `PROXY_WASM_TEST_BODY_MIB` is the size of the large bodies (256 by default).
 
+mod costs;
+
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,16 +60,19 @@ const READS_BODIES: &str = r#"(module
 enum Way {
     /// A filter.
     Filter(Host),
-    /// Two middlewares, of which so many read them, in front of a service for WASI 0.3.
-    Middlewares { host: Host, read: usize },
+    /// So many middlewares, of which some read them, in front of a service for WASI 0.3.
+    Middlewares { host: Host, count: usize, read: usize },
 }
 
 impl Way {
     fn name(self) -> String {
         match self {
             Self::Filter(host) => host.name().to_owned(),
-            Self::Middlewares { host, read } => {
-                format!("two middlewares, {read} of which read bodies, on {}", host.name())
+            Self::Middlewares { host, count: 0, .. } => format!("a service alone, on {}", host.name()),
+            Self::Middlewares { host, count: 1, read: 0 } => format!("one middleware, on {}", host.name()),
+            Self::Middlewares { host, count: 1, .. } => format!("one middleware that reads them, on {}", host.name()),
+            Self::Middlewares { host, count, read } => {
+                format!("{count} middlewares, {read} of which read bodies, on {}", host.name())
             }
         }
     }
@@ -78,9 +83,9 @@ impl Way {
         let chain = |filter: &str| anyhow::Ok(Chain::one(wat::parse_str(filter)?, settings.clone()));
         match self {
             Self::Filter(host) => host.start(&chain(HEADERS_ONLY)?),
-            Self::Middlewares { host, read } => {
-                let filters = [HEADERS_ONLY, HEADERS_ONLY, READS_BODIES, READS_BODIES];
-                let middlewares = filters[read..][..2].iter().map(|filter| {
+            Self::Middlewares { host, count, read } => {
+                let filters = std::iter::repeat_n(HEADERS_ONLY, count - read);
+                let middlewares = filters.chain(std::iter::repeat_n(READS_BODIES, read)).map(|filter| {
                     let mut chain = chain(filter)?;
                     chain.settings.routes = vec![Route { action: Action::Next { timeout_ms: 0 } }].into();
                     wasi03::service(&chain)
@@ -108,7 +113,11 @@ fn main() -> Result<()> {
         trials.push(trial(name, move || many(host)));
     }
     for (host, read) in [0, 1, 2].map(|read| (Host::Serve03, read)).into_iter().chain([(Host::WasmtimeServe03, 1)]) {
-        trials.extend(slow(Way::Middlewares { host, read }));
+        trials.extend(slow(Way::Middlewares { host, count: 2, read }));
+    }
+    for (count, read) in [(0, 0), (1, 0), (1, 1)] {
+        let way = Way::Middlewares { host: Host::WasmtimeServe03, count, read };
+        trials.push(trial(format!("large bodies both ways through {}", way.name()), move || costs::run(way)));
     }
     libtest_mimic::run(&arguments, trials).exit()
 }
