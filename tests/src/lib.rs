@@ -13,7 +13,8 @@
 //! suites/documents/     what the documents say: commands, options, limits, files, generated lists
 //! suites/budget/        how many instructions fixed exchanges take                                              budget.toml
 //! suites/packages.rs    what the packages need, and that they can be published
-//! suites/streaming.rs   bodies larger than memory, slow peers, many requests at once
+//! suites/composed.rs    what others composed: its parts, named and taken out
+//! suites/streaming/     bodies larger than memory, slow peers, many requests at once
 //! suites/upkeep.rs      ticks, callouts and shared state between requests
 //! suites/wasi03/        components for WASI 0.3, as services and as middleware
 //! suites/preinit.rs     components whose plugins were started before their host was

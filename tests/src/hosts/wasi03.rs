@@ -44,10 +44,22 @@ pub fn middleware(chain: &Chain) -> Result<Vec<u8>> {
 /// # Errors
 /// The adapter's, or they can't be composed.
 pub fn behind_middleware(chain: &Chain) -> Result<Vec<u8>> {
+    behind(chain, 1)
+}
+
+/// The same with so many of it, or none.
+///
+/// # Errors
+/// The adapter's, or they can't be composed.
+pub fn behind(chain: &Chain, count: usize) -> Result<Vec<u8>> {
     let mut settings = chain.settings.clone();
     settings.plugins = vec![Plugin::default()];
-    // What the connection manager adds is added by the first.
-    (settings.connection.forwarded_proto, settings.connection.request_id) = (false, false);
+    if count > 0 {
+        // What the connection manager adds is added by the first.
+        (settings.connection.forwarded_proto, settings.connection.request_id) = (false, false);
+    }
     let last = service(&Chain::one(wat::parse_str(PASSES_ON)?, settings))?;
-    Ok(compose(&[middleware(chain)?, last])?)
+    let mut components = vec![middleware(chain)?; count];
+    components.push(last);
+    Ok(compose(&components)?)
 }

@@ -173,7 +173,9 @@ pub(crate) fn command(text: &str) -> Result<()> {
                 ensure!(package.exists(), "`{text}`: there is no `{}`", package.display());
             }
             // Options of cargo without a value, its commands, and what a placeholder stands for.
-            "--release" | "--locked" | "--workspace" | "--" | "build" | "test" | "run" | "install" | "NAME" => {}
+            "--release" | "--locked" | "--workspace" | "build" | "test" | "run" | "install" | "NAME" => {}
+            // The program's own.
+            "--" => break,
             // What the test program is to run.
             _ if word.starts_with("::") => {}
             _ => anyhow::bail!("`{text}`: does cargo take `{word}`? If so, add it to the test"),

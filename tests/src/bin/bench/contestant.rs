@@ -52,6 +52,8 @@ enum Component {
     Exchange,
     /// The same for WASI 0.3.
     Adapted03,
+    /// A service for WASI 0.3 whose filter does nothing, behind so many middlewares of the scenario's filter.
+    Behind03(usize),
 }
 
 /// Of `wasmtime serve`: instances are reused.
@@ -69,9 +71,12 @@ const POOLED: &[&str] = &[
     "pooling-async-stack-keep-resident=65536",
 ];
 
+/// Of `wasmtime serve`: components for WASI 0.3.
+const P3: &[&str] = &["-S", "p3", "-W", "component-model-async"];
+
 /// The one that all are compared with comes first.
-pub(crate) const ALL: [Contestant; 18] = {
-    use Component::{Adapted, Adapted03, Exchange, Least, Nothing, Preinitialised};
+pub(crate) const ALL: [Contestant; 21] = {
+    use Component::{Adapted, Adapted03, Behind03, Exchange, Least, Nothing, Preinitialised};
     use Runs::{Envoy, Serve, Wasmtime};
     [
         Contestant { name: "envoy", runs: Envoy(Filter::Wasm) },
@@ -91,7 +96,10 @@ pub(crate) const ALL: [Contestant; 18] = {
         Contestant { name: "wasmtime", runs: Wasmtime(Adapted, REUSED) },
         Contestant { name: "wasmtime-nothing", runs: Wasmtime(Nothing, REUSED) },
         Contestant { name: "wasmtime-least", runs: Wasmtime(Least, REUSED) },
-        Contestant { name: "wasmtime-03", runs: Wasmtime(Adapted03, &["-S", "p3", "-W", "component-model-async"]) },
+        Contestant { name: "wasmtime-03", runs: Wasmtime(Adapted03, P3) },
+        Contestant { name: "wasmtime-03-service", runs: Wasmtime(Behind03(0), P3) },
+        Contestant { name: "wasmtime-03-middleware", runs: Wasmtime(Behind03(1), P3) },
+        Contestant { name: "wasmtime-03-two-middlewares", runs: Wasmtime(Behind03(2), P3) },
     ]
 };
 
@@ -106,6 +114,7 @@ impl Contestant {
                 scenario.upstream().is_none() && scenario.status == 200
             }
             Runs::Envoy(Filter::None) => scenario.status == 200,
+            Runs::Wasmtime(Component::Behind03(_), _) => scenario.status == 200 && scenario.is_of_one_plugin(),
             _ => true,
         }
     }
@@ -144,6 +153,7 @@ impl Component {
             Self::Adapted => hosts::adapt(chain, bridge::Kind::MemoryCopy),
             Self::Exchange => hosts::adapt_for_exchanges(chain),
             Self::Adapted03 => hosts::adapt_03(chain),
+            Self::Behind03(count) => hosts::wasi03::behind(chain, count),
             Self::Preinitialised => {
                 let options = Options { allow_random: true, ..Options::default() };
                 let component = hosts::adapt(chain, bridge::Kind::MemoryCopy)?;

@@ -83,7 +83,7 @@ fn main() -> Result<()> {
     if arguments.size {
         return size::print(arguments.rounds);
     }
-    let mut text = String::from(ABOUT);
+    let mut text = about();
     for scenario in &scenarios {
         let lines = run(&arguments, scenario, &contestants)?;
         let table = report::table(scenario, &lines);
@@ -101,10 +101,15 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Begins what is written.
-const ABOUT: &str = "# Benchmark\n\nWritten by `cargo run --release -p proxy-wasm-adapter-tests --bin bench -- --write .`. \
-                     Figures hold for one machine and hour; ratios are those of each round, and their median counts. All \
-                     are compared with the first line.\n\n";
+/// Begins what is written: by which command, and how to read it.
+fn about() -> String {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    format!(
+        "# Benchmark\n\nWritten by `cargo run --release -p proxy-wasm-adapter-tests --bin bench -- {}`. Figures hold for one \
+         machine and hour; ratios are those of each round, and their median counts. All are compared with the first line.\n\n",
+        asked.join(" ")
+    )
+}
 
 fn write_plot(scenario: &Scenario, lines: &[Line], directory: &Path) -> Result<String> {
     let file = format!("tests/plots/{}.svg", scenario.name);

@@ -151,6 +151,11 @@ impl Scenario {
         }
     }
 
+    /// Whether its filter stands in it once.
+    pub(crate) fn is_of_one_plugin(&self) -> bool {
+        self.plugins == 1
+    }
+
     /// Its filters and settings.
     pub(crate) fn chain(&self, upstream: Option<SocketAddr>) -> Result<Chain> {
         let examples = Example::all()?;
