@@ -254,7 +254,7 @@ impl Outline {
                             instance_index,
                             ..
                         } => {
-                            self.instances.push(Instance::Same(instance_index as usize));
+                            self.instances.push(self.same(instance_index));
                         }
                         ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. }
                         | ComponentAlias::Outer { kind: wasmparser::ComponentOuterAliasKind::Component, .. } => {
@@ -275,7 +275,7 @@ impl Outline {
                             if is_handler(name, false) || is_handler(name, true) {
                                 self.handler = Some(index);
                             }
-                            self.instances.push(Instance::Same(index));
+                            self.instances.push(self.same(export.index));
                         }
                         ComponentExternalKind::Component => self.components.push(None),
                         _ => {}
@@ -287,37 +287,52 @@ impl Outline {
         Ok(())
     }
 
+    /// One that is this instance, or a part of it. What that one is in turn is looked up here, once: a file may go on so for
+    /// long.
+    fn same(&self, index: u32) -> Instance {
+        let index = index as usize;
+        match self.instances.get(index) {
+            Some(Instance::Same(other)) => Instance::Same(*other),
+            _ => Instance::Same(index),
+        }
+    }
+
     /// The instances that a request passes.
     fn way(&self) -> Vec<usize> {
+        let mut way = Vec::new();
         let mut at = self.handler;
-        // Instances refer to earlier ones, so this ends; a file that says otherwise is bounded by their number.
-        let steps = (0..self.instances.len()).map_while(move |_| {
-            let (index, next) = self.made(at?)?;
+        while let Some((index, next)) = at.and_then(|at| self.made(at)) {
+            // Instances refer to earlier ones. A file that says otherwise goes in a circle.
+            if way.last().is_some_and(|last| index >= *last) {
+                break;
+            }
+            way.push(index);
             at = next;
-            Some(index)
-        });
-        steps.collect()
+        }
+        way
     }
 
     /// The instance of a component that this one is, or is a part of, and its next handler.
-    fn made(&self, mut at: usize) -> Option<(usize, Option<usize>)> {
-        for _ in 0..self.instances.len() {
-            match self.instances.get(at)? {
-                Instance::Of { next, .. } => return Some((at, *next)),
-                Instance::Same(other) => at = *other,
-                Instance::Other => return None,
-            }
+    fn made(&self, at: usize) -> Option<(usize, Option<usize>)> {
+        let index = match self.instances.get(at)? {
+            Instance::Same(other) => *other,
+            Instance::Of { .. } | Instance::Other => at,
+        };
+        match self.instances.get(index)? {
+            Instance::Of { next, .. } => Some((index, *next)),
+            Instance::Same(_) | Instance::Other => None,
         }
-        None
     }
 
     /// The instances that those on the way get for anything else than the next handler, and that these get in turn.
     fn beside(&self, way: &[usize]) -> Vec<usize> {
+        let mut is_known = vec![false; self.instances.len()];
         let mut all = way.to_vec();
+        all.iter().for_each(|index| is_known[*index] = true);
         let mut at = 0;
         while let Some(Instance::Of { next, others, .. }) = all.get(at).and_then(|index| self.instances.get(*index)) {
             for (index, _) in others.iter().chain(next).filter_map(|other| self.made(*other)) {
-                if !all.contains(&index) {
+                if !std::mem::replace(&mut is_known[index], true) {
                     all.push(index);
                 }
             }
