@@ -1,7 +1,30 @@
 //! What the standard library can't do with a connection.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The next connection that is made within this time. The listener serves nothing else afterwards.
+///
+/// # Errors
+/// Nobody connects, or the listener's.
+pub fn accept(listener: &TcpListener, patience: Duration) -> io::Result<TcpStream> {
+    const LOOK: Duration = Duration::from_millis(2);
+    listener.set_nonblocking(true)?;
+    let until = Instant::now() + patience;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(_) if Instant::now() < until => sleep(LOOK),
+            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody connects")),
+        }
+    }
+}
 
 /// Closes a connection with a reset, once nobody else has it.
 ///

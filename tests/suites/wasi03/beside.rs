@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::hosts::Host;
+use proxy_wasm_adapter_tests::tcp::accept;
 use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::{PATIENCE, in_front_of, status};
@@ -68,7 +69,7 @@ fn holds_several(host: Host) -> Result<()> {
         // All of them are there before the first is answered.
         let mut held = Vec::new();
         for _ in 0..REQUESTS {
-            let (stream, _) = listener.accept()?;
+            let stream = accept(&listener, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             let head: Vec<String> = head(&stream).collect();
             let path = head.first().and_then(|line| line.split(' ').nth(1)).context("a request line")?.to_owned();
@@ -104,7 +105,7 @@ fn has_few(host: Host) -> Result<()> {
     let get = || client::send(address, b"GET / HTTP/1.1\r\nhost: example.test\r\nconnection: close\r\n\r\n", PATIENCE);
     thread::scope(|scope| {
         let asking: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(get)).collect();
-        let held = (0..REQUESTS).map(|_| Ok(listener.accept()?.0)).collect::<Result<Vec<_>>>()?;
+        let held = (0..REQUESTS).map(|_| Ok(accept(&listener, PATIENCE)?)).collect::<Result<Vec<_>>>()?;
         held.into_iter().for_each(|mut stream| answer(&mut stream));
         for asking in asking {
             let status = status(&asking.join().expect("a client that does not panic")?);
@@ -151,7 +152,7 @@ fn ticks_late(host: Host) -> Result<()> {
     thread::scope(|scope| {
         for number in 0..5 {
             let asking = scope.spawn(get);
-            answer(&mut listener.accept()?.0);
+            answer(&mut accept(&listener, PATIENCE)?);
             let status = status(&asking.join().expect("a client that does not panic")?);
             ensure!(status == Some(200), "request {number} got {status:?}");
         }

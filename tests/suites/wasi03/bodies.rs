@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_adapter_tests::hosts::Host;
 use proxy_wasm_adapter_tests::memory;
+use proxy_wasm_adapter_tests::tcp::accept;
 use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::{PATIENCE, in_front_of};
@@ -57,7 +58,7 @@ fn passes(host: Host, response: &str, status: u16) -> Result<()> {
     let running = host.start(&in_front_of(&listener, &filter(response))?)?;
     let before = memory::peak(running.child.id())?;
     thread::scope(|scope| {
-        let upstream = scope.spawn(|| answer(&mut listener.accept()?.0));
+        let upstream = scope.spawn(|| answer(&mut accept(&listener, PATIENCE)?));
         let mut stream = TcpStream::connect(running.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         write!(

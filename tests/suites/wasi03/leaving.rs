@@ -10,6 +10,7 @@ use libtest_mimic::Trial;
 use proxy_wasm_adapter_compose::compose;
 use proxy_wasm_adapter_tests::client;
 use proxy_wasm_adapter_tests::hosts::{Host, Running};
+use proxy_wasm_adapter_tests::tcp::accept;
 use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::others::{self, middleware, other};
@@ -111,7 +112,7 @@ fn before_the_answer() -> Result<()> {
     let mut asked = Vec::new();
     leave(&running, || {
         let stream = send(&running, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")?;
-        asked.push(listener.accept()?.0);
+        asked.push(accept(&listener, PATIENCE)?);
         Ok(stream)
     })
 }
@@ -139,7 +140,7 @@ fn in_the_response() -> Result<()> {
     let mut asked = Vec::new();
     leave(&running, || {
         let mut stream = send(&running, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")?;
-        let mut upstream = listener.accept()?.0;
+        let mut upstream = accept(&listener, PATIENCE)?;
         answer_begins(&mut upstream)?;
         asked.push(upstream);
         until(&mut stream, b"abc")?;
@@ -152,7 +153,7 @@ fn while_the_response_is_held() -> Result<()> {
     let mut asked = Vec::new();
     leave(&running, || {
         let mut stream = send(&running, "GET /r HTTP/1.1\r\nhost: h\r\n\r\n")?;
-        let mut upstream = listener.accept()?.0;
+        let mut upstream = accept(&listener, PATIENCE)?;
         answer_begins(&mut upstream)?;
         asked.push(upstream);
         // The head goes on, and nothing behind it.

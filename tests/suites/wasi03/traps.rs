@@ -9,6 +9,7 @@ use proxy_wasm_abi::limits::INSTANCE_CONCURRENCY;
 use proxy_wasm_adapter_peers::http1::Head;
 use proxy_wasm_adapter_peers::http1::blocking::Reader;
 use proxy_wasm_adapter_tests::hosts::{Host, Running};
+use proxy_wasm_adapter_tests::tcp::accept;
 use proxy_wasm_adapter_tests::trial::trial;
 
 use crate::{PATIENCE, in_front_of};
@@ -72,6 +73,9 @@ enum Stage {
 
 const STAGES: [Stage; 4] = [Stage::Held, Stage::Asked, Stage::Sized, Stage::Chunked];
 
+/// Each request comes to the upstream by a connection of its own.
+const CLOSE: &str = "connection: close\r\n";
+
 /// What a client got: a status, the body, and whether it broke off.
 type Got = (String, String, bool);
 
@@ -107,8 +111,8 @@ fn run(host: Host) -> Result<()> {
     ensure!(ended.len() == INSTANCE, "the instance had {} exchanges", ended.len());
     let at = ended.iter().position(|exchange| exchange.stage == Stage::Asked).context("one that was asked")?;
     let trapping = ended[at].upstream.as_mut().context("an upstream")?;
-    let headers = "connection: close\r\n".to_owned() + &"x-trap: yes\r\n".repeat(8);
-    write!(trapping, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{headers}\r\nok")?;
+    let headers = "x-trap: yes\r\n".repeat(8);
+    write!(trapping, "HTTP/1.1 200 OK\r\n{CLOSE}content-length: 2\r\n{headers}\r\nok")?;
     if host == Host::Envoy {
         let trapped = got(&mut ended[at])?;
         ensure!(trapped == ("503".into(), String::new(), false), "the one that traps got {trapped:?}");
@@ -151,14 +155,16 @@ fn begin(running: &Running, listener: &TcpListener, from: &mut usize, number: us
     let mut reader = Reader::new(client);
     let (mut upstream, mut response) = (None, None);
     if stage != Stage::Held {
-        let (mut stream, _) = listener.accept()?;
+        let mut stream = accept(listener, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let lines = BufReader::new(&stream).lines().map_while(Result::ok);
         let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
         ensure!(head[0].starts_with(&format!("GET {path} ")), "the upstream got {head:?}");
         match stage {
-            Stage::Sized => write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n{path}")?,
-            Stage::Chunked => write!(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{path}\r\n")?,
+            Stage::Sized => write!(stream, "HTTP/1.1 200 OK\r\n{CLOSE}content-length: 6\r\n\r\n{path}")?,
+            Stage::Chunked => {
+                write!(stream, "HTTP/1.1 200 OK\r\n{CLOSE}transfer-encoding: chunked\r\n\r\n3\r\n{path}\r\n")?;
+            }
             Stage::Held | Stage::Asked => {}
         }
         if matches!(stage, Stage::Sized | Stage::Chunked) {
@@ -210,7 +216,7 @@ fn answer(Exchange { stage, path, upstream, .. }: &mut Exchange) -> Result<()> {
     Ok(match stage {
         Stage::Sized => write!(upstream, "end"),
         Stage::Chunked => write!(upstream, "3\r\nend\r\n0\r\n\r\n"),
-        Stage::Held | Stage::Asked => write!(upstream, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n{path}end"),
+        Stage::Held | Stage::Asked => write!(upstream, "HTTP/1.1 200 OK\r\n{CLOSE}content-length: 6\r\n\r\n{path}end"),
     }?)
 }
 
