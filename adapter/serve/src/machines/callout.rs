@@ -1,16 +1,56 @@
 //! A callout: a request that a filter makes by itself, by HTTP or gRPC.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use proxy_wasm_adapter_embed::{CalloutId, Origin, Peer};
+use tokio::sync::mpsc;
 
 use super::machine::Machine;
 use super::pipe::Writer;
 use super::sending::{Incoming, send};
 use crate::outgoing::Sender;
 use crate::record::Record;
+
+/// What runs for a callout's answer.
+type Answer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The callouts of one machine, all in one task: what comes of several at once is heard in the order in which it came, as in
+/// Envoy, where a worker is one thread.
+pub(super) struct Callouts(mpsc::UnboundedSender<Abortable<Answer>>);
+
+impl Callouts {
+    /// And what has to run for them.
+    pub(super) fn new() -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let (sender, mut begun) = mpsc::unbounded_channel();
+        let running = async move {
+            let mut under_way = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    answer = begun.recv() => match answer {
+                        Some(answer) => under_way.push(answer),
+                        None => return,
+                    },
+                    Some(_) = under_way.next() => {}
+                }
+            }
+        };
+        (Self(sender), running)
+    }
+
+    /// Runs this until it is over or aborted.
+    pub(super) fn run(&self, answer: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let (handle, registration) = AbortHandle::new_pair();
+        // Where its task is over, so is everything.
+        let _ = self.0.send(Abortable::new(Box::pin(answer), registration));
+        handle
+    }
+}
 
 /// Sends it; returns where its body goes, and what has to run for its answer.
 pub(super) fn begin(

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::AbortHandle;
 use proxy_wasm_adapter_embed::{Action, CalloutId, Event, ExchangeId, Instance, Outcome, Peer, Trapped};
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
-use tokio::task::AbortHandle;
 
 use super::Shop;
-use super::callout;
+use super::callout::{self, Callouts};
 use super::pipe::Writer;
 use crate::plugin;
 use crate::policy::Service;
@@ -25,6 +25,7 @@ pub(super) struct Machine {
     shop: Arc<Shop>,
     /// Of the requests that it gets: what it sends is sent at this depth.
     depth: u32,
+    callouts: Callouts,
     /// Who waits for it lets others have the thread: a filter may compute for long.
     state: Mutex<State>,
     /// The deadline came nearer.
@@ -60,7 +61,7 @@ struct Live {
 /// A callout under way.
 struct Callout {
     writer: Option<Writer>,
-    task: Option<AbortHandle>,
+    answer: AbortHandle,
 }
 
 /// What an exchange is to do.
@@ -79,7 +80,9 @@ pub(super) struct Opened {
 
 impl Machine {
     pub(super) fn new(shop: Arc<Shop>, depth: u32) -> Arc<Self> {
-        Arc::new(Self { shop, depth, state: Mutex::default(), nearer: Notify::new(), warmed: Notify::new() })
+        let (callouts, running) = Callouts::new();
+        shop.tasks.spawn(running);
+        Arc::new(Self { shop, depth, callouts, state: Mutex::default(), nearer: Notify::new(), warmed: Notify::new() })
     }
 
     pub(super) fn shop(&self) -> &Arc<Shop> {
@@ -305,9 +308,8 @@ impl Machine {
     fn call_out(self: &Arc<Self>, live: &mut Live, id: CalloutId, action: Action, record: Option<&Arc<Record>>) {
         match action {
             Action::Request { to, head, end, http2, .. } => {
-                let (writer, sent) = callout::begin(self, id, to, head, end, http2, record.cloned());
-                let task = self.shop.tasks.spawn(sent);
-                live.callouts.insert(id, Callout { writer, task });
+                let (writer, answer) = callout::begin(self, id, to, head, end, http2, record.cloned());
+                live.callouts.insert(id, Callout { writer, answer: self.callouts.run(answer) });
             }
             Action::Write(_, bytes) => {
                 if let Some(writer) = live.callouts.get(&id).and_then(|callout| callout.writer.as_ref()) {
@@ -319,7 +321,7 @@ impl Machine {
                     writer.finish(trailers);
                 }
             }
-            // What it has to say no more is ignored, also where its own task hears this.
+            // What it has to say no more is ignored, also where it hears this by itself.
             _ => drop(live.callouts.remove(&id)),
         }
     }
@@ -371,9 +373,7 @@ impl Machine {
 
 impl Drop for Callout {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.answer.abort();
     }
 }
 
