@@ -73,7 +73,7 @@ impl Origin {
             if let Some(mut accepting) = accepting {
                 accepting.shutdown().await;
             }
-            return Ok(());
+            return nobody_listens(self.address).await;
         }
         let mut accepting = lock(&self.accepting);
         if accepting.is_none() {
@@ -132,6 +132,22 @@ fn shared_socket(address: SocketAddr) -> io::Result<TcpSocket> {
 
 fn new_socket(address: SocketAddr) -> io::Result<TcpSocket> {
     if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+}
+
+/// Returns when connections are refused. A process that is being started has every socket of this one until it runs its own
+/// program, and for so long the system takes connections that nobody serves.
+async fn nobody_listens(address: SocketAddr) -> io::Result<()> {
+    let refused = async {
+        loop {
+            match TcpStream::connect(address).await {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
+                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    };
+    let late =
+        |_| io::Error::new(io::ErrorKind::TimedOut, format!("{address} takes connections, though it was closed"));
+    tokio::time::timeout(PATIENCE, refused).await.map_err(late)
 }
 
 /// Takes connections until it is dropped, and they with it.
