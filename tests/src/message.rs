@@ -20,8 +20,10 @@ pub enum Action {
     Await(String),
     /// Waits until the client got this.
     AwaitClient(String),
-    /// Waits until the upstream has the head of a request. For clients.
-    AwaitUpstream(bool),
+    /// Does nothing for so many milliseconds: where nothing outside tells that the other side has what was sent before.
+    Pause(u64),
+    /// Waits until the upstream has the head of a request, or this text of what HTTP/1 carries. For clients.
+    AwaitUpstream(Awaited),
     /// Sends this byte so many times.
     Fill(u8, usize),
     /// Sends this as a message of gRPC.
@@ -50,6 +52,16 @@ pub enum Action {
     Close(bool),
     /// Closes the connection with a reset.
     Reset(bool),
+}
+
+/// What an upstream is to have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(untagged)]
+pub enum Awaited {
+    /// The head of a request.
+    Head(bool),
+    /// This text, of a head or a body.
+    Text(String),
 }
 
 /// The method of a request that names none.

@@ -1,6 +1,6 @@
 //! An upstream that does what it is told and records what it gets.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -77,6 +77,8 @@ struct State {
     requests: Vec<Request>,
     /// Heads that came.
     heads: usize,
+    /// The first of what came over HTTP/1.
+    received: Vec<u8>,
     /// Requests that are being answered.
     busy: usize,
     /// What came before this exchange is not recorded.
@@ -142,6 +144,7 @@ impl Upstream {
         state.further.clear();
         state.requests.clear();
         state.heads = 0;
+        state.received.clear();
         state.busy = 0;
         state.generation += 1;
     }
@@ -154,6 +157,11 @@ impl Upstream {
     /// Whether a request's head is there, after waiting for it.
     pub fn wait_for_head(&self, time: Duration) -> bool {
         self.shared.wait(time, |state| state.heads > 0)
+    }
+
+    /// Whether this came, which HTTP/1 has to carry, after waiting for it.
+    pub fn wait_for_text(&self, text: &[u8], time: Duration) -> bool {
+        self.shared.wait(time, |state| state.received.windows(text.len()).any(|window| window == text))
     }
 
     /// The requests, after waiting until each is answered.
@@ -219,9 +227,30 @@ impl Shared {
     }
 }
 
+/// As much is kept of what came as any case waits for: bodies may be of any size.
+const KEPT: usize = 64 * 1024;
+
+/// Reads from a connection, and keeps what came for others to wait for.
+struct Tee<'a> {
+    stream: &'a TcpStream,
+    shared: &'a Shared,
+}
+
+impl Read for Tee<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.stream.read(buffer)?;
+        let mut state = self.shared.lock();
+        let room = KEPT.saturating_sub(state.received.len());
+        state.received.extend_from_slice(&buffer[..size.min(room)]);
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(size)
+    }
+}
+
 fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = Reader::new(stream.try_clone()?);
+    let mut reader = Reader::new(Tee { stream: &stream, shared });
     while let Some(head) = reader.head()? {
         let mut request = Request { head, body: Body { cut: true, ..Body::default() }, ending: None };
         let (slot, behaviour) = shared.begin(request.clone());
@@ -238,7 +267,7 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
 fn answer(
     behaviour: &Behaviour,
     request: &mut Request,
-    reader: &mut Reader<TcpStream>,
+    reader: &mut Reader<Tee<'_>>,
     mut stream: &TcpStream,
 ) -> io::Result<bool> {
     let reads = |step: &Step| matches!(step, Step::Other(Action::ReadHead(_) | Action::ReadAll(_)));
@@ -259,6 +288,7 @@ fn answer(
                     return Ok(false);
                 }
             }
+            Step::Other(Action::Pause(milliseconds)) => thread::sleep(Duration::from_millis(*milliseconds)),
             Step::Other(Action::ReadAll(_)) => {
                 request.body = reader.request_body(&request.head);
                 whole = true;

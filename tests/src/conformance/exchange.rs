@@ -14,7 +14,7 @@ use super::{ClusterServer, Stage, transcript};
 use crate::client::{self, Received, Reply, Then, Told};
 use crate::hosts::{Host, Lines, wasi03};
 use crate::http2::client::Request as Http2Request;
-use crate::message::{self, Action, Step, bytes, framed};
+use crate::message::{self, Action, Awaited, Step, bytes, framed};
 use crate::script::Script;
 use crate::tcp;
 use crate::upstream::{Behaviour, Waits};
@@ -146,8 +146,11 @@ impl Exchange {
                 let moment = Duration::from_millis(50);
                 while !finished.load(Ordering::SeqCst) && !lines.wait(from, moment, |line| line.contains(text)) {}
             }
-            Action::AwaitUpstream(_) => {
+            Action::AwaitUpstream(Awaited::Head(_)) => {
                 stage.upstream.wait_for_head(PATIENCE);
+            }
+            Action::AwaitUpstream(Awaited::Text(text)) => {
+                stage.upstream.wait_for_text(&bytes(text), PATIENCE);
             }
             Action::AwaitClient(text) => {
                 received.wait_for(&bytes(text), PATIENCE);

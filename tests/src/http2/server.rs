@@ -88,6 +88,7 @@ fn respond(behaviour: &Behaviour, connection: &Connection, stream: u32) -> io::R
                     return Ok(false);
                 }
             }
+            Step::Other(Action::Pause(milliseconds)) => thread::sleep(Duration::from_millis(*milliseconds)),
             Step::Other(Action::Hang(_)) => {
                 connection.wait_for_reset(stream, PATIENCE);
                 return Ok(false);
