@@ -176,7 +176,7 @@ impl Relay {
     /// Ticks that belong to the plugins' start, where one is next, and what needs no waiting; whether there is more of that.
     fn work<G: Guest>(turn: &mut Turn<'_, '_, G>) -> bool {
         turn.stays();
-        turn.work()
+        turn.hear() | turn.work()
     }
 
     fn knows(&self, id: u32) -> bool {

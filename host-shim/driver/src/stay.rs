@@ -132,6 +132,15 @@ impl<G: Guest> Driver<'_, G> {
         self.note_moved(None);
     }
 
+    /// The same while exchanges go on.
+    pub(crate) fn hear(&mut self) -> bool {
+        let heard = self.runs() && self.chain.announce_host_queues();
+        if heard {
+            self.note_moved(None);
+        }
+        heard
+    }
+
     pub(crate) fn looks(&mut self) -> bool {
         let left = self.stay.looks.checked_sub(1);
         self.stay.looks = left.unwrap_or(0);

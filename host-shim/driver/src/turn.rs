@@ -299,6 +299,11 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
         self.driver.tend();
     }
 
+    /// Tells plugins of items in queues that the host keeps; whether there were any.
+    pub fn hear(&mut self) -> bool {
+        self.driver.hear()
+    }
+
     /// Whether the edge looks once more at what came, without waiting.
     pub fn looks(&mut self) -> bool {
         self.driver.looks()

@@ -8,12 +8,13 @@ mod next;
 mod scenarios;
 
 use anyhow::Result;
-use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
+use libtest_mimic::Arguments;
+use proxy_wasm_adapter_tests::trial::trial;
 
 type Run = fn() -> Result<()>;
 
 fn main() -> Result<()> {
-    let arguments = arguments_of_waiting_trials();
+    let arguments = Arguments::from_args();
     let mut trials = scenarios::trials()?;
     let commands: [(&str, Run); 28] = [
         ("an example is the same", command::an_example_is_the_same),

@@ -129,7 +129,7 @@ where
         Poll::Ready(begin)
     });
     let begin = begin.await;
-    let seat = match workers.open(&parts, tls, begin) {
+    let seat = match workers.open(&parts, tls, begin).await {
         Ok(seat) => seat,
         Err(Refused::TooLarge) => return Ok(reply(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, is_grpc)),
         Err(Refused::Unavailable) => return Ok(reply(StatusCode::SERVICE_UNAVAILABLE, is_grpc)),

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use crate::{Error, ExchangeError, Filter, Instance, Outcome, Trapped};
 /// How long after an instance that failed was made none is made in its place. Source: Envoy's `FAIL_RELOAD`, which counts from
 /// then, too.
 const BACKOFF: Duration = Duration::from_secs(1);
+
+/// How long requests wait for what plugins ask for at their start.
+const WARM_UP: Duration = Duration::from_secs(15);
 
 /// All workers of a layer.
 pub(super) struct Workers {
@@ -34,6 +37,10 @@ pub(super) struct Worker {
     state: Mutex<State>,
     /// The deadline is another.
     earlier: Notify,
+    /// An instance has what its plugins asked for at their start, or is lost.
+    warmed: Notify,
+    /// All workers of the layer.
+    all: OnceLock<Vec<Weak<Worker>>>,
 }
 
 #[derive(Default)]
@@ -55,11 +62,11 @@ enum Stage {
     Running {
         instance: Box<Instance>,
         made: Instant,
+        /// What its plugins asked for at their start is under way.
+        is_warming: bool,
     },
     /// It failed: none is made before then.
-    Failed {
-        until: Instant,
-    },
+    Failed { until: Instant },
 }
 
 /// What an instance said to an exchange, and has not been done yet.
@@ -110,9 +117,19 @@ impl Workers {
     pub(super) fn new(filter: Filter, count: usize, client: Arc<dyn Callouts>) -> Self {
         let worker = |_| {
             let (filter, client) = (filter.clone(), client.clone());
-            Arc::new(Worker { filter, client, state: Mutex::default(), earlier: Notify::new() })
+            Arc::new(Worker {
+                filter,
+                client,
+                state: Mutex::default(),
+                earlier: Notify::new(),
+                warmed: Notify::new(),
+                all: OnceLock::new(),
+            })
         };
-        let list = (0..count).map(worker).collect();
+        let list: Box<[_]> = (0..count).map(worker).collect();
+        for worker in &list {
+            let _ = worker.all.set(list.iter().map(Arc::downgrade).collect());
+        }
         Self { filter, client, list }
     }
 
@@ -130,18 +147,31 @@ impl Workers {
         worker.make(&mut lock(&worker.state))
     }
 
-    /// A request came: to the worker of this thread, or to one that is idle.
-    pub(super) fn open(&self, head: &request::Parts, tls: bool, begin: Begin) -> Result<Seat, Refused> {
+    /// A request came. It waits until the plugins have what they asked for at their start, as Envoy's listeners do.
+    pub(super) async fn open(&self, head: &request::Parts, tls: bool, begin: Begin) -> Result<Seat, Refused> {
+        loop {
+            let (warmed, until) = {
+                let (worker, mut state) = self.choose();
+                if let Err(error) = worker.make(&mut state) {
+                    tracing::error!("there is no instance: {error}");
+                }
+                match state.stage.warms_until() {
+                    Some(until) if Instant::now() < until => (worker.warmed.notified(), until),
+                    _ => return Worker::open(worker, state, head, tls, begin),
+                }
+            };
+            let _ = tokio::time::timeout_at(until.into(), warmed).await;
+        }
+    }
+
+    /// The worker of this thread, or one that is idle.
+    fn choose(&self) -> (&Arc<Worker>, MutexGuard<'_, State>) {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local!(static THREAD: usize = THREADS.fetch_add(1, Relaxed));
         let own = THREAD.with(|thread| thread % self.list.len());
         let (before, after) = self.list.split_at(own);
         let idle = after.iter().chain(before).find_map(|worker| Some((worker, worker.state.try_lock().ok()?)));
-        let (worker, state) = match idle {
-            Some(idle) => idle,
-            None => (&self.list[own], lock(&self.list[own].state)),
-        };
-        Worker::open(worker, state, head, tls, begin)
+        idle.unwrap_or_else(|| (&self.list[own], lock(&self.list[own].state)))
     }
 }
 
@@ -153,9 +183,6 @@ impl Worker {
         tls: bool,
         begin: Begin,
     ) -> Result<Seat, Refused> {
-        if let Err(error) = self.make(&mut state) {
-            tracing::error!("there is no instance: {error}");
-        }
         let Stage::Running { instance, .. } = &mut state.stage else { return Err(Refused::Unavailable) };
         match instance.open(head, tls, begin) {
             Ok((id, outcome)) => {
@@ -167,7 +194,7 @@ impl Worker {
             }
             Err(ExchangeError::HeadTooLarge) => Err(Refused::TooLarge),
             Err(ExchangeError::Trapped(trapped)) => {
-                Self::lose(&mut state, &trapped);
+                self.lose(&mut state, &trapped);
                 Err(Refused::Unavailable)
             }
         }
@@ -184,7 +211,7 @@ impl Worker {
         state.stage = Stage::Failed { until: made + BACKOFF };
         let mut instance = self.filter.instance()?;
         let begin = instance.take_begin();
-        state.stage = Stage::Running { instance: Box::new(instance), made };
+        state.stage = Stage::Running { instance: Box::new(instance), made, is_warming: true };
         self.deliver(state, begin);
         Ok(())
     }
@@ -218,6 +245,38 @@ impl Worker {
             state.deadline = outcome.deadline;
             self.time(state);
         }
+        self.settle(state);
+    }
+
+    /// Lets requests come, where nothing of the plugins' start is under way any more.
+    fn settle(&self, state: &mut State) {
+        let Stage::Running { made, is_warming, .. } = &mut state.stage else { return };
+        // A time before there was the instance is none that anybody waits for: a tick at once.
+        let is_due_at_once = state.deadline.is_some_and(|deadline| deadline <= *made);
+        if *is_warming && state.callouts.is_empty() && !is_due_at_once {
+            *is_warming = false;
+            self.warmed.notify_waiters();
+        }
+    }
+
+    /// Gives all instances their turn, where an item came to a queue that one of them waits for.
+    fn spread(&self) {
+        // Who drops the last of an exchange may be in no runtime.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !self.filter.has_news() {
+            return;
+        }
+        for worker in self.all.get().into_iter().flatten().filter_map(Weak::upgrade) {
+            // Others may be computing, and nobody waits for them here.
+            runtime.spawn(async move {
+                let mut state = lock(&worker.state);
+                if let Stage::Running { instance, .. } = &state.stage
+                    && instance.has_news()
+                {
+                    worker.step(&mut state, Vec::new());
+                }
+            });
+        }
     }
 
     fn call_out(self: &Arc<Self>, state: &mut State, id: CalloutId, action: Action) {
@@ -231,6 +290,8 @@ impl Worker {
                     if state.generation == generation {
                         worker.step(&mut state, events);
                     }
+                    drop(state);
+                    worker.spread();
                 };
                 state.callouts.insert(id, Running::start(&*self.client, id, to, head, end, http2, tell));
             }
@@ -253,13 +314,13 @@ impl Worker {
         let Stage::Running { instance, .. } = &mut state.stage else { return };
         match instance.step(events) {
             Ok(outcome) => self.deliver(state, outcome),
-            Err(trapped) => Self::lose(state, &trapped),
+            Err(trapped) => self.lose(state, &trapped),
         }
     }
 
     /// The filter trapped: everything that its instance had under way is lost.
     #[cold]
-    fn lose(state: &mut State, trapped: &Trapped) {
+    fn lose(&self, state: &mut State, trapped: &Trapped) {
         let trace = trapped.backtrace().iter().take(8).fold(String::new(), |text, line| text + "\n    at " + line);
         tracing::error!("the filter trapped: {trapped}{trace}");
         let made = match state.stage {
@@ -270,6 +331,7 @@ impl Worker {
         state.generation += 1;
         state.deadline = None;
         state.callouts.clear();
+        self.warmed.notify_waiters();
         for (_, mailbox) in state.mailboxes.drain() {
             mailbox.put(Letter::Lost);
         }
@@ -299,8 +361,8 @@ impl Worker {
                 };
                 let slice = tokio::time::timeout(Duration::from_secs(1), waits);
                 if slice.await.unwrap_or(false) {
-                    let mut state = lock(&present.state);
-                    present.step(&mut state, vec![Event::Timer]);
+                    present.step(&mut lock(&present.state), vec![Event::Timer]);
+                    present.spread();
                 }
             }
         });
@@ -325,6 +387,21 @@ impl Seat {
     /// Nobody wants its response any more.
     pub(super) fn leave(&self) {
         self.step(vec![Event::Gone(self.id)]);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.worker.spread();
+    }
+}
+
+impl Stage {
+    fn warms_until(&self) -> Option<Instant> {
+        match self {
+            Self::Running { made, is_warming: true, .. } => Some(*made + WARM_UP),
+            Self::Running { .. } | Self::Unmade | Self::Failed { .. } => None,
+        }
     }
 }
 

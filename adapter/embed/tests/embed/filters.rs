@@ -17,6 +17,9 @@ pub(crate) fn module(items: &str, request: &str) -> Vec<u8> {
         ("env", "proxy_set_effective_context", "(param i32) (result i32)"),
         ("env", "proxy_define_metric", "(param i32 i32 i32 i32) (result i32)"),
         ("env", "proxy_increment_metric", "(param i32 i64) (result i32)"),
+        ("env", "proxy_register_shared_queue", "(param i32 i32 i32) (result i32)"),
+        ("env", "proxy_resolve_shared_queue", "(param i32 i32 i32 i32 i32) (result i32)"),
+        ("env", "proxy_enqueue_shared_queue", "(param i32 i32 i32) (result i32)"),
     ];
     let imports: String = imports
         .iter()

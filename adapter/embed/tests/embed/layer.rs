@@ -202,6 +202,57 @@ async fn callouts_go_where_the_layer_says() {
 }
 
 #[tokio::test]
+async fn requests_wait_for_a_tick_at_the_start() {
+    let ticks = r#"
+        (data (i32.const 64) "tick")
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $proxy_set_tick_period_milliseconds (i32.const 3600000)))
+          (i32.const 1))
+        (func (export "proxy_on_tick") (param i32)
+          (drop (call $proxy_log (i32.const 3) (i32.const 64) (i32.const 4))))"#;
+    let (filter, lines) = filter(&module(ticks, ""), "startup_ticks = 1");
+    let response = service(filter).call(request("/", "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let lines = lines.lock().unwrap();
+    let [tick, request] = &lines[..] else { panic!("{lines:?}") };
+    assert!(tick.ends_with("tick") && request.ends_with("a request"), "{lines:?}");
+}
+
+/// Registers a queue where the request has more fields than each has; else puts an item into it, where another instance has it.
+const PUT: &str = r#"
+    (if (i32.gt_u (local.get 1) (i32.const 6))
+      (then
+        (i32.store (i32.const 200) (i32.const 1))
+        (drop (call $proxy_register_shared_queue (i32.const 64) (i32.const 5) (i32.const 204))))
+      (else (if (i32.eqz (i32.load (i32.const 200)))
+        (then
+          (drop (call $proxy_resolve_shared_queue (i32.const 0) (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 204)))
+          (drop (call $proxy_enqueue_shared_queue (i32.load (i32.const 204)) (i32.const 69) (i32.const 4)))))))"#;
+const HEAR: &str = r#"
+    (data (i32.const 64) "queueitem")
+    (func (export "proxy_on_queue_ready") (param i32 i32)
+      (drop (call $proxy_log (i32.const 3) (i32.const 69) (i32.const 4))))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_hears_of_items_that_another_one_put() {
+    let (filter, lines) = filter(&module(HEAR, PUT), "state = \"host\"");
+    let mut service = service(filter);
+    let mut registers = request("/", "");
+    registers.headers_mut().insert("x-longer", "1".parse().unwrap());
+    service.call(registers).await.unwrap();
+    let hears = || lines.lock().unwrap().iter().any(|line| line.ends_with("item"));
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !hears() {
+        assert!(std::time::Instant::now() < deadline, "it never hears of them");
+        // Each thread has an instance that it prefers.
+        let (runtime, mut service) = (tokio::runtime::Handle::current(), service.clone());
+        let asks = move || runtime.block_on(service.call(request("/", ""))).map(drop);
+        tokio::task::spawn_blocking(|| std::thread::spawn(asks).join()).await.unwrap().unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn who_leaves_is_let_go() {
     let ends = r#"(func (export "proxy_on_log") (param i32)
         (drop (call $proxy_log (i32.const 3) (i32.const 9) (i32.const 1))))"#;

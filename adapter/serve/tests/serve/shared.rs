@@ -53,11 +53,12 @@ fn only_a_component_that_asks_for_it_imports_it() {
     }
 }
 
-async fn serve(wasi: Wasi, filter: &str, state: SharedStateIn, reuse: u32) -> Running {
+/// By exchanges, where nothing is said of how often an instance is used.
+async fn serve(wasi: Wasi, filter: &str, state: SharedStateIn, reuse: impl Into<Option<u32>>) -> Running {
     let component =
         adapted_on_with(wasi, &wat::parse_str(filter).unwrap(), None, |settings| settings.upkeep.state = state);
     let mut options = Options::default();
-    options.max_instance_reuse = Some(reuse);
+    options.max_instance_reuse = reuse.into();
     Running::start_component(&component, options).await.unwrap()
 }
 
@@ -119,12 +120,12 @@ async fn the_owner_of_a_queue_is_told() {
             (drop (call $log (i32.const 2) (i32.load (i32.const 68)) (i32.load (i32.const 72)))))
           (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
             (call $enqueue (i32.load (i32.const 64)) (i32.const 1) (i32.const 1))))"#;
-        for reuse in [1, 1000] {
+        for reuse in [Some(1), Some(1000), None] {
             let server = serve(wasi, filter, SharedStateIn::Host, reuse).await;
             for _ in 0..3 {
                 assert_eq!(get(server.address, "/").await.status, 200);
             }
-            if reuse == 1 {
+            if reuse == Some(1) {
                 // Each instance is gone that could be told; a later one is.
                 assert_eq!(get(server.address, "/").await.status, 200);
             }

@@ -1,5 +1,6 @@
 //! The edge without streams: whole calls in, orders out.
 
+use proxy_wasm_abi::settings::SharedStateIn;
 use proxy_wasm_driver::{Event, Input, Order, Peer, Relay};
 use proxy_wasm_semantics::{HeaderMap, Kind, Request, UpstreamFailure};
 
@@ -155,4 +156,22 @@ fn ticks_come_without_an_exchange() {
     desk.world.pass(100);
     desk.run();
     assert_eq!(desk.deadline, Some(200 * MS));
+}
+
+/// The instance itself knows nothing of items that another one put there: with each call it asks its host.
+#[test]
+fn any_call_tells_of_queues_that_the_host_keeps() {
+    let world = World::with(|settings| settings.upkeep.state = SharedStateIn::Host);
+    world.bed.on(Id::RequestHeaders, |filter| {
+        filter.chain().register_shared_queue(b"q");
+        1
+    });
+    let mut desk = Desk::of(world);
+    desk.open("GET", true, None);
+    desk.world.bed.trace();
+    desk.world.bed.enqueue_elsewhere(1, b"i");
+    desk.give(Vec::new());
+    assert_eq!(desk.world.bed.trace(), ["queue_ready(1,1)"]);
+    desk.give(Vec::new());
+    assert!(desk.world.bed.trace().is_empty(), "once for each item");
 }

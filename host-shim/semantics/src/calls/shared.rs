@@ -114,4 +114,9 @@ impl<G: Guest> Chain<G> {
         }
         !ready.is_empty()
     }
+
+    /// The same of queues that the host keeps, which are no [work](Self::has_work): other instances put items there.
+    pub fn announce_host_queues(&self) -> bool {
+        self.leaves_state_to_host() && self.announce_queues()
+    }
 }
