@@ -202,20 +202,28 @@ async fn callouts_go_where_the_layer_says() {
 }
 
 #[tokio::test]
-async fn requests_wait_for_a_tick_at_the_start() {
-    let ticks = r#"
-        (data (i32.const 64) "tick")
+async fn requests_wait_for_callouts_of_the_start() {
+    let asks = r#"
+        (data (i32.const 64) "auth")
+        (data (i32.const 96) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\05\00\00\00\0a\00\00\00\01\00\00\00:method\00GET\00:path\00/auth\00:authority\00a\00")
         (func (export "proxy_on_configure") (param i32 i32) (result i32)
-          (drop (call $proxy_set_tick_period_milliseconds (i32.const 3600000)))
+          (drop (call $proxy_http_call (i32.const 64) (i32.const 4) (i32.const 96) (i32.const 65) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 204)))
           (i32.const 1))
-        (func (export "proxy_on_tick") (param i32)
+        (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
           (drop (call $proxy_log (i32.const 3) (i32.const 64) (i32.const 4))))"#;
-    let (filter, lines) = filter(&module(ticks, ""), "startup_ticks = 1");
-    let response = service(filter).call(request("/", "")).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = format!("[clusters]\nauth = \"http://{}\"", listener.local_addr().unwrap());
+    let late = axum::routing::get(|| tokio::time::sleep(Duration::from_millis(50)));
+    tokio::spawn(axum::serve(listener, axum::Router::new().route("/auth", late)).into_future());
+    let (filter, lines) = filter(&module(asks, ""), &settings);
+    let client = Client::builder(TokioExecutor::new()).build_http::<Piped>();
+    let layer = FilterLayer::new(filter).instances(1).callouts(ServiceCallouts(client));
+    let response = layer.layer(Echo::default()).call(request("/", "")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let lines = lines.lock().unwrap();
-    let [tick, request] = &lines[..] else { panic!("{lines:?}") };
-    assert!(tick.ends_with("tick") && request.ends_with("a request"), "{lines:?}");
+    let [start, request] = &lines[..] else { panic!("{lines:?}") };
+    assert!(start.ends_with("auth") && request.ends_with("a request"), "{lines:?}");
 }
 
 /// Registers a queue where the request has more fields than each has; else puts an item into it, where another instance has it.
@@ -227,7 +235,8 @@ const PUT: &str = r#"
       (else (if (i32.eqz (i32.load (i32.const 200)))
         (then
           (drop (call $proxy_resolve_shared_queue (i32.const 0) (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 204)))
-          (drop (call $proxy_enqueue_shared_queue (i32.load (i32.const 204)) (i32.const 69) (i32.const 4)))))))"#;
+          (drop (call $proxy_enqueue_shared_queue (i32.load (i32.const 204)) (i32.const 69) (i32.const 4)))
+          (drop (call $proxy_log (i32.const 3) (i32.const 64) (i32.const 5)))))))"#;
 const HEAR: &str = r#"
     (data (i32.const 64) "queueitem")
     (func (export "proxy_on_queue_ready") (param i32 i32)
@@ -240,14 +249,17 @@ async fn an_instance_hears_of_items_that_another_one_put() {
     let mut registers = request("/", "");
     registers.headers_mut().insert("x-longer", "1".parse().unwrap());
     service.call(registers).await.unwrap();
-    let hears = || lines.lock().unwrap().iter().any(|line| line.ends_with("item"));
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !hears() {
-        assert!(std::time::Instant::now() < deadline, "it never hears of them");
-        // Each thread has an instance that it prefers.
+    let logged = |text: &str| lines.lock().unwrap().iter().any(|line| line.ends_with(text));
+    // Each thread has an instance that it prefers.
+    while !logged("queue") {
         let (runtime, mut service) = (tokio::runtime::Handle::current(), service.clone());
         let asks = move || runtime.block_on(service.call(request("/", ""))).map(drop);
         tokio::task::spawn_blocking(|| std::thread::spawn(asks).join()).await.unwrap().unwrap().unwrap();
+    }
+    // No request comes to the other one.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !logged("item") {
+        assert!(std::time::Instant::now() < deadline, "it never hears of them");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
