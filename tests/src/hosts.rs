@@ -191,7 +191,19 @@ pub struct Running {
 /// # Errors
 /// It does not start; with what it wrote.
 pub fn start_envoy_with(chain: &Chain, lua: Option<&str>) -> Result<Running> {
-    envoy::start_without(chain, lua, tempfile::tempdir()?)
+    envoy::start_without(chain, lua, tempfile::tempdir()?, 1)
+}
+
+/// Starts Envoy with so many workers, with this chain or with no filter at all.
+///
+/// # Errors
+/// It does not start; with what it wrote.
+pub fn start_envoy_workers(chain: &Chain, has_filters: bool, workers: u32) -> Result<Running> {
+    let directory = tempfile::tempdir()?;
+    match has_filters {
+        true => envoy::start_workers(chain, directory, workers),
+        false => envoy::start_without(chain, None, directory, workers),
+    }
 }
 
 /// Starts the adapter's own host with these options besides.

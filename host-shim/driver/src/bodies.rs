@@ -69,8 +69,27 @@ pub(crate) fn received(mut headers: HeaderMap) -> (HeaderMap, bool) {
 
 /// The number that a `content-length` is.
 pub(crate) fn length(text: &[u8]) -> Option<u64> {
-    if !text.iter().all(u8::is_ascii_digit) {
+    if text.is_empty() {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(digit.into()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_digits_that_fit() {
+        for text in ["0", "007", "18446744073709551615", "000000000000000000000000018446744073709551615"] {
+            assert_eq!(length(text.as_bytes()), Some(text.parse().unwrap()), "{text}");
+        }
+        for text in ["", " 1", "1 ", "+1", "-1", "1,1", "0x1", "18446744073709551616", "99999999999999999999", "\u{e9}"]
+        {
+            assert_eq!(length(text.as_bytes()), None, "{text}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The filter's memory as a host call sees it.
 
+use std::ops::Deref;
+
 use proxy_wasm_abi::enums::Status;
 use proxy_wasm_semantics::{Blob, Borrowed, Chain, Guest};
 
@@ -22,12 +24,36 @@ pub trait Memory {
     fn foreign(&self, function: u32);
 }
 
+/// What memory is before the filter's bytes are in it.
+static ZEROES: [u8; 4096] = [0; 4096];
+
 /// A host call in progress.
 pub struct Caller<'a, G> {
     chain: &'a Chain<G>,
 }
 
 pub(crate) type Outcome<T = ()> = Result<T, Status>;
+
+/// Bytes of the filter's. Most names and values are short, and need no memory to be asked for.
+pub(crate) enum Text {
+    Short([u8; Text::SHORT], usize),
+    Long(Vec<u8>),
+}
+
+impl Text {
+    const SHORT: usize = 64;
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, len) => bytes.get(..*len).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
 
 impl<'a, G: Guest + Memory> Caller<'a, G> {
     /// A host call by the filter of this chain that runs.
@@ -58,11 +84,26 @@ impl<'a, G: Guest + Memory> Caller<'a, G> {
         self.check(at, len)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len as usize).map_err(|_| Status::InternalFailure)?;
-        bytes.resize(len as usize, 0);
+        // Piece by piece: `resize` would be compiled as a loop over the bytes.
+        while bytes.len() < len as usize {
+            let more = ZEROES.len().min(len as usize - bytes.len());
+            bytes.extend_from_slice(&ZEROES[..more]);
+        }
         if len > 0 {
             self.memory().read(at, &mut bytes);
         }
         Ok(bytes)
+    }
+
+    /// The same, of bytes that are only looked at.
+    pub(crate) fn text(&self, at: u32, len: u32) -> Outcome<Text> {
+        let mut bytes = [0; Text::SHORT];
+        let Some(into) = bytes.get_mut(..len as usize) else { return Ok(Text::Long(self.bytes(at, len)?)) };
+        self.check(at, len)?;
+        if len > 0 {
+            self.memory().read(at, into);
+        }
+        Ok(Text::Short(bytes, len as usize))
     }
 
     pub(crate) fn u32_at(&self, at: u32) -> Outcome<u32> {

@@ -9,6 +9,7 @@ use proxy_wasm_abi::{
 
 use crate::{
     headers::{HeaderMap, Kind},
+    names,
     stream::Facts,
 };
 
@@ -81,10 +82,20 @@ const ENVOYS_HEADERS: &[&str] = &[
     "x-forwarded-client-cert",
 ];
 
-/// Hop-by-hop headers, which go no further; `te` is treated by itself. Source:
+/// Whether it is a hop-by-hop header, which goes no further; `te` is treated by itself. Source:
 /// `proxy_on_request_headers/connection-headers-are-not-shown`.
-const HOP_BY_HOP: &[&str] =
-    &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"connection"
+            | b"expect"
+            | b"http2-settings"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"transfer-encoding"
+            | b"upgrade"
+    )
+}
 
 /// The head that the filter sees, and the facts that its properties tell.
 pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (HeaderMap, Facts) {
@@ -98,25 +109,22 @@ pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (H
             (":scheme", &request.scheme),
         ],
     );
-    let mut lines = request.headers;
-    for (name, _) in &mut lines {
-        name.make_ascii_lowercase();
-    }
+    let lines = request.headers;
     let named_by_connection: Vec<Vec<u8>> = lines
         .iter()
-        .filter(|(name, _)| name == "connection")
+        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
         .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(|token| token.trim_ascii().to_vec())
         .collect();
     for (name, value) in lines {
-        if name == "te" {
+        let mut name = name.into_bytes();
+        names::make_lowercase(&mut name);
+        if name == b"te" {
             if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
                 headers.add(b"te", "trailers");
             }
-        } else if !is_dropped(&name)
-            && !named_by_connection.iter().any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
-        {
-            headers.add(name.as_bytes(), value);
+        } else if !is_dropped(&name) && !named_by_connection.iter().any(|token| token.eq_ignore_ascii_case(&name)) {
+            headers.add(&name, value);
         }
     }
     if settings.connection.forwarded_proto {
@@ -173,9 +181,14 @@ fn find_authority(request: &mut Request, connection: &Connection) {
 }
 
 /// Whether a header of this lower-case name goes no further.
-fn is_dropped(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name)
-        || (name.starts_with("x-") && (ROUTER_HEADERS.contains(&name) || ENVOYS_HEADERS.contains(&name)))
+fn is_dropped(name: &[u8]) -> bool {
+    let is_one_of = |names: &[&str]| names.iter().any(|one| one.as_bytes() == name);
+    match name {
+        // Of most names that is all which is looked at.
+        [b'x', b'-', b'e' | b'f', ..] => is_one_of(ROUTER_HEADERS) || is_one_of(ENVOYS_HEADERS),
+        [b'x', b'-', ..] => false,
+        _ => is_hop_by_hop(name),
+    }
 }
 
 fn set_scheme(headers: &mut HeaderMap, scheme: &str) {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use proxy_wasm_abi::pairs;
 
-use crate::inline_headers;
+use crate::{inline_headers, names};
 
 /// A header map: an ordered list of lower-case names and values, pseudo-headers first. Values are any bytes.
 ///
@@ -37,13 +37,19 @@ struct Entry {
     key: Key,
 }
 
-/// What most names differ in, for a head is searched dozens of times: their length, and the last byte in lower case.
+/// What most names differ in, for a head is searched dozens of times: their length, and the last bytes, whatever their case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key(u32);
 
 impl Key {
     fn of(name: &[u8]) -> Self {
-        Self((name.len() as u32) << 8 | name.last().map_or(0, |last| u32::from(last.to_ascii_lowercase())))
+        /// The bit in which letters of two cases differ. That others differ in it too makes two keys one, and no more.
+        const CASE: u32 = 0x20_2020;
+        let last = match name {
+            [.., a, b, c] => u32::from_le_bytes([*a, *b, *c, 0]),
+            _ => name.iter().fold(0, |last, byte| last << 8 | u32::from(*byte)),
+        };
+        Self((name.len() as u32) << 24 | last | CASE)
     }
 
     /// One of 64 bits, which other keys may have, too.
@@ -79,7 +85,7 @@ impl Lines {
     // Inlined: it is mostly the first comparison.
     #[inline(always)]
     fn is(&self, entry: Entry, name: &[u8], key: Key) -> bool {
-        entry.key == key && self.name(entry).eq_ignore_ascii_case(name)
+        entry.key == key && names::are_same(self.name(entry), name)
     }
 
     /// Writes an entry behind all others, without listing it.
@@ -87,7 +93,7 @@ impl Lines {
         self.tidy();
         let start = self.text.len();
         self.text.extend_from_slice(name);
-        self.text[start..].make_ascii_lowercase();
+        names::make_lowercase(&mut self.text[start..]);
         self.text.extend_from_slice(value);
         let key = Key::of(name);
         self.bits |= key.bit();

@@ -59,6 +59,7 @@ mod headers;
 mod inline_headers;
 mod local_reply;
 mod metrics;
+mod names;
 mod outgoing;
 mod properties;
 mod remains;

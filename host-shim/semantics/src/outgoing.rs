@@ -7,12 +7,12 @@ use crate::{calls::push_escaped, chain::Chain, environment::Guest, headers::Head
 impl<G: Guest> Chain<G> {
     /// The fields of a head, or of trailers, that go out: everything but pseudo-headers. Those that the host forbids are
     /// left out, with a warning: sending them would let a filter forge messages.
-    pub fn fields(&self, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    pub fn fields<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h str, &'h [u8])> {
         let mut fields = Vec::with_capacity(headers.len());
         for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
             match std::str::from_utf8(name) {
                 Ok(text) if !self.capabilities.forbidden.contains(&text) => {
-                    fields.push((text.to_owned(), value.to_vec()));
+                    fields.push((text, value));
                 }
                 _ => self.field_refused(name),
             }

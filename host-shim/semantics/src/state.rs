@@ -99,6 +99,10 @@ impl ChainState {
         self.lines.borrow_mut().push(line);
     }
 
+    pub(crate) fn has_lines(&self) -> bool {
+        !self.lines.borrow().is_empty()
+    }
+
     pub(crate) fn take_lines(&self) -> Vec<String> {
         self.lines.take()
     }

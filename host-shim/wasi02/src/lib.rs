@@ -13,6 +13,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "adapted",
+        ownership: Borrowing { duplicate_if_necessary: false },
         generate_all,
     });
 }

@@ -12,6 +12,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/wasi03",
         world: "adapted-middleware",
+        ownership: Borrowing { duplicate_if_necessary: false },
         generate_all,
     });
 }

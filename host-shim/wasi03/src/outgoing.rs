@@ -16,7 +16,7 @@ pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields 
     let entries = chain.fields(headers);
     Fields::from_list(&entries).unwrap_or_else(|_| {
         let fields = Fields::new();
-        for (name, value) in &entries {
+        for (name, value) in entries {
             if fields.append(name, value).is_err() {
                 chain.field_refused(name.as_bytes());
             }

@@ -14,13 +14,14 @@ use crate::{client, fixtures};
 
 /// Starts it with this chain in front of the router, everything else as it is by default.
 pub(super) fn start(chain: &Chain, directory: tempfile::TempDir) -> Result<Running> {
-    start_with(chain, directory, |_| {})
+    start_with(chain, directory, 1, |_| {})
 }
 
-/// The same, but for its HTTP filters, all of which `change` gets.
-pub(super) fn start_with(
+/// The same with so many workers, but for its HTTP filters, all of which `change` gets.
+fn start_with(
     chain: &Chain,
     directory: tempfile::TempDir,
+    workers: u32,
     change: impl FnOnce(&mut Vec<Value>),
 ) -> Result<Running> {
     let file = |name: &str| directory.path().join(name);
@@ -46,7 +47,15 @@ pub(super) fn start_with(
     let level = LogLevel::from_u32(chain.settings.plugins[0].log_level.into()).context("a log level")?;
     let mut command = Command::new(fixtures::tool("envoy", "ENVOY")?);
     command.arg("-c").arg(file("envoy.json")).arg("--admin-address-path").arg(file("admin"));
-    command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "info", "--log-format", "[%l][%n] %v"]);
+    command.args([
+        "--concurrency",
+        &workers.to_string(),
+        "--disable-hot-restart",
+        "-l",
+        "info",
+        "--log-format",
+        "[%l][%n] %v",
+    ]);
     command.args(["--component-log-level", &format!("wasm:{}", spdlog_name(level))]);
     let mut child = Child::start(&mut command)?;
     child.wait_for("workers", |line| line.contains("starting workers").then_some(()))?;
@@ -56,9 +65,19 @@ pub(super) fn start_with(
     Ok(Running { address, child, _directory: directory })
 }
 
-/// Starts it with a filter in Lua in the place of the chain's, or with none.
-pub(super) fn start_without(chain: &Chain, lua: Option<&str>, directory: tempfile::TempDir) -> Result<Running> {
-    start_with(chain, directory, |filters| {
+/// Starts it with so many workers.
+pub(super) fn start_workers(chain: &Chain, directory: tempfile::TempDir, workers: u32) -> Result<Running> {
+    start_with(chain, directory, workers, |_| {})
+}
+
+/// The same with a filter in Lua in the place of the chain's, or with none.
+pub(super) fn start_without(
+    chain: &Chain,
+    lua: Option<&str>,
+    directory: tempfile::TempDir,
+    workers: u32,
+) -> Result<Running> {
+    start_with(chain, directory, workers, |filters| {
         filters.retain(|filter| filter["name"] == "router");
         let lua = lua.map(|code| {
             json!({

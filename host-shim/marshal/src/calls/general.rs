@@ -14,7 +14,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
             return Err(Status::BadArgument);
         }
         self.check(text, len)?;
-        let text = self.bytes(text, len.min(LOG_MAX_BYTES))?;
+        let text = self.text(text, len.min(LOG_MAX_BYTES))?;
         self.state().log(level, &text)
     }
 

@@ -8,7 +8,7 @@ use crate::caller::{Caller, Memory, Outcome};
 impl<G: Guest + Memory> Caller<'_, G> {
     pub(crate) fn get_header_map_value(&self, map: u32, key: u32, key_len: u32, ptr: u32, size: u32) -> Outcome {
         known_map(map)?;
-        let key = self.bytes(key, key_len)?;
+        let key = self.text(key, key_len)?;
         let value = self.state().get_header_map_value(map, &key)?;
         self.give(&value, ptr, size)
     }
@@ -25,7 +25,7 @@ impl<G: Guest + Memory> Caller<'_, G> {
 
     pub(crate) fn add_header_map_value(&self, map: u32, key: u32, key_len: u32, value: u32, value_len: u32) -> Outcome {
         known_map(map)?;
-        let (key, value) = (self.bytes(key, key_len)?, self.bytes(value, value_len)?);
+        let (key, value) = (self.text(key, key_len)?, self.text(value, value_len)?);
         self.state().add_header_map_value(map, &key, &value)
     }
 
@@ -38,13 +38,13 @@ impl<G: Guest + Memory> Caller<'_, G> {
         value_len: u32,
     ) -> Outcome {
         known_map(map)?;
-        let (key, value) = (self.bytes(key, key_len)?, self.bytes(value, value_len)?);
+        let (key, value) = (self.text(key, key_len)?, self.text(value, value_len)?);
         self.state().replace_header_map_value(map, &key, &value)
     }
 
     pub(crate) fn remove_header_map_value(&self, map: u32, key: u32, key_len: u32) -> Outcome {
         known_map(map)?;
-        let key = self.bytes(key, key_len)?;
+        let key = self.text(key, key_len)?;
         self.state().remove_header_map_value(map, &key)
     }
 

@@ -6,7 +6,7 @@ use crate::caller::{Caller, Memory, Outcome};
 
 impl<G: Guest + Memory> Caller<'_, G> {
     pub(crate) fn get_property(&self, path: u32, path_len: u32, ptr: u32, size: u32) -> Outcome {
-        let path = self.bytes(path, path_len)?;
+        let path = self.text(path, path_len)?;
         let value = self.state().get_property(&path)?;
         self.give(&value, ptr, size)
     }

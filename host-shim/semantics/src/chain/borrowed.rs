@@ -44,12 +44,21 @@ impl DerefMut for Borrowed<'_> {
     }
 }
 
-impl Drop for Log<'_> {
-    #[inline(never)]
-    fn drop(&mut self) {
+impl Log<'_> {
+    #[cold]
+    fn write(&self) {
         let lines = self.state.borrow().take_lines();
         for line in lines {
             self.host.log(&line);
+        }
+    }
+}
+
+impl Drop for Log<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        if self.state.borrow().has_lines() {
+            self.write();
         }
     }
 }

@@ -44,7 +44,11 @@ enum Component {
     Nothing,
     /// The scenario's filter on the least that a shim can be: `tests/fixtures/bare/src/least.rs`.
     Least,
-    /// The same, adapted.
+    /// It sends everything on to the scenario's upstream, and looks at nothing: `tests/fixtures/bare/src/through.rs`.
+    Through,
+    /// The same that has the host move the bytes.
+    Splice,
+    /// The scenario's filter, adapted.
     Adapted,
     /// The same, its plugins started before.
     Preinitialised,
@@ -75,8 +79,8 @@ const POOLED: &[&str] = &[
 const P3: &[&str] = &["-S", "p3", "-W", "component-model-async"];
 
 /// The one that all are compared with comes first.
-pub(crate) const ALL: [Contestant; 21] = {
-    use Component::{Adapted, Adapted03, Behind03, Exchange, Least, Nothing, Preinitialised};
+pub(crate) const ALL: [Contestant; 23] = {
+    use Component::{Adapted, Adapted03, Behind03, Exchange, Least, Nothing, Preinitialised, Splice, Through};
     use Runs::{Envoy, Serve, Wasmtime};
     [
         Contestant { name: "envoy", runs: Envoy(Filter::Wasm) },
@@ -96,6 +100,8 @@ pub(crate) const ALL: [Contestant; 21] = {
         Contestant { name: "wasmtime", runs: Wasmtime(Adapted, REUSED) },
         Contestant { name: "wasmtime-nothing", runs: Wasmtime(Nothing, REUSED) },
         Contestant { name: "wasmtime-least", runs: Wasmtime(Least, REUSED) },
+        Contestant { name: "wasmtime-through", runs: Wasmtime(Through, REUSED) },
+        Contestant { name: "wasmtime-splice", runs: Wasmtime(Splice, REUSED) },
         Contestant { name: "wasmtime-03", runs: Wasmtime(Adapted03, P3) },
         Contestant { name: "wasmtime-03-service", runs: Wasmtime(Behind03(0), P3) },
         Contestant { name: "wasmtime-03-middleware", runs: Wasmtime(Behind03(1), P3) },
@@ -113,6 +119,7 @@ impl Contestant {
             | Runs::Wasmtime(Component::Nothing | Component::Least, _) => {
                 scenario.upstream().is_none() && scenario.status == 200
             }
+            Runs::Wasmtime(Component::Through | Component::Splice, _) => scenario.upstream().is_some(),
             Runs::Envoy(Filter::None) => scenario.status == 200,
             Runs::Wasmtime(Component::Behind03(_), _) => scenario.status == 200 && scenario.is_of_one_plugin(),
             _ => true,
@@ -143,7 +150,9 @@ impl Contestant {
 impl Component {
     fn bytes(self, chain: &Chain) -> Result<Vec<u8>> {
         match self {
-            Self::Nothing => Ok(ComponentEncoder::default().module(&bare("do-nothing")?)?.encode()?),
+            Self::Nothing => component_of(&bare("do-nothing")?),
+            Self::Through => component_of(&through("through", chain)?),
+            Self::Splice => component_of(&through("splice", chain)?),
             Self::Least => {
                 let mut options = proxy_wasm_adapter::Options::new(chain.settings.clone());
                 options.shim = Shim::from_bytes(Flavour::Plain, bare("least")?);
@@ -161,6 +170,21 @@ impl Component {
             }
         }
     }
+}
+
+fn component_of(module: &[u8]) -> Result<Vec<u8>> {
+    ComponentEncoder::default().module(module)?.encode()
+}
+
+/// A pass-through to the upstream of this chain.
+fn through(name: &str, chain: &Chain) -> Result<Vec<u8>> {
+    const PLACE: &str = "<the upstream of the pass-through>      ";
+    let cluster = chain.settings.clusters.first().context("there is no upstream")?;
+    let upstream = format!("{:<1$}", cluster.origin.authority, PLACE.len());
+    let mut module = bare(name)?;
+    let at = module.windows(PLACE.len()).position(|bytes| bytes == PLACE.as_bytes()).context("it names no upstream")?;
+    module[at..at + PLACE.len()].copy_from_slice(upstream.as_bytes());
+    Ok(module)
 }
 
 /// A module that `tests/fixtures/bare/build.sh` builds.

@@ -14,9 +14,11 @@
 //! | `measure` | load, and what it costs the host |
 //! | `report` | figures as a table and as a picture |
 //! | `size` | what adapting costs, in bytes and in time |
+//! | `memory` | what a virtual machine takes |
 
 mod contestant;
 mod measure;
+mod memory;
 mod report;
 mod scenario;
 mod size;
@@ -63,6 +65,9 @@ struct Arguments {
     /// Prints what adapting costs, and measures nothing else.
     #[arg(long)]
     size: bool,
+    /// Prints what a live idle virtual machine takes, of the first scenario, and measures nothing else.
+    #[arg(long)]
+    memory: bool,
     /// Prints the names of scenarios and contestants, and measures nothing.
     #[arg(long)]
     list: bool,
@@ -82,6 +87,9 @@ fn main() -> Result<()> {
     }
     if arguments.size {
         return size::print(arguments.rounds);
+    }
+    if arguments.memory {
+        return memory::print(scenarios.first().context("a scenario")?, arguments.rounds);
     }
     let mut text = about();
     for scenario in &scenarios {

@@ -80,7 +80,7 @@ const HEADER: Scenario = Scenario {
 };
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 12] = [
+pub(crate) const ALL: [Scenario; 13] = [
     HEADER,
     Scenario {
         name: "thirty-headers",
@@ -108,6 +108,13 @@ pub(crate) const ALL: [Scenario; 12] = [
         name: "unread",
         about: "1 MiB from an upstream, which the filter does not look at",
         to: To::Upstream(1 << 20),
+        lua: None,
+        ..HEADER
+    },
+    Scenario {
+        name: "streamed",
+        about: "10 MiB from an upstream, of which the filter sees each piece and changes none",
+        to: To::Upstream(10 << 20),
         lua: None,
         ..HEADER
     },
