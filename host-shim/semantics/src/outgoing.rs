@@ -8,16 +8,20 @@ impl<G: Guest> Chain<G> {
     /// The fields of a head, or of trailers, that go out: everything but pseudo-headers. Those that the host forbids are
     /// left out, with a warning: sending them would let a filter forge messages.
     pub fn fields(&self, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
-        let mut fields = Vec::with_capacity(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
-            match std::str::from_utf8(name) {
-                Ok(text) if !self.capabilities.forbidden.contains(&text) => {
-                    fields.push((text.to_owned(), value.to_vec()));
+        self.fields_of(headers).map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
+    }
+
+    /// The same, as they lie in the head.
+    pub fn fields_of<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = (&'h str, &'h [u8])> {
+        headers.iter().filter(|(name, _)| !name.starts_with(b":")).filter_map(
+            |(name, value)| match std::str::from_utf8(name) {
+                Ok(text) if !self.capabilities.forbidden.contains(&text) => Some((text, value)),
+                _ => {
+                    self.field_refused(name);
+                    None
                 }
-                _ => self.field_refused(name),
-            }
-        }
-        fields
+            },
+        )
     }
 
     /// A head, or trailers, in one piece, pseudo-headers first, in the ABI's wire format; without what [`fields`](Self::fields)
