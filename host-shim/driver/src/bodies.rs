@@ -39,6 +39,12 @@ pub fn follows(request: &Request, exact: bool) -> Follows {
     }
 }
 
+/// Whether a request most likely has no body, and says nothing of its length then.
+pub(crate) fn is_mostly_nothing(request: &Request) -> bool {
+    const METHODS: &[&[u8]] = &[b"DELETE", b"GET", b"HEAD", b"TRACE"];
+    METHODS.contains(&request.method.as_slice())
+}
+
 /// How long a request's body is, where the head says so.
 pub(crate) fn declared_length(request: &Request) -> Option<u64> {
     length(field(request, "content-length")?)

@@ -1,10 +1,11 @@
 //! The entry points of an edge.
 
+use proxy_wasm_abi::callbacks::Id;
 use proxy_wasm_semantics::{Chain, Direction, Guest, Request};
 
 use crate::{
     action::{Action, Input, Peer},
-    bodies::declared_length,
+    bodies::{declared_length, is_mostly_nothing},
     calls::Calls,
     exchange::Exchange,
     stay::{Rest, Stay},
@@ -180,6 +181,16 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
     /// came of it.
     pub fn passes(&self, direction: Direction) -> bool {
         self.driver.passes(direction)
+    }
+
+    /// Whether no filter can want anything of this request but that it comes, and whether something follows its head makes no
+    /// difference: it hardly ever does. Then the edge need not look for it. Where it may be sent once more, it is to be read.
+    pub fn is_unseen(&self, request: &Request) -> bool {
+        let sees_heads = self.driver.chain.exports(Id::RequestHeaders);
+        !cfg!(feature = "routing")
+            && !sees_heads
+            && self.driver.passes(Direction::Request)
+            && is_mostly_nothing(request)
     }
 
     /// Asked where the edge was given the head of this peer's message to send on, and has read nothing of what follows it:

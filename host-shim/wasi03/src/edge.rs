@@ -13,7 +13,7 @@ use proxy_wasm_semantics::{Chain, Direction, Guest, Remains, Request as Head};
 
 use crate::{
     bindings::wasi::{http::types::Request, random::random::get_random_bytes},
-    canonical::{self, Code},
+    canonical::{self, Code, consume_request},
     host, incoming, outgoing,
     peer::Streams,
     reader::{Look, Reader},
@@ -233,7 +233,7 @@ impl Edge {
                         answer.ends();
                     }
                 }
-                Phase::Unread { head, body } => task.phase = Phase::Open(self.open(&mut turn, head, false, body)),
+                Phase::Unread { head, body, end } => task.phase = Phase::Open(self.open(&mut turn, head, end, body)),
                 Phase::Looking { head, mut body, trailers, until } => {
                     let look = body.look(trailers);
                     if look == Look::Unknown && host::now() < until {
@@ -285,15 +285,26 @@ impl Edge {
         self.ends.push((task.number, writer));
     }
 
-    /// Takes a request apart, and looks whether something follows its head.
+    /// Takes a request apart, and looks whether something follows its head, unless that is known, or for nobody here to see.
     fn look<G: Guest>(&self, turn: &Turn<'_, '_, G>, request: Request) -> Phase {
-        let (head, body) = incoming::request(request, self.is_exact);
-        let (trailers, patience, body) = match follows(&head, self.is_exact) {
-            Follows::Nothing => (false, 0, Reader::empty()),
-            Follows::Body if turn.passes(Direction::Request) => return Phase::Unread { head, body },
-            Follows::Body => (true, 0, body),
-            Follows::Unknown { trailers, patience } => (trailers, patience, body),
+        let head = incoming::request(&request, self.is_exact);
+        let (trailers, patience) = match follows(&head, self.is_exact) {
+            Follows::Nothing => {
+                let body = Reader::whole_request(request, &head);
+                return Phase::Unread { head, body, end: true };
+            }
+            Follows::Unknown { .. } if turn.is_unseen(&head) => {
+                let body = Reader::whole_request(request, &head);
+                return Phase::Unread { head, body, end: false };
+            }
+            Follows::Body if turn.passes(Direction::Request) => {
+                let body = Reader::new(consume_request(request), self.is_exact);
+                return Phase::Unread { head, body, end: false };
+            }
+            Follows::Body => (true, 0),
+            Follows::Unknown { trailers, patience } => (trailers, patience),
         };
+        let body = Reader::new(consume_request(request), self.is_exact);
         let until = if patience > 0 { host::now().saturating_add(patience) } else { 0 };
         Phase::Looking { head, body, trailers, until }
     }

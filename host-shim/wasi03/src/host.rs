@@ -18,7 +18,7 @@ use crate::{
             random::random,
         },
     },
-    canonical::{Stderr, Timer},
+    canonical::{self, Stderr, Timer},
 };
 
 /// The imports of the world.
@@ -27,6 +27,9 @@ pub(crate) struct WasiHost;
 thread_local! {
     static CLOCK: Cell<Clock> = const { Cell::new(Clock::new()) };
     static STDERR: RefCell<Option<Stderr>> = const { RefCell::new(None) };
+    /// The timer that a task left behind, for the next one: most tasks end long before their deadline, and to have the host
+    /// make one and let it go again costs more than to be woken once for nothing.
+    static SPARE: RefCell<Option<Timer>> = const { RefCell::new(None) };
 }
 
 /// The monotonic clock of this instance.
@@ -41,10 +44,36 @@ pub(crate) fn at(time: u64) -> Timer {
     Timer::new(time, CLOCK.get().to_host(time))
 }
 
+/// The same, or a spare one that fires earlier.
+pub(crate) fn at_or_before(time: u64) -> Timer {
+    match SPARE.take() {
+        Some(mut spare) if spare.at <= time => {
+            spare.wait_here();
+            spare
+        }
+        _ => at(time),
+    }
+}
+
+/// Keeps a timer that nobody waits for any more; of two the one that fires first, which more can use.
+pub(crate) fn keep(mut timer: Timer) {
+    if timer.is_past() {
+        return;
+    }
+    timer.leave();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.as_ref().is_none_or(|other| timer.at <= other.at) {
+            *spare = Some(timer);
+        }
+    });
+}
+
 /// The instance is written down: that clock stands until it is read, and the log is let go of.
 pub(crate) fn let_go() {
     CLOCK.set(CLOCK.get().freeze(monotonic_clock::now));
     STDERR.take();
+    SPARE.take();
+    canonical::let_go();
 }
 
 /// Goes on with lines that the host has not taken yet, in the task that runs.

@@ -6,13 +6,13 @@ use proxy_wasm_semantics::Request as Head;
 
 use crate::{
     bindings::wasi::http::types::{Request, Response},
-    canonical::{consume_request, consume_response},
+    canonical::consume_response,
     reader::{Look, Reader},
     vocabulary::{method_name, scheme_name},
 };
 
-/// Takes a request apart. An `exact` host says whether it came by HTTP/2; others may take the field from anywhere.
-pub(crate) fn request(request: Request, exact: bool) -> (Head, Reader) {
+/// The head of a request. An `exact` host says whether it came by HTTP/2; others may take the field from anywhere.
+pub(crate) fn request(request: &Request, exact: bool) -> Head {
     let mut head = Head::new(
         method_name(request.get_method()),
         request.get_scheme().map(scheme_name),
@@ -22,7 +22,7 @@ pub(crate) fn request(request: Request, exact: bool) -> (Head, Reader) {
     );
     head.http2 =
         exact && head.headers.iter().any(|(name, value)| name == http2::FIELD && value == http2::CAME.as_bytes());
-    (head, Reader::new(consume_request(request), exact))
+    head
 }
 
 /// Takes a response apart, or only its head where what follows may go on unread: where it `passes`. An `exact` host knows at
@@ -31,7 +31,7 @@ pub(crate) fn response(response: Response, to_head: bool, passes: bool, exact: b
     let (headers, may_have_body) =
         response_head(response.get_status_code(), response.get_headers().copy_all(), to_head);
     let mut body = may_have_body.then(|| match passes {
-        true => Reader::whole(response, headers.clone()),
+        true => Reader::whole_response(response, headers.clone()),
         false => Reader::new(consume_response(response), exact),
     });
     body.take_if(|body| exact && !passes && body.look(false) == Look::Nothing);

@@ -6,10 +6,9 @@ use proxy_wasm_driver::{Input, Peer, Turn};
 use proxy_wasm_semantics::{Guest, HeaderMap};
 
 use crate::{
-    bindings::wasi::http::types::Response,
     canonical::{Call, Gone, Incoming as Unread, Sent},
     incoming,
-    reader::Reader,
+    reader::{Reader, Whole},
     vocabulary::failed,
     writer::Writer,
 };
@@ -67,16 +66,23 @@ impl Streams {
         self.incoming = Incoming::HandedOn(sent);
     }
 
-    /// Whether a response with this head, but for its status, can be handed on as it came.
+    /// Whether a message with the fields of this head can be handed on as it came.
     pub(crate) fn is_whole(&self, head: &HeaderMap) -> bool {
         matches!(&self.incoming, Incoming::Body(reader) if reader.is_whole(head))
     }
 
-    /// The response, to be handed on as it came. Nobody is told of its end.
-    pub(crate) fn hand_on_whole(&mut self) -> Option<Response> {
+    /// The message, to be handed on as it came, and the head that it had. Nobody is told of its end.
+    pub(crate) fn hand_on_whole(&mut self) -> Option<(Whole, HeaderMap)> {
         match std::mem::replace(&mut self.incoming, Incoming::Gone) {
             Incoming::Body(reader) => reader.into_whole(),
             Incoming::Waiting { .. } | Incoming::HandedOn(_) | Incoming::Gone | Incoming::Over => None,
+        }
+    }
+
+    /// Drops a message that is still in one piece.
+    pub(crate) fn let_go_whole(&mut self) {
+        if matches!(&self.incoming, Incoming::Body(reader) if reader.is_in_one_piece()) {
+            self.incoming = Incoming::Gone;
         }
     }
 

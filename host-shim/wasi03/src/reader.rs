@@ -3,12 +3,11 @@
 use std::task::Poll;
 
 use proxy_wasm_driver::Input;
-
-use proxy_wasm_semantics::HeaderMap;
+use proxy_wasm_semantics::{HeaderMap, Kind, Request as Head};
 
 use crate::{
-    bindings::wasi::http::types::Response,
-    canonical::{Incoming, TrailersReader, consume_response},
+    bindings::wasi::http::types::{Request, Response},
+    canonical::{Incoming, TrailersReader, consume_request, consume_response},
 };
 
 /// Bytes that are read as one piece where they are there, as Envoy does, so that a filter that looks at each piece by itself
@@ -35,9 +34,24 @@ pub(crate) enum Look {
     Unknown,
 }
 
+/// A message in one piece.
+pub(crate) enum Whole {
+    Request(Request),
+    Response(Response),
+}
+
+impl Whole {
+    fn consume(self) -> Incoming {
+        match self {
+            Self::Request(request) => consume_request(request),
+            Self::Response(response) => consume_response(response),
+        }
+    }
+}
+
 enum State {
-    /// The response is still in one piece, and had this head.
-    Whole(Response, HeaderMap),
+    /// The message is still in one piece, and had this head.
+    Whole(Whole, HeaderMap),
     Body(Incoming),
     /// All bytes were read.
     Trailers(TrailersReader),
@@ -56,8 +70,21 @@ impl Reader {
     }
 
     /// The body of a response with this head, which stays in one piece until somebody reads it.
-    pub(crate) fn whole(response: Response, head: HeaderMap) -> Self {
-        Self { state: State::Whole(response, head), ahead: None, exact: false }
+    pub(crate) fn whole_response(response: Response, head: HeaderMap) -> Self {
+        Self { state: State::Whole(Whole::Response(response), head), ahead: None, exact: false }
+    }
+
+    /// The same of a request.
+    pub(crate) fn whole_request(request: Request, head: &Head) -> Self {
+        let pseudo: [(&[u8], &[u8]); 4] = [
+            (b":method", &head.method),
+            (b":scheme", &head.scheme),
+            (b":authority", &head.authority),
+            (b":path", &head.path),
+        ];
+        let fields = head.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let came = HeaderMap::from_pairs(Kind::Request, pseudo.into_iter().chain(fields));
+        Self { state: State::Whole(Whole::Request(request), came), ahead: None, exact: false }
     }
 
     /// Whether nothing was read of it, so that it can be handed on as it is.
@@ -72,31 +99,31 @@ impl Reader {
     /// The body, for another to read, where it is unread.
     pub(crate) fn hand_on(self) -> Option<Incoming> {
         match self.state {
-            State::Whole(response, _) => Some(consume_response(response)),
+            State::Whole(message, _) => Some(message.consume()),
             State::Body(incoming) => Some(incoming),
             State::Trailers(_) | State::Last(..) | State::Came(_) | State::Failed | State::Done => None,
         }
     }
 
-    /// Whether it belongs to a response in one piece that has this head, but for its status.
-    pub(crate) fn is_whole(&self, head: &HeaderMap) -> bool {
-        let of = |(name, _): &(&[u8], &[u8])| *name != b":status";
-        matches!(&self.state, State::Whole(_, came) if came.iter().filter(of).eq(head.iter().filter(of)))
+    /// Whether it belongs to a message in one piece.
+    pub(crate) fn is_in_one_piece(&self) -> bool {
+        matches!(self.state, State::Whole(..))
     }
 
-    /// The response, where it is in one piece.
-    pub(crate) fn into_whole(self) -> Option<Response> {
+    /// Whether it belongs to a message in one piece whose fields are those of this head: what else is in it can be set.
+    pub(crate) fn is_whole(&self, head: &HeaderMap) -> bool {
+        let is_field = |(name, _): &(&[u8], &[u8])| !name.starts_with(b":");
+        matches!(&self.state, State::Whole(_, came) if came.iter().filter(is_field).eq(head.iter().filter(is_field)))
+    }
+
+    /// The message, where it is in one piece, and the head that it had.
+    pub(crate) fn into_whole(self) -> Option<(Whole, HeaderMap)> {
         match self.state {
-            State::Whole(response, _) => Some(response),
+            State::Whole(message, head) => Some((message, head)),
             State::Body(_) | State::Trailers(_) | State::Last(..) | State::Came(_) | State::Failed | State::Done => {
                 None
             }
         }
-    }
-
-    /// A body without a byte.
-    pub(crate) fn empty() -> Self {
-        Self { state: State::Done, ahead: None, exact: false }
     }
 
     /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none.
@@ -156,9 +183,9 @@ impl Reader {
     /// The body bytes that are there, up to a piece's size. Where the body is over, the state says so.
     fn read_body(&mut self) -> Option<Input> {
         if let State::Whole(..) = self.state
-            && let State::Whole(response, _) = std::mem::replace(&mut self.state, State::Done)
+            && let State::Whole(message, _) = std::mem::replace(&mut self.state, State::Done)
         {
-            self.state = State::Body(consume_response(response));
+            self.state = State::Body(message.consume());
         }
         let State::Body((body, _, receipt)) = &mut self.state else { return None };
         // Nobody waits for what becomes of a body that is read here, and its end comes the sooner.

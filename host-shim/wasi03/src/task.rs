@@ -53,8 +53,8 @@ pub(crate) enum Phase {
     Listening,
     /// It looks whether the request has a body, or `trailers`, until a time.
     Looking { head: Head, body: Reader, trailers: bool, until: u64 },
-    /// Its body is for nobody here to read.
-    Unread { head: Head, body: Reader },
+    /// Its body is for nobody here to read, or it has none, where it is said to `end`.
+    Unread { head: Head, body: Reader, end: bool },
     /// The exchange is under way.
     Open(u32),
     /// The exchange is over, and left callouts behind.
@@ -116,10 +116,11 @@ impl Task {
     /// Has a timer fire at this time or earlier, if there is one. An earlier one is kept, to save making one each time.
     pub(crate) fn set_timer(&mut self, at: Option<u64>) -> bool {
         match at {
-            None => self.timer = None,
+            None => self.let_timer_go(),
             Some(next) if self.timer.as_ref().is_some_and(|timer| timer.at <= next) => {}
             Some(next) => {
-                let timer = host::at(next);
+                self.let_timer_go();
+                let timer = host::at_or_before(next);
                 // The host tells of no time that has passed. Nor is the task just woken: where ticks take longer than their
                 // period, the host would look at nothing else.
                 let timer = if timer.is_past() { host::at(host::now() + MOMENT) } else { timer };
@@ -130,6 +131,12 @@ impl Task {
             }
         }
         self.timer.is_some()
+    }
+
+    fn let_timer_go(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            host::keep(timer);
+        }
     }
 
     /// Whether it is told when this time comes, or earlier.

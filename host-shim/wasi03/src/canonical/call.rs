@@ -205,6 +205,20 @@ impl Timer {
         self.subtask.is_none()
     }
 
+    /// From now on the task that runs is told of it.
+    pub(crate) fn wait_here(&mut self) {
+        if let Some(subtask) = &mut self.subtask {
+            subtask.wait_here();
+        }
+    }
+
+    /// The task that waited for it is told of it no more.
+    pub(crate) fn leave(&mut self) {
+        if let Some(subtask) = &mut self.subtask {
+            subtask.leave();
+        }
+    }
+
     /// Whether it has fired.
     pub(crate) fn poll(&mut self) -> Poll<()> {
         if let Some(subtask) = &mut self.subtask {

@@ -4,6 +4,17 @@
 /// more than 8.
 pub(super) type Value = [u64; 8];
 
+/// A string, or bytes, in memory.
+#[repr(C)]
+pub(super) struct Text {
+    pub(super) start: *const u8,
+    pub(super) length: usize,
+}
+
+/// What became of a list of fields: a case, and a handle in the first; in the other the case of the error, and in the last of
+/// these whether there is a text, and that.
+pub(super) type MadeFields = [u32; 5];
+
 // SAFETY: these are the core signatures that the canonical ABI gives to the functions of `wit/wasi03`; wit-component
 // refuses a module that imports them otherwise.
 #[link(wasm_import_module = "$root")]
@@ -109,6 +120,8 @@ unsafe extern "C" {
     #[link_name = "[future-drop-writable-2][static]request.new"]
     pub(super) safe fn outcome_drop_writable(future: u32);
 
+    #[link_name = "[static]fields.from-list"]
+    pub(super) fn fields_from_list(entries: *const [Text; 2], len: usize, into: *mut MadeFields);
     #[link_name = "[static]request.new"]
     pub(super) fn request_new(
         fields: u32,

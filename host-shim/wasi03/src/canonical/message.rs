@@ -29,6 +29,26 @@ impl Drop for Receipt {
     }
 }
 
+/// Fields, as these entries say, or nothing where the host refuses one of them. wit-bindgen would have each of them copied.
+pub(crate) fn new_fields(entries: &[(&str, &[u8])]) -> Option<Fields> {
+    let text = |bytes: &[u8]| imports::Text { start: bytes.as_ptr(), length: bytes.len() };
+    let entries: Vec<_> = entries.iter().map(|(name, value)| [text(name.as_bytes()), text(value)]).collect();
+    let mut made = imports::MadeFields::default();
+    // SAFETY: the host reads the entries before this returns, and writes the result, which has this size.
+    unsafe { imports::fields_from_list(entries.as_ptr(), entries.len(), &raw mut made) };
+    // Of an error the case is what counts; a text in it is the host's to give and ours to free.
+    match made {
+        // SAFETY: the host has just made it.
+        [0, handle, ..] => Some(unsafe { Fields::from_handle(handle) }),
+        [_, _, 1, text, length] if length > 0 => {
+            // SAFETY: the host wrote so many bytes there, which it got from `cabi_realloc`, with an alignment of 1.
+            drop(unsafe { Vec::from_raw_parts(text as *mut u8, length as usize, length as usize) });
+            None
+        }
+        _ => None,
+    }
+}
+
 /// The request of a task.
 pub(crate) fn received_request(handle: u32) -> Request {
     // SAFETY: the host calls the export with a request that is ours from then on, and the export calls this once.

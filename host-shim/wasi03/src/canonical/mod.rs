@@ -25,11 +25,11 @@ use std::cell::{Cell, RefCell};
 pub(crate) use body::{BodyReader, BodyWriter, Gone};
 pub(crate) use call::{Call, Timer};
 pub(crate) use message::{
-    Incoming, consume_request, consume_response, new_request, new_response, pass_request, pass_response,
+    Incoming, consume_request, consume_response, new_fields, new_request, new_response, pass_request, pass_response,
     received_request,
 };
 pub(crate) use stderr::Stderr;
-pub(crate) use task::{Answer, Code, Task, Wake};
+pub(crate) use task::{Answer, Code, Task, Wake, let_go};
 pub(crate) use trailers::{Sent, TrailersReader, TrailersWriter};
 
 /// The code of what is not over yet.

@@ -1,7 +1,14 @@
 //! The tasks of the exports: what each waits for, and how it answers.
 
+use std::cell::RefCell;
+
 use super::{CURRENT, Waitable, imports, trailers::TERMINATED};
 use crate::bindings::wasi::http::types::Response;
+
+thread_local! {
+    /// The sets of tasks that are over, for those to come: as many as there were tasks at once.
+    static SPARE: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The set of what a task waits for.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +28,7 @@ impl Task {
     /// The task that the host has just begun, which is to be known by this number; it runs now.
     pub(crate) fn begin(number: u32) -> Self {
         imports::context_set(number);
-        let set = imports::waitable_set_new();
+        let set = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| imports::waitable_set_new());
         CURRENT.set(set);
         Self { set }
     }
@@ -57,8 +64,13 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         CURRENT.set(0);
-        imports::waitable_set_drop(self.set);
+        SPARE.with_borrow_mut(|spare| spare.push(self.set));
     }
+}
+
+/// The instance is written down: sets are the host's.
+pub(crate) fn let_go() {
+    SPARE.take().into_iter().for_each(|set| imports::waitable_set_drop(set));
 }
 
 /// A task's answer, which it owes until it has given it, or is let off. Only the task that runs can give its own.

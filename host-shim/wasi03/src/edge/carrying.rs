@@ -7,7 +7,12 @@ use proxy_wasm_semantics::{Direction, Guest, HeaderMap};
 
 use super::Edge;
 use crate::{
-    bindings::wasi::http::types::Response, canonical, outgoing, peer::Streams, task::Task, vocabulary::failed,
+    canonical,
+    outgoing::{self, Body},
+    peer::Streams,
+    reader::Whole,
+    task::Task,
+    vocabulary::failed,
     writer::Writer,
 };
 
@@ -36,10 +41,21 @@ impl Edge {
         match action {
             Action::Request { peer, to, headers, end, http2 } => {
                 let source = Self::source(peer);
-                let unread = source.filter(|_| !end).and_then(|source| self.hand_on(turn, source));
-                match outgoing::request(chain, &to, &headers, end, http2, unread) {
+                // That one is wanted in HTTP/2 is said in its fields.
+                let whole =
+                    source.filter(|_| !http2).and_then(|source| self.hand_on_whole(turn, source, &headers, end));
+                let body = if let Some((Whole::Request(request), came)) = whole {
+                    Body::Whole(request, came)
+                } else {
+                    let unread = source.filter(|_| !end).and_then(|source| self.hand_on(turn, source));
+                    unread.map_or(Body::Written { end }, Body::Unread)
+                };
+                match outgoing::request(chain, &to, &headers, http2, body) {
                     Ok((streams, sent)) => {
                         self.handed_on(source, sent);
+                        if end {
+                            self.let_go(source);
+                        }
                         self.peers.push((peer, streams));
                     }
                     Err(code) => turn.input(peer, failed(&code)),
@@ -47,8 +63,9 @@ impl Edge {
             }
             Action::Response { id, headers, end } => {
                 let Some(answer) = task.answer.take() else { return };
+                self.let_go(Some(Peer::Client(id)));
                 let source = Peer::Upstream(id);
-                if let Some(response) = self.hand_on_whole(turn, source, &headers) {
+                if let Some((Whole::Response(response), _)) = self.hand_on_whole(turn, source, &headers, false) {
                     outgoing::set_status(chain, &response, response.get_status_code(), &headers);
                     answer.give(response);
                     return;
@@ -95,15 +112,23 @@ impl Edge {
         if turn.pass_on(source) { streams.hand_on() } else { None }
     }
 
-    /// The same with its head, which is still the one that came.
+    /// The same with its head, where its fields are still those that came; of one that is at its `end` nobody can want more.
     fn hand_on_whole<G: Guest>(
         &mut self,
         turn: &mut Turn<'_, '_, G>,
         source: Peer,
         head: &HeaderMap,
-    ) -> Option<Response> {
+        end: bool,
+    ) -> Option<(Whole, HeaderMap)> {
         let streams = self.streams(source).filter(|streams| streams.is_whole(head))?;
-        if turn.pass_on(source) { streams.hand_on_whole() } else { None }
+        if end || turn.pass_on(source) { streams.hand_on_whole() } else { None }
+    }
+
+    /// A message that is still in one piece is for nobody any more: whoever sent it is told now.
+    fn let_go(&mut self, source: Option<Peer>) {
+        if let Some(streams) = source.and_then(|source| self.streams(source)) {
+            streams.let_go_whole();
+        }
     }
 
     fn handed_on(&mut self, source: Option<Peer>, sent: Option<canonical::Sent>) {

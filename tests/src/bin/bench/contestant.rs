@@ -7,6 +7,7 @@ use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter_preinit::{Options, preinitialise};
 use proxy_wasm_adapter_tests::fixtures;
+use proxy_wasm_adapter_tests::hosts::wasi03::Middleware;
 use proxy_wasm_adapter_tests::hosts::{self, Chain, Host, Running};
 use wit_component::ComponentEncoder;
 
@@ -56,8 +57,8 @@ enum Component {
     Exchange,
     /// The same for WASI 0.3.
     Adapted03,
-    /// A service for WASI 0.3 whose filter does nothing, behind so many middlewares of the scenario's filter.
-    Behind03(usize),
+    /// A service for WASI 0.3 whose filter does nothing, behind so many of these.
+    Behind03(Middleware, usize),
 }
 
 /// Of `wasmtime serve`: instances are reused.
@@ -79,8 +80,9 @@ const POOLED: &[&str] = &[
 const P3: &[&str] = &["-S", "p3", "-W", "component-model-async"];
 
 /// The one that all are compared with comes first.
-pub(crate) const ALL: [Contestant; 23] = {
+pub(crate) const ALL: [Contestant; 25] = {
     use Component::{Adapted, Adapted03, Behind03, Exchange, Least, Nothing, Preinitialised, Splice, Through};
+    use Middleware::{ByHand, Filters, Idle};
     use Runs::{Envoy, Serve, Wasmtime};
     [
         Contestant { name: "envoy", runs: Envoy(Filter::Wasm) },
@@ -103,9 +105,11 @@ pub(crate) const ALL: [Contestant; 23] = {
         Contestant { name: "wasmtime-through", runs: Wasmtime(Through, REUSED) },
         Contestant { name: "wasmtime-splice", runs: Wasmtime(Splice, REUSED) },
         Contestant { name: "wasmtime-03", runs: Wasmtime(Adapted03, P3) },
-        Contestant { name: "wasmtime-03-service", runs: Wasmtime(Behind03(0), P3) },
-        Contestant { name: "wasmtime-03-middleware", runs: Wasmtime(Behind03(1), P3) },
-        Contestant { name: "wasmtime-03-two-middlewares", runs: Wasmtime(Behind03(2), P3) },
+        Contestant { name: "wasmtime-03-service", runs: Wasmtime(Behind03(Filters, 0), P3) },
+        Contestant { name: "wasmtime-03-middleware", runs: Wasmtime(Behind03(Filters, 1), P3) },
+        Contestant { name: "wasmtime-03-two-middlewares", runs: Wasmtime(Behind03(Filters, 2), P3) },
+        Contestant { name: "wasmtime-03-middleware-idle", runs: Wasmtime(Behind03(Idle, 1), P3) },
+        Contestant { name: "wasmtime-03-middleware-by-hand", runs: Wasmtime(Behind03(ByHand, 1), P3) },
     ]
 };
 
@@ -121,7 +125,7 @@ impl Contestant {
             }
             Runs::Wasmtime(Component::Through | Component::Splice, _) => scenario.upstream().is_some(),
             Runs::Envoy(Filter::None) => scenario.status == 200,
-            Runs::Wasmtime(Component::Behind03(_), _) => scenario.status == 200 && scenario.is_of_one_plugin(),
+            Runs::Wasmtime(Component::Behind03(..), _) => scenario.status == 200 && scenario.is_of_one_plugin(),
             _ => true,
         }
     }
@@ -162,7 +166,7 @@ impl Component {
             Self::Adapted => hosts::adapt(chain, bridge::Kind::MemoryCopy),
             Self::Exchange => hosts::adapt_for_exchanges(chain),
             Self::Adapted03 => hosts::adapt_03(chain),
-            Self::Behind03(count) => hosts::wasi03::behind(chain, count),
+            Self::Behind03(which, count) => hosts::wasi03::behind(chain, which, count),
             Self::Preinitialised => {
                 let options = Options { allow_random: true, ..Options::default() };
                 let component = hosts::adapt(chain, bridge::Kind::MemoryCopy)?;
