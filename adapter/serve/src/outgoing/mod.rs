@@ -37,6 +37,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -63,6 +64,10 @@ pub(crate) use self::answer::Answers;
 
 /// How long a connection may take where the component does not say: Envoy's default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request that most likely has no body waits for its end: a component for WASI 0.3 says of none that nothing
+/// follows it, and ends it when it has sent it.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// How long the other steps may take where the component does not say: that of `wasmtime serve`.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
@@ -245,7 +250,8 @@ fn dress(request: &mut Request<RequestBody>, uri: &Uri, http2: bool) {
 /// Makes hyper's request of a component's.
 ///
 /// For GET and HEAD hyper sends no body unless the request says how it is framed. A component that opens a body may
-/// still leave it empty, so its first piece, or its end, decides.
+/// still leave it empty, so its first piece, or its end, decides. For DELETE and TRACE hyper sends an empty body in chunks,
+/// where Envoy sends none: the end decides there, where it comes at once. Source: `request-framing/methods`.
 async fn frame(request: Request<WasiBody>, abandoned: Arc<AtomicBool>) -> Result<Request<RequestBody>, Error> {
     let (mut parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, abandoned);
@@ -253,6 +259,12 @@ async fn frame(request: Request<WasiBody>, abandoned: Arc<AtomicBool>) -> Result
     let unframed = !parts.headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream();
     if bodiless && unframed && body.peek().await? {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if matches!(parts.method, Method::DELETE | Method::TRACE)
+        && unframed
+        && let Ok(peeked) = timeout(MOMENT, body.peek()).await
+    {
+        peeked?;
     }
     Ok(Request::from_parts(parts, body))
 }
