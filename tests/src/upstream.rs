@@ -161,7 +161,9 @@ impl Upstream {
 
     /// Whether this came, which HTTP/1 has to carry, after waiting for it.
     pub fn wait_for_text(&self, text: &[u8], time: Duration) -> bool {
-        self.shared.wait(time, |state| state.received.windows(text.len()).any(|window| window == text))
+        // Bytes are there before anyone has read a head from them: only then it is a request that is waited for in the end.
+        let came = |state: &State| state.received.windows(text.len()).any(|window| window == text);
+        self.shared.wait(time, |state| state.heads > 0 && came(state))
     }
 
     /// The requests, after waiting until each is answered.
