@@ -225,7 +225,7 @@ fn slow_upstream(way: Way) -> Result<()> {
     release.wait();
     stream.set_write_timeout(Some(PATIENCE))?;
     write_pieces(&stream, size() - under_way)?;
-    let answer = answer(&mut reader)?;
+    let answer = answer(&mut reader).with_context(|| format!("the host wrote:\n{}", running.child.lines))?;
     ensure!(answer == size().to_string(), "then the upstream got {answer} bytes");
     Ok(())
 }

@@ -88,8 +88,8 @@ fn in_front(host: Host, filter: &str) -> Result<Running> {
 /// The whole answer comes, whether the client has sent all of its request or half of it.
 fn answers_before_it_reads(host: Host, filter: &str) -> Result<()> {
     let running = in_front(host, filter)?;
-    for path in ["/reads-after", "/drops", "/keeps"] {
-        for sent in [6, 3, 6] {
+    for path in ["/reads-after", "/reads-part", "/drops", "/keeps"] {
+        for sent in [6, 3, 3, 6] {
             let got = ask(&running, path, sent)?;
             ensure!(got == Got::new("200", "answered", false), "{path}, {sent} bytes sent: {got:?}");
         }

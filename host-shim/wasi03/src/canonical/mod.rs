@@ -68,8 +68,17 @@ struct Waitable {
 }
 
 impl Waitable {
+    /// One that the host has just given.
     fn new(handle: u32) -> Self {
-        Self { handle, set: 0 }
+        let new = Self { handle, set: 0 };
+        new.forget();
+        new
+    }
+
+    /// What came before counts no more. Wasmtime tells an end that rests in a set that its peer was dropped, though nothing is
+    /// under way there; and another waitable may have the handle by then.
+    fn forget(&self) {
+        ARRIVED.with_borrow_mut(|arrived| arrived.retain(|(waitable, _)| *waitable != self.handle));
     }
 
     /// The event that came for it, once.
@@ -83,6 +92,7 @@ impl Waitable {
     /// The code, unless it says that it is to be waited for: then this is done in the task that runs.
     fn unless_blocked(&mut self, code: u32) -> Option<u32> {
         if code == BLOCKED {
+            self.forget();
             self.wait_here();
             return None;
         }
