@@ -3,8 +3,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use proxy_wasm_adapter_compose::compose;
 use proxy_wasm_adapter_peers::http1::blocking::Reader;
@@ -23,9 +24,16 @@ pub(crate) fn trials(host: Host) -> Vec<Trial> {
             trial(name("answers before it reads, or reads nothing"), move || answers_before_it_reads(host, filter)),
             trial(name("fails, or breaks its answer off"), move || fails(host, filter)),
             trial(name("traps in its answer"), move || traps(host, filter)),
+            trial(name("writes a body to HEAD"), move || body_to_head(&in_front(host, filter)?)),
         ]
     };
-    behind.into_iter().flat_map(named).collect()
+    // Our own host reads such a body to its end, for those whose work ends with it.
+    let alone = (!host.is_own()).then(|| {
+        trial(format!("a service alone that writes a body to HEAD on {}", host.name()), move || {
+            body_to_head(&start(host, &other("strange")?)?)
+        })
+    });
+    behind.into_iter().flat_map(named).chain(alone).collect()
 }
 
 /// Sees the bodies of requests and responses.
@@ -111,6 +119,21 @@ fn fails(host: Host, filter: &str) -> Result<()> {
             };
             ensure!(is_right, "{path}: {got:?}");
         }
+    }
+    Ok(())
+}
+
+/// Nobody wants the body. The service learns so, behind a middleware as where it stands alone on the stock host.
+fn body_to_head(running: &Running) -> Result<()> {
+    let mut stream = TcpStream::connect(running.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "HEAD /endless HTTP/1.1\r\nhost: h\r\nx-test-authority: h\r\n\r\n")?;
+    let head = Reader::new(stream.try_clone()?).head()?.context("no answer")?;
+    ensure!(head.status() == b"200", "{head:?}");
+    let until = Instant::now() + PATIENCE;
+    while ask(running, "/left", 6)?.body != "1" {
+        ensure!(Instant::now() < until, "it writes on");
+        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
