@@ -10,7 +10,7 @@ use http::Request;
 use proxy_wasm_adapter_embed::{CalloutId, Origin, Peer};
 use tokio::sync::mpsc;
 
-use super::machine::Machine;
+use super::machine::{Machine, Numbered};
 use super::pipe::Writer;
 use super::sending::{Incoming, send};
 use crate::outgoing::Sender;
@@ -55,7 +55,7 @@ impl Callouts {
 /// Sends it; returns where its body goes, and what has to run for its answer.
 pub(super) fn begin(
     machine: &Arc<Machine>,
-    id: CalloutId,
+    callout: Numbered<CalloutId>,
     to: Origin,
     head: Request<()>,
     end: bool,
@@ -66,14 +66,14 @@ pub(super) fn begin(
     let (writer, mut incoming) = send(machine.shop(), sender, &to, head, end, http2);
     let machine = machine.clone();
     let answer = async move {
-        let peer = Peer::Callout(id);
+        let peer = Peer::Callout(callout.id);
         while !matches!(incoming, Incoming::Over) {
             let events = std::future::poll_fn(|context| incoming.poll(peer, true, context)).await;
-            if machine.hear(id, events).await.is_err() {
+            if machine.hear(callout, events).await.is_err() {
                 return;
             }
         }
-        machine.forget_callout(id).await;
+        machine.forget_callout(callout).await;
     };
     (writer, answer)
 }

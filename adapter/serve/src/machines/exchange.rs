@@ -12,7 +12,7 @@ use proxy_wasm_adapter_embed::{Action, Begin, Event, ExchangeId, Peer, RawPath};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-use super::machine::{Due, Lost, Machine, NotOpened};
+use super::machine::{Due, Lost, Machine, NotOpened, Numbered};
 use super::pipe::{Writer, pipe};
 use super::sending::{Incoming, poll_event, send};
 use crate::departure::Departure;
@@ -27,7 +27,7 @@ use crate::target::RawTarget;
 /// What an exchange has of the world.
 struct Carrier {
     machine: Arc<Machine>,
-    id: ExchangeId,
+    exchange: Numbered<ExchangeId>,
     record: Arc<Record>,
     inbox: mpsc::UnboundedReceiver<Action>,
     /// The request's body, until its end.
@@ -66,7 +66,7 @@ pub(super) async fn carry(
     let opened = machine.open(&record, |instance| instance.open(&head, false, begin)).await?;
     let mut carrier = Carrier {
         machine,
-        id: opened.id,
+        exchange: opened.exchange,
         record,
         inbox: opened.inbox,
         request: Some(body).filter(|_| !is_whole),
@@ -82,7 +82,7 @@ pub(super) async fn carry(
         Ok(()) => carrier.run(&departure).await,
         lost => lost,
     };
-    carrier.machine.forget(carrier.id).await;
+    carrier.machine.forget(carrier.exchange).await;
     carried.map_err(|Lost| NotOpened::Lost)
 }
 
@@ -116,14 +116,14 @@ impl Carrier {
                 }
                 if !is_gone && left.as_mut().poll(context).is_ready() {
                     is_gone = true;
-                    return Poll::Ready(Ok(Woken::Events(vec![Event::Gone(self.id)])));
+                    return Poll::Ready(Ok(Woken::Events(vec![Event::Gone(self.exchange.id)])));
                 }
                 self.poll(context).map(|events| Ok(Woken::Events(events)))
             });
             match woken.await? {
                 Woken::Actions(actions) => self.perform(actions),
                 Woken::Events(events) => {
-                    let due = self.machine.step(Some(self.id), Some(&self.record), events).await?;
+                    let due = self.machine.step(self.exchange, &self.record, events).await?;
                     self.perform_due(due).await?;
                 }
             }
@@ -133,7 +133,7 @@ impl Carrier {
 
     /// What came of those that are wanted. A peer is read only while the other side takes what it gets.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<Event>> {
-        let (client, upstream) = (Peer::Client(self.id), Peer::Upstream(self.id));
+        let (client, upstream) = (Peer::Client(self.exchange.id), Peer::Upstream(self.exchange.id));
         let mut is_taken =
             |writer: &Option<Writer>| writer.as_ref().is_none_or(|writer| writer.poll_taken(context).is_ready());
         let (takes_request, takes_response) = (is_taken(&self.to_upstream), is_taken(&self.to_client));
@@ -166,7 +166,7 @@ impl Carrier {
             if !due.again {
                 return Ok(());
             }
-            due = self.machine.step(Some(self.id), Some(&self.record), []).await?;
+            due = self.machine.step(self.exchange, &self.record, []).await?;
         }
     }
 

@@ -40,6 +40,8 @@ const WARM_UP: Duration = Duration::from_secs(15);
 #[derive(Default)]
 struct State {
     live: Option<Live>,
+    /// How many instances there were.
+    made: u64,
     /// Until when the timer sleeps.
     sleeps_until: Option<Instant>,
 }
@@ -47,6 +49,8 @@ struct State {
 /// What is lost with an instance.
 struct Live {
     instance: Instance,
+    /// Which one it is of all that there were.
+    generation: u64,
     loaded: Instant,
     /// Callouts of its plugins' start are under way.
     is_warming: bool,
@@ -56,6 +60,13 @@ struct Live {
     callouts: HashMap<CalloutId, Callout>,
     share: Option<Share>,
     _active: crate::counters::Held,
+}
+
+/// What an instance knows by a number. The next one numbers its own anew, and is told nothing of these.
+#[derive(Clone, Copy)]
+pub(super) struct Numbered<T> {
+    pub(super) id: T,
+    generation: u64,
 }
 
 /// A callout under way.
@@ -73,7 +84,7 @@ pub(super) struct Due {
 
 /// An exchange that was opened.
 pub(super) struct Opened {
-    pub(super) id: ExchangeId,
+    pub(super) exchange: Numbered<ExchangeId>,
     pub(super) due: Due,
     pub(super) inbox: mpsc::UnboundedReceiver<Action>,
 }
@@ -122,8 +133,10 @@ impl Machine {
         counters.instances.made.add();
         let begin = instance.take_begin();
         let share = self.shop.recipe.stats.clone().map(Share::new);
+        state.made += 1;
         state.live = Some(Live {
             instance,
+            generation: state.made,
             loaded,
             is_warming: true,
             deadline: None,
@@ -177,8 +190,9 @@ impl Machine {
             Ok((id, outcome)) => {
                 let (sender, inbox) = mpsc::unbounded_channel();
                 live.exchanges.insert(id, sender);
+                let exchange = Numbered { id, generation: live.generation };
                 let due = self.carry_out(&mut state, outcome, Some(id), Some(record));
-                Ok(Opened { id, due, inbox })
+                Ok(Opened { exchange, due, inbox })
             }
             Err(proxy_wasm_adapter_embed::ExchangeError::Trapped(trapped)) => {
                 self.lose(state, &trapped);
@@ -188,19 +202,38 @@ impl Machine {
         }
     }
 
-    /// Tells the instance what came, and returns what the exchange is to do whose event it was.
+    /// Tells the instance of an exchange what came for that, and returns what the exchange is to do.
     pub(super) async fn step(
         self: &Arc<Self>,
+        exchange: Numbered<ExchangeId>,
+        record: &Arc<Record>,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<Due, Lost> {
+        let mut state = self.lock().await;
+        if state.live_of(exchange).is_none() {
+            return Err(Lost);
+        }
+        self.tell(state, Some(exchange.id), Some(record), events)
+    }
+
+    /// Something of a callout came, unless that is over.
+    pub(super) async fn hear(self: &Arc<Self>, callout: Numbered<CalloutId>, events: Vec<Event>) -> Result<(), Lost> {
+        let mut state = self.lock().await;
+        if !state.live_of(callout).is_some_and(|live| live.callouts.contains_key(&callout.id)) {
+            return Err(Lost);
+        }
+        self.tell(state, None, None, events).map(drop)
+    }
+
+    /// Tells the instance that there is what came, and returns what the exchange is to do that it came for.
+    fn tell(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
         own: Option<ExchangeId>,
         record: Option<&Arc<Record>>,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<Due, Lost> {
-        let mut state = self.lock().await;
         let Some(live) = &mut state.live else { return Err(Lost) };
-        // Another instance numbers its exchanges anew.
-        if own.is_some_and(|own| !live.exchanges.contains_key(&own)) {
-            return Err(Lost);
-        }
         match live.instance.step(events) {
             Ok(outcome) => Ok(self.carry_out(&mut state, outcome, own, record)),
             Err(trapped) => {
@@ -208,14 +241,6 @@ impl Machine {
                 Err(Lost)
             }
         }
-    }
-
-    /// Something of a callout came, unless that is over.
-    pub(super) async fn hear(self: &Arc<Self>, id: CalloutId, events: Vec<Event>) -> Result<(), Lost> {
-        if !self.lock().await.live.as_ref().is_some_and(|live| live.callouts.contains_key(&id)) {
-            return Err(Lost);
-        }
-        self.step(None, None, events).await.map(drop)
     }
 
     /// Hands actions to those whom they are for; returns those of the exchange whose event it was.
@@ -282,18 +307,18 @@ impl Machine {
     }
 
     /// A callout has come back.
-    pub(super) async fn forget_callout(&self, id: CalloutId) {
-        if let Some(live) = &mut self.lock().await.live {
-            live.callouts.remove(&id);
+    pub(super) async fn forget_callout(&self, callout: Numbered<CalloutId>) {
+        if let Some(live) = self.lock().await.live_of(callout) {
+            live.callouts.remove(&callout.id);
             self.settle(live);
         }
     }
 
     /// An exchange is over for its task.
-    pub(super) async fn forget(self: &Arc<Self>, id: ExchangeId) {
+    pub(super) async fn forget(self: &Arc<Self>, exchange: Numbered<ExchangeId>) {
         let mut state = self.lock().await;
-        let Some(live) = &mut state.live else { return };
-        live.exchanges.remove(&id);
+        let Some(live) = state.live_of(exchange) else { return };
+        live.exchanges.remove(&exchange.id);
         let is_idle = live.exchanges.is_empty() && live.callouts.is_empty();
         if is_idle && live.instance.was_refused_memory() {
             // What it has goes back with it.
@@ -308,7 +333,8 @@ impl Machine {
     fn call_out(self: &Arc<Self>, live: &mut Live, id: CalloutId, action: Action, record: Option<&Arc<Record>>) {
         match action {
             Action::Request { to, head, end, http2, .. } => {
-                let (writer, answer) = callout::begin(self, id, to, head, end, http2, record.cloned());
+                let callout = Numbered { id, generation: live.generation };
+                let (writer, answer) = callout::begin(self, callout, to, head, end, http2, record.cloned());
                 live.callouts.insert(id, Callout { writer, answer: self.callouts.run(answer) });
             }
             Action::Write(_, bytes) => {
@@ -353,21 +379,28 @@ impl Machine {
                 () = self.nearer.notified() => continue,
                 () = due => {}
             }
-            let deadline = self.lock().await.live.as_ref().and_then(|live| live.deadline);
-            let is_due = deadline.is_some_and(|at| at <= Instant::now());
-            if is_due {
+            let state = self.lock().await;
+            let deadline = state.live.as_ref().and_then(|live| live.deadline);
+            if deadline.is_some_and(|at| at <= Instant::now()) {
                 // Of a trap everyone is told who has to know.
-                let _ = self.step(None, None, [Event::Timer]).await;
+                let _ = self.tell(state, None, None, [Event::Timer]);
             }
         }
     }
 
     /// Gives the instance its turn, where an item came to a queue that it waits for.
     pub(super) async fn look_at_queues(self: &Arc<Self>) {
-        let has_news = self.lock().await.live.as_ref().is_some_and(|live| live.instance.has_news());
-        if has_news {
-            let _ = self.step(None, None, []).await;
+        let state = self.lock().await;
+        if state.live.as_ref().is_some_and(|live| live.instance.has_news()) {
+            let _ = self.tell(state, None, None, []);
         }
+    }
+}
+
+impl State {
+    /// The instance that this belongs to, unless it is lost.
+    fn live_of<T>(&mut self, numbered: Numbered<T>) -> Option<&mut Live> {
+        self.live.as_mut().filter(|live| live.generation == numbered.generation)
     }
 }
 

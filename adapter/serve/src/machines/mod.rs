@@ -16,6 +16,8 @@ mod exchange;
 mod machine;
 mod pipe;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::cell::Cell;

@@ -1,0 +1,92 @@
+//! A machine whose instance traps, without the network.
+
+use proxy_wasm_abi::settings::{Plugin, Settings};
+use proxy_wasm_adapter::exports::Exports;
+use proxy_wasm_adapter::{Options as Adapted, adapt};
+use proxy_wasm_adapter_embed::Begin;
+
+use super::machine::Opened;
+use super::*;
+use crate::clusters::Clusters;
+use crate::counters::Counters;
+use crate::filters::Filters;
+use crate::logs::Output;
+use crate::memory::Budget;
+use crate::nesting::Nesting;
+use crate::outgoing::{Client, Trust};
+use crate::record::Observer;
+
+/// Traps at each request of the method `PUT`, and holds others back.
+const FILTER: &str = r#"(module
+    (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) ":method")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $get (i32.const 0) (i32.const 0) (i32.const 7) (i32.const 64) (i32.const 68)))
+        (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 0x50)) (then unreachable))
+        (i32.const 1)))"#;
+
+struct Fixture {
+    machine: Arc<Machine>,
+    record: Arc<Record>,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let plugins = vec![Plugin { name: "t".into(), ..Plugin::default() }];
+        let mut settings = Settings { plugins, ..Settings::default() };
+        settings.set_direct_response(200, "");
+        let filter = wat::parse_str(FILTER).unwrap();
+        let mut adapted = Adapted::new(settings);
+        adapted.exports = Exports::Exchange;
+        let component = adapt(&[&filter], &adapted).unwrap().component;
+        let options = Options { vms: Some(1), max_nesting: 0, ..Options::default() };
+        let counters = Arc::new(Counters::new(Clusters::of(&component), []));
+        let trust = Trust::new(None, &[]).unwrap();
+        let client = Client::new(&[], &trust, &Arc::<Nesting>::default(), 0..=0, &counters);
+        let output = Output::Captured(Arc::default());
+        let recipe = Recipe {
+            filters: Filters::of(&component),
+            client: Arc::new(client),
+            form: output.form(options.log_format),
+            output,
+            max_memory: options.max_memory,
+            budget: Budget::new(1 << 30),
+            cpu_timeout: options.cpu_timeout,
+            stats: None,
+            counters: counters.clone(),
+            logs_access: false,
+            shared: Arc::default(),
+        };
+        let policy = Policy::new(FailurePolicy::Reload, std::time::Duration::ZERO);
+        let machines = Machines::start(&component, recipe, &options, policy, Tasks::default()).await.unwrap();
+        let record = Observer::new(counters, None).begin(&Request::new(()), None);
+        Self { machine: machines.choose(0).unwrap(), record }
+    }
+
+    async fn open(&self, method: http::Method) -> Result<Opened, NotOpened> {
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        request.headers_mut().insert("host", http::HeaderValue::from_static("h"));
+        let (head, ()) = request.into_parts();
+        self.machine.open(&self.record, |instance| instance.open(&head, false, Begin::Nothing)).await
+    }
+}
+
+/// Each instance numbers what it has under way anew: what ends with one of them is nothing of the next one's.
+#[tokio::test]
+async fn an_exchange_that_is_lost_leaves_that_of_the_next_instance_alone() {
+    let fixture = Fixture::start().await;
+    let lost = fixture.open(http::Method::GET).await.ok().unwrap();
+    assert!(matches!(fixture.open(http::Method::PUT).await, Err(NotOpened::Lost)));
+    let mut next = fixture.open(http::Method::GET).await.ok().unwrap();
+    assert_eq!(lost.exchange.id, next.exchange.id);
+
+    let nothing = || std::iter::empty::<proxy_wasm_adapter_embed::Event>();
+    assert!(fixture.machine.step(lost.exchange, &fixture.record, nothing()).await.is_err());
+    fixture.machine.forget(lost.exchange).await;
+    assert!(fixture.machine.step(next.exchange, &fixture.record, nothing()).await.is_ok());
+    assert_eq!(next.inbox.try_recv().unwrap_err(), tokio::sync::mpsc::error::TryRecvError::Empty);
+}
