@@ -28,6 +28,9 @@ use super::gate::Turn;
 use super::instance::Instance;
 use super::pace::Pace;
 
+/// What is read at the most of a body that no client gets, in bytes: as much as Envoy buffers of one by default.
+const MOST_DISCARDED: usize = 1 << 20;
+
 /// How a component's work on a request ended.
 pub(super) enum End {
     /// It returned.
@@ -173,11 +176,19 @@ impl GuestBody {
         body
     }
 
-    /// Reads and drops it all, so that the component can go on: for responses that have no body on the wire.
+    /// Reads and drops it, so that the component can go on to its own end: for responses that have no body on the wire.
+    /// One that is longer than [`MOST_DISCARDED`] might have no end: the component is told that nobody reads it.
     pub(super) async fn discard(mut self) {
         self.remaining = None;
         self.discarded = true;
-        while let Some(Ok(_)) = self.frame().await {}
+        let mut left = MOST_DISCARDED;
+        while let Some(Ok(frame)) = self.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
     }
 
     /// Breaks the body off, at a later poll.
