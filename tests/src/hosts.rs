@@ -21,7 +21,7 @@ use proxy_wasm_adapter::wasi::Wasi;
 use sha2::{Digest, Sha256};
 
 pub use child::{Child, Lines};
-pub use wasmtime::Reuse;
+pub use wasmtime::{Reuse, compile_quickly};
 
 /// What runs filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

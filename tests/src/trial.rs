@@ -5,12 +5,12 @@ use std::num::NonZero;
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// The arguments of a suite whose trials wait, for clocks and for the hosts of each other, more than they compute: two run
+/// The arguments of a suite whose trials wait, for clocks and for the hosts of each other, more than they compute: four run
 /// for each processor.
 pub fn arguments_of_waiting_trials() -> Arguments {
     let mut arguments = Arguments::from_args();
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    arguments.test_threads.get_or_insert(2 * processors);
+    arguments.test_threads.get_or_insert(4 * processors);
     arguments
 }
 

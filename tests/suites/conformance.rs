@@ -20,7 +20,7 @@ use anyhow::{Context, Result, ensure};
 use proxy_wasm_adapter_tests::conformance::{Case, Stages, golden};
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::fixtures;
-use proxy_wasm_adapter_tests::hosts::{Host, preinit};
+use proxy_wasm_adapter_tests::hosts::{Host, compile_quickly, preinit};
 use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
 
 const HOSTS_OF_COMPONENTS: [Host; 6] =
@@ -40,6 +40,7 @@ fn main() -> Result<()> {
     if std::env::var_os("PREINIT").is_some() {
         preinit::begin();
     }
+    compile_quickly();
     let cases = Case::all()?;
     let names: BTreeSet<String> = cases.iter().map(|(name, ..)| name.clone()).collect();
     let stages = Arc::new(Stages::new(&names)?);
