@@ -56,7 +56,7 @@ pub(crate) fn answer(reader: Reader<'_>, node: &Node) -> Answer {
         if let Some(text) = reader.text(source, "inline_string") {
             body = text;
         } else if let Some(text) = reader.text(source, "inline_bytes") {
-            match crate::any::decode(&text).map(String::from_utf8) {
+            match crate::protobuf::base64(&text).map(String::from_utf8) {
                 Some(Ok(text)) => body = text,
                 _ => reader.report.lost(
                     reader.object,

@@ -17,6 +17,7 @@
 
 mod actions;
 mod any;
+mod api;
 mod bootstrap;
 mod checks;
 mod clusters;
@@ -44,6 +45,7 @@ mod node;
 mod output;
 mod paths;
 mod plugin;
+mod protobuf;
 mod re2;
 mod read;
 mod report;

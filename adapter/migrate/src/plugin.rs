@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::any;
 use crate::fields::Message;
 use crate::node::{Node, Place};
+use crate::protobuf;
 use crate::read::Reader;
 
 /// A plugin, whatever kind of file it was in.
@@ -251,7 +252,7 @@ fn read_code(reader: Reader<'_>, node: &Node) -> Code {
         if let Some(text) = reader.text(local, "inline_string") {
             code.inline = Some(text.into_bytes());
         } else if let Some(text) = reader.text(local, "inline_bytes") {
-            code.inline = any::decode(&text);
+            code.inline = protobuf::base64(&text);
             if code.inline.is_none() {
                 reader.report.wrong(reader.object, local.place(), "`inline_bytes` is no base64", "Correct it.");
             }
