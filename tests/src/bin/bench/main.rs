@@ -11,12 +11,14 @@
 //! |---|---|
 //! | `scenario` | a filter, a request, and where that goes |
 //! | `contestant` | a host and what it runs |
+//! | `cores` | who gets which processor |
 //! | `measure` | load, and what it costs the host |
 //! | `report` | figures as a table and as a picture |
 //! | `size` | what adapting costs, in bytes and in time |
 //! | `memory` | what a virtual machine takes |
 
 mod contestant;
+mod cores;
 mod measure;
 mod memory;
 mod report;
@@ -31,6 +33,7 @@ use clap::Parser;
 use proxy_wasm_adapter_tests::hosts::Running;
 
 use self::contestant::Contestant;
+use self::cores::Cores;
 use self::measure::Load;
 use self::report::Line;
 use self::scenario::Scenario;
@@ -59,6 +62,9 @@ struct Arguments {
     /// Requests per second of all connections together; without, as many as are answered.
     #[arg(long)]
     rate: Option<f64>,
+    /// Lets hosts and who asks them share all processors; without, a host has one, and one thread that answers.
+    #[arg(long)]
+    unpinned: bool,
     /// Writes BENCHMARK.md and the plots beside it into this directory.
     #[arg(long, value_name = "DIRECTORY")]
     write: Option<PathBuf>,
@@ -92,8 +98,12 @@ fn main() -> Result<()> {
         return memory::print(scenarios.first().context("a scenario")?, arguments.rounds);
     }
     let mut text = about();
+    let cores = if arguments.unpinned { None } else { Cores::split() };
+    if let Some(cores) = &cores {
+        cores.leave();
+    }
     for scenario in &scenarios {
-        let lines = run(&arguments, scenario, &contestants)?;
+        let lines = run(&arguments, scenario, &contestants, cores.as_ref())?;
         let table = report::table(scenario, &lines);
         println!("{table}");
         text += &table;
@@ -113,9 +123,14 @@ fn main() -> Result<()> {
 fn about() -> String {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     format!(
-        "# Benchmark\n\nWritten by `cargo run --release -p proxy-wasm-adapter-tests --bin bench -- {}`. Figures hold for one \
+        "# Benchmark\n\nWritten by `cargo run --release -p proxy-wasm-adapter-tests --bin bench -- {}`. {} Figures hold for one \
          machine and hour; ratios are those of each round, and their median counts. All are compared with the first line.\n\n",
-        asked.join(" ")
+        asked.join(" "),
+        if asked.iter().any(|word| word == "--unpinned") {
+            "Hosts and who asks them share all processors."
+        } else {
+            "A host has one processor, and who asks has the others."
+        }
     )
 }
 
@@ -141,7 +156,12 @@ fn chosen<T: Copy>(all: &[T], names: &[String], kind: &str, name_of: impl Fn(&T)
     names.iter().map(find).collect()
 }
 
-fn run(arguments: &Arguments, scenario: &Scenario, contestants: &[Contestant]) -> Result<Vec<Line>> {
+fn run(
+    arguments: &Arguments,
+    scenario: &Scenario,
+    contestants: &[Contestant],
+    cores: Option<&Cores>,
+) -> Result<Vec<Line>> {
     let upstream = scenario.upstream().map(measure::upstream).transpose()?;
     let chain = scenario.chain(upstream)?;
     let contestants = contestants.iter().filter(|contestant| contestant.runs(scenario));
@@ -150,7 +170,9 @@ fn run(arguments: &Arguments, scenario: &Scenario, contestants: &[Contestant]) -
     let load = Load { connections: arguments.connections.max(1), rate: arguments.rate };
     let request = scenario.request();
     let start = |line: &Line| -> Result<Running> {
-        line.contestant.start(scenario, &chain).with_context(|| format!("starts `{}`", line.contestant.name))
+        let start = || line.contestant.start(scenario, &chain);
+        let started = cores.map_or_else(start, |cores| cores.start(start));
+        started.with_context(|| format!("starts `{}`", line.contestant.name))
     };
     for _ in 0..arguments.rounds.max(1) {
         // Anew in each round: how many instances a host happens to have can cost it a third of its speed, for as long as it
