@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -102,7 +103,9 @@ fn run(host: Host) -> Result<()> {
         let exchange = begin(&running, &listener, &mut from, exchanges.len())?;
         let (instance, count) = (exchange.instance.clone(), exchange.count);
         exchanges.push(exchange);
-        if count as usize == INSTANCE {
+        // The one that traps is one that was asked.
+        let is_asked = |other: &Exchange| other.instance == instance && other.stage == Stage::Asked;
+        if count as usize == INSTANCE && exchanges.iter().any(is_asked) {
             break instance;
         }
     };
@@ -150,6 +153,7 @@ fn begin(running: &Running, listener: &TcpListener, from: &mut usize, number: us
     let (stage, path) = (STAGES[number % STAGES.len()], format!("/{number:02}"));
     let mut client = TcpStream::connect(running.address)?;
     client.set_read_timeout(Some(PATIENCE))?;
+    let waiting = client.try_clone()?;
     let (method, body) = if stage == Stage::Held { ("POST", "content-length: 6\r\n\r\nabc") } else { ("GET", "\r\n") };
     write!(client, "{method} {path} HTTP/1.1\r\nhost: h\r\nx-test-authority: h\r\nconnection: close\r\n{body}")?;
     let mut reader = Reader::new(client);
@@ -170,6 +174,7 @@ fn begin(running: &Running, listener: &TcpListener, from: &mut usize, number: us
         if matches!(stage, Stage::Sized | Stage::Chunked) {
             response = reader.head()?;
             ensure!(response.as_ref().is_some_and(|head| head.status() == b"200"), "{path} is answered {response:?}");
+            wait_for_half(&reader, &waiting, &path)?;
         }
         upstream = Some(stream);
     }
@@ -181,6 +186,22 @@ fn begin(running: &Running, listener: &TcpListener, from: &mut usize, number: us
     let counted = lines.next(from, PATIENCE, &counted).with_context(|| format!("{path} was not counted: {lines}"))?;
     let (count, instance) = counted;
     Ok(Exchange { stage, path, instance, count, reader, head: response, upstream })
+}
+
+/// Waits until half of the body has come, and leaves it to be read.
+fn wait_for_half(reader: &Reader<TcpStream>, client: &TcpStream, path: &str) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let has_it = |bytes: &[u8]| bytes.windows(path.len()).any(|window| window == path.as_bytes());
+    let mut came = [0; 64];
+    while !has_it(reader.rest()) {
+        let count = client.peek(&mut came)?;
+        if has_it(&came[..count]) {
+            break;
+        }
+        ensure!(count > 0 && Instant::now() < until, "half of the body of {path} never came");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// What a client gets where its instance traps. Envoy and `serve` answer 503, or break off what has begun. The stock host has a
