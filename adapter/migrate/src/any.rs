@@ -99,7 +99,9 @@ fn refused(reader: Reader<'_>, node: Place, field: &str, place: Place, problem: 
 /// Whether a name that Envoy 1.40 does not know is rather a slip than a message of somebody's own: Envoy has its package.
 fn is_slip(name: &str) -> bool {
     let is_of_package = |part: &&str| part.starts_with(|letter: char| letter.is_ascii_lowercase());
-    let package: Vec<&str> = name.split('.').take_while(is_of_package).collect();
+    // The last part is the message, however it is written.
+    let parts = name.rsplit_once('.').map_or("", |(package, _)| package).split('.');
+    let package: Vec<&str> = parts.take_while(is_of_package).collect();
     api::has_package(&package.join("."))
 }
 

@@ -21,12 +21,15 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
         line(&format!("```sh\n{}\n{}\n```\n", component.serve(), component.wasmtime()));
         line(&format!("Make it anew after a change of `{settings}`:\n"));
         line(&format!("```sh\nproxy-wasm-adapter adapt --settings {settings} -o {name}.component.wasm\n```\n"));
-        line("See before the switch that it does as Envoy, with requests of your own:\n");
+        line(
+            "See before the switch that it does as Envoy, from where the input is, if Envoy starts with that; with requests of your \
+             own, and with the `--code` and `--code-dir` that were given here:\n",
+        );
         let input = migration.findings.first().map_or("envoy.yaml", |finding| finding.file.as_str());
         let listener =
             if migration.components.len() > 1 { format!(" --listener {}", component.listener) } else { String::new() };
         line(&format!(
-            "```sh\nproxy-wasm-adapter compare --envoy-config {input}{listener} --requests requests.yaml --code-dir .\n```\n"
+            "```sh\nproxy-wasm-adapter compare --envoy-config {input}{listener} --requests requests.yaml\n```\n"
         ));
         for host in hosts {
             line(&format!("For `{}`:\n", host.name()));
@@ -40,6 +43,10 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
             outbound => {
                 line("It sends requests to these, which the host has to allow:\n");
                 outbound.iter().for_each(|origin| line(&format!("- `{origin}`")));
+                line(
+                    "\nThey get their own address as `host`, where Envoy sends the client's: an HTTP host sends a request to the \
+                     authority that it names. Upstreams that tell sites apart by `host` notice.",
+                );
             }
         }
         line("\nTo go back, start Envoy with the files of the input: nothing in them was changed.");

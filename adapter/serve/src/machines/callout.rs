@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -14,7 +13,6 @@ use super::machine::{Machine, Numbered};
 use super::pipe::Writer;
 use super::sending::{Incoming, send};
 use crate::outgoing::Sender;
-use crate::record::Record;
 
 /// What runs for a callout's answer.
 type Answer = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -56,13 +54,12 @@ impl Callouts {
 pub(super) fn begin(
     machine: &Arc<Machine>,
     callout: Numbered<CalloutId>,
+    sender: Sender,
     to: Origin,
     head: Request<()>,
     end: bool,
     http2: bool,
-    record: Option<Arc<Record>>,
 ) -> (Option<Writer>, impl Future<Output = ()> + Send + use<>) {
-    let sender = Sender { abandoned: Arc::<AtomicBool>::default(), depth: machine.depth(), record };
     let (writer, mut incoming) = send(machine.shop(), sender, &to, head, end, http2);
     let machine = machine.clone();
     let answer = async move {

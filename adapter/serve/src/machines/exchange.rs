@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -38,6 +38,8 @@ struct Carrier {
     to_upstream: Option<Writer>,
     to_client: Option<Writer>,
     answer: Option<oneshot::Sender<Answer>>,
+    /// Its client has left, or its instance is lost: what its upstream has not answered is no timeout.
+    abandoned: Arc<AtomicBool>,
     is_over: bool,
 }
 
@@ -76,12 +78,16 @@ pub(super) async fn carry(
         to_upstream: None,
         to_client: None,
         answer: Some(answer),
+        abandoned: Arc::default(),
         is_over: false,
     };
     let carried = match carrier.perform_due(opened.due).await {
         Ok(()) => carrier.run(&departure).await,
         lost => lost,
     };
+    if carried.is_err() {
+        carrier.abandoned.store(true, Release);
+    }
     carrier.machine.forget(carrier.exchange).await;
     carried.map_err(|Lost| NotOpened::Lost)
 }
@@ -116,6 +122,7 @@ impl Carrier {
                 }
                 if !is_gone && left.as_mut().poll(context).is_ready() {
                     is_gone = true;
+                    self.abandoned.store(true, Release);
                     return Poll::Ready(Ok(Woken::Events(vec![Event::Gone(self.exchange.id)])));
                 }
                 self.poll(context).map(|events| Ok(Woken::Events(events)))
@@ -175,7 +182,7 @@ impl Carrier {
             match action {
                 Action::Request { to, head, end, http2, .. } => {
                     let sender = Sender {
-                        abandoned: Arc::<AtomicBool>::default(),
+                        abandoned: self.abandoned.clone(),
                         depth: self.machine.depth(),
                         record: Some(self.record.clone()),
                     };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::time::{Duration, Instant};
 
 use futures_util::future::AbortHandle;
@@ -11,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
 use super::Shop;
 use super::callout::{self, Callouts};
 use super::pipe::Writer;
+use crate::outgoing::Sender;
 use crate::plugin;
 use crate::policy::Service;
 use crate::record::Record;
@@ -73,6 +75,8 @@ pub(super) struct Numbered<T> {
 struct Callout {
     writer: Option<Writer>,
     answer: AbortHandle,
+    /// Its instance is lost.
+    abandoned: Arc<AtomicBool>,
 }
 
 /// What an exchange is to do.
@@ -149,15 +153,22 @@ impl Machine {
         Ok(())
     }
 
-    /// An instance that has what its plugins asked for at their start, or has waited for that long enough.
+    /// An instance that has what its plugins asked for at their start, or has waited for that long enough. One that is lost
+    /// meanwhile is not made anew for the same request: the next one might be lost by the same answer.
     async fn warm(self: &Arc<Self>) -> Result<MutexGuard<'_, State>, NotOpened> {
+        let mut awaited = None;
         loop {
             let mut state = self.lock().await;
+            let present = state.live.as_ref().map(|live| live.generation);
+            if awaited.is_some() && awaited != present {
+                return Err(NotOpened::Lost);
+            }
             if state.live.is_none() && self.shop.policy.service(Instant::now()) != Service::Instance {
                 return Err(NotOpened::Failed);
             }
             self.ensure(&mut state).map_err(NotOpened::Start)?;
             let Some(live) = &state.live else { return Err(NotOpened::Lost) };
+            awaited = Some(live.generation);
             let until = live.loaded + WARM_UP;
             if !live.is_warming || Instant::now() >= until {
                 return Ok(state);
@@ -334,8 +345,10 @@ impl Machine {
         match action {
             Action::Request { to, head, end, http2, .. } => {
                 let callout = Numbered { id, generation: live.generation };
-                let (writer, answer) = callout::begin(self, callout, to, head, end, http2, record.cloned());
-                live.callouts.insert(id, Callout { writer, answer: self.callouts.run(answer) });
+                let abandoned = Arc::<AtomicBool>::default();
+                let sender = Sender { abandoned: abandoned.clone(), depth: self.depth, record: record.cloned() };
+                let (writer, answer) = callout::begin(self, callout, sender, to, head, end, http2);
+                live.callouts.insert(id, Callout { writer, answer: self.callouts.run(answer), abandoned });
             }
             Action::Write(_, bytes) => {
                 if let Some(writer) = live.callouts.get(&id).and_then(|callout| callout.writer.as_ref()) {
@@ -355,6 +368,7 @@ impl Machine {
     /// The instance trapped: all that it had under way is lost with it.
     fn lose(&self, mut state: MutexGuard<'_, State>, trapped: &Trapped) {
         let Some(live) = state.live.take() else { return };
+        live.callouts.values().for_each(|callout| callout.abandoned.store(true, Release));
         state.sleeps_until = None;
         drop(state);
         self.warmed.notify_waiters();

@@ -1,6 +1,6 @@
 //! A machine whose instance traps, without the network.
 
-use proxy_wasm_abi::settings::{Plugin, Settings};
+use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Settings};
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::{Options as Adapted, adapt};
 use proxy_wasm_adapter_embed::Begin;
@@ -28,17 +28,36 @@ const FILTER: &str = r#"(module
         (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 0x50)) (then unreachable))
         (i32.const 1)))"#;
 
+/// Sends a callout when it starts, and traps at its answer.
+const TRAPS_AT_ITS_START: &str = r#"(module
+    (import "env" "proxy_http_call"
+        (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "a")
+    (data (i32.const 16) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\01\00\00\00\0a\00\00\00\01\00\00\00"
+        ":method\00GET\00:path\00/\00:authority\00a\00")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (i32.eqz (call $call (i32.const 0) (i32.const 1) (i32.const 16) (i32.const 61) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 128))))
+    (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32) unreachable))"#;
+
 struct Fixture {
     machine: Arc<Machine>,
     record: Arc<Record>,
+    counters: Arc<Counters>,
 }
 
 impl Fixture {
-    async fn start() -> Self {
+    async fn start(filter: &str) -> Self {
         let plugins = vec![Plugin { name: "t".into(), ..Plugin::default() }];
         let mut settings = Settings { plugins, ..Settings::default() };
         settings.set_direct_response(200, "");
-        let filter = wat::parse_str(FILTER).unwrap();
+        // Nobody listens there.
+        let origin = Origin { tls: false, authority: "127.0.0.1:1".into() };
+        settings.clusters.push(Cluster { name: "a".into(), origin });
+        let filter = wat::parse_str(filter).unwrap();
         let mut adapted = Adapted::new(settings);
         adapted.exports = Exports::Exchange;
         let component = adapt(&[&filter], &adapted).unwrap().component;
@@ -62,8 +81,8 @@ impl Fixture {
         };
         let policy = Policy::new(FailurePolicy::Reload, std::time::Duration::ZERO);
         let machines = Machines::start(&component, recipe, &options, policy, Tasks::default()).await.unwrap();
-        let record = Observer::new(counters, None).begin(&Request::new(()), None);
-        Self { machine: machines.choose(0).unwrap(), record }
+        let record = Observer::new(counters.clone(), None).begin(&Request::new(()), None);
+        Self { machine: machines.choose(0).unwrap(), record, counters }
     }
 
     async fn open(&self, method: http::Method) -> Result<Opened, NotOpened> {
@@ -78,7 +97,7 @@ impl Fixture {
 /// Each instance numbers what it has under way anew: what ends with one of them is nothing of the next one's.
 #[tokio::test]
 async fn an_exchange_that_is_lost_leaves_that_of_the_next_instance_alone() {
-    let fixture = Fixture::start().await;
+    let fixture = Fixture::start(FILTER).await;
     let lost = fixture.open(http::Method::GET).await.ok().unwrap();
     assert!(matches!(fixture.open(http::Method::PUT).await, Err(NotOpened::Lost)));
     let mut next = fixture.open(http::Method::GET).await.ok().unwrap();
@@ -89,4 +108,16 @@ async fn an_exchange_that_is_lost_leaves_that_of_the_next_instance_alone() {
     fixture.machine.forget(lost.exchange).await;
     assert!(fixture.machine.step(next.exchange, &fixture.record, nothing()).await.is_ok());
     assert_eq!(next.inbox.try_recv().unwrap_err(), tokio::sync::mpsc::error::TryRecvError::Empty);
+}
+
+/// A filter that can't take what it asked for at its start: each request is answered, and makes one instance at the most.
+#[tokio::test]
+async fn an_instance_that_is_lost_at_its_start_is_not_made_anew_for_the_same_request() {
+    let fixture = Fixture::start(TRAPS_AT_ITS_START).await;
+    for number in 1..=3 {
+        let opened = fixture.open(http::Method::GET);
+        let opened = tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("it waits on");
+        assert!(matches!(opened, Err(NotOpened::Lost)));
+        assert!(fixture.counters.instances.made.get() <= 1 + number);
+    }
 }
