@@ -3,6 +3,9 @@
 use super::keys::Keys;
 use super::{Input, PluginInput, Problem};
 
+/// The longest line of a file that a message shows, in bytes.
+const LONGEST_LINE: usize = 400;
+
 /// What a settings file says; messages call it by this name. File names in it stay as they are written: relative to the settings file.
 ///
 /// # Errors
@@ -10,7 +13,13 @@ use super::{Input, PluginInput, Problem};
 pub fn parse(name: &str, text: &str) -> Result<Input, Problem> {
     let wrong = |message: &str| Problem::Syntax { file: name.into(), message: message.trim_end().into() };
     let mut input: Input = toml::from_str(text).map_err(|error| {
-        let message = error.to_string();
+        let mut message = error.to_string();
+        // A file that is none of text can be one line of megabytes: its place is told without it.
+        let is_shown = |line: &str| line.starts_with(|first: char| first.is_ascii_digit());
+        if message.lines().any(|line| is_shown(line) && line.len() > LONGEST_LINE) {
+            let place = message.lines().next().unwrap_or_default();
+            message = format!("{place}\n{}", error.message());
+        }
         wrong(&explained(message.strip_prefix("TOML parse error ").unwrap_or(&message)))
     })?;
     let alone = input.take_alone();
@@ -54,6 +63,12 @@ fn explained(message: &str) -> String {
 mod tests {
     use super::super::Value;
     use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_not_shown() {
+        let wrong = parse("t", &format!("# ok\nupstream = 'a' {}", "b".repeat(1_000_000))).unwrap_err().to_string();
+        assert!(wrong.contains("at line 2, column 16") && wrong.len() < 200, "{wrong}");
+    }
 
     #[test]
     fn properties_by_either_way_of_writing() {
