@@ -120,7 +120,7 @@ fn fails(host: Host, filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Nobody wants the body. The service learns so, behind a middleware as where it stands alone on the stock host.
+/// Nobody wants the body. The service learns so, behind a middleware as where it stands alone.
 fn body_to_head(running: &Running) -> Result<()> {
     let mut stream = TcpStream::connect(running.address)?;
     stream.set_read_timeout(Some(PATIENCE))?;

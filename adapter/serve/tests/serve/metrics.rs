@@ -1,10 +1,13 @@
 //! The filter's metrics, over all instances, and those of the host.
 
-use http::Method;
-use http_body_util::Empty;
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::{Empty, Full};
+use proxy_wasm_abi::settings::{Origin, Plugin, Settings};
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter_serve::{Options, StatsTag};
 
-use crate::support::{Answer, Running, Wasi, adapted, adapted_on, client, exchange, get, request};
+use crate::support::{Answer, Running, Upstream, Wasi, adapted, adapted_on, client, exchange, get, options, request};
 
 /// Counts requests, keeps a gauge at 3, and records 7 in a histogram; `/trap` traps after that.
 const COUNTER: &str = r#"(module
@@ -184,4 +187,38 @@ async fn the_admin_address_answers_as_envoys_does() {
     assert_eq!(admin(&server, Method::HEAD, "/ready").await.status, 200);
     assert_eq!(admin(&server, Method::POST, "/ready").await.status, 405);
     assert_eq!(admin(&server, Method::GET, "/nothing").await.status, 404);
+}
+
+/// Envoy, too, counts no time-out of an upstream where a trap, or a client that leaves, cuts a request off.
+#[tokio::test]
+async fn what_is_cut_off_is_no_timeout_of_the_upstream() {
+    let upstream = Upstream::start(|_| std::future::pending::<Response<Full<Bytes>>>()).await;
+    let plugins = vec![Plugin { name: "t".into(), ..Plugin::default() }];
+    let mut settings = Settings { plugins, ..Settings::default() };
+    settings.set_upstream(Origin { tls: false, authority: upstream.address.to_string() }, 15_000);
+    let mut adapted = proxy_wasm_adapter::Options::new(settings);
+    adapted.exports = Exports::Exchange;
+    let component = proxy_wasm_adapter::adapt(&[&wat::parse_str(COUNTER).unwrap()], &adapted).unwrap().component;
+    let options = options(|options| {
+        options.admin = Some(([127, 0, 0, 1], 0).into());
+        options.vms = Some(1);
+    });
+    let server = Running::start_component(&component, options).await.unwrap();
+    let address = server.address;
+    let waiting = || tokio::spawn(async move { get(address, "/").await.status.as_u16() });
+    let reaches = async |count| {
+        while upstream.connections() < count {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+
+    let cut_off = waiting();
+    reaches(1).await;
+    assert_eq!(get(address, "/trap").await.status, 503);
+    assert_eq!(cut_off.await.unwrap(), 503);
+    let leaves = waiting();
+    reaches(2).await;
+    leaves.abort();
+    let of_route = |name: &str, count| format!("envoy_cluster_{name}{{envoy_cluster_name=\"upstream\"}} {count}");
+    lines(&server, &[&of_route("upstream_rq_cancelled", 2), &of_route("upstream_rq_timeout", 0)]).await;
 }
