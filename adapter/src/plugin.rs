@@ -72,7 +72,7 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   name = "v1"
   match = { prefix = "/v1/" }               # or path, separated_prefix, regex; headers, query, grpc
   cluster = "backend"                       # or weighted_clusters, cluster_header, redirect, direct_response
-  prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite
+  prefix_rewrite = "/"                      # or regex_rewrite; host_rewrite, auto_host_rewrite
   plugins = { auth = false }                # whether plugins run for its requests; the virtual host and [routes] have it too
   metadata = { ns = { key = "value" } }     # xds.route_metadata.filter_metadata.ns.key; virtual hosts and clusters have it too
   retry_policy = { retry_on = ["5xx"], num_retries = 2, per_try_timeout = "1s" }

@@ -15,7 +15,7 @@ pub struct Difference {
     /// The cases, as `family/name`; without any, it is so wherever Envoy's part stands.
     #[serde(default)]
     pub cases: BTreeSet<String>,
-    /// The hosts, if not all but Envoy.
+    /// The hosts, if not all but Envoy. `serve` is meant with `serve-wasi-http`, where that does not stand alone.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// It is so through the library for embedders, too, which has no `wasi:http` in it.
@@ -122,7 +122,11 @@ impl Difference {
     fn concerns(&self, case: &str, host: Host) -> bool {
         let is_its = match host {
             Host::Embed => self.embed,
-            _ => self.hosts.is_empty() || self.hosts.iter().any(|name| name == host.answers_as().name()),
+            _ => {
+                let mut hosts = self.hosts.iter();
+                self.hosts.is_empty()
+                    || hosts.any(|name| [host.name(), host.answers_as().name()].contains(&name.as_str()))
+            }
         };
         is_its && (self.cases.is_empty() || self.cases.contains(case))
     }

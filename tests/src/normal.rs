@@ -25,7 +25,9 @@ pub fn is_compared_on_the_wire(name: &[u8]) -> bool {
 pub fn line(text: &str, ports: &[(u16, &str)]) -> String {
     let mut text = uuids(text).unwrap_or_else(|| text.into());
     for (port, name) in ports {
-        text = text.replace(&format!("127.0.0.1:{port}"), &format!("<{name}>"));
+        for host in ["127.0.0.1", "localhost"] {
+            text = text.replace(&format!("{host}:{port}"), &format!("<{name}>"));
+        }
     }
     service_times(&dates(&text))
 }

@@ -250,8 +250,7 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
         plugin.log_level = LogLevel::Trace as u8;
     }
     let upstream = settings.upstream().filter(|_| comparison.original.is_none()).map(|cluster| cluster.name.clone());
-    settings.clusters = origins.clusters(upstream).into();
-    settings.forget_endpoints();
+    settings.move_clusters(origins.clusters(upstream));
     if options.shim == Shim::default() {
         options.shim = Shim::built_in(options.wasi, Flavour::Tracing);
     }

@@ -40,8 +40,8 @@ impl Rule {
             }
             Self::EnvoyHeaders => "Envoy's headers: `x-envoy-*` is left out, as Envoy adds it by itself",
             Self::Host => {
-                "host: what an upstream or a cluster gets as `host` is shown as its own address, as a wasi:http host \
-                 always sends the authority that it connects to"
+                "host: where a host sends an upstream its own address as `host`, as wasi:http has it, Envoy's `host` is \
+                 shown as that address, too"
             }
             Self::Contexts => {
                 "contexts: streams are numbered as they come in each request, as a host that makes new instances counts \
@@ -109,18 +109,25 @@ impl Normaliser {
         self.message(first, message, None)
     }
 
-    /// What the server at this address got, as lines. A wasi:http host sends it its own address as `host`.
-    pub(super) fn requests(&mut self, requests: &[Message], address: SocketAddr) -> Vec<String> {
-        if requests.is_empty() {
-            return vec!["no request".into()];
-        }
-        let host = address.to_string();
-        let mut lines = Vec::new();
-        for message in requests {
-            let first = message.first.clone().unwrap_or_else(|| "no request".into());
-            lines.extend(self.message(first, message, Some(&host)));
-        }
-        lines
+    /// What the server at this address got from both sides, as lines. The other side may be a host that sends it its own
+    /// address as `host`.
+    pub(super) fn requests(&mut self, sides: [&[Message]; 2], address: SocketAddr) -> [Vec<String>; 2] {
+        let address = address.to_string();
+        let is_address = |(name, value): &(String, Vec<u8>)| {
+            name.eq_ignore_ascii_case("host") && value.as_slice() == address.as_bytes()
+        };
+        let hides = sides[1].iter().all(|message| message.headers.iter().any(is_address));
+        let host = hides.then_some(address.as_str());
+        sides.map(|requests| {
+            if requests.is_empty() {
+                return vec!["no request".into()];
+            }
+            let line = |message: &Message| {
+                let first = message.first.clone().unwrap_or_else(|| "no request".into());
+                self.message(first, message, host)
+            };
+            requests.iter().flat_map(line).collect()
+        })
     }
 
     fn message(&mut self, first: String, message: &Message, host: Option<&str>) -> Vec<String> {
@@ -207,17 +214,29 @@ mod tests {
             end: End::Complete,
             ..Message::default()
         };
-        assert_eq!(
-            normaliser.requests(&[message], address),
-            [
+        let lines = |host: &str| {
+            let lines = [
                 "GET /",
-                "host: <upstream>",
+                host,
                 "x-odd: \\xff\\t",
                 "body: 101 bytes, sha256 c675a2e604b0cd12",
                 "trailer t: 1",
-                "end: complete"
-            ]
+                "end: complete",
+            ];
+            lines.map(str::to_owned).to_vec()
+        };
+        let here =
+            Message { headers: vec![header("host", b"127.0.0.1:99"), message.headers[2].clone()], ..message.clone() };
+        assert_eq!(
+            normaliser.requests([std::slice::from_ref(&message), &[here]], address),
+            [(); 2].map(|()| lines("host: <upstream>"))
         );
+        let none = vec!["no request".to_owned()];
+        assert_eq!(
+            normaliser.requests([std::slice::from_ref(&message), std::slice::from_ref(&message)], address),
+            [(); 2].map(|()| lines("host: a.test"))
+        );
+        assert_eq!(normaliser.requests([&[], &[]], address), [none.clone(), none]);
         assert_eq!(normaliser.used.len(), 3);
         assert_eq!(normaliser.response(&Message::default()), ["no response", "end: has not ended"]);
         let only_a_head = Message {

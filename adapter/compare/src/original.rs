@@ -16,7 +16,7 @@
 //! | `suppress_envoy_headers` of the router | true, as the component adds no `x-envoy-*` |
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use proxy_wasm_abi::settings::Settings;
@@ -209,6 +209,7 @@ fn listener(mut listener: Value, at: SocketAddr, changes: &mut Changes) -> Value
 }
 
 fn cluster(mut cluster: Value, name: &str, at: SocketAddr, changes: &mut Changes) -> Value {
+    let hostname = hostname(&cluster);
     let replaced = ["type", "cluster_type", "load_assignment", "eds_cluster_config", "hosts", "upstream_bind_config"];
     for key in replaced {
         take(&mut cluster, key);
@@ -216,7 +217,7 @@ fn cluster(mut cluster: Value, name: &str, at: SocketAddr, changes: &mut Changes
     cluster["type"] = json!("STATIC");
     cluster["load_assignment"] = json!({
         "cluster_name": name,
-        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(at)}}]}],
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(at), "hostname": hostname}}]}],
     });
     let why = "TLS to clusters is left out: they get requests in clear.";
     changes.take_out(&mut cluster, &["transport_socket", "transport_socket_matches", "tls_context"], why);
@@ -238,6 +239,16 @@ fn cluster(mut cluster: Value, name: &str, at: SocketAddr, changes: &mut Changes
         }
     }
     cluster
+}
+
+/// What the first endpoint of a cluster is called, for routes that tell it so.
+fn hostname(cluster: &Value) -> Option<String> {
+    let locality = first(field(field(cluster, "load_assignment")?, "endpoints")?);
+    let endpoint = field(first(field(locality, "lb_endpoints")?), "endpoint")?;
+    let address = || socket(field(endpoint, "address")?).map(|(host, _)| host);
+    let is_name = |host: &&str| host.parse::<IpAddr>().is_err();
+    let own = field(endpoint, "hostname").and_then(Value::as_str).filter(|own| !own.is_empty());
+    own.or_else(|| address().filter(is_name)).map(str::to_owned)
 }
 
 /// Puts the file in the place of a plugin's code that was found; what stands in the configuration itself stays.
@@ -349,7 +360,10 @@ mod tests {
     fn a_cluster_leads_to_the_server_of_the_comparison() {
         let given = json!({
             "name": "c", "type": "STRICT_DNS", "connect_timeout": "1s", "lb_policy": "RANDOM",
-            "loadAssignment": {"endpoints": []}, "transport_socket": {"name": "tls"}, "http2_protocol_options": {},
+            "loadAssignment": {"endpoints": [{"lbEndpoints": [{"endpoint": {"address": {"socketAddress": {
+                "address": "c.example", "portValue": 80,
+            }}}}]}]},
+            "transport_socket": {"name": "tls"}, "http2_protocol_options": {},
             "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"auto_config": {}}},
         });
         let mut changes = Changes::default();
@@ -357,6 +371,7 @@ mod tests {
             "name": "c", "type": "STATIC", "connect_timeout": "1s", "lb_policy": "RANDOM",
             "load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [{"endpoint": {
                 "address": {"socket_address": {"address": "127.0.0.1", "port_value": 9}},
+                "hostname": "c.example",
             }}]}]},
             "typed_extension_protocol_options": {
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":

@@ -77,8 +77,7 @@ pub(super) fn request(
     let mut sections =
         vec![messages(Kind::Response, None, normaliser.response(&envoy.response), normaliser.response(&here.response))];
     if visible.upstream {
-        let mut requests = |requests: &[Message]| normaliser.requests(requests, origins.upstream.address);
-        let [of_envoy, of_here] = [&envoy.upstream, &here.upstream].map(|seen| requests(seen));
+        let [of_envoy, of_here] = normaliser.requests([&envoy.upstream, &here.upstream], origins.upstream.address);
         if !origins.are_upstreams() {
             sections.push(messages(Kind::Upstream, None, of_envoy, of_here));
         }
@@ -88,7 +87,7 @@ pub(super) fn request(
                 continue;
             }
             let Some(address) = origins.cluster(name) else { continue };
-            let [of_envoy, of_here] = [of_envoy, of_here].map(|seen| normaliser.requests(seen, address));
+            let [of_envoy, of_here] = normaliser.requests([of_envoy, of_here], address);
             sections.push(messages(Kind::Callout, Some(name.clone()), of_envoy, of_here));
         }
     }

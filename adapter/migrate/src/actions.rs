@@ -156,34 +156,21 @@ pub(crate) fn forward(
     }
     if let Some(host) = reader.text(node, "host_rewrite_literal") {
         section.set("host_rewrite", host);
-        rewrites_host(reader, node, "host_rewrite_literal");
     }
     if let Some(header) = reader.text(node, "host_rewrite_header") {
         section.set("host_rewrite", table([("header", Some(header.into()))]));
-        rewrites_host(reader, node, "host_rewrite_header");
     }
     if let Some(regex) = node.get("host_rewrite_path_regex").and_then(|regex| substitution(reader, regex)) {
         section.set("host_rewrite", regex);
-        rewrites_host(reader, node, "host_rewrite_path_regex");
     }
     if reader.boolean(node, "auto_host_rewrite") == Some(true) {
-        let what = "`auto_host_rewrite` sends the endpoint's name as `host`: so does the component, with the port where that is not the scheme's own";
-        reader.report.differs(reader.object, node.place(), what, "");
+        section.set("auto_host_rewrite", true);
     }
     retries::read(reader, node, section);
     let codes = ["SERVICE_UNAVAILABLE", "NOT_FOUND", "INTERNAL_SERVER_ERROR"];
     if let Some(code) = reader.choice(node, "cluster_not_found_response_code", &codes) {
         section.set("cluster_not_found", [503_i64, 404, 500].get(code).copied().unwrap_or(503));
     }
-}
-
-/// An HTTP host sends a request to the authority that it names.
-fn rewrites_host(reader: Reader<'_>, node: &Node, field: &str) {
-    let what = format!(
-        "`{field}` changes what filters see as `:authority`; the upstream gets the address of its cluster as `host`"
-    );
-    let remedy = "Leave the route to Envoy where the upstream tells sites apart by `host`, or give the cluster that name as its address.";
-    reader.report.differs(reader.object, node.get(field).unwrap_or(node).place(), what, remedy);
 }
 
 fn weighted(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filters) -> Toml {
@@ -197,7 +184,6 @@ fn weighted(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Fi
         section.set("weight", reader.number(item, "weight").unwrap_or(0));
         if let Some(host) = reader.text(item, "host_rewrite_literal") {
             section.set("host_rewrite", host);
-            rewrites_host(reader, node, "host_rewrite_literal");
         }
         header_changes::read(reader, item, &mut section);
         filters.cors.read(reader, item, &mut section);

@@ -21,6 +21,8 @@ pub(crate) struct Cluster {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) is_tls: bool,
+    /// What the first one is called, if that is said.
+    pub(crate) hostname: Option<String>,
     /// The name that it has to prove over TLS, if that is said.
     pub(crate) sni: Option<String>,
     /// Its further endpoints.
@@ -39,6 +41,7 @@ pub(crate) struct Endpoint {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) weight: i64,
+    pub(crate) hostname: Option<String>,
 }
 
 impl Cluster {
@@ -77,16 +80,21 @@ impl Cluster {
         if self.is_http2 {
             section.set("http2", true);
         }
-        if self.further.is_empty() {
+        if self.further.is_empty() && self.hostname.is_none() {
             section.set("url", self.url());
             return;
         }
-        let weights = [self.weight].into_iter().chain(self.further.iter().map(|endpoint| endpoint.weight));
-        let endpoint = |(url, weight): (String, i64)| match weight {
-            1 => Toml::from(url),
-            _ => table([("url", Some(url.into())), ("weight", Some(weight.into()))]),
+        let further = self.further.iter().map(|endpoint| (endpoint.weight, &endpoint.hostname));
+        let more = [(self.weight, &self.hostname)].into_iter().chain(further);
+        let endpoint = |(url, (weight, hostname)): (String, (i64, &Option<String>))| match (weight, hostname) {
+            (1, None) => Toml::from(url),
+            _ => table([
+                ("url", Some(url.into())),
+                ("weight", (weight != 1).then(|| weight.into())),
+                ("hostname", hostname.clone().map(Toml::from)),
+            ]),
         };
-        section.set("endpoints", self.urls().into_iter().zip(weights).map(endpoint).collect::<Vec<_>>());
+        section.set("endpoints", self.urls().into_iter().zip(more).map(endpoint).collect::<Vec<_>>());
         if self.is_random {
             section.set("lb_policy", "random");
         }
@@ -161,10 +169,13 @@ fn read(report: &Report, node: &Node) -> Known {
                     endpoint.get("endpoint").and_then(|endpoint| endpoint.of(Message::Endpoint).get("address"));
                 let Some(address) = address else { continue };
                 let found = socket(reader, address);
+                let hostname = endpoint.get("endpoint").and_then(|endpoint| reader.text(endpoint, "hostname"));
+                let hostname = hostname.filter(|name| !name.is_empty());
                 if is_spare {
                     spare(reader, node, address);
                 } else {
-                    addresses.push((address.place(), found, weight));
+                    let endpoint = |(host, port)| Endpoint { host, port, weight: weight.max(1), hostname };
+                    addresses.push((address.place(), found.map(endpoint)));
                 }
             }
         }
@@ -176,7 +187,8 @@ fn read(report: &Report, node: &Node) -> Known {
             "`hosts` is of Envoy's API v2, which Envoy 1.40 refuses; it was read as an endpoint",
             "Write it as `load_assignment`.",
         );
-        addresses.push((address.place(), socket(reader, address), 1));
+        let endpoint = |(host, port)| Endpoint { host, port, weight: 1, hostname: None };
+        addresses.push((address.place(), socket(reader, address).map(endpoint)));
     }
     let without = |what: String, remedy: &str| {
         report.lost(&object, node.place(), what, remedy);
@@ -187,8 +199,8 @@ fn read(report: &Report, node: &Node) -> Known {
         let kind = kinds.get(kind).copied().unwrap_or_default();
         return without(format!("a cluster of type {kind} has its addresses from elsewhere"), remedy);
     }
-    let is_name = |(_, address, _): &&(Place, Option<(String, u16)>, i64)| {
-        address.as_ref().is_some_and(|(host, _)| host.parse::<std::net::IpAddr>().is_err())
+    let is_name = |(_, endpoint): &&(Place, Option<Endpoint>)| {
+        endpoint.as_ref().is_some_and(|endpoint| endpoint.host.parse::<std::net::IpAddr>().is_err())
     };
     let is_static = kind == 0 && node.peek("cluster_type").is_none();
     if let Some((place, ..)) = addresses.iter().find(is_name).filter(|_| is_static) {
@@ -197,10 +209,8 @@ fn read(report: &Report, node: &Node) -> Known {
         report.differs(&object, *place, what, "Write `type: STRICT_DNS`.");
     }
     let count = addresses.len();
-    let mut endpoints = addresses
-        .into_iter()
-        .filter_map(|(_, address, weight)| address.map(|(host, port)| Endpoint { host, port, weight: weight.max(1) }));
-    let Some(Endpoint { host, port, weight }) = endpoints.next() else {
+    let mut endpoints = addresses.into_iter().filter_map(|(_, endpoint)| endpoint);
+    let Some(Endpoint { host, port, weight, hostname }) = endpoints.next() else {
         return without("it has no address with a host and a port".into(), remedy);
     };
     let further: Vec<_> = endpoints.collect();
@@ -221,7 +231,20 @@ fn read(report: &Report, node: &Node) -> Known {
     let mut more = Section::new("", node.place());
     metadata::read(reader, node, &mut more);
     let (place, more) = (node.place(), more.keys);
-    Known::Cluster(Cluster { name, place, host, port, is_tls, sni, further, weight, is_random, is_http2, more })
+    Known::Cluster(Cluster {
+        name,
+        place,
+        host,
+        port,
+        hostname,
+        is_tls,
+        sni,
+        further,
+        weight,
+        is_random,
+        is_http2,
+        more,
+    })
 }
 
 /// An endpoint of a later priority. Envoy asks it where it knows that those before it are ill: where nothing tells it so, never,

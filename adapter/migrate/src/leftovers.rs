@@ -29,7 +29,6 @@ const HINTS: &[(&str, &str)] = &[
     ("respect_dns_ttl", "The host resolves names, and says how often."),
     ("hash_policy", BALANCER),
     ("health_checks", NO_HEALTH),
-    ("hostname", "It names an endpoint for `auto_host_rewrite`: write it as `host_rewrite` of the route."),
     ("http2_protocol_options", "The host speaks HTTP/2 with options of its own."),
     ("ignore_health_on_host_removal", NO_HEALTH),
     ("internal_only_headers", "Let what stands in front of the component take those headers out."),

@@ -44,8 +44,9 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
                 line("It sends requests to these, which the host has to allow:\n");
                 outbound.iter().for_each(|origin| line(&format!("- `{origin}`")));
                 line(
-                    "\nThey get their own address as `host`, where Envoy sends the client's: an HTTP host sends a request to the \
-                     authority that it names. Upstreams that tell sites apart by `host` notice.",
+                    "\n`serve` sends them the `host` that Envoy sends them: the client's, or what the routes make of it. Other \
+                     hosts send each its own address, as a request of `wasi:http` goes to the authority that it names: \
+                     upstreams that tell sites apart by `host` notice.",
                 );
             }
         }

@@ -174,11 +174,12 @@ fn cluster(it: &Cluster, details: Option<&ClusterDetails>, http2: bool, trailers
     // One connection for each request, so that no exchange sees what another left behind.
     protocol["common_http_protocol_options"] = json!({"max_requests_per_connection": 1});
     const PROTOCOL: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    let only = [Endpoint { origin: it.origin.clone(), weight: 1 }];
+    let only = [Endpoint { origin: it.origin.clone(), weight: 1, hostname: None }];
     let all = details.map(|details| details.endpoints.as_slice()).filter(|all| !all.is_empty()).unwrap_or(&only);
     let mut value = json!({
         "name": it.name,
-        "type": "STATIC",
+        "type": if all.iter().any(|endpoint| endpoint.origin.name().is_some()) { "STRICT_DNS" } else { "STATIC" },
+        "dns_lookup_family": "V4_ONLY",
         "connect_timeout": CONNECT_TIMEOUT,
         "lb_policy": match details.map(|details| details.balancing).unwrap_or_default() {
             Balancing::RoundRobin => "ROUND_ROBIN",
@@ -196,10 +197,11 @@ fn cluster(it: &Cluster, details: Option<&ClusterDetails>, http2: bool, trailers
     value
 }
 
-fn endpoint(Endpoint { origin, weight }: &Endpoint) -> Value {
+fn endpoint(Endpoint { origin, weight, hostname }: &Endpoint) -> Value {
     let (host, port) = origin.authority.rsplit_once(':').unwrap_or((&origin.authority, "80"));
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    json!({"endpoint": {"address": socket(host, port.parse().unwrap_or(80))}, "load_balancing_weight": weight})
+    let address = socket(host, port.parse().unwrap_or(80));
+    json!({"endpoint": {"address": address, "hostname": hostname}, "load_balancing_weight": weight})
 }
 
 fn socket(address: &str, port: u16) -> Value {

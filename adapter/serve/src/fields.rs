@@ -38,16 +38,17 @@ pub(super) fn visible(fields: HeaderMap) -> HeaderMap {
     visible
 }
 
-/// The fields of a message that a component may send, in their order: without those of its connection, and without `host`.
+/// The fields of a message that a filter may send, in their order: without those of its connection.
 pub(super) fn sendable(fields: HeaderMap) -> HeaderMap {
-    if !fields.keys().any(|name| *name == HOST || is_forbidden(name)) {
+    let is_dropped = |name: &HeaderName| *name != HOST && is_forbidden(name);
+    if !fields.keys().any(is_dropped) {
         return fields;
     }
     let mut sendable = HeaderMap::with_capacity(fields.keys_len());
     let mut current = None;
     for (name, value) in fields {
         current = name.or(current);
-        if let Some(name) = current.as_ref().filter(|name| **name != HOST && !is_forbidden(name)) {
+        if let Some(name) = current.as_ref().filter(|name| !is_dropped(name)) {
             sendable.append(name.clone(), value);
         }
     }
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn what_is_sent_keeps_its_order() {
         let fields = sendable(map(&[("host", "h"), ("b", "1"), ("upgrade", "x"), ("a", "2"), ("b", "3"), ("c", "4")]));
-        assert_eq!(list(&fields), [("b", "1"), ("b", "3"), ("a", "2"), ("c", "4")]);
+        assert_eq!(list(&fields), [("host", "h"), ("b", "1"), ("b", "3"), ("a", "2"), ("c", "4")]);
     }
 
     #[test]

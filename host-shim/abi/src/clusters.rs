@@ -10,7 +10,7 @@ use crate::{metadata::Metadata, settings::Origin};
 pub struct ClusterDetails {
     /// Its name; one of the settings' clusters has it.
     pub name: String,
-    /// All its endpoints; none, where the settings' is the one.
+    /// All its endpoints; none, where the settings' is the one, and has no name but that of its address.
     pub endpoints: Vec<Endpoint>,
     /// How one of them is chosen.
     pub balancing: Balancing,
@@ -20,6 +20,13 @@ pub struct ClusterDetails {
     pub metadata: Metadata,
 }
 
+impl ClusterDetails {
+    /// Nothing more than a name.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
 /// One of a cluster's endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -27,6 +34,15 @@ pub struct Endpoint {
     pub origin: Origin,
     /// How often it is taken, beside the others' weights; 1 or more.
     pub weight: u32,
+    /// What it is called, where that is not the name in its address. Source: Envoy's `Endpoint.hostname`.
+    pub hostname: Option<String>,
+}
+
+impl Endpoint {
+    /// What it is called: an IP address is no name.
+    pub fn name(&self) -> Option<&str> {
+        self.hostname.as_deref().or_else(|| self.origin.name())
+    }
 }
 
 /// How an endpoint is chosen. Source: Envoy's `lb_policy`.

@@ -241,6 +241,8 @@ pub enum HostRewrite {
     Header(String),
     /// What the path becomes by this.
     Path(Substitution),
+    /// The name of the endpoint that is asked, where it has one.
+    Endpoint,
 }
 
 /// A replacement of all matches.

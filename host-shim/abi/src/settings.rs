@@ -4,7 +4,11 @@ use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{limits, routing::RouteTable};
+use crate::{
+    clusters::{ClusterDetails, Endpoint},
+    limits,
+    routing::RouteTable,
+};
 
 /// Everything that the shim needs to know besides the filters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -218,6 +222,15 @@ pub struct Origin {
     pub authority: String,
 }
 
+impl Origin {
+    /// The host without its port, where it is a name and no IP address.
+    pub fn name(&self) -> Option<&str> {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        let is_address = self.authority.starts_with('[') || host.parse::<core::net::Ipv4Addr>().is_ok();
+        (!is_address).then_some(host)
+    }
+}
+
 /// A cluster that routes and callouts can name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -274,12 +287,27 @@ impl Settings {
         self.routes = vec![Route { action: Action::Respond { status, body: body.into() } }].into();
     }
 
-    /// Lets each cluster have but the one endpoint that stands here.
-    pub fn forget_endpoints(&mut self) {
+    /// Puts each cluster at the one place that stands here. With a table of routes its endpoint is called what the first one
+    /// was called.
+    pub fn move_clusters(&mut self, clusters: Vec<Cluster>) {
         if let Some(mut table) = RouteTable::decode(&self.routing) {
-            table.clusters.iter_mut().for_each(|cluster| cluster.endpoints.clear());
+            let mut details: Vec<_> = clusters.iter().map(|cluster| self.moved(cluster, &table)).collect();
+            details.retain(|details| *details != ClusterDetails::named(&details.name));
+            table.clusters = details;
             self.routing = table.encode().into();
         }
+        self.clusters = clusters.into();
+    }
+
+    /// What is to be known of a cluster that is elsewhere now.
+    fn moved(&self, to: &Cluster, table: &RouteTable) -> ClusterDetails {
+        let before = table.clusters.iter().find(|details| details.name == to.name);
+        let first = before.and_then(|details| details.endpoints.first());
+        let origin = self.cluster(to.name.as_bytes()).map(|cluster| &cluster.origin);
+        let hostname = first.map_or_else(|| origin.and_then(Origin::name), Endpoint::name).map(str::to_owned);
+        let endpoint = hostname.is_some().then(|| Endpoint { origin: to.origin.clone(), weight: 1, hostname });
+        let details = before.cloned().unwrap_or_else(|| ClusterDetails::named(&to.name));
+        ClusterDetails { endpoints: endpoint.into_iter().collect(), ..details }
     }
 
     /// The cluster of this name.

@@ -37,7 +37,7 @@
 //! [clusters.auth]                     # where callouts go
 //! answer = ["HTTP/1.1 200 OK\r\n\r\n"] # steps; by default as the upstream's
 //! refused = true                      # nobody listens there
-//! endpoints = [["upstream", 1], ["refused", 2]] # instead: other servers of this case, or nobody, with weights
+//! endpoints = [["upstream", 1], ["refused", 2]] # instead: other servers of this case, `localhost`, or nobody, with weights
 //! http2 = true                        # these speak HTTP/2, known before
 //!
 //! [clusters.grpc]                     # gRPC, where the name begins with it
@@ -79,7 +79,7 @@ mod transcript;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::grpc::{GrpcServer, GrpcStep};
@@ -179,6 +179,10 @@ impl Case {
             let lines = transcript::start(&stage.host.child.lines, stage.starts_before(), self.profile.roots());
             transcript = transcript.replacen("start\n", &format!("start\n{}", transcript::section(&lines)), 1);
         }
+        ensure!(
+            !transcript.contains(" -> no such operation"),
+            "a script has an operation that there is not:\n{transcript}"
+        );
         let mut ports = vec![(stage.upstream.address.port(), "upstream"), (stage.host.address.port(), "host")];
         ports.extend(stage.clusters.iter().map(|cluster| (cluster.address.port(), "cluster")));
         Ok(transcript.lines().map(|line| normal::line(line, &ports) + "\n").collect())

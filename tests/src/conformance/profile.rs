@@ -226,12 +226,14 @@ impl Profile {
         let place = |name: &str| match name {
             "refused" => Ok(origin(refused()?)),
             UPSTREAM => Ok(origin(upstream)),
+            "localhost" => Ok(Origin { tls: false, authority: format!("localhost:{}", upstream.port()) }),
             name => {
                 let found = clusters.iter().find(|cluster| cluster.name == name);
                 found.map(|cluster| cluster.origin.clone()).with_context(|| format!("there is no server `{name}`"))
             }
         };
-        let endpoint = |(server, weight): &(String, u32)| Ok(Endpoint { origin: place(server)?, weight: *weight });
+        let endpoint =
+            |(server, weight): &(String, u32)| Ok(Endpoint { origin: place(server)?, weight: *weight, hostname: None });
         let several = self.clusters.iter().filter(|(_, told)| !told.endpoints.is_empty());
         let details = several.map(|(name, told)| {
             let endpoints = told.endpoints.iter().map(endpoint).collect::<Result<_>>()?;

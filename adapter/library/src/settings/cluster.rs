@@ -33,6 +33,8 @@ keys! {
         pub url: Option<String>,
         /// How often it is taken, beside the others' weights: 1 by default.
         pub weight: Option<u32>,
+        /// What it is called, where that is not the name in its URL.
+        pub hostname: Option<String>,
     }
 }
 

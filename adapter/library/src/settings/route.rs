@@ -42,6 +42,8 @@ keys! {
         pub regex_rewrite: Option<SubstitutionInput>,
         /// What the authority becomes.
         pub host_rewrite: Option<HostRewriteInput>,
+        /// The authority becomes the name of the endpoint that is asked, which an IP address is not.
+        pub auto_host_rewrite: Option<bool>,
         /// Changes of the request's head.
         pub request_headers: Option<HeadersInput>,
         /// Changes of the response's head.

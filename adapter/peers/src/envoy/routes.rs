@@ -206,6 +206,7 @@ fn forward(forward: &Forward, cors: &Cors) -> Value {
         Some(HostRewrite::Literal(host)) => value["host_rewrite_literal"] = json!(host),
         Some(HostRewrite::Header(name)) => value["host_rewrite_header"] = json!(name),
         Some(HostRewrite::Path(by)) => value["host_rewrite_path_regex"] = substitution(by),
+        Some(HostRewrite::Endpoint) => value["auto_host_rewrite"] = json!(true),
         None => {}
     }
     value

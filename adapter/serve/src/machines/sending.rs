@@ -60,7 +60,7 @@ fn request(to: &Origin, head: Request<()>, body: Option<PipeBody>, asks_for_http
     let path = || head.uri.path_and_query().cloned();
     uri.path_and_query = path().or_else(|| Some(PathAndQuery::from_static("/")));
     head.uri = Uri::from_parts(uri).ok()?;
-    // The connection's is that of the cluster, as with `wasi:http`.
+    // Unlike a request by `wasi:http`, it keeps the `host` that its filters left, as Envoy's does.
     head.headers = fields::sendable(head.headers);
     if let Some(RawPath(path)) = head.extensions.remove() {
         head.extensions.insert(RawTarget(String::from_utf8_lossy(&path).into_owned()));
@@ -144,7 +144,9 @@ fn failure(peer: Peer, error: Error) -> Event {
         Error::TlsProtocolError | Error::TlsCertificateError | Error::TlsAlertReceived { .. } => {
             (Failure::ConnectionFailed, "no TLS connection can be made")
         }
-        Error::HttpRequestUriInvalid => (Failure::ConnectionFailed, "the host refuses the request's method or path"),
+        Error::HttpRequestUriInvalid => {
+            (Failure::ConnectionFailed, "the host refuses the request's method, authority or path")
+        }
         Error::LoopDetected => (Failure::ConnectionFailed, "it leads back to this host too often"),
         _ => (Failure::ConnectionTerminated, ""),
     };

@@ -39,6 +39,9 @@ pub(super) enum Failure {
     /// The answer is none, or the request cannot be sent.
     #[error("protocol error: {0}")]
     Protocol(String),
+    /// The request's `host` is none that HTTP/2 has a place for.
+    #[error("the request's `:authority` is no host with a port, and HTTP/2 takes no other")]
+    Authority,
     /// The upstream reset the request's stream of HTTP/2.
     #[error("it reset the stream: {0}")]
     Reset(Reason),
@@ -56,6 +59,7 @@ impl Failure {
             Self::Tls(error) => of_tls(error),
             Self::ConnectTimeout(_) => Error::ConnectionTimeout,
             Self::AnswerTimeout(_) => Error::ConnectionReadTimeout,
+            Self::Authority => Error::HttpRequestUriInvalid,
             Self::Http2(_) | Self::Answer(_) | Self::Protocol(_) => Error::HttpProtocolError,
             Self::Reset(_) | Self::Lost(_) => Error::ConnectionTerminated,
         }

@@ -201,13 +201,14 @@ async fn exchange(
     sending: &mut Sending,
 ) -> Result<Response<Incoming>, Failure> {
     let uri = request.uri().clone();
+    let host = request.headers().get(HOST).cloned();
     let connect_timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let answer_timeout = options.first_byte_timeout.unwrap_or(STEP_TIMEOUT);
     loop {
         let lease = pool.lease(target, connect_timeout, ticket.take()).await?;
         let reused = lease.reused;
         sending.goes_to(lease.address());
-        dress(&mut request, &uri, lease.is_http2());
+        dress(&mut request, &uri, host.as_ref(), lease.is_http2()).ok_or(Failure::Authority)?;
         let sent = tokio::time::timeout(answer_timeout, lease.send(pool, target, request)).await;
         let mut error = match sent {
             Err(_) => return Err(Failure::AnswerTimeout(answer_timeout)),
@@ -224,27 +225,32 @@ async fn exchange(
     }
 }
 
-/// Gives a request the form of the protocol that it is sent in.
-fn dress(request: &mut Request<RequestBody>, uri: &Uri, http2: bool) {
+/// Gives a request the form of the protocol that it is sent in. What it says of its host is what its filters left there, by
+/// exchanges; else the authority that it goes to. Nothing, where HTTP/2 has no place for the former.
+fn dress(request: &mut Request<RequestBody>, uri: &Uri, host: Option<&HeaderValue>, http2: bool) -> Option<()> {
     if http2 {
         request.headers_mut().remove(HOST);
         request.headers_mut().remove(TRANSFER_ENCODING);
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = match host.filter(|host| !host.is_empty()) {
+            Some(host) => target::with_authority(uri, host)?,
+            None => uri.clone(),
+        };
         *request.version_mut() = Version::HTTP_2;
-        return;
+        return Some(());
     }
     *request.uri_mut() = target::origin_form(uri);
     *request.version_mut() = Version::HTTP_11;
-    if request.headers().contains_key(HOST) {
-        return;
-    }
     // `host` goes before all other fields, as Envoy sends it.
-    let Some(host) = target::host_field(uri) else { return };
+    let host = host.cloned().or_else(|| target::host_field(uri))?;
+    if request.headers().keys().next() == Some(&HOST) {
+        return Some(());
+    }
     let others = std::mem::take(request.headers_mut());
     let headers = request.headers_mut();
     headers.reserve(others.len() + 1);
     headers.insert(HOST, host);
     headers.extend(others);
+    Some(())
 }
 
 /// Makes hyper's request of a component's.

@@ -88,6 +88,13 @@ pub(super) fn host_field(uri: &Uri) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{}{port}", authority.host())).ok()
 }
 
+/// What stands in the pseudo-headers of HTTP/2 where the authority is to be this; nothing where it can't be one.
+pub(super) fn with_authority(uri: &Uri, host: &HeaderValue) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 /// What stands in the first line of HTTP/1: the path alone.
 pub(super) fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
@@ -107,6 +114,17 @@ mod tests {
         assert_eq!(Target::of_plain("no address"), None);
         let of = |uri: &'static str| Target::of(&Uri::from_static(uri)).unwrap().to_string();
         assert_eq!(of("https://Example.com/x"), "https://example.com:443");
+    }
+
+    #[test]
+    fn an_authority_is_a_host_with_a_port() {
+        let uri = Uri::from_static("http://127.0.0.1:80/x?y");
+        let told = |host| with_authority(&uri, &HeaderValue::from_static(host)).map(|uri| uri.to_string());
+        assert_eq!(told("other.test:81").as_deref(), Some("http://other.test:81/x?y"));
+        assert_eq!(told("[::1]").as_deref(), Some("http://[::1]/x?y"));
+        for host in ["", "a b", "a%zz", "a/b", "a:b:c"] {
+            assert_eq!(told(host), None, "{host}");
+        }
     }
 
     #[test]

@@ -45,7 +45,8 @@ fn world(timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
         attempt_count: AttemptCount { request: true, response: true },
         ..VirtualHost::default()
     };
-    let endpoint = |name: &str| Endpoint { origin: Origin { tls: false, authority: name.into() }, weight: 1 };
+    let endpoint =
+        |name: &str| Endpoint { origin: Origin { tls: false, authority: name.into() }, weight: 1, hostname: None };
     let cluster = ClusterDetails {
         name: "auth".into(),
         endpoints: vec![endpoint("a"), endpoint("b")],

@@ -4,10 +4,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use proxy_wasm_abi::{
-    clusters::{Balancing, ClusterDetails, Endpoint},
-    settings::Origin,
-};
+use proxy_wasm_abi::clusters::{Balancing, ClusterDetails, Endpoint};
 
 use crate::environment::Host;
 
@@ -56,7 +53,7 @@ fn stride(endpoint: &Endpoint) -> u64 {
 
 impl Turns {
     /// The endpoint for the next request, or none where the cluster has but the one that the settings know.
-    pub(super) fn next<'a>(&self, cluster: &'a ClusterDetails, host: &dyn Host) -> Option<&'a Origin> {
+    pub(super) fn next<'a>(&self, cluster: &'a ClusterDetails, host: &dyn Host) -> Option<&'a Endpoint> {
         let endpoints = cluster.endpoints.as_slice();
         let all: u64 = endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
         let at = match cluster.balancing {
@@ -71,18 +68,21 @@ impl Turns {
                 turns.get_mut(&cluster.name)?.next(endpoints)
             }
         };
-        Some(&endpoints[at].origin)
+        endpoints.get(at)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proxy_wasm_abi::settings::Origin;
+
     use super::*;
 
     fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
         let endpoint = |(at, weight): (usize, &u32)| Endpoint {
             origin: Origin { tls: false, authority: at.to_string() },
             weight: *weight,
+            hostname: None,
         };
         weights.iter().enumerate().map(endpoint).collect()
     }

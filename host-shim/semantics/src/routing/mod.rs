@@ -168,9 +168,21 @@ impl Routing {
 
     /// Where the next request to a cluster goes.
     pub(crate) fn endpoint(&self, settings: &Settings, cluster: &Cluster, host: &dyn Host) -> Origin {
+        self.named_endpoint(settings, cluster, host).0
+    }
+
+    /// The same with the name that the endpoint has, if it has one.
+    fn named_endpoint<'a>(
+        &'a self,
+        settings: &'a Settings,
+        cluster: &'a Cluster,
+        host: &dyn Host,
+    ) -> (Origin, Option<&'a str>) {
         let details = self.details(settings, &cluster.name);
-        let endpoint = details.and_then(|details| self.turns.next(details, host));
-        endpoint.unwrap_or(&cluster.origin).clone()
+        match details.and_then(|details| self.turns.next(details, host)) {
+            Some(endpoint) => (endpoint.origin.clone(), endpoint.name()),
+            None => (cluster.origin.clone(), cluster.origin.name()),
+        }
     }
 
     /// Whether only HTTP/2 will do for the endpoint at this place.
@@ -306,12 +318,33 @@ impl Routing {
                         let time = first.time_ms().unwrap_or(all);
                         timeouts::tell(forward.max_grpc_timeout_ms, stream.facts.is_grpc, time, headers);
                         tries = Some(first);
-                        (Destination::Upstream(self.endpoint(settings, cluster, host)), timeout)
+                        let (endpoint, name) = self.named_endpoint(settings, cluster, host);
+                        rewrites::host_of_endpoint(forward, name, headers);
+                        (Destination::Upstream(endpoint), timeout)
                     })
                 }
             },
         };
         Some((found, tries))
+    }
+
+    /// Where a later try goes. Its head tells the endpoint its name, where its route says so.
+    fn next_endpoint(
+        &self,
+        settings: &Settings,
+        stream: &Stream,
+        cluster: &Cluster,
+        host: &dyn Host,
+        headers: &mut HeaderMap,
+    ) -> Origin {
+        let (endpoint, name) = self.named_endpoint(settings, cluster, host);
+        let selected = |table| stream.choice.chosen.get()?.of(table);
+        if let Some(Selected { route: Route { action: Action::Forward(forward), .. }, .. }) =
+            self.table(settings).and_then(selected)
+        {
+            rewrites::host_of_endpoint(forward, name, headers);
+        }
+        endpoint
     }
 
     /// Makes the changes of a response's head, before the filters see it. Source: Envoy's `finalizeResponseHeaders`.

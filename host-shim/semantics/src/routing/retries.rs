@@ -247,7 +247,8 @@ impl<G: Guest> Chain<G> {
         tries.count += 1;
         tries.tell_cluster(headers);
         let cluster = state.settings.cluster(&tries.cluster)?;
-        Some(Destination::Upstream(state.routing.endpoint(&state.settings, cluster, &*self.host)))
+        let next = state.routing.next_endpoint(&state.settings, stream, cluster, &*self.host, headers);
+        Some(Destination::Upstream(next))
     }
 
     /// A request grew too large to be sent once more. `waits` says that it was to be: then it is refused. Source: Envoy's

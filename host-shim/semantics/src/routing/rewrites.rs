@@ -39,10 +39,20 @@ pub(super) fn host(forward: &Forward, own: Option<&str>, headers: &mut HeaderMap
             let (plain, _) = split(headers.get(b":path").unwrap_or_default());
             Some(expressions.replace(substitution, plain))
         }
-        None => None,
+        Some(HostRewrite::Endpoint) | None => None,
     };
     if let Some(host) = of_route.or(own.map(|host| host.as_bytes().to_vec())) {
         headers.set(b":authority", host);
+    }
+}
+
+/// Tells an endpoint its own name as the authority, where the route says so. Source: `routes/auto-host-rewrite`; Envoy's
+/// `autoHostRewrite`.
+pub(super) fn host_of_endpoint(forward: &Forward, name: Option<&str>, headers: &mut HeaderMap) {
+    if forward.host == Some(HostRewrite::Endpoint)
+        && let Some(name) = name
+    {
+        headers.set(b":authority", name);
     }
 }
 

@@ -54,11 +54,11 @@ fn one(
     }
     let endpoint = |EndpointInput(told): EndpointInput| {
         let origin = keep(origin::parse(of.clone(), &told.url.unwrap_or_default()), problems)?;
-        Some(Endpoint { origin, weight: told.weight.unwrap_or(1) })
+        Some(Endpoint { origin, weight: told.weight.unwrap_or(1), hostname: told.hostname })
     };
     let mut endpoints: Vec<_> = written.into_iter().filter_map(endpoint).collect();
     let first = endpoints.first().map(|first| Cluster { name: name.into(), origin: first.origin.clone() });
-    if endpoints.len() < 2 {
+    if endpoints.len() < 2 && endpoints.iter().all(|endpoint| endpoint.hostname.is_none()) {
         endpoints.clear();
     }
     let details = ClusterDetails {
@@ -68,7 +68,7 @@ fn one(
         http2: told.http2.unwrap_or(false),
         metadata: metadata::metadata(&told.metadata),
     };
-    let plain = ClusterDetails { name: name.into(), ..ClusterDetails::default() };
+    let plain = ClusterDetails::named(name);
     // How the one endpoint is chosen says nothing.
     let is_plain = ClusterDetails { balancing: plain.balancing, ..details.clone() } == plain;
     (first, (!is_plain).then_some(details))
@@ -111,6 +111,9 @@ mod tests {
             details.endpoints.iter().map(|one| (one.origin.tls, one.origin.authority.as_str(), one.weight)).collect();
         assert_eq!(places, [(false, "a", 1), (true, "b", 3)]);
         assert_eq!((details.balancing, details.http2), (Balancing::Random, false));
+        let [details] =
+            resolve("[clusters.a]\nendpoints = [{ url = 'http://a:1', hostname = 'b' }]").unwrap().try_into().unwrap();
+        assert_eq!(details.endpoints[0].name(), Some("b"));
         let [details] = resolve("[clusters.a]\nurl = 'http://a'\nhttp2 = true").unwrap().try_into().unwrap();
         assert!(details.http2 && details.endpoints.is_empty());
     }

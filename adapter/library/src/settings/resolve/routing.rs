@@ -242,6 +242,7 @@ impl Reader<'_> {
             ("prefix_rewrite", route.prefix_rewrite.is_some()),
             ("regex_rewrite", route.regex_rewrite.is_some()),
             ("host_rewrite", route.host_rewrite.is_some()),
+            ("auto_host_rewrite", route.auto_host_rewrite.is_some()),
             ("cors", route.cors.is_some()),
         ];
         for (key, _) in keys.into_iter().filter(|(_, is_said)| *is_said) {
@@ -275,6 +276,10 @@ impl Reader<'_> {
         if route.prefix_rewrite.is_some() && route.regex_rewrite.is_some() {
             self.problem(RoutingProblem::AtMostOneOf(&["prefix_rewrite", "regex_rewrite"]));
         }
+        let by_endpoint = route.auto_host_rewrite == Some(true);
+        if by_endpoint && route.host_rewrite.is_some() {
+            self.problem(RoutingProblem::AtMostOneOf(&["host_rewrite", "auto_host_rewrite"]));
+        }
         let cluster_not_found = route.cluster_not_found.unwrap_or(503);
         if ![404, 500, 503].contains(&cluster_not_found) {
             self.problem(RoutingProblem::Status { status: cluster_not_found, wanted: "404, 500 or 503" });
@@ -282,11 +287,15 @@ impl Reader<'_> {
         Forward {
             target,
             path: self.rewrite(route.prefix_rewrite.as_ref(), route.regex_rewrite.as_ref()),
-            host: route.host_rewrite.as_ref().map(|host| match host {
-                HostRewriteInput::Literal(host) => HostRewrite::Literal(host.clone()),
-                HostRewriteInput::Header { header } => HostRewrite::Header(self.header(header, true)),
-                HostRewriteInput::Path(path) => HostRewrite::Path(self.substitution(path)),
-            }),
+            host: route
+                .host_rewrite
+                .as_ref()
+                .map(|host| match host {
+                    HostRewriteInput::Literal(host) => HostRewrite::Literal(host.clone()),
+                    HostRewriteInput::Header { header } => HostRewrite::Header(self.header(header, true)),
+                    HostRewriteInput::Path(path) => HostRewrite::Path(self.substitution(path)),
+                })
+                .or(by_endpoint.then_some(HostRewrite::Endpoint)),
             timeout_ms: route.timeout.unwrap_or(self.timeout_ms),
             max_grpc_timeout_ms: route.max_grpc_timeout,
             cluster_not_found,
