@@ -130,7 +130,7 @@ impl Carrier {
             match woken.await? {
                 Woken::Actions(actions) => self.perform(actions),
                 Woken::Events(events) => {
-                    let due = self.machine.step(self.exchange, &self.record, events).await?;
+                    let due = self.step(events).await?;
                     self.perform_due(due).await?;
                 }
             }
@@ -166,6 +166,14 @@ impl Carrier {
         Poll::Pending
     }
 
+    /// Tells the instance what came, and does what others let it do before. What the instance wants of it is returned: for one
+    /// that is over, nothing.
+    async fn step(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Due, Lost> {
+        let (before, due) = self.machine.step(self.exchange, &mut self.inbox, &self.record, events).await;
+        self.perform(before);
+        due.or(if self.is_over { Ok(Due::default()) } else { Err(Lost) })
+    }
+
     /// Does what is to be done, as long as the instance has more of it at once.
     async fn perform_due(&mut self, mut due: Due) -> Result<(), Lost> {
         loop {
@@ -173,7 +181,7 @@ impl Carrier {
             if !due.again {
                 return Ok(());
             }
-            due = self.machine.step(self.exchange, &self.record, []).await?;
+            due = self.step([]).await?;
         }
     }
 

@@ -80,6 +80,7 @@ struct Callout {
 }
 
 /// What an exchange is to do.
+#[derive(Default)]
 pub(super) struct Due {
     pub(super) actions: Vec<Action>,
     /// And then to give the instance its turn once more.
@@ -213,18 +214,23 @@ impl Machine {
         }
     }
 
-    /// Tells the instance of an exchange what came for that, and returns what the exchange is to do.
+    /// Tells the instance of an exchange what came for that. Returns what is in its inbox, which others let it do before, and
+    /// then what it is to do.
     pub(super) async fn step(
         self: &Arc<Self>,
         exchange: Numbered<ExchangeId>,
+        inbox: &mut mpsc::UnboundedReceiver<Action>,
         record: &Arc<Record>,
         events: impl IntoIterator<Item = Event>,
-    ) -> Result<Due, Lost> {
+    ) -> (Vec<Action>, Result<Due, Lost>) {
         let mut state = self.lock().await;
-        if state.live_of(exchange).is_none() {
-            return Err(Lost);
-        }
-        self.tell(state, Some(exchange.id), Some(record), events)
+        // It is filled under the lock that is held now.
+        let before = std::iter::from_fn(|| inbox.try_recv().ok()).collect();
+        let due = match state.live_of(exchange) {
+            Some(_) => self.tell(state, Some(exchange.id), Some(record), events),
+            None => Err(Lost),
+        };
+        (before, due)
     }
 
     /// Something of a callout came, unless that is over.
@@ -262,7 +268,7 @@ impl Machine {
         own: Option<ExchangeId>,
         record: Option<&Arc<Record>>,
     ) -> Due {
-        let Some(live) = &mut state.live else { return Due { actions: Vec::new(), again: false } };
+        let Some(live) = &mut state.live else { return Due::default() };
         let mut actions = Vec::with_capacity(outcome.actions.len());
         let mut is_over = false;
         for action in outcome.actions {

@@ -3,7 +3,7 @@
 use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Settings};
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::{Options as Adapted, adapt};
-use proxy_wasm_adapter_embed::Begin;
+use proxy_wasm_adapter_embed::{Action, Begin, Event};
 
 use super::machine::Opened;
 use super::*;
@@ -42,6 +42,29 @@ const TRAPS_AT_ITS_START: &str = r#"(module
         (i32.eqz (call $call (i32.const 0) (i32.const 1) (i32.const 16) (i32.const 61) (i32.const 0) (i32.const 0)
             (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 128))))
     (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32) unreachable))"#;
+
+/// Asks before each request, and answers it by itself when it hears.
+const ANSWERS_WHEN_IT_HEARS: &str = r#"(module
+    (import "env" "proxy_http_call"
+        (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_send_local_response" (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (global $asks (mut i32) (i32.const 0))
+    (data (i32.const 0) "a")
+    (data (i32.const 16) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\01\00\00\00\0a\00\00\00\01\00\00\00"
+        ":method\00GET\00:path\00/\00:authority\00a\00")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (global.set $asks (local.get 0))
+        (drop (call $call (i32.const 0) (i32.const 1) (i32.const 16) (i32.const 61) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 128)))
+        (i32.const 1))
+    (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
+        (drop (call $effective (global.get $asks)))
+        (drop (call $answer (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const -1)))))"#;
 
 struct Fixture {
     machine: Arc<Machine>,
@@ -98,15 +121,17 @@ impl Fixture {
 #[tokio::test]
 async fn an_exchange_that_is_lost_leaves_that_of_the_next_instance_alone() {
     let fixture = Fixture::start(FILTER).await;
-    let lost = fixture.open(http::Method::GET).await.ok().unwrap();
+    let mut lost = fixture.open(http::Method::GET).await.ok().unwrap();
     assert!(matches!(fixture.open(http::Method::PUT).await, Err(NotOpened::Lost)));
     let mut next = fixture.open(http::Method::GET).await.ok().unwrap();
     assert_eq!(lost.exchange.id, next.exchange.id);
 
-    let nothing = || std::iter::empty::<proxy_wasm_adapter_embed::Event>();
-    assert!(fixture.machine.step(lost.exchange, &fixture.record, nothing()).await.is_err());
+    let nothing = || std::iter::empty::<Event>();
+    let (_, due) = fixture.machine.step(lost.exchange, &mut lost.inbox, &fixture.record, nothing()).await;
+    assert!(due.is_err());
     fixture.machine.forget(lost.exchange).await;
-    assert!(fixture.machine.step(next.exchange, &fixture.record, nothing()).await.is_ok());
+    let (_, due) = fixture.machine.step(next.exchange, &mut next.inbox, &fixture.record, nothing()).await;
+    assert!(due.is_ok());
     assert_eq!(next.inbox.try_recv().unwrap_err(), tokio::sync::mpsc::error::TryRecvError::Empty);
 }
 
@@ -120,4 +145,21 @@ async fn an_instance_that_is_lost_at_its_start_is_not_made_anew_for_the_same_req
         assert!(matches!(opened, Err(NotOpened::Lost)));
         assert!(fixture.counters.instances.made.get() <= 1 + number);
     }
+}
+
+/// What a callout's answer lets an exchange do stands in its inbox. It does that before anything that it is told of later.
+#[tokio::test]
+async fn what_others_let_an_exchange_do_comes_first() {
+    let fixture = Fixture::start(ANSWERS_WHEN_IT_HEARS).await;
+    let mut opened = fixture.open(http::Method::GET).await.ok().unwrap();
+    let heard = async {
+        while opened.inbox.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), heard).await.expect("it hears nothing");
+    let gone = [Event::Gone(opened.exchange.id)];
+    let (before, _) = fixture.machine.step(opened.exchange, &mut opened.inbox, &fixture.record, gone).await;
+    assert!(before.iter().any(|action| matches!(action, Action::Response { .. })), "{before:?}");
+    assert!(opened.inbox.is_empty());
 }
