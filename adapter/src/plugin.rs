@@ -82,7 +82,7 @@ Several routes are a table; the first that matches counts, in a virtual host if 
   allow_methods = "GET, POST"               # allow_headers, expose_headers, max_age
   allow_credentials = true                  # allow_private_network, forward_not_matching_preflights, enabled
   [clusters.backend]
-  endpoints = ["http://127.0.0.1:9000", { url = "http://127.0.0.1:9001", weight = 2 }] # or url
+  endpoints = ["http://127.0.0.1:9000", { url = "http://127.0.0.1:9001", weight = 2 }] # or url; hostname
   http2 = true
 
 Settings file of a chain, whose plugins requests pass in this order. The keys above down to

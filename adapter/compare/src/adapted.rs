@@ -76,9 +76,11 @@ impl Host {
                 let mut command = Command::new(program);
                 command.arg("serve").arg(&file).args(["--listen", "127.0.0.1:0", "--cpu-timeout"]);
                 command.arg(format!("{}ms", cpu_timeout.as_millis()));
-                if matches!(role, Role::Next) {
-                    command.arg("--no-date");
-                }
+                match role {
+                    Role::Next => command.arg("--no-date"),
+                    // As Envoy has one worker here.
+                    Role::Adapted => command.args(["--vms", "1"]),
+                };
                 if let Some(cache) = cache {
                     command.arg("--cache").arg(cache);
                 }

@@ -62,7 +62,9 @@ use proxy_wasm_abi::enums::LogLevel;
 use proxy_wasm_abi::settings::{Action, Settings};
 use tempfile::TempDir;
 
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
+use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter::{Options, adapt};
 use proxy_wasm_adapter_compose::compose;
 
@@ -251,6 +253,10 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
     }
     let upstream = settings.upstream().filter(|_| comparison.original.is_none()).map(|cluster| cluster.name.clone());
     settings.move_clusters(origins.clusters(upstream));
+    // As `serve` runs what it adapts.
+    if matches!(comparison.host, Host::Embedded { .. }) && options.wasi == Wasi::V0_2 {
+        options.exports = Exports::Exchange;
+    }
     if options.shim == Shim::default() {
         options.shim = Shim::built_in(options.wasi, Flavour::Tracing);
     }
