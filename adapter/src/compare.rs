@@ -244,6 +244,7 @@ fn migrated(
     }
     input::check_stdin(files)?;
     let read = code.migrate(files, None)?;
+    read.warn_of_unused(reporter);
     let component = read.only(reporter)?;
     let original = read.original(component)?;
     let migrated = Migrated::of(component, Path::new(""), &plugin.tracing())?;

@@ -100,6 +100,7 @@ impl Failure {
             Self::Serve(error) => match error {
                 serve::Error::Refused { .. } | serve::Error::StartTrapped { .. } => Code::Refused,
                 serve::Error::Listen { .. }
+                | serve::Error::AccessLog(_)
                 | serve::Error::Cache { .. }
                 | serve::Error::Certificates { .. }
                 | serve::Error::Runtime(_) => Code::Io,

@@ -68,6 +68,31 @@ pub(super) fn names(modules: &[Module]) -> Vec<String> {
     modules.iter().map(|module| shown(&module.path)).collect()
 }
 
+/// Refuses filters that the settings give to other plugins than the command does.
+fn check_order(files: &[PathBuf], settings: &Input) -> Result<(), Failure> {
+    if settings.plugin.len() != files.len() {
+        return Ok(());
+    }
+    let named = |at: usize| settings.plugin.get(at)?.filter.as_deref()?.file_name();
+    for (at, file) in files.iter().enumerate() {
+        let is_named = |other: usize| file.file_name().is_some_and(|name| named(other) == Some(name));
+        if let Some(other) = (0..files.len()).find(|other| is_named(*other)).filter(|_| !is_named(at)) {
+            return Err(Failure::Usage {
+                message: format!(
+                    "`{}` is filter {} of the command, and of plugin {} in the settings",
+                    shown(file),
+                    at + 1,
+                    other + 1
+                ),
+                help:
+                    "Give the filters in the order of the settings, or none: they are read from where the settings say."
+                        .into(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Filters, or a component, and what was said of them, with nothing checked.
 pub(super) struct Given {
     pub(super) modules: Vec<Module>,
@@ -80,7 +105,10 @@ impl Given {
     pub(super) fn read(files: Vec<PathBuf>, plugin: AdaptOptions) -> Result<Self, Failure> {
         let input = plugin.input();
         let (files, input, by_settings) = match (files.is_empty(), input) {
-            (false, input) => (files, input, None),
+            (false, input) => {
+                input.as_ref().map_or(Ok(()), |input| check_order(&files, input))?;
+                (files, input, None)
+            }
             (true, input) => {
                 let input = input?;
                 (input.filters().map_err(Failure::settings)?, Ok(input), plugin.settings_file())

@@ -59,6 +59,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
     let read = args.code.migrate(&args.files, args.upstream.as_deref())?;
+    read.warn_of_unused(reporter);
     let migration = &read.migration;
     for finding in migration.findings.iter().filter(|finding| finding.outcome != Outcome::Carried) {
         reporter.message(&migrated::message(finding));

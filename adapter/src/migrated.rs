@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proxy_wasm_abi::settings::Profile;
 use proxy_wasm_adapter::bundle::{self, Named};
 use proxy_wasm_adapter::error::Severity;
-use proxy_wasm_adapter::{Error, Options};
+use proxy_wasm_adapter::{Error, Options, check, is_component};
 use proxy_wasm_adapter_compare::original::{Code, Original};
 use proxy_wasm_adapter_migrate::{self as migrate, Component, File, Finding, Kind, Migration, Outcome, Wanted};
 
@@ -58,6 +60,11 @@ fn base_name(from: &str) -> &str {
     name.split(':').next().unwrap_or_default()
 }
 
+/// By which names `--code` knows it.
+fn names(wanted: Wanted<'_>) -> [&str; 3] {
+    [wanted.plugin, wanted.from, base_name(wanted.from)]
+}
+
 /// Whether it is an image's layout on disk.
 fn is_layout(directory: &Path) -> bool {
     directory.join("index.json").is_file()
@@ -67,8 +74,7 @@ impl CodeOptions {
     /// The file that has this code; `files` are those of the configuration.
     fn file(&self, files: &[PathBuf], wanted: Wanted<'_>) -> Option<PathBuf> {
         let base = base_name(wanted.from);
-        let names = [wanted.plugin, wanted.from, base];
-        if let Some((_, file)) = self.code.iter().find(|(name, _)| names.contains(&name.as_str())) {
+        if let Some((_, file)) = self.code.iter().find(|(name, _)| names(wanted).contains(&name.as_str())) {
             return Some(file.clone());
         }
         let local = wanted.from.strip_prefix("file://").unwrap_or(wanted.from);
@@ -116,8 +122,15 @@ impl CodeOptions {
             return Err(Failure::all(failures));
         }
         let (code, failures) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let asked = RefCell::new(Vec::new());
         let find = |wanted: Wanted<'_>| {
-            let read = Self::read(&self.file(paths, wanted)?);
+            asked.borrow_mut().extend(names(wanted).map(str::to_owned));
+            let file = self.file(paths, wanted)?;
+            let read = Self::read(&file).and_then(|bytes| {
+                let is_none = is_component(&bytes).then(|| check(&bytes, false, Profile::default()));
+                let failed = |problems| Failure::filter(input::shown(&file), problems);
+                is_none.map_or(Ok(bytes), |problems| Err(failed(problems)))
+            });
             let bytes = read.map_err(|failure| failures.borrow_mut().push(failure)).ok()?;
             let (plugin, from) = (wanted.plugin.to_owned(), wanted.from.to_owned());
             code.borrow_mut().push(Code { plugin, from, bytes: bytes.clone() });
@@ -129,7 +142,12 @@ impl CodeOptions {
         if !failures.is_empty() {
             return Err(Failure::all(failures));
         }
-        Ok(Read { files, from: self.from, migration, code: code.into_inner() })
+        let asked = asked.into_inner();
+        let unused = self.code.iter().map(|(name, _)| name).filter(|name| !asked.contains(name)).cloned();
+        // Nobody asks for that of other listeners.
+        let unused = if self.listener.is_none() { unused.collect() } else { Vec::new() };
+        let code = code.into_inner();
+        Ok(Read { files, from: self.from, migration, code, unused })
     }
 }
 
@@ -139,6 +157,8 @@ pub(super) struct Read {
     from: Option<Kind>,
     pub(super) migration: Migration,
     code: Vec<Code>,
+    /// The names for which there is code that nothing asks for.
+    unused: Vec<String>,
 }
 
 /// What a component is made of.
@@ -164,6 +184,21 @@ pub(super) fn message(finding: &Finding) -> Message {
 }
 
 impl Read {
+    /// Says which code was given for nothing: its name may be mistyped.
+    pub(super) fn warn_of_unused(&self, reporter: &Reporter) {
+        let known: BTreeSet<_> = self.code.iter().map(|code| format!("`{}`", code.plugin)).collect();
+        for name in &self.unused {
+            let help = match known.is_empty() {
+                true => "The input asks for no code that was found.".into(),
+                false => format!("Code was found for {}.", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+            };
+            let text = format!(
+                "`--code {name}=…` is for nothing: no plugin of that name, and no code from there, is in the input"
+            );
+            reporter.message(&Message { severity: Severity::Warning, text, help: Some(help) });
+        }
+    }
+
     /// Whether something of the input is lost.
     pub(super) fn has_losses(&self) -> bool {
         self.migration.has_losses()

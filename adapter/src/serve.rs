@@ -74,6 +74,7 @@ Limits that no option sets:
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     let Args { files, code, strict, mut plugin, mut host } = args;
+    check_drive(&host)?;
     let component = match Source::of(files) {
         Source::Filters(files) => {
             if code.is_given() || strict {
@@ -97,6 +98,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
         Source::Envoy(files) => {
             input::check_stdin(&files)?;
             let read = code.migrate(&files, plugin.upstream())?;
+            read.warn_of_unused(reporter);
             let component = read.only(reporter)?;
             if strict && read.has_losses() {
                 return Ok(lost(&input::shown(&files[0]), reporter));
@@ -205,6 +207,23 @@ fn follow(host: &mut serve::Options, options: &[String]) {
             _ => {}
         }
     }
+}
+
+/// Refuses options that mean nothing in the way in which requests are to go.
+fn check_drive(host: &serve::Options) -> Result<(), Failure> {
+    let by_exchanges = "by exchanges instances are not replaced";
+    let (option, why) = match (host.drive, host.max_instance_reuse, host.vms) {
+        (Some(Drive::Exchange), Some(_), _) => ("--max-instance-reuse", by_exchanges),
+        (None, Some(_), Some(_)) => {
+            ("--max-instance-reuse", "`--vms` is by exchanges, where instances are not replaced")
+        }
+        (Some(Drive::WasiHttp), _, Some(_)) => ("--vms", "by `wasi:http` there are as many as the traffic needs"),
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage {
+        message: format!("`{option}` would do nothing: {why}"),
+        help: "Leave it out, or choose the other `--drive`.".into(),
+    })
 }
 
 /// Has a component take requests in the way in which they come here, unless the user says how it takes them.

@@ -201,7 +201,14 @@ fn components(
     drafts.extend(kubernetes::read(report, &resources.objects));
     drafts.extend(envoy_filter::read(report, resources));
     if let Some(wanted) = options.listener {
-        drafts.retain(|draft| draft.name == wanted);
+        let (found, others): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.name == wanted);
+        if found.is_empty() && !others.is_empty() {
+            let place = documents.first().map(Node::place).unwrap_or_default();
+            let what = format!("there is no listener `{wanted}` with Wasm HTTP filters in it");
+            let names: Vec<_> = others.iter().map(|draft| format!("`{}`", draft.name)).collect();
+            report.wrong("the input", place, what, format!("Choose one of {}.", names.join(", ")));
+        }
+        drafts = found;
     }
     // Where nothing could be read, that was said.
     if drafts.is_empty() && !report.has_errors() {

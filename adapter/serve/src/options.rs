@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::Authority;
+
 use super::access_log::{AccessFormat, Place};
 use super::log_format::LogFormat;
 use super::policy::FailurePolicy;
@@ -91,7 +93,7 @@ pub struct Options {
 
     /// Memory that one instance may have, filter and shim together, such as `64MiB`; one that asked for more serves no
     /// further request
-    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_memory)]
     pub max_memory: usize,
 
     /// Memory that all instances together may take on top of what each begins with; three quarters of what the machine, or
@@ -152,7 +154,7 @@ pub struct Options {
 
     /// Speak HTTP/2 without TLS to this upstream or cluster, `HOST:PORT`; may be repeated. Without it only gRPC callouts
     /// are sent so; over TLS both ends agree. An answer's head may have 80 KiB and 100 fields, in HTTP/2 60 KiB
-    #[arg(long, value_name = "AUTHORITY")]
+    #[arg(long, value_name = "AUTHORITY", value_parser = parse_authority)]
     pub upstream_h2c: Vec<String>,
 
     /// PEM file of certificate authorities to trust for upstreams, on top of the public ones
@@ -230,6 +232,21 @@ impl Options {
     }
 }
 
+/// Memory of an instance: one with less than this does not start, whatever its filter is.
+fn parse_memory(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 1 << 20;
+    let bytes = parse_bytes(text)?;
+    if bytes < LEAST { Err("no filter starts with less than `1MiB`".into()) } else { Ok(bytes) }
+}
+
+fn parse_authority(text: &str) -> Result<String, String> {
+    let authority: Option<Authority> = text.parse().ok();
+    match authority.filter(|authority| !authority.host().is_empty() && !text.contains('@')) {
+        Some(_) => Ok(text.into()),
+        None => Err("write `HOST:PORT`, without a scheme".into()),
+    }
+}
+
 fn parse_place(text: &str) -> Result<Place, std::convert::Infallible> {
     Ok(Place::parse(text))
 }
@@ -279,6 +296,15 @@ mod tests {
     struct Command {
         #[command(flatten)]
         options: Options,
+    }
+
+    #[test]
+    fn values_that_can_be_nothing_are_refused() {
+        for (option, value) in
+            [("--upstream-h2c", ":::"), ("--upstream-h2c", "http://a:1"), ("--upstream-h2c", ""), ("--max-memory", "1")]
+        {
+            assert!(<Command as clap::Parser>::try_parse_from(["serve", option, value]).is_err(), "{option} {value}");
+        }
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Program {
 /// What Wasmtime gets of the directory that the user gave: it deletes all that it finds in its own and did not put there.
 const WITHIN_CACHE: &str = "proxy-wasm-adapter";
 
+/// Whether compiled code can be kept there.
+pub(super) fn check_cache(directory: &Path) -> Result<(), Error> {
+    open(directory).map(drop)
+}
+
 /// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
 /// compiles anew where it cannot read or write an entry.
 fn open(directory: &Path) -> Result<Cache, Error> {

@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         chain("chain-filter-of-its-settings-missing", &one(), Some(both), &[]),
         chain("chain-three-filters-for-two-plugins", &two(), Some(both), &["a.wasm", "b.wasm", "a.wasm"]),
         chain("chain-one-filter-for-two-plugins", &two(), Some(both), &["a.wasm"]),
+        chain("chain-in-another-order", &two(), Some(both), &["b.wasm", "a.wasm"]),
         chain("chain-component-among-filters", &with("b.wasm", adapted()), None, &["a.wasm", "b.wasm"]),
         chain(
             "chain-problems-of-several",

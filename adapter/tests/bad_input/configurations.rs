@@ -34,6 +34,20 @@ pub(crate) fn cases() -> Vec<Case> {
             &["migrate", "envoy.yaml", "-o", "out", "--code", "hello=no.wasm"],
         ),
         case("migrate-code-not-at-hand", &envoy, &["migrate", "envoy.yaml", "--check"]),
+        case(
+            "migrate-code-for-nothing",
+            &envoy,
+            &["migrate", "envoy.yaml", "--check", "--code", "hello=hello.wasm", "--code", "helo=hello.wasm"],
+        ),
+        Case {
+            files: vec![("envoy.yaml", ENVOY.into()), ("hello.wasm", super::adapted())],
+            ..case("migrate-a-component", &envoy, &["migrate", "envoy.yaml", "-o", "out", "--code", "hello=hello.wasm"])
+        },
+        case(
+            "migrate-an-unknown-listener",
+            &[("envoy.yaml", &two)],
+            &["migrate", "envoy.yaml", "--check", "--listener", "three", "--code", "hello=hello.wasm"],
+        ),
         case("migrate-an-unknown-host", &envoy, &["migrate", "envoy.yaml", "-o", "out", "--host", "nginx"]),
         case(
             "migrate-of-an-unknown-kind",

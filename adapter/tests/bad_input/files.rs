@@ -7,6 +7,9 @@ use super::{Case, adapted, command};
 pub(super) fn cases() -> Vec<Case> {
     const ROUTE: [&str; 2] = ["--direct-response", "200"];
     let adapt = |name, filter, args: &[&'static str]| command(name, filter, &[&["adapt"], args, &ROUTE].concat());
+    let serve = |name, more: &[&'static str]| {
+        command(name, filter(""), &[&["serve", "filter.wasm", "--direct-response", "200"], more].concat())
+    };
     vec![
         adapt("filter-missing", filter(""), &["missing.wasm", "-o", "out.wasm"]),
         adapt("filter-is-a-directory", filter(""), &[".", "-o", "out.wasm"]),
@@ -29,6 +32,13 @@ pub(super) fn cases() -> Vec<Case> {
             filter(""),
             &["serve", "filter.wasm", "--direct-response", "200", "--listen", ":8080"],
         ),
+        serve("serve-reuse-by-exchanges", &["--drive", "exchange", "--max-instance-reuse", "5"]),
+        serve("serve-virtual-machines-and-reuse", &["--vms", "2", "--max-instance-reuse", "5"]),
+        serve("serve-virtual-machines-by-wasi-http", &["--drive", "wasi-http", "--vms", "2"]),
+        serve("serve-h2c-without-an-address", &["--upstream-h2c", ":::"]),
+        serve("serve-without-memory", &["--max-memory", "1"]),
+        serve("serve-cache-is-a-file", &["--cache", "filter.wasm"]),
+        serve("serve-access-log-is-a-directory", &["--access-log", "."]),
         command("serve-adapted-with-options", adapted(), &["serve", "filter.wasm", "--root-id", "a"]),
         command("no-output", filter(""), &["adapt", "filter.wasm", "--direct-response", "200"]),
     ]
