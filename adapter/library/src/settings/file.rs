@@ -54,9 +54,22 @@ fn explained(message: &str) -> String {
         _ if message.contains("[plugin]") && !message.contains("[[plugin]") => {
             "write `[[plugin]]`, in two brackets".into()
         }
-        _ => return message.trim_end().into(),
+        _ => return by_nearest(message).unwrap_or_else(|| message.trim_end().into()),
     };
     format!("{}\n{meant}", message.trim_end())
+}
+
+/// What the parser says of a key that is none, with the one that it is almost in place of all that there are.
+fn by_nearest(message: &str) -> Option<String> {
+    /// The most slips that make one key of another.
+    const SLIPS: usize = 2;
+    let (before, rest) = message.split_once("unknown field `")?;
+    let (key, known) = rest.split_once("`, expected one of ")?;
+    let slips = |known: &&str| strsim::damerau_levenshtein(known, key);
+    let nearest =
+        known.lines().next()?.split('`').filter(|name| name.starts_with(char::is_alphabetic)).min_by_key(slips)?;
+    let is_near = slips(&nearest) <= SLIPS && nearest.len() > SLIPS;
+    is_near.then(|| format!("{before}unknown field `{key}`; did you mean `{nearest}`?"))
 }
 
 #[cfg(test)]
@@ -161,7 +174,7 @@ mod tests {
             panic!("no error")
         };
         assert!(message.contains("line 2, column 1"), "{message}");
-        assert!(message.contains("unknown field `rootid`"), "{message}");
+        assert!(message.ends_with("unknown field `rootid`; did you mean `root_id`?"), "{message}");
     }
 
     /// Whatever is read is written as it was, in a form that people read.
