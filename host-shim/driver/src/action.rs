@@ -39,6 +39,8 @@ pub enum Action {
         headers: HeaderMap,
         /// Whether nothing follows.
         end: bool,
+        /// The client's connection ends with it, where the edge can say so.
+        closes: bool,
     },
     /// Write body bytes.
     Write(Peer, Vec<u8>),

@@ -233,11 +233,12 @@ impl<G: Guest> Driver<'_, G> {
     }
 
     fn send_response(&mut self, id: u32, frame: Frame) {
+        let closes = self.chain.ends_connection(id);
         let Some(exchange) = self.exchange(id) else { return };
         match frame {
             Frame::Headers { headers, end } => {
                 exchange.to_client = Outgoing::sent(end);
-                exchange.actions.push_back(Action::Response { id, headers, end });
+                exchange.actions.push_back(Action::Response { id, headers, end, closes });
             }
             Frame::Data(bytes) => exchange.write(Peer::Client(id), bytes),
             Frame::End(trailers) => exchange.finish(Peer::Client(id), trailers),

@@ -125,7 +125,10 @@ impl Relay {
         /// No stream has this number.
         const NONE: u32 = 0;
         let headers = turn.chain().refuse(fields, reason);
-        vec![Order::Act(Action::Response { id: NONE, headers, end: true }), Order::Over { id: NONE, remains: None }]
+        vec![
+            Order::Act(Action::Response { id: NONE, headers, end: true, closes: false }),
+            Order::Over { id: NONE, remains: None },
+        ]
     }
 
     /// Takes note of what came.

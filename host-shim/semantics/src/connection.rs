@@ -159,6 +159,7 @@ pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (H
         duration: Cell::new(None),
         response_code: None,
         response_code_details: None,
+        ends_connection: false,
         response_flags: 0,
         from_headers,
     };

@@ -23,9 +23,18 @@ impl<G: Guest> Chain<G> {
     /// A head, or trailers, in one piece, pseudo-headers first, in the ABI's wire format; without what [`fields`](Self::fields)
     /// leaves out.
     pub fn message(&self, headers: &HeaderMap) -> Vec<u8> {
+        self.message_with(headers, None)
+    }
+
+    /// The same of a response, which may end the client's connection.
+    pub fn response(&self, headers: &HeaderMap, closes: bool) -> Vec<u8> {
+        self.message_with(headers, closes.then_some((b"connection", b"close")))
+    }
+
+    fn message_with(&self, headers: &HeaderMap, more: Option<(&[u8], &[u8])>) -> Vec<u8> {
         let is_sent = |name: &[u8]| !self.capabilities.forbidden.iter().any(|forbidden| forbidden.as_bytes() == name);
         headers.iter().filter(|(name, _)| !is_sent(name)).for_each(|(name, _)| self.field_refused(name));
-        pairs::encode(headers.iter().filter(|(name, _)| is_sent(name)))
+        pairs::encode(headers.iter().filter(|(name, _)| is_sent(name)).chain(more))
     }
 
     /// Warns of a field that is left out: it is none of those that a host of this kind forbids, and this one refuses it all

@@ -163,7 +163,7 @@ impl Edge {
                     Err(code) => turn.input(peer, failed(&code)),
                 }
             }
-            Action::Response { id, headers, end } => {
+            Action::Response { id, headers, end, .. } => {
                 let Some(out) = self.out.take() else { return };
                 let writer = outgoing::response(chain, out, &headers, end, self.exact);
                 if !end && writer.is_none() {

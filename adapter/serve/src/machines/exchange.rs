@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::task::{Context, Poll};
 
+use http::header::CONNECTION;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Body;
@@ -237,7 +238,10 @@ impl Carrier {
 
     fn respond(&mut self, mut head: Response<()>, end: bool) {
         let Some(answer) = self.answer.take() else { return };
+        // No filter can set it: by it the component ends the client's connection.
+        let closes = head.headers_mut().remove(CONNECTION);
         *head.headers_mut() = fields::sendable(std::mem::take(head.headers_mut()));
+        head.headers_mut().extend(closes.map(|close| (CONNECTION, close)));
         let body = if end {
             Empty::new().map_err(|never| match never {}).boxed_unsync()
         } else {

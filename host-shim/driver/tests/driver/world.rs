@@ -226,7 +226,7 @@ pub(crate) fn show(action: &Action) -> String {
                 ended(end)
             )
         }
-        Action::Response { id, headers, end } => {
+        Action::Response { id, headers, end, .. } => {
             format!("client {id} response {}{}", value(headers, ":status"), ended(end))
         }
         Action::Write(peer, bytes) => format!("{} write \"{}\"", name(peer), text(bytes)),

@@ -203,6 +203,11 @@ impl<G: Guest> Chain<G> {
         self.state.borrow_mut().time = None;
     }
 
+    /// Whether the client's connection, of HTTP/1, ends with its response.
+    pub fn ends_connection(&self, id: u32) -> bool {
+        self.state.borrow_mut().streams.get_mut(id).is_some_and(|stream| stream.facts.ends_connection)
+    }
+
     /// Whether more of this message can be taken in now.
     pub fn wants(&self, id: u32, direction: Direction) -> bool {
         let mut state = self.state.borrow_mut();

@@ -22,6 +22,9 @@ impl<G: Guest> Chain<G> {
                 return;
             }
             stream.answer_locally();
+            // Whatever filters make of the status. Source: `http1-connections/closes-after-a-local-400`; Envoy's
+            // `ActiveStream::sendLocalReply`.
+            stream.facts.ends_connection |= reply.status == 400 && !stream.facts.http2;
             stream.facts.response_flags |= reply.flags;
             stream.facts.response_code_details = Some(reply.details.clone());
             if stream.response_started() {

@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     /// The response's status, once there is one.
     pub(crate) response_code: Option<u16>,
     pub(crate) response_code_details: Option<String>,
+    /// The client's connection, of HTTP/1, ends with the response.
+    pub(crate) ends_connection: bool,
     /// Envoy's response flags, a bit set.
     pub(crate) response_flags: u64,
     /// Properties that the settings read from request headers.

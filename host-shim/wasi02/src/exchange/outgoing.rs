@@ -31,8 +31,8 @@ fn action<G: Guest>(chain: &Chain<G>, order: Order) -> Option<wit::Action> {
                 http2,
             })
         }
-        Order::Act(Action::Response { id, headers, end }) => {
-            wit::Action::Response(wit::OutgoingResponse { id, head: chain.message(&headers), end })
+        Order::Act(Action::Response { id, headers, end, closes }) => {
+            wit::Action::Response(wit::OutgoingResponse { id, head: chain.response(&headers, closes), end })
         }
         Order::Act(Action::Write(peer, bytes)) => wit::Action::Write(wit::OutgoingPiece { peer: whose(peer), bytes }),
         Order::Act(Action::Finish(peer, trailers)) => wit::Action::Finish(wit::BodyEnd {

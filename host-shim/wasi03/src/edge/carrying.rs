@@ -61,7 +61,7 @@ impl Edge {
                     Err(code) => turn.input(peer, failed(&code)),
                 }
             }
-            Action::Response { id, headers, end } => {
+            Action::Response { id, headers, end, .. } => {
                 let Some(answer) = task.answer.take() else { return };
                 self.let_go(Some(Peer::Client(id)));
                 let source = Peer::Upstream(id);
