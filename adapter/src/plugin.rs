@@ -168,7 +168,7 @@ pub(super) struct AdaptOptions {
     #[arg(long, value_name = "FILE|handler", value_parser = next, help_heading = "Routing")]
     next: Option<Next>,
 
-    /// Where requests go that the filter lets through
+    /// Where requests go that the filter lets through. From `serve` they have the client's `host`, as from Envoy
     #[arg(long, value_name = "URL", help_heading = "Routing")]
     upstream: Option<String>,
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::consul;
 use crate::listener::Draft;
-use crate::node::{Node, Value};
+use crate::node::{Node, Place, Value};
 use crate::plugin::{Code, FailurePolicy, Plugin};
 use crate::read::Reader;
 use crate::report::Report;
@@ -49,6 +49,8 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
         plugins.sort_by(|a, b| a.order.cmp(&b.order));
         plugins.into_iter().map(|ordered| ordered.plugin).collect()
     };
+    compare_proxies(report, &istio);
+    compare_proxies(report, &higress);
     let (istio, higress) = (in_order(istio), in_order(higress));
     [("wasm-plugins", istio), ("extension-policies", gateway), (HIGRESS, higress), ("service-defaults", consul)]
         .into_iter()
@@ -77,6 +79,27 @@ fn other(report: &Report, object: &Node, kind: &str) {
 struct Ordered {
     order: (usize, bool, std::cmp::Reverse<i64>, String),
     plugin: Plugin,
+    /// Which proxies it is for, if not for all.
+    proxies: Option<Proxies>,
+}
+
+/// The proxies that an object chooses.
+struct Proxies {
+    label: String,
+    place: Place,
+    /// What it says of them.
+    chosen: String,
+}
+
+/// Says of plugins for other proxies than the first one's that they are all in one chain here.
+fn compare_proxies(report: &Report, plugins: &[Ordered]) {
+    let mut all = plugins.iter().filter_map(|plugin| plugin.proxies.as_ref());
+    let Some(first) = all.next() else { return };
+    for other in all.filter(|other| other.chosen != first.chosen) {
+        let what = format!("it is for other proxies than {}, and here requests pass both", first.label);
+        let remedy = "Migrate the objects of one workload at a time, each in a file of its own.";
+        report.differs(&other.label, other.place, what, remedy);
+    }
 }
 
 /// Name and namespace of an object.
@@ -157,10 +180,14 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
         plugin.configuration = higress(reader, spec)?.into_bytes();
     }
     variables(reader, spec, &mut plugin);
-    selection(report, &label, whole, &["selector", "targetRef", "targetRefs", "match"]);
+    let choosers = ["selector", "targetRef", "targetRefs"];
+    selection(report, &label, whole, &choosers);
+    selection(report, &label, whole, &["match"]);
+    let chosen = choosers.iter().find_map(|field| whole.peek(field));
+    let proxies = chosen.map(|node| Proxies { label: label.clone(), place: node.place(), chosen: json(node) });
     report.carried(&label, object.place(), format!("plugin `{}`", plugin.name));
     let order = (phase, priority.is_none(), std::cmp::Reverse(priority.unwrap_or(0)), format!("{name}.{namespace}"));
-    Some(Ordered { order, plugin })
+    Some(Ordered { order, plugin, proxies })
 }
 
 /// Higress's configuration: that for all, with the rules in it, which the filter itself reads. Nothing, if it is for nobody.

@@ -21,6 +21,14 @@ pub(crate) fn cases() -> Vec<Case> {
     let (before, clusters) = ENVOY.split_once("  clusters:").expect("there are clusters");
     let (_, listener) = before.split_once("  listeners:\n").expect("there are listeners");
     let two = format!("{before}{}  clusters:{clusters}", listener.replace("name: web", "name: two"));
+    let of_proxies = |name: &str, app: &str| {
+        format!(
+            "{}  selector: {{matchLabels: {{app: {app}}}}}\n",
+            POLICY.replace("{name: hello}", &format!("{{name: {name}}}"))
+        )
+        .replace("spec: {url: hello.wasm}\n", "spec:\n  url: hello.wasm\n")
+    };
+    let policies = [of_proxies("a", "web"), of_proxies("b", "web"), of_proxies("c", "api")].join("---\n");
     let policy = [("policy.yaml", POLICY), ("requests.yaml", REQUESTS)];
     let compare = ["compare", "--requests", "requests.yaml", "--code", "hello=hello.wasm", "--envoy-config"];
     let with = |more: &[&'static str]| [&compare[..], more].concat();
@@ -79,6 +87,11 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         case("serve-two-listeners", &[("envoy.yaml", &two)], &["serve", "envoy.yaml", "--code", "hello=hello.wasm"]),
         case("compare-a-configuration-with-options", &envoy, &with(&["envoy.yaml", "--root-id", "x"])),
+        case(
+            "migrate-policies-for-other-proxies",
+            &[("policies.yaml", &policies)],
+            &["migrate", "policies.yaml", "--check", "--upstream", "http://a", "--code", "hello.wasm=hello.wasm"],
+        ),
         case("compare-a-policy", &policy, &with(&["policy.yaml", "--code", "hello.wasm=hello.wasm"])),
         case(
             "compare-code-without-a-configuration",
