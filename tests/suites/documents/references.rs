@@ -17,7 +17,8 @@ use crate::markdown::files;
 const NO_PATHS: &[&str] = &["HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3", "application/grpc"];
 
 /// Options of programs that are neither ours nor found by name.
-const FOREIGN_OPTIONS: &[(&str, &str)] = &[("--package", "cargo"), ("--bin", "cargo")];
+const FOREIGN_OPTIONS: &[(&str, &str)] =
+    &[("--package", "cargo"), ("--bin", "cargo"), ("--retry", "curl"), ("--retry-connrefused", "curl")];
 
 /// The scripts that documents tell to run.
 const SCRIPTS: &[&str] = &["examples/build.sh", "examples/try.sh", "host-shim/build.sh", "tests/run", "tests/tools.sh"];
