@@ -20,6 +20,10 @@ pub(super) struct Apart<B: Body> {
     multiplexed: bool,
     /// An end that came at the next poll would look as if it came with what was before.
     holds: bool,
+    /// Who reads it is told of an end as such.
+    is_told: bool,
+    /// Bytes came.
+    began: bool,
     /// An end, or what is no bytes, that was held for a poll.
     kept: Option<Polled<B>>,
 }
@@ -28,7 +32,13 @@ impl<B: Body> Apart<B> {
     /// The body of a message whose head has come; `multiplexed`: over HTTP/2.
     pub(super) fn new(body: B, multiplexed: bool) -> Self {
         let holds = !body.is_end_stream();
-        Self { body, multiplexed, holds, kept: None }
+        Self { body, multiplexed, holds, is_told: false, began: false, kept: None }
+    }
+
+    /// For one who is told of ends as such, by exchanges: behind bytes none has to wait. It is over at once only where its end
+    /// came with what was before.
+    pub(super) fn told(self) -> Self {
+        Self { is_told: true, ..self }
     }
 }
 
@@ -49,10 +59,11 @@ where
         let holds = std::mem::replace(&mut this.holds, false);
         match poll {
             Poll::Ready(frame) if has_bytes(frame.as_ref()) => {
+                this.began = true;
                 this.holds = !this.multiplexed || !this.body.is_end_stream();
                 Poll::Ready(frame)
             }
-            Poll::Ready(frame) if holds => {
+            Poll::Ready(frame) if holds && !(this.is_told && this.began) => {
                 this.kept = Some(frame);
                 context.waker().wake_by_ref();
                 Poll::Pending
@@ -125,6 +136,19 @@ mod tests {
             };
         }
         seen
+    }
+
+    #[test]
+    fn who_is_told_of_ends_waits_for_none_behind_bytes() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        for (multiplexed, joined) in [(false, false), (true, true)] {
+            let mut body = Apart::new(frames([Frame::data(Bytes::from_static(b"abc"))]), multiplexed).told();
+            assert!(matches!(Pin::new(&mut body).poll_frame(&mut context), Poll::Ready(Some(Ok(_)))));
+            assert_eq!(body.is_end_stream(), joined, "with the bytes only where it came with them");
+            assert!(matches!(Pin::new(&mut body).poll_frame(&mut context), Poll::Ready(None)));
+            let mut empty = Apart::new(frames([]), multiplexed).told();
+            assert!(Pin::new(&mut empty).poll_frame(&mut context).is_pending(), "it is not the head's");
+        }
     }
 
     #[test]

@@ -38,6 +38,12 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
+    /// For one who is told of ends as such: see [`Apart::told`].
+    pub(super) fn told(mut self) -> Self {
+        self.incoming = self.incoming.take().map(Apart::told);
+        self
+    }
+
     /// Refuses trailers that are none. Those of HTTP/1 were looked at before.
     fn checked(frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         match frame.trailers_ref() {

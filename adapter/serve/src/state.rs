@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use http::HeaderName;
+use http_body_util::BodyExt;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -137,7 +138,7 @@ impl WasiHttpHooks for Hooks {
         // Its place among others is that of this call.
         let sent = self.client.send(request, options.unwrap_or_default(), sender);
         Box::new(async move {
-            let response = sent.await?;
+            let response = sent.await?.map(BodyExt::boxed_unsync);
             // The client's connections are driven by tasks of their own.
             Ok((response, Box::new(std::future::ready(Ok(()))) as _))
         })

@@ -60,7 +60,8 @@ pub(super) async fn carry(
     departure: Departure,
     answer: oneshot::Sender<Answer>,
 ) -> Result<(), NotOpened> {
-    let (mut head, mut body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let mut body = body.told();
     if let Some(RawTarget(target)) = head.extensions.remove() {
         head.extensions.insert(RawPath(target.into()));
     }

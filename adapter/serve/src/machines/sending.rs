@@ -15,17 +15,17 @@ use super::Shop;
 use super::pipe::{PipeBody, Writer, pipe};
 use crate::fields;
 use crate::http2;
-use crate::outgoing::Sender;
+use crate::outgoing::{AnswerBody, Sender};
 use crate::target::RawTarget;
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
+type Answered = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Error>> + Send>>;
 
 /// What comes of a request that was sent.
 pub(super) enum Incoming {
     /// Its head.
     Head(Answered),
     /// Its body.
-    Body(WasiBody),
+    Body(Pin<Box<AnswerBody>>),
     /// Nothing more.
     Over,
 }
@@ -80,7 +80,7 @@ impl Incoming {
                 Ok(response) => {
                     let (head, body) = response.into_parts();
                     let end = body.is_end_stream();
-                    *self = if end { Self::Over } else { Self::Body(body) };
+                    *self = if end { Self::Over } else { Self::Body(Box::pin(body.told())) };
                     let mut events = vec![Event::Head { peer, head: Response::from_parts(head, ()), end }];
                     if let Poll::Ready(more) = self.poll_body(peer, context) {
                         events.extend(more);

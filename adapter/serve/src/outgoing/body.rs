@@ -72,7 +72,7 @@ impl Body for RequestBody {
 }
 
 /// What an upstream sends, with a limit on the time between two pieces.
-pub(super) struct ResponseBody {
+pub(crate) struct ResponseBody {
     incoming: Incoming,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,

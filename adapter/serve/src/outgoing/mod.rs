@@ -35,7 +35,6 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
-use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
@@ -71,6 +70,9 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 /// How long the other steps may take where the component does not say: that of `wasmtime serve`.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What an upstream sends.
+pub(super) type AnswerBody = Apart<ResponseBody>;
 
 /// Sends requests for all instances.
 pub(super) struct Client {
@@ -129,7 +131,7 @@ impl Client {
         mut request: Request<WasiBody>,
         options: RequestOptions,
         sender: Sender,
-    ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Error>> + Send + use<> {
         let way = self.way(&mut request, sender.depth);
         let counters = self.counters.clone();
         let pace = sender.record.as_ref().map(|record| record.pace.clone());
@@ -148,7 +150,7 @@ impl Client {
             *response.headers_mut() = fields::visible(std::mem::take(response.headers_mut()));
             let between = options.between_bytes_timeout.unwrap_or(STEP_TIMEOUT);
             let multiplexed = response.version() == Version::HTTP_2;
-            Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target), multiplexed).boxed_unsync()))
+            Ok(response.map(|body| Apart::new(ResponseBody::new(body, between, target), multiplexed)))
         })
     }
 
