@@ -1,6 +1,7 @@
 //! The connection as hyper sees it.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -115,8 +116,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Front<S> {
                 this.walk.pass((buffer.filled().len() - before) as u64);
                 return Poll::Ready(Ok(()));
             }
-            let mut piece = [0; PIECE];
-            let mut piece = ReadBuf::new(&mut piece);
+            // A connection that waits holds no memory for it.
+            let mut piece = [const { MaybeUninit::uninit() }; PIECE];
+            let mut piece = ReadBuf::uninit(&mut piece);
             ready!(Pin::new(&mut this.inner).poll_read(context, &mut piece))?;
             if piece.filled().is_empty() {
                 return Poll::Ready(Ok(()));
@@ -132,8 +134,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let End::Lingering { deadline, left } = &mut self.end else { return Poll::Ready(()) };
         loop {
-            let mut piece = [0; PIECE];
-            let mut piece = ReadBuf::new(&mut piece);
+            let mut piece = [const { MaybeUninit::uninit() }; PIECE];
+            let mut piece = ReadBuf::uninit(&mut piece);
             match Pin::new(&mut self.inner).poll_read(context, &mut piece) {
                 Poll::Ready(Ok(())) if !piece.filled().is_empty() => *left = left.saturating_sub(piece.filled().len()),
                 Poll::Ready(_) => return Poll::Ready(()),

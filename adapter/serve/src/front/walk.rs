@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::super::wire::{Chunks, End, Length, lines};
+use super::super::wire::{Chunks, End, Length, lines, shift};
 use super::head::Head;
 use super::line::RequestLine;
 use super::refusal::Refusal;
@@ -93,9 +93,8 @@ impl Walk {
                 },
                 At::Sized(_) if input.is_empty() => return None,
                 At::Sized(left) => {
-                    let size = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                    output.extend_from_slice(&input.split_to(size));
-                    self.pass(size as u64);
+                    let size = shift(input, output, *left);
+                    self.pass(size);
                 }
                 At::Chunks(chunks) => match chunks.take(input, output) {
                     Ok(true) => self.at = At::Head(End::default()),
@@ -106,7 +105,7 @@ impl Walk {
                     }
                 },
                 At::Http2 => {
-                    output.extend_from_slice(&input.split());
+                    shift(input, output, u64::MAX);
                     return None;
                 }
                 At::Over => {

@@ -82,13 +82,8 @@ impl Answers {
                     input.advance(size);
                 }
                 State::Sized(left) => {
-                    let size = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                    output.extend_from_slice(&input[..size]);
-                    input.advance(size);
-                    *left -= size as u64;
-                    if *left == 0 {
-                        self.state = State::Idle;
-                    }
+                    let size = wire::shift(input, output, *left);
+                    self.pass(size);
                 }
                 State::Chunked(chunks) => {
                     if !chunks.take(input, output)? {
@@ -98,12 +93,30 @@ impl Answers {
                     self.state = State::Idle;
                 }
                 State::UntilClosed => {
-                    output.extend_from_slice(input);
-                    input.clear();
+                    wire::shift(input, output, u64::MAX);
                 }
             }
         }
         Ok(())
+    }
+
+    /// How many of the next bytes are for hyper as they are, where nothing is left to be taken.
+    pub(crate) fn passes(&self) -> u64 {
+        match self.state {
+            State::Sized(left) => left,
+            State::UntilClosed => u64::MAX,
+            _ => 0,
+        }
+    }
+
+    /// So many of them went.
+    pub(crate) fn pass(&mut self, size: u64) {
+        if let State::Sized(left) = &mut self.state {
+            *left -= size;
+            if *left == 0 {
+                self.state = State::Idle;
+            }
+        }
     }
 
     /// The connection ended, with this left to read. An end within a body hyper sees by itself.

@@ -237,7 +237,8 @@ impl Pool {
         let mut builder = http1::Builder::new();
         // What comes is within the limits already.
         builder.max_buf_size(2 * HEAD_LIMIT).max_header_size(2 * HEAD_LIMIT);
-        let (mut sender, connection) = builder.handshake(Wire::new(stream, announcer.clone())).await.map_err(failed)?;
+        let (mut sender, connection) =
+            builder.handshake(TokioIo::new(Wire::new(stream, announcer.clone()))).await.map_err(failed)?;
         tokio::spawn(async move {
             let _kept = kept;
             if let Err(error) = connection.await {

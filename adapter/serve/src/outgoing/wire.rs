@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::answer::{Answers, BadAnswer};
 use super::connect::Stream;
 
-/// How much is read at once.
+/// How much is read at once, at first.
 const READ_BYTES: usize = 16 * 1024;
+
+/// The same where each read gets as much as it takes: a filter is called for what is read, not for the pieces of a socket.
+const READ_MAX_BYTES: usize = 64 * 1024;
 
 /// Tells a connection what the next request on it is. The connection itself only sees bytes, in which a new request
 /// cannot be told from the rest of a body whose answer is already over.
@@ -46,6 +48,8 @@ pub(super) struct Wire {
     answers: Answers,
     /// Read, and not looked at.
     raw: BytesMut,
+    /// How much is read at once next.
+    reads: usize,
     /// Looked at, and not read by hyper.
     judged: BytesMut,
     ended: bool,
@@ -56,7 +60,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, announced: Announcer) -> Self {
         let (raw, judged) = (BytesMut::new(), BytesMut::new());
-        Self { stream, announced, answers: Answers::new(), raw, judged, ended: false, refused: None }
+        Self { stream, announced, answers: Answers::new(), raw, reads: READ_BYTES, judged, ended: false, refused: None }
     }
 
     /// Before bytes are written: they may begin a request.
@@ -81,10 +85,13 @@ impl Wire {
             if self.ended {
                 break;
             }
-            self.raw.reserve(READ_BYTES);
+            self.raw.reserve(self.reads);
             // It holds nothing that would be lost with it.
             let read = pin!(self.stream.read_buf(&mut self.raw));
-            if ready!(read.poll(context))? == 0 {
+            let read = ready!(read.poll(context))?;
+            self.reads = if read >= self.reads { 2 * self.reads } else { read };
+            self.reads = self.reads.clamp(READ_BYTES, READ_MAX_BYTES);
+            if read == 0 {
                 self.ended = true;
                 self.refused = self.answers.end(&self.raw).err();
             }
@@ -93,23 +100,30 @@ impl Wire {
     }
 }
 
-impl Read for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.judged.is_empty() {
-            ready!(self.fill(context))?;
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.judged.is_empty() {
+            // What needs no look hyper reads by itself.
+            let is_read = this.raw.is_empty() && this.refused.is_none() && !this.ended;
+            if is_read && this.answers.passes() >= into.remaining() as u64 {
+                let before = into.filled().len();
+                ready!(Pin::new(&mut this.stream).poll_read(context, into))?;
+                let size = into.filled().len() - before;
+                this.ended = size == 0;
+                this.answers.pass(size as u64);
+                return Poll::Ready(Ok(()));
+            }
+            ready!(this.fill(context))?;
         }
-        let size = self.judged.len().min(into.remaining());
-        into.put_slice(&self.judged[..size]);
-        self.judged.advance(size);
+        let size = this.judged.len().min(into.remaining());
+        into.put_slice(&this.judged[..size]);
+        this.judged.advance(size);
         Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Wire {
+impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.begin()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)

@@ -17,6 +17,8 @@ mod block;
 mod chunks;
 mod framing;
 
+use bytes::{Buf, BytesMut};
+
 pub(crate) use self::block::{Block, End, lines};
 pub(crate) use self::chunks::Chunks;
 pub(crate) use self::framing::{Length, length};
@@ -26,6 +28,18 @@ pub(crate) const FIELDS_MAX: usize = 100;
 
 /// The longest line, in bytes, that says how long a chunk is. Envoy has no limit; nobody sees what stands in such a line.
 const CHUNK_LINE_LIMIT: usize = 128 * 1024;
+
+/// Moves so many bytes, or all that are there, and says how many.
+pub(crate) fn shift(from: &mut BytesMut, to: &mut BytesMut, most: u64) -> u64 {
+    let size = usize::try_from(most).unwrap_or(usize::MAX).min(from.len());
+    if to.is_empty() && size == from.len() {
+        std::mem::swap(from, to);
+    } else {
+        to.extend_from_slice(&from[..size]);
+        from.advance(size);
+    }
+    size as u64
+}
 
 /// What is wrong with a message. To a client that is a status; to an operator the texts go on from "its message is refused: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
