@@ -8,9 +8,12 @@ use http::header::{HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName};
 use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
 
+/// Made once: as the constant that it is it would be made for each name that is looked up.
+static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 /// Whether a component may neither see nor send a field. What is for a proxy is for its filters.
 pub(super) fn is_forbidden(name: &HeaderName) -> bool {
-    DEFAULT_FORBIDDEN_HEADERS.contains(name) && ![PROXY_AUTHENTICATE, PROXY_AUTHORIZATION].contains(name)
+    FORBIDDEN.contains(name) && *name != PROXY_AUTHENTICATE && *name != PROXY_AUTHORIZATION
 }
 
 /// The fields that a component may see, in their order, and after them `host`.
@@ -38,7 +41,8 @@ pub(super) fn visible(fields: HeaderMap) -> HeaderMap {
     visible
 }
 
-/// The fields of a message that a filter may send, in their order: without those of its connection.
+/// The fields of a message without those of its connection, in their order: what a filter may send, and what is shown to one
+/// by exchanges, which read no `host` from among them.
 pub(super) fn sendable(fields: HeaderMap) -> HeaderMap {
     let is_dropped = |name: &HeaderName| *name != HOST && is_forbidden(name);
     if !fields.keys().any(is_dropped) {

@@ -170,7 +170,7 @@ impl Machines {
             let _ = end.send(End::Unavailable);
             return;
         };
-        *request.headers_mut() = fields::visible(std::mem::take(request.headers_mut()));
+        *request.headers_mut() = fields::sendable(std::mem::take(request.headers_mut()));
         let ended = match exchange::carry(machine, request, record, departure, answer).await {
             Ok(()) => End::Returned,
             Err(NotOpened::Lost) => End::TornDown,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::BufMut;
+
 use super::{FIELDS_MAX, Fault};
 
 /// Looks for the empty line that ends a block, without looking twice.
@@ -46,9 +48,15 @@ impl Field<'_> {
     }
 
     /// Writes it as one line, its name in lower case, its value without blanks around it.
-    pub(crate) fn write(&self, into: &mut impl Extend<u8>) {
-        let name = self.name.bytes().map(|byte| byte.to_ascii_lowercase());
-        into.extend(name.chain(*b": ").chain(self.value.iter().copied()).chain(*b"\r\n"));
+    pub(crate) fn write(&self, into: &mut impl BufMut) {
+        if self.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            into.put_slice(self.name.to_ascii_lowercase().as_bytes());
+        } else {
+            into.put_slice(self.name.as_bytes());
+        }
+        for part in [b": ", &*self.value, b"\r\n"] {
+            into.put_slice(part);
+        }
     }
 }
 
@@ -100,7 +108,14 @@ impl<'a> Block<'a> {
 
 /// The lines of a block, without their ends. A line ends with a newline; returns before it belong to that end.
 pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    block.split(|byte| *byte == b'\n').map(stripped).take_while(|line| !line.is_empty())
+    let mut rest = Some(block);
+    let line = move || {
+        let bytes = rest?;
+        let end = memchr::memchr(b'\n', bytes);
+        rest = end.map(|end| &bytes[end + 1..]);
+        Some(&bytes[..end.unwrap_or(bytes.len())])
+    };
+    std::iter::from_fn(line).map(stripped).take_while(|line| !line.is_empty())
 }
 
 fn stripped(mut line: &[u8]) -> &[u8] {
@@ -131,7 +146,8 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, F
         fields.push(Field { name, value });
     }
     for Field { value, .. } in &mut fields {
-        if !value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)) {
+        // All of them are looked at: without an early end it is many at a time.
+        if !value.iter().fold(true, |valid, byte| valid & (*byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))) {
             return Err(Fault::FieldValue);
         }
         match value {
@@ -142,9 +158,25 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, F
     Ok(fields)
 }
 
+/// Which bytes a name is made of.
+const OF_TOKEN: [bool; 256] = {
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < marks.len() {
+        table[marks[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 fn is_token(name: &str) -> bool {
-    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_of_token)
+    !name.is_empty() && name.bytes().all(|byte| OF_TOKEN[usize::from(byte)])
 }
 
 #[cfg(test)]
