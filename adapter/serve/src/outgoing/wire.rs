@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use super::answer::{Answers, BadAnswer};
 use super::connect::Stream;
 
-/// How much is read at once, at first.
+/// How much is read of an upstream's answer at once, at first.
 const READ_BYTES: usize = 16 * 1024;
 
-/// The same where each read gets as much as it takes: a filter is called for what is read, not for the pieces of a socket.
+/// How much is read of an upstream's answer at once where each read gets all that it asked for.
 const READ_MAX_BYTES: usize = 64 * 1024;
 
 /// Tells a connection what the next request on it is. The connection itself only sees bytes, in which a new request
