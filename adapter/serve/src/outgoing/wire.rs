@@ -154,3 +154,38 @@ impl AsyncWrite for Wire {
 fn refused(bad: BadAnswer) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, bad)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hyper_reads_no_further_than_the_body() {
+        for room in [1, 7, 64, 4096] {
+            let (near, mut far) = tokio::io::duplex(1 << 20);
+            let announcer = Announcer::default();
+            let mut wire = Wire::new(Box::new(near), announcer.clone());
+            announcer.announce(false);
+            wire.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await.unwrap();
+            let mut read = vec![0; room];
+            let mut all = Vec::new();
+            while !all.ends_with(b"\r\n\r\n") {
+                let size = wire.read(&mut read).await.unwrap();
+                all.extend_from_slice(&read[..size]);
+            }
+            let head = all.len();
+            far.write_all(&[&[b'a'; 1000][..], b"HTTP/1.1 200 OK\r\n\r\n"].concat()).await.unwrap();
+            let error = loop {
+                match wire.read(&mut read).await {
+                    Ok(size) => all.extend_from_slice(&read[..size]),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(all[head..], [b'a'; 1000], "with room for {room} bytes");
+            assert_eq!(error.to_string(), BadAnswer::Unasked.to_string());
+        }
+    }
+}
