@@ -25,34 +25,40 @@ pub enum Follows {
     },
 }
 
+/// Whether there is a body, as far as an edge that looks can tell at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// There is none.
+    Nothing,
+    /// There is one, or trailers.
+    Something,
+    /// Nothing came yet, nor the end.
+    Unknown,
+}
+
 /// Tells what follows a request's head. An `exact` host knows at once whether there is a body: there, one that is not over
 /// yet is one.
-pub fn follows(request: &Request, exact: bool) -> Follows {
+pub fn follows(request: &Request<'_>, exact: bool) -> Follows {
     match declared_length(request) {
         Some(0) => Follows::Nothing,
         Some(_) => Follows::Body,
         None => {
-            let is_waited_for = !exact && RARELY_WITH_BODY.contains(&request.method.as_slice());
+            let is_waited_for = !exact && RARELY_WITH_BODY.contains(&&*request.method);
             let patience = if is_waited_for { MOMENT } else { 0 };
-            Follows::Unknown { trailers: field(request, "trailer").is_some(), patience }
+            Follows::Unknown { trailers: request.field("trailer").is_some(), patience }
         }
     }
 }
 
 /// Whether a request most likely has no body, and says nothing of its length then.
-pub(crate) fn is_mostly_nothing(request: &Request) -> bool {
+pub(crate) fn is_mostly_nothing(request: &Request<'_>) -> bool {
     const METHODS: &[&[u8]] = &[b"DELETE", b"GET", b"HEAD", b"TRACE"];
-    METHODS.contains(&request.method.as_slice())
+    METHODS.contains(&&*request.method)
 }
 
 /// How long a request's body is, where the head says so.
-pub(crate) fn declared_length(request: &Request) -> Option<u64> {
-    length(field(request, "content-length")?)
-}
-
-fn field<'a>(request: &'a Request, wanted: &str) -> Option<&'a [u8]> {
-    let (_, value) = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
-    Some(value)
+pub(crate) fn declared_length(request: &Request<'_>) -> Option<u64> {
+    length(request.field("content-length")?)
 }
 
 /// The head of a response, and whether a body may follow it; `to_head`: it answers HEAD.

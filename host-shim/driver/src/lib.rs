@@ -37,6 +37,7 @@ mod exchange;
 mod flow;
 mod freeze;
 mod grpc;
+mod interface;
 mod overtaken;
 mod relay;
 #[cfg(feature = "routing")]
@@ -49,9 +50,10 @@ mod turn;
 mod vocabulary;
 
 pub use action::{Action, Input, Peer};
-pub use bodies::{Follows, follows, response_head};
+pub use bodies::{Follows, Look, follows, response_head};
 pub use clock::Clock;
 pub use egress::{Egress, Frame};
+pub use interface::CAPABILITIES;
 pub use relay::{Event, Order, Outcome, Relay, head_of_response};
 // For `failures!`.
 pub use proxy_wasm_semantics::UpstreamFailure;

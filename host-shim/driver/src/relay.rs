@@ -101,7 +101,7 @@ impl Relay {
     pub fn open<G: Guest>(
         &mut self,
         turn: &mut Turn<'_, '_, G>,
-        request: Request,
+        request: Request<'_>,
         end: bool,
         first: Option<Input>,
     ) -> u32 {
@@ -119,12 +119,12 @@ impl Relay {
         id
     }
 
-    /// Answers in place of plugins that did not start a request with these fields.
+    /// Answers in place of plugins that did not start a request of this `content-type`.
     #[cold]
-    pub fn refuse<G: Guest>(turn: &Turn<'_, '_, G>, fields: &[(String, Vec<u8>)], reason: &str) -> Vec<Order> {
+    pub fn refuse<G: Guest>(turn: &Turn<'_, '_, G>, content_type: Option<&[u8]>, reason: &str) -> Vec<Order> {
         /// No stream has this number.
         const NONE: u32 = 0;
-        let headers = turn.chain().refuse(fields, reason);
+        let headers = turn.chain().refuse(content_type, reason);
         vec![
             Order::Act(Action::Response { id: NONE, headers, end: true, closes: false }),
             Order::Over { id: NONE, remains: None },

@@ -108,7 +108,7 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
     /// Adds to a request what is not in its head, where that is wanted: the time, by the monotonic clock, and random bytes.
     /// They are not asked for through [`Host`](proxy_wasm_semantics::Host): that is an indirect call, and the first one costs
     /// a new instance a page of memory.
-    pub fn complete(&mut self, request: &mut Request, now: fn() -> u64, random: fn(u64) -> Vec<u8>) {
+    pub fn complete(&mut self, request: &mut Request<'_>, now: fn() -> u64, random: fn(u64) -> Vec<u8>) {
         let state = self.driver.chain.state();
         if state.is_timed() {
             request.received = Some(now());
@@ -125,14 +125,14 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
     }
 
     /// A request came; `end`: and nothing follows. Returns the exchange's id, which is the stream's.
-    pub fn open(&mut self, request: Request, end: bool) -> u32 {
+    pub fn open(&mut self, request: Request<'_>, end: bool) -> u32 {
         let driver = &mut *self.driver;
         let chain = driver.chain;
         // One that came due while the host gave the instance no time.
         if chain.tick_deadline().is_some() {
             chain.tick(chain.now());
         }
-        let to_head = request.method == b"HEAD";
+        let to_head = *request.method == *b"HEAD";
         let says_empty = chain.state().settings().upkeep.opens_bodies;
         let outstanding = if driver.ends_apart { declared_length(&request) } else { None };
         let id = chain.open(request, end);
@@ -185,7 +185,7 @@ impl<'a, G: Guest> Turn<'_, 'a, G> {
 
     /// Whether no filter can want anything of this request but that it comes, and whether something follows its head makes no
     /// difference: it hardly ever does. Then the edge need not look for it. Where it may be sent once more, it is to be read.
-    pub fn is_unseen(&self, request: &Request) -> bool {
+    pub fn is_unseen(&self, request: &Request<'_>) -> bool {
         let sees_heads = self.driver.chain.exports(Id::RequestHeaders);
         !cfg!(feature = "routing")
             && !sees_heads

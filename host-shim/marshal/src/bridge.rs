@@ -143,6 +143,11 @@ pub fn chain(host: fn() -> Box<dyn Host>) -> &'static Chain<BridgedFilter> {
     CHAIN.with(|chain| {
         *chain.get_or_init(|| {
             HOST.set(Some(host));
+            std::panic::set_hook(Box::new(|info| {
+                if let Some(host) = HOST.get() {
+                    host().log(&format!("[critical] the shim failed: {info}"));
+                }
+            }));
             Box::leak(Box::new(load(host())))
         })
     })

@@ -1,6 +1,6 @@
 //! Changes that Envoy's connection manager makes to a request before the first filter sees it.
 
-use std::cell::Cell;
+use std::{borrow::Cow, cell::Cell};
 
 use proxy_wasm_abi::{
     grpc, properties,
@@ -13,19 +13,22 @@ use crate::{
     stream::Facts,
 };
 
-/// A request's head, as the edge has it.
+/// The name and the value of a header, as the edge has them.
+pub type Line<'h> = (Cow<'h, [u8]>, Cow<'h, [u8]>);
+
+/// A request's head, as the edge has it: in pieces of its own, or in one piece that it borrows.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct Request<'h> {
     /// `GET`
-    pub method: Vec<u8>,
+    pub method: Cow<'h, [u8]>,
     /// Path and query.
-    pub path: Vec<u8>,
+    pub path: Cow<'h, [u8]>,
     /// Host, and port where there is one.
-    pub authority: Vec<u8>,
+    pub authority: Cow<'h, [u8]>,
     /// `http` or `https`.
-    pub scheme: Vec<u8>,
+    pub scheme: Cow<'h, [u8]>,
     /// The header lines in order, `host` left out.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<Line<'h>>,
     /// The random bytes of its id, where it is to get one: unlike any other's, but no secret.
     pub id: [u8; 16],
     /// When it came, by the monotonic clock, where that is known.
@@ -34,7 +37,7 @@ pub struct Request {
     pub http2: bool,
 }
 
-impl Request {
+impl Request<'static> {
     /// A head of which the host may not know every part.
     pub fn new(
         method: String,
@@ -43,15 +46,24 @@ impl Request {
         path: Option<String>,
         headers: Vec<(String, Vec<u8>)>,
     ) -> Self {
-        let part = |part: Option<String>, default: &str| part.unwrap_or_else(|| default.into()).into_bytes();
+        let owned = |part: String| Cow::Owned(part.into_bytes());
+        let part = |part: Option<String>, default: &'static str| part.map_or(Cow::Borrowed(default.as_bytes()), owned);
         Self {
-            method: method.into_bytes(),
+            method: owned(method),
             path: part(path, "/"),
             authority: part(authority, ""),
             scheme: part(scheme, "http"),
-            headers,
+            headers: headers.into_iter().map(|(name, value)| (owned(name), Cow::Owned(value))).collect(),
             ..Self::default()
         }
+    }
+}
+
+impl Request<'_> {
+    /// The value of the first line of this name.
+    pub fn field(&self, wanted: &str) -> Option<&[u8]> {
+        let (_, value) = self.headers.iter().find(|(name, _)| names::is(name, wanted))?;
+        Some(value)
     }
 }
 
@@ -82,28 +94,18 @@ const ENVOYS_HEADERS: &[&str] = &[
     "x-forwarded-client-cert",
 ];
 
-/// Whether it is a hop-by-hop header, which goes no further; `te` is treated by itself. Source:
+/// Hop-by-hop headers, which go no further; `te` is treated by itself. Source:
 /// `proxy_on_request_headers/connection-headers-are-not-shown`.
-fn is_hop_by_hop(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connection"
-            | b"expect"
-            | b"http2-settings"
-            | b"keep-alive"
-            | b"proxy-connection"
-            | b"transfer-encoding"
-            | b"upgrade"
-    )
-}
+const HOP_BY_HOP: &[&str] =
+    &["connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// The head that the filter sees, and the facts that its properties tell.
-pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (HeaderMap, Facts) {
+pub(crate) fn receive(mut request: Request<'_>, settings: &Settings, now: u64) -> (HeaderMap, Facts) {
     find_authority(&mut request, &settings.connection);
     let mut headers = HeaderMap::from_pairs(
         Kind::Request,
         [
-            (":authority", request.authority.as_slice()),
+            (":authority", &*request.authority),
             (":path", &request.path),
             (":method", &request.method),
             (":scheme", &request.scheme),
@@ -112,14 +114,12 @@ pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (H
     let lines = request.headers;
     let named_by_connection: Vec<Vec<u8>> = lines
         .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .filter(|(name, _)| names::is(name, "connection"))
         .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(|token| token.trim_ascii().to_vec())
         .collect();
     for (name, value) in lines {
-        let mut name = name.into_bytes();
-        names::make_lowercase(&mut name);
-        if name == b"te" {
+        if names::is(&name, "te") {
             if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
                 headers.add(b"te", "trailers");
             }
@@ -167,28 +167,30 @@ pub(crate) fn receive(mut request: Request, settings: &Settings, now: u64) -> (H
 }
 
 /// Fills in an authority that the host does not tell: Wasmtime 48 hides that of HTTP/1.1 from components for WASI 0.3.
-fn find_authority(request: &mut Request, connection: &Connection) {
+fn find_authority(request: &mut Request<'_>, connection: &Connection) {
     if !request.authority.is_empty() {
         return;
     }
     let carrier = connection.authority_header.as_deref();
-    let told =
-        request.headers.iter().position(|(name, _)| carrier.is_some_and(|carrier| name.eq_ignore_ascii_case(carrier)));
+    let told = request
+        .headers
+        .iter()
+        .position(|(name, _)| carrier.is_some_and(|carrier| name.eq_ignore_ascii_case(carrier.as_bytes())));
     if let Some(line) = told {
         request.authority = request.headers.remove(line).1;
     } else if let Some(authority) = &connection.authority {
-        request.authority = authority.clone().into_bytes();
+        request.authority = Cow::Owned(authority.clone().into_bytes());
     }
 }
 
-/// Whether a header of this lower-case name goes no further.
+/// Whether a header goes no further.
 fn is_dropped(name: &[u8]) -> bool {
-    let is_one_of = |names: &[&str]| names.iter().any(|one| one.as_bytes() == name);
+    let is_one_of = |names: &[&str]| names.iter().any(|one| names::is(name, one));
     match name {
         // Of most names that is all which is looked at.
-        [b'x', b'-', b'e' | b'f', ..] => is_one_of(ROUTER_HEADERS) || is_one_of(ENVOYS_HEADERS),
-        [b'x', b'-', ..] => false,
-        _ => is_hop_by_hop(name),
+        [b'x' | b'X', b'-', b'e' | b'E' | b'f' | b'F', ..] => is_one_of(ROUTER_HEADERS) || is_one_of(ENVOYS_HEADERS),
+        [b'x' | b'X', b'-', ..] => false,
+        _ => is_one_of(HOP_BY_HOP),
     }
 }
 

@@ -81,7 +81,7 @@ pub use body::Body;
 pub use callouts::{Callout, CalloutResponse};
 pub use calls::{Blob, CallResult, GrpcTarget, foreign, push_escaped};
 pub use chain::{Borrowed, Chain};
-pub use connection::Request;
+pub use connection::{Line, Request};
 pub use environment::{Capabilities, Guest, Host, SharedData, SharedQueues};
 pub use grpc::{GrpcAction, GrpcRequest};
 pub use headers::{HeaderMap, Kind};

@@ -25,6 +25,11 @@ fn make_word_lowercase(name: &mut [u8], at: usize) {
     }
 }
 
+/// Whether it is this name, in any case.
+pub(crate) fn is(name: &[u8], other: &str) -> bool {
+    name.len() == other.len() && are_same(name, other.as_bytes())
+}
+
 /// Whether two names of one length differ in nothing but the case of ASCII letters.
 pub(crate) fn are_same(name: &[u8], other: &[u8]) -> bool {
     let Some(last) = name.len().checked_sub(WORD) else { return are_alike(short(name), short(other)) };

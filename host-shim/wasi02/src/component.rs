@@ -4,39 +4,35 @@ use std::cell::RefCell;
 
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_abi::freeze::Readiness;
-use proxy_wasm_driver::{Driver, Input, Relay};
+use proxy_wasm_driver::{Driver, Relay};
 use proxy_wasm_marshal::{BridgedFilter, chain};
-use proxy_wasm_semantics::{Chain, Change, ChangeKind, Host};
+use proxy_wasm_semantics::Chain;
 
 use crate::{
     bindings::{
         self,
         exports::{
-            proxy_wasm::adapter::{
-                exchange::{Event, Guest as ExchangeGuest, Outcome},
-                plugin::{Guest as PluginGuest, HistogramChange, Pending, Remains, Stat, StatChange},
-            },
+            proxy_wasm::adapter::plugin::{Guest as PluginGuest, Pending, Remains, Stat},
             wasi::http::incoming_handler::Guest as HandlerGuest,
         },
         wasi::http::types::{IncomingRequest, ResponseOutparam},
     },
     edge::Edge,
-    exchange,
     host::{self, WasiHost},
-    outgoing,
+    incoming, outgoing, vocabulary,
 };
 
-struct Component;
+pub(crate) struct Component;
 
 /// As std's, but newer: it begins with the memory that is there from the start. See `build.rs`.
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 /// The parts of an instance.
-struct Shim {
-    driver: Driver<'static, BridgedFilter>,
+pub(crate) struct Shim {
+    pub(crate) driver: Driver<'static, BridgedFilter>,
     edge: Edge,
-    relay: Relay,
+    pub(crate) relay: Relay,
 }
 
 thread_local! {
@@ -51,14 +47,11 @@ mod export {
 }
 
 fn current() -> &'static Chain<BridgedFilter> {
-    chain(|| {
-        std::panic::set_hook(Box::new(|info| WasiHost.log(&format!("[critical] the shim failed: {info}"))));
-        Box::new(WasiHost)
-    })
+    chain(|| Box::new(WasiHost))
 }
 
 /// Lends what the instance has. After a trap it is lent for good: that is an error, on a host that goes on using the instance.
-fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
+pub(crate) fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
     SHIM.with(|shim| {
         let mut shim = shim.try_borrow_mut().map_err(|_| "the filter trapped earlier")?;
         let new = || Shim { driver: Driver::new(current()), edge: Edge::default(), relay: Relay::default() };
@@ -69,7 +62,7 @@ fn with_shim<T>(act: impl FnOnce(&mut Shim) -> T) -> Result<T, &'static str> {
 /// Answers for plugins that did not start.
 #[cold]
 fn refuse(request: &IncomingRequest, out: ResponseOutparam, reason: &str) {
-    let head = current().refuse(&request.headers().entries(), reason);
+    let head = current().refuse(incoming::head(request).field("content-type"), reason);
     outgoing::response(current(), out, &head, true, true);
 }
 
@@ -100,15 +93,6 @@ extern "C" fn freeze() -> u32 {
     readiness as u32
 }
 
-fn stat(change: Change) -> Stat {
-    let change_of = match change.kind {
-        ChangeKind::Counter(increase) => StatChange::Counter(increase),
-        ChangeKind::Gauge(value) => StatChange::Gauge(value),
-        ChangeKind::Histogram { buckets, sum } => StatChange::Histogram(HistogramChange { buckets, sum }),
-    };
-    Stat { name: change.name, change: change_of }
-}
-
 impl PluginGuest for Component {
     fn start() -> Result<(), String> {
         let started = with_shim(|shim| {
@@ -129,35 +113,15 @@ impl PluginGuest for Component {
     }
 
     fn stats() -> Vec<Stat> {
-        current().state().metric_changes().into_iter().map(stat).collect()
+        vocabulary::stats(current().state().metric_changes())
     }
 
     fn exchange() -> Option<Remains> {
-        current().state().take_remains().map(exchange::remains)
+        current().state().take_remains().map(vocabulary::remains)
     }
 
     fn bypass(vm: u32) {
         current().bypass(vm);
-    }
-}
-
-/// Lends the exchanges to a host that carries the bytes itself. After a trap it would get nothing done: it traps again.
-fn with_exchanges<T>(act: impl FnOnce(&mut Relay, &mut Driver<'static, BridgedFilter>) -> T) -> T {
-    with_shim(|shim| act(&mut shim.relay, &mut shim.driver)).unwrap_or_else(|reason| panic!("{reason}"))
-}
-
-impl ExchangeGuest for Component {
-    fn start() -> Result<(), String> {
-        with_exchanges(exchange::start).map_err(str::to_owned)
-    }
-
-    fn open(head: Vec<u8>, http2: bool, end: bool, first: Option<Vec<u8>>, first_ends: bool) -> (u32, Outcome) {
-        let first = first.map(|bytes| Input::Data(bytes, first_ends));
-        with_exchanges(|relay, driver| exchange::open(relay, driver, &head, http2, end, first))
-    }
-
-    fn step(events: Vec<Event>) -> Outcome {
-        with_exchanges(|relay, driver| exchange::step(relay, driver, events))
     }
 }
 

@@ -2,16 +2,11 @@
 
 use std::cell::Cell;
 
-use proxy_wasm_abi::{
-    enums::Status,
-    http2,
-    limits::{HEADER_ENTRY_BYTES, HEADERS_MAX_BYTES},
-};
-use proxy_wasm_driver::Clock;
-use proxy_wasm_semantics::{CallResult, Capabilities, Host, SharedData, SharedQueues};
+use proxy_wasm_driver::{CAPABILITIES, Clock};
+use proxy_wasm_semantics::{Capabilities, Host, SharedData, SharedQueues};
 
 use crate::bindings::{
-    proxy_wasm::adapter::shared::{self, Error},
+    proxy_wasm::adapter::shared,
     wasi::{
         cli::stderr,
         clocks::{monotonic_clock, wall_clock},
@@ -51,13 +46,7 @@ pub(crate) struct WasiHost;
 
 impl Host for WasiHost {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            head_max_bytes: HEADERS_MAX_BYTES,
-            header_entry_bytes: HEADER_ENTRY_BYTES,
-            statuses: (200, 999),
-            // Those that all hosts forbid. Wasmtime forbids more, jco does not.
-            forbidden: &["connection", "host", "keep-alive", http2::FIELD],
-        }
+        CAPABILITIES
     }
 
     fn wall_clock(&self) -> u64 {
@@ -95,43 +84,4 @@ impl Host for WasiHost {
     }
 }
 
-fn status(error: Error) -> Status {
-    match error {
-        Error::NotFound => Status::NotFound,
-        Error::CasMismatch => Status::CasMismatch,
-        Error::Empty => Status::Empty,
-        Error::Full => Status::InternalFailure,
-    }
-}
-
-impl SharedData for WasiHost {
-    fn get(&self, vm_id: &[u8], key: &[u8]) -> CallResult<(Vec<u8>, u32)> {
-        shared::get(vm_id, key).ok_or(Status::NotFound)
-    }
-
-    fn set(&self, vm_id: &[u8], key: &[u8], value: &[u8], expected: u32) -> CallResult {
-        shared::set(vm_id, key, value, expected).map_err(status)
-    }
-}
-
-impl SharedQueues for WasiHost {
-    fn register(&self, vm_id: &[u8], name: &[u8]) -> u32 {
-        shared::register_queue(vm_id, name)
-    }
-
-    fn resolve(&self, vm_id: &[u8], name: &[u8]) -> CallResult<u32> {
-        shared::resolve_queue(vm_id, name).ok_or(Status::NotFound)
-    }
-
-    fn enqueue(&self, token: u32, item: &[u8]) -> CallResult {
-        shared::enqueue(token, item).map_err(status)
-    }
-
-    fn dequeue(&self, token: u32) -> CallResult<Vec<u8>> {
-        shared::dequeue(token).map_err(status)
-    }
-
-    fn take_ready(&self) -> Vec<u32> {
-        shared::ready_queues()
-    }
-}
+proxy_wasm_driver::shared!(WasiHost, shared);

@@ -1,23 +1,28 @@
 //! Heads that come in.
 
-use proxy_wasm_driver::{Follows, Input, follows, response_head};
+use proxy_wasm_driver::{Follows, Input, Look, follows, response_head};
 use proxy_wasm_semantics::Request;
 
 use crate::{
     bindings::wasi::http::types::{IncomingRequest, IncomingResponse},
-    reader::{Look, Reader},
+    reader::Reader,
     vocabulary::{method_name, scheme_name},
 };
 
-/// Reads a request's head, and looks far enough ahead to know whether there is a body: `true` says that nothing follows.
-pub(crate) fn request(request: IncomingRequest, exact: bool) -> (Request, bool, Reader) {
-    let head = Request::new(
+/// Reads a request's head.
+pub(crate) fn head(request: &IncomingRequest) -> Request<'static> {
+    Request::new(
         method_name(request.method()),
         request.scheme().map(scheme_name),
         request.authority(),
         request.path_with_query(),
         request.headers().entries(),
-    );
+    )
+}
+
+/// Reads a request's head, and looks far enough ahead to know whether there is a body: `true` says that nothing follows.
+pub(crate) fn request(request: IncomingRequest, exact: bool) -> (Request<'static>, bool, Reader) {
+    let head = head(&request);
     let mut body = request.consume().map_or_else(|()| Reader::empty(), |body| Reader::new(body, exact));
     drop(request);
     let end = match follows(&head, exact) {

@@ -1,6 +1,6 @@
 //! A body on its way in: bytes as they come, then trailers.
 
-use proxy_wasm_driver::Input;
+use proxy_wasm_driver::{Input, Look};
 
 use crate::bindings::wasi::{
     clocks::monotonic_clock,
@@ -24,17 +24,6 @@ pub(crate) struct Reader {
     ahead: Option<Input>,
     /// The host says when the end came: where it is there with the last bytes, it came with them.
     exact: bool,
-}
-
-/// Whether there is a body, as far as that can be told at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// There is none.
-    Nothing,
-    /// There is one, or trailers.
-    Something,
-    /// Nothing came yet, nor the end.
-    Unknown,
 }
 
 enum State {

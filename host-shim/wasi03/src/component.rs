@@ -7,15 +7,14 @@ use std::cell::RefCell;
 use dlmalloc::GlobalDlmalloc;
 use proxy_wasm_driver::Driver;
 use proxy_wasm_marshal::{BridgedFilter, chain};
-use proxy_wasm_semantics::{Chain, Change, ChangeKind, HeaderMap, Host};
+use proxy_wasm_semantics::Chain;
 
 use crate::{
-    bindings::exports::proxy_wasm::adapter0_2_0::plugin::{
-        self, Exchange, Guest as PluginGuest, HistogramChange, Remains, Stat, StatChange,
-    },
+    bindings::exports::proxy_wasm::adapter0_2_0::plugin::{self, Exchange, Guest as PluginGuest, Stat},
     canonical::{self, note},
     edge::{Edge, Ended, Event},
     host::{self, WasiHost},
+    vocabulary,
 };
 
 /// As std's, but newer: it begins with the memory that is there from the start. See `build.rs`.
@@ -37,10 +36,7 @@ thread_local! {
 }
 
 fn current() -> &'static Chain<BridgedFilter> {
-    chain(|| {
-        std::panic::set_hook(Box::new(|info| WasiHost.log(&format!("[critical] the shim failed: {info}"))));
-        Box::new(WasiHost)
-    })
+    chain(|| Box::new(WasiHost))
 }
 
 /// Lends what the instance has.
@@ -111,31 +107,13 @@ mod export {
     plugin::__export_proxy_wasm_adapter_plugin_0_2_0_cabi!(Component with_types_in plugin);
 }
 
-fn stat(change: Change) -> Stat {
-    let change_of = match change.kind {
-        ChangeKind::Counter(increase) => StatChange::Counter(increase),
-        ChangeKind::Gauge(value) => StatChange::Gauge(value),
-        ChangeKind::Histogram { buckets, sum } => StatChange::Histogram(HistogramChange { buckets, sum }),
-    };
-    Stat { name: change.name, change: change_of }
-}
-
 fn exchange(Ended { number, remains }: Ended) -> Exchange {
-    let remains = remains.map(|remains| {
-        let request = remains.request.iter().flat_map(HeaderMap::iter);
-        Remains {
-            request: request.map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
-            details: remains.details,
-            response_flags: remains.flags,
-            properties: remains.properties,
-        }
-    });
-    Exchange { number: number.get(), remains }
+    Exchange { number: number.get(), remains: remains.map(vocabulary::remains) }
 }
 
 impl PluginGuest for Component {
     fn stats() -> Vec<Stat> {
-        current().state().metric_changes().into_iter().map(stat).collect()
+        vocabulary::stats(current().state().metric_changes())
     }
 
     fn exchanges() -> Vec<Exchange> {

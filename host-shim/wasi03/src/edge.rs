@@ -8,7 +8,7 @@ mod carrying;
 use std::num::NonZeroU32;
 
 use proxy_wasm_abi::limits::INSTANCE_CONCURRENCY;
-use proxy_wasm_driver::{Driver, Follows, Peer, Turn, follows};
+use proxy_wasm_driver::{Driver, Follows, Look, Peer, Turn, follows};
 use proxy_wasm_semantics::{Chain, Direction, Guest, Remains, Request as Head};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     canonical::{self, Code, consume_request},
     host, incoming, outgoing,
     peer::Streams,
-    reader::{Look, Reader},
+    reader::Reader,
     task::{Phase, Task},
     writer::Writer,
 };
@@ -277,7 +277,7 @@ impl Edge {
     #[cold]
     fn refuse<G: Guest>(&mut self, chain: &Chain<G>, task: &mut Task, reason: &str) {
         let Phase::Starting(request) = std::mem::replace(&mut task.phase, Phase::Writing) else { return };
-        let head = chain.refuse(&request.get_headers().copy_all(), reason);
+        let head = chain.refuse(incoming::request(&request, false).field("content-type"), reason);
         let (response, writer) = outgoing::response(chain, &head, true);
         if let Some(answer) = task.answer.take() {
             answer.give(response);

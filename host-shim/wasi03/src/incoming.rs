@@ -1,18 +1,18 @@
 //! Heads that come in.
 
 use proxy_wasm_abi::http2;
-use proxy_wasm_driver::{Input, response_head};
+use proxy_wasm_driver::{Input, Look, response_head};
 use proxy_wasm_semantics::Request as Head;
 
 use crate::{
     bindings::wasi::http::types::{Request, Response},
     canonical::consume_response,
-    reader::{Look, Reader},
+    reader::Reader,
     vocabulary::{method_name, scheme_name},
 };
 
 /// The head of a request. An `exact` host says whether it came by HTTP/2; others may take the field from anywhere.
-pub(crate) fn request(request: &Request, exact: bool) -> Head {
+pub(crate) fn request(request: &Request, exact: bool) -> Head<'static> {
     let mut head = Head::new(
         method_name(request.get_method()),
         request.get_scheme().map(scheme_name),
@@ -20,8 +20,7 @@ pub(crate) fn request(request: &Request, exact: bool) -> Head {
         request.get_path_with_query(),
         request.get_headers().copy_all(),
     );
-    head.http2 =
-        exact && head.headers.iter().any(|(name, value)| name == http2::FIELD && value == http2::CAME.as_bytes());
+    head.http2 = exact && head.field(http2::FIELD) == Some(http2::CAME.as_bytes());
     head
 }
 

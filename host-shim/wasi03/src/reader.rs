@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use proxy_wasm_driver::Input;
+use proxy_wasm_driver::{Input, Look};
 use proxy_wasm_semantics::{HeaderMap, Kind, Request as Head};
 
 use crate::{
@@ -21,17 +21,6 @@ pub(crate) struct Reader {
     ahead: Option<Input>,
     /// By when it ends the host says whether the end came with the last bytes.
     exact: bool,
-}
-
-/// Whether there is a body, as far as that can be told at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// There is none.
-    Nothing,
-    /// There is one, or trailers.
-    Something,
-    /// Nothing came yet, nor the end.
-    Unknown,
 }
 
 /// A message in one piece.
@@ -82,7 +71,7 @@ impl Reader {
             (b":authority", &head.authority),
             (b":path", &head.path),
         ];
-        let fields = head.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let fields = head.headers.iter().map(|(name, value)| (&**name, &**value));
         let came = HeaderMap::from_pairs(Kind::Request, pseudo.into_iter().chain(fields));
         Self { state: State::Whole(Whole::Request(request), came), ahead: None, exact: false }
     }

@@ -52,9 +52,9 @@ pub(crate) enum Phase {
     /// It waits for an exchange to end.
     Listening,
     /// It looks whether the request has a body, or `trailers`, until a time.
-    Looking { head: Head, body: Reader, trailers: bool, until: u64 },
+    Looking { head: Head<'static>, body: Reader, trailers: bool, until: u64 },
     /// Its body is for nobody here to read, or it has none, where it is said to `end`.
-    Unread { head: Head, body: Reader, end: bool },
+    Unread { head: Head<'static>, body: Reader, end: bool },
     /// The exchange is under way.
     Open(u32),
     /// The exchange is over, and left callouts behind.

@@ -231,7 +231,7 @@ impl Edge {
             path: b"/p?q".into(),
             authority: b"h".into(),
             scheme: b"http".into(),
-            headers: vec![("x".into(), b"1".to_vec()), ("content-type".into(), b"application/grpc".to_vec())],
+            headers: vec![(b"x".into(), b"1".into()), (b"content-type".into(), b"application/grpc".into())],
             ..Request::default()
         };
         let id = turn.open(request, !body);

@@ -5,7 +5,7 @@ use proxy_wasm_semantics::Request;
 
 const MOMENT: u64 = 20_000_000;
 
-fn request(method: &str, headers: &[(&str, &str)]) -> Request {
+fn request(method: &str, headers: &[(&str, &str)]) -> Request<'static> {
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
     Request::new(method.into(), None, None, None, headers)
 }

@@ -300,7 +300,7 @@ fn call_response(filter: &Call<'_>, notes: &RefCell<Notes>) -> u32 {
     0
 }
 
-pub(crate) fn request(end: bool) -> Request {
+pub(crate) fn request(end: bool) -> Request<'static> {
     Request {
         method: if end { b"GET".into() } else { b"POST".into() },
         path: b"/p".into(),

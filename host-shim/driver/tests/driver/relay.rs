@@ -42,7 +42,7 @@ impl Desk {
 
     fn open(&mut self, method: &str, end: bool, first: Option<&str>) -> (u32, Vec<String>) {
         let request = Request {
-            method: method.into(),
+            method: method.as_bytes().into(),
             path: b"/p".into(),
             authority: b"h".into(),
             scheme: b"http".into(),

@@ -81,9 +81,9 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn open(&mut self, method: &str, headers: &[(&str, &str)], end: bool) -> u32 {
-        let headers = headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect();
         let request = Request {
-            method: method.into(),
+            method: method.as_bytes().into(),
             path: b"/p".into(),
             authority: b"h".into(),
             scheme: b"http".into(),

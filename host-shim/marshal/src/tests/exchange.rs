@@ -30,11 +30,11 @@ pub(super) fn exchange(callback: Id, script: impl Fn(&Running<'_>) + 'static) ->
     );
     bed.chain.start().expect("it starts");
     let request = Request {
-        method: b"GET".to_vec(),
-        path: b"/p".to_vec(),
-        authority: b"h".to_vec(),
-        scheme: b"http".to_vec(),
-        headers: vec![("x".into(), b"1".to_vec()), ("empty".into(), Vec::new())],
+        method: b"GET".into(),
+        path: b"/p".into(),
+        authority: b"h".into(),
+        scheme: b"http".into(),
+        headers: vec![(b"x".into(), b"1".into()), (b"empty".into(), b"".into())],
         ..Request::default()
     };
     let id = bed.chain.open(request, false);

@@ -161,7 +161,7 @@ impl<G: Guest> Chain<G> {
     }
 
     /// Opens a stream for a request and shows its head to the filters. Returns the stream's id.
-    pub fn open(&self, request: Request, end: bool) -> u32 {
+    pub fn open(&self, request: Request<'_>, end: bool) -> u32 {
         let (id, headers) = {
             let mut state = self.state.borrow_mut();
             state.time = request.received.or(state.time);

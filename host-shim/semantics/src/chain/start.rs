@@ -43,16 +43,16 @@ impl<G: Guest> Chain<G> {
         self.started.get().is_some()
     }
 
-    /// Says that the plugins did not start, and why. Returns the head of the answer to a request with these fields: 503 with
+    /// Says that the plugins did not start, and why. Returns the head of the answer to a request of this `content-type`: 503 with
     /// nothing in it, or what that is in gRPC.
     #[cold]
-    pub fn refuse(&self, fields: &[(String, Vec<u8>)], reason: &str) -> HeaderMap {
+    pub fn refuse(&self, content_type: Option<&[u8]>, reason: &str) -> HeaderMap {
         let what = match self.state().settings().plugins.as_slice() {
             [plugin] => format!("plugin `{}`", plugin.name),
             _ => "a plugin".into(),
         };
         self.log(&format!("[critical] {what} did not start: {reason}"));
-        local_reply::unavailable(fields.iter().any(|(name, value)| name == "content-type" && grpc::is_grpc(value)))
+        local_reply::unavailable(content_type.is_some_and(grpc::is_grpc))
     }
 
     fn start_now(&self) -> Result<(), String> {

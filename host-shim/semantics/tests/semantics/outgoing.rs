@@ -37,11 +37,11 @@ fn what_the_host_refuses_besides_is_told() {
 #[test]
 fn plugins_that_did_not_start_are_named_and_answered_for() {
     let bed = Bed::new();
-    let head = bed.chain.refuse(&[("accept".into(), b"*/*".to_vec())], "`f` returned false");
+    let head = bed.chain.refuse(None, "`f` returned false");
     assert_eq!(head, HeaderMap::from_pairs(Kind::Response, [(":status", "503")]));
     let bed = Bed::chain(&[""], &[0, 0], |_| {});
     bed.log();
-    let head = bed.chain.refuse(&[("content-type".into(), b"application/grpc".to_vec())], "r");
+    let head = bed.chain.refuse(Some(b"application/grpc"), "r");
     let grpc = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "14")];
     assert_eq!(head, HeaderMap::from_pairs(Kind::Response, grpc));
     assert_eq!(bed.log(), ["[critical] a plugin did not start: r"]);

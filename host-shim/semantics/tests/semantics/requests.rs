@@ -1,5 +1,7 @@
 //! Changes that the connection manager makes to a request before the filter sees it.
 
+use std::borrow::Cow;
+
 use proxy_wasm_semantics::Request;
 
 use crate::common::{Bed, Id};
@@ -127,7 +129,7 @@ fn authority(told: &str, fixed: Option<&str>, header: Option<&str>) -> String {
         0
     });
     bed.trace();
-    let line = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let line = |name: &str, value: &str| (Cow::Owned(name.into()), Cow::Owned(value.into()));
     let head = Request {
         headers: vec![line("a", "1"), line("X-Host", "carried.test"), line("b", "2")],
         ..Request::new("GET".into(), None, Some(told.into()).filter(|told: &String| !told.is_empty()), None, Vec::new())
@@ -163,7 +165,7 @@ fn values_are_any_bytes() {
         0
     });
     bed.chain.open(
-        proxy_wasm_semantics::Request { headers: vec![("X".into(), b"\xff".to_vec())], ..Default::default() },
+        proxy_wasm_semantics::Request { headers: vec![(b"X".into(), b"\xff".into())], ..Default::default() },
         true,
     );
     assert_eq!(bed.notes(), ["get 0 x: 0 \"\\\\xff\""]);
@@ -172,6 +174,6 @@ fn values_are_any_bytes() {
 #[test]
 fn a_part_of_a_head_that_the_host_does_not_know_has_a_default() {
     let request = Request::new("GET".into(), None, None, None, Vec::new());
-    let parts = [&request.method, &request.scheme, &request.authority, &request.path];
+    let parts = [&*request.method, &request.scheme, &request.authority, &request.path];
     assert_eq!(parts, [&b"GET"[..], b"http", b"", b"/"]);
 }

@@ -166,7 +166,7 @@ proptest! {
     ) {
         let bed = limited(LIMIT, plugins, single_stop);
         script(&bed, answers);
-        let request = Request { method: b"POST".to_vec(), path: b"/p".to_vec(), authority: b"h".to_vec(), ..Request::default() };
+        let request = Request { method: b"POST".into(), path: b"/p".into(), authority: b"h".into(), ..Request::default() };
         let id = bed.chain.open(request, head_ends);
         let mut effects = Vec::new();
         let mut complete = [head_ends, false];

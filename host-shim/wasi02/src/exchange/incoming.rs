@@ -1,5 +1,7 @@
 //! What comes in: requests, and what peers send.
 
+use std::borrow::Cow;
+
 use proxy_wasm_abi::pairs;
 use proxy_wasm_driver::{Event, Input, Peer, head_of_response};
 use proxy_wasm_semantics::{CallId, HeaderMap, Kind, Request, UpstreamFailure};
@@ -7,15 +9,17 @@ use proxy_wasm_semantics::{CallId, HeaderMap, Kind, Request, UpstreamFailure};
 use crate::bindings::exports::proxy_wasm::adapter::exchange as wit;
 
 /// A request's head. What is no map has no fields.
-pub(crate) fn request(head: &[u8]) -> Request {
-    let mut request = Request::default();
-    for (name, value) in pairs::decode(head).unwrap_or_default() {
+pub(crate) fn request(head: &[u8]) -> Request<'_> {
+    let pairs = pairs::decode(head).unwrap_or_default();
+    let mut request = Request { headers: Vec::with_capacity(pairs.len()), ..Request::default() };
+    for (name, value) in pairs {
+        let value = Cow::Borrowed(value);
         match name {
-            b":method" => request.method = value.to_vec(),
-            b":path" => request.path = value.to_vec(),
-            b":scheme" => request.scheme = value.to_vec(),
-            b":authority" => request.authority = value.to_vec(),
-            _ => request.headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec())),
+            b":method" => request.method = value,
+            b":path" => request.path = value,
+            b":scheme" => request.scheme = value,
+            b":authority" => request.authority = value,
+            _ => request.headers.push((Cow::Borrowed(name), value)),
         }
     }
     request

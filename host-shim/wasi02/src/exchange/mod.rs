@@ -1,10 +1,10 @@
 //! The edge without streams: `proxy-wasm:adapter/exchange`. It turns calls into what the driver knows, and back.
 
+#[cfg(target_arch = "wasm32")]
+mod guest;
 mod incoming;
 mod outgoing;
 
-#[cfg(target_arch = "wasm32")]
-pub(crate) use outgoing::remains;
 use proxy_wasm_driver::{Driver, Input, Relay};
 use proxy_wasm_semantics::Guest;
 
@@ -20,12 +20,12 @@ use crate::{
 ///
 /// # Errors
 /// Says which callback refused.
-pub(crate) fn start<G: Guest>(relay: &mut Relay, driver: &mut Driver<'static, G>) -> Result<(), &'static str> {
+fn start<G: Guest>(relay: &mut Relay, driver: &mut Driver<'static, G>) -> Result<(), &'static str> {
     relay.start(&mut driver.turn())
 }
 
 /// A request came: see `wit/`.
-pub(crate) fn open<G: Guest>(
+fn open<G: Guest>(
     relay: &mut Relay,
     driver: &mut Driver<'static, G>,
     head: &[u8],
@@ -37,7 +37,7 @@ pub(crate) fn open<G: Guest>(
     let mut request = incoming::request(head);
     request.http2 = http2;
     if let Err(reason) = relay.start(&mut turn) {
-        let orders = Relay::refuse(&turn, &request.headers, reason);
+        let orders = Relay::refuse(&turn, request.field("content-type"), reason);
         return (0, outgoing::outcome(&turn, (orders, None)));
     }
     turn.complete(&mut request, host::now, get_random_bytes);
@@ -47,7 +47,7 @@ pub(crate) fn open<G: Guest>(
 }
 
 /// Something came, or nothing.
-pub(crate) fn step<G: Guest>(relay: &mut Relay, driver: &mut Driver<'static, G>, events: Vec<Event>) -> Outcome {
+fn step<G: Guest>(relay: &mut Relay, driver: &mut Driver<'static, G>, events: Vec<Event>) -> Outcome {
     let mut turn = driver.turn();
     for event in events {
         relay.give(&mut turn, incoming::event(event));

@@ -1,12 +1,9 @@
 //! What goes out: actions, and when there is more to do.
 
 use proxy_wasm_driver::{Action, Order, Outcome, Peer, Turn};
-use proxy_wasm_semantics::{Chain, Guest, Remains};
+use proxy_wasm_semantics::{Chain, Guest};
 
-use crate::{
-    bindings::exports::proxy_wasm::adapter::{exchange as wit, plugin},
-    host,
-};
+use crate::{bindings::exports::proxy_wasm::adapter::exchange as wit, host, vocabulary};
 
 /// What is to be done.
 pub(crate) fn outcome<G: Guest>(turn: &Turn<'_, '_, G>, (orders, deadline): Outcome) -> wit::Outcome {
@@ -42,19 +39,10 @@ fn action<G: Guest>(chain: &Chain<G>, order: Order) -> Option<wit::Action> {
         Order::Act(Action::Abort(id)) => wit::Action::Abort(id),
         Order::Act(Action::Release(peer)) => wit::Action::Release(whose(peer)),
         Order::Want { id, request, response } => wit::Action::Want(wit::Wanted { id, request, response }),
-        Order::Over { id, remains: left } => wit::Action::Over(wit::Finished { id, remains: left.map(remains) }),
+        Order::Over { id, remains: left } => {
+            wit::Action::Over(wit::Finished { id, remains: left.map(vocabulary::remains) })
+        }
     })
-}
-
-/// What an exchange left behind.
-pub(crate) fn remains(remains: Remains) -> plugin::Remains {
-    let request = remains.request.iter().flat_map(|head| head.iter());
-    plugin::Remains {
-        request: request.map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
-        details: remains.details,
-        response_flags: remains.flags,
-        properties: remains.properties,
-    }
 }
 
 fn whose(peer: Peer) -> wit::Peer {

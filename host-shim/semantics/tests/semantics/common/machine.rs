@@ -261,13 +261,14 @@ impl Bed {
         self.chain.open(Request { http2: true, ..self.request("POST", "/p", &[]) }, false)
     }
 
-    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Request<'static> {
+        let owned = |text: &str| text.as_bytes().to_vec().into();
         Request {
-            method: method.into(),
-            path: path.into(),
+            method: owned(method),
+            path: owned(path),
             authority: b"h".into(),
             scheme: b"http".into(),
-            headers: headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+            headers: headers.iter().map(|(name, value)| (owned(name), owned(value))).collect(),
             id: std::array::from_fn(|_| {
                 self.clocks.next_id_byte.replace(self.clocks.next_id_byte.get().wrapping_add(1))
             }),
