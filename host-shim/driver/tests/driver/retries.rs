@@ -4,7 +4,10 @@ use proxy_wasm_abi::{
     clusters::{Balancing, ClusterDetails, Endpoint},
     metadata::Metadata,
     retries::{RetryOn, RetryPolicy},
-    routing::{Action, AttemptCount, Forward, HeaderChanges, Match, PathMatch, Route, RouteTable, Target, VirtualHost},
+    routing::{
+        Action, AttemptCount, Forward, HeaderChanges, HostRewrite, Match, PathMatch, Route, RouteTable, Target,
+        VirtualHost,
+    },
     settings::Origin,
 };
 use proxy_wasm_driver::Peer;
@@ -14,10 +17,15 @@ use crate::{common::Id, world::World};
 
 /// A cluster of the endpoints `a` and `b`, and a route to it with this policy.
 fn world(timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
+    world_telling(None, timeout_ms, policy)
+}
+
+/// The same, where endpoints are told this as their host.
+fn world_telling(host: Option<HostRewrite>, timeout_ms: u64, policy: RetryPolicy) -> World<'static> {
     let forward = Forward {
         target: Target::Cluster("auth".into()),
         path: None,
-        host: None,
+        host,
         timeout_ms,
         max_grpc_timeout_ms: None,
         cluster_not_found: 503,
@@ -89,6 +97,27 @@ fn another_endpoint_is_asked_where_the_first_cannot_be_reached() {
     world.head(upstream, &[], true);
     assert_eq!(world.bed.trace(), ["response_headers(2,2,1)"]);
     assert_eq!(world.actions(id), [format!("client {id} response 200 end")]);
+}
+
+/// Source: `routes/auto-host-rewrite`.
+#[test]
+fn filters_see_the_name_of_the_endpoint_that_was_asked_last() {
+    let mut world = world_telling(Some(HostRewrite::Endpoint), 0, policy(&[RetryOn::ConnectFailure], 1));
+    world.bed.on(Id::Log, |filter| {
+        filter.property("request/host");
+        0
+    });
+    let id = world.get();
+    let first = world.actions(id);
+    let (_, other) = sides(&first[0]);
+    world.failed(Peer::Upstream(id), UpstreamFailure::ConnectionFailed, None);
+    world.actions(id);
+    world.pass(0);
+    world.actions(id);
+    world.head(Peer::Upstream(id), &[], true);
+    world.actions(id);
+    world.turn().close(id);
+    assert_eq!(world.bed.notes(), [format!("request/host: 0 \"{other}\"")]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::{
     headers::HeaderMap,
     local_reply::LocalReply,
     router::{self, Destination, UpstreamFailure, flags},
+    stream::{Direction, MapKind},
 };
 
 use super::{expressions::Expressions, matches, random};
@@ -247,7 +248,16 @@ impl<G: Guest> Chain<G> {
         tries.count += 1;
         tries.tell_cluster(headers);
         let cluster = state.settings.cluster(&tries.cluster)?;
+        let before = headers.get(b":authority").map(<[u8]>::to_vec);
         let next = state.routing.next_endpoint(&state.settings, stream, cluster, &*self.host, headers);
+        let authority = headers.get(b":authority");
+        // What an endpoint is called the filters see, too.
+        if authority != before.as_deref()
+            && let Some(authority) = authority
+            && let Some(shown) = stream.message_mut(Direction::Request).map_mut(MapKind::Headers)
+        {
+            shown.set(b":authority", authority);
+        }
         Some(Destination::Upstream(next))
     }
 
