@@ -213,10 +213,11 @@ fn follow(host: &mut serve::Options, options: &[String]) {
 fn check_drive(host: &serve::Options) -> Result<(), Failure> {
     let by_exchanges = "by exchanges instances are not replaced";
     let (option, why) = match (host.drive, host.max_instance_reuse, host.vms) {
-        (Some(Drive::Exchange), Some(_), _) => ("--max-instance-reuse", by_exchanges),
-        (None, Some(_), Some(_)) => {
+        (Some(Drive::Exchange), Some(2..), _) => ("--max-instance-reuse", by_exchanges),
+        (None, Some(2..), Some(_)) => {
             ("--max-instance-reuse", "`--vms` is by exchanges, where instances are not replaced")
         }
+        (None | Some(Drive::Exchange), Some(_), Some(_)) => ("--vms", "each request has an instance of its own"),
         (Some(Drive::WasiHttp), _, Some(_)) => ("--vms", "by `wasi:http` there are as many as the traffic needs"),
         _ => return Ok(()),
     };

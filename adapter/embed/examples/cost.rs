@@ -1,5 +1,6 @@
-//! What a request costs in the core alone, without a server: `cargo run --release --example cost -- COMPONENT`, which is to
-//! have a direct response and to be adapted with `--exports exchange`. The least of many rounds, in microseconds.
+//! What a request costs in the core alone, without a server: `cargo run --release --example cost -- COMPONENT [new]`. The
+//! component is to have a direct response and to be adapted with `--exports exchange`; with `new` each request has an instance
+//! of its own. The least of many rounds, in microseconds.
 
 use std::time::Instant;
 
@@ -9,10 +10,13 @@ const ROUNDS: u32 = 40;
 const REQUESTS: u32 = 2_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).ok_or("which component?")?;
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("which component?")?;
+    let each_new = arguments.next().as_deref() == Some("new");
     let quiet = |_: proxy_wasm_adapter_embed::Level, _: &str| {};
-    let options = Options { log: std::sync::Arc::new(quiet), ..Options::default() };
-    let mut instance = Filter::from_component(&std::fs::read(path)?, options)?.instance()?;
+    let options = Options { log: std::sync::Arc::new(quiet), pool: each_new.then_some(1), ..Options::default() };
+    let filter = Filter::from_component(&std::fs::read(path)?, options)?;
+    let mut instance = filter.instance()?;
     let request = http::Request::get("/some/path?query=1")
         .header("host", "example.test")
         .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)")
@@ -24,6 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         for _ in 0..REQUESTS {
+            if each_new {
+                instance = filter.instance()?;
+            }
             instance.open(&head, false, Begin::Nothing)?;
         }
         least = least.min(begun.elapsed().as_secs_f64() * 1e6 / f64::from(REQUESTS));

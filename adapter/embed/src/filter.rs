@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use proxy_wasm_adapter::exports::Exports;
@@ -9,10 +10,11 @@ use proxy_wasm_adapter::{Error as AdaptError, adapt, is_component, settings};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
+use crate::allocation;
 use crate::error::Error;
 use crate::host::{self, Clock, Host};
 use crate::instance::Instance;
-use crate::limits::{Ticker, ticks};
+use crate::limits::{MemoryLimit, Ticker, ticks};
 use crate::log::{Log, Tracing};
 use crate::shared::Shared;
 use crate::wit;
@@ -22,6 +24,8 @@ use crate::wit;
 pub struct Options {
     /// Bytes of memory of an instance, over filter and shim. Default: 256 MiB.
     pub max_memory: usize,
+    /// Bytes of memory that instances may have together, on top of what each begins with. Default: no limit.
+    pub max_memory_of_all: usize,
     /// How long an instance may compute in one call, to 10 ms. Default: 1 s.
     pub time_limit: Duration,
     /// Whether [`Action::Over`](crate::Action::Over) tells what an exchange left behind. Default: no.
@@ -30,16 +34,21 @@ pub struct Options {
     pub log: Arc<dyn Log>,
     /// A directory for compiled code, which is then taken from there. Default: none.
     pub cache: Option<PathBuf>,
+    /// How many instances there may be at once, for which address space is set aside, where they are made often: a new one
+    /// costs a third then. Where that can't be had, they are made as by default. Default: none is set aside.
+    pub pool: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             max_memory: 256 << 20,
+            max_memory_of_all: usize::MAX,
             time_limit: Duration::from_secs(1),
             keep_remains: false,
             log: Arc::new(Tracing),
             cache: None,
+            pool: None,
         }
     }
 }
@@ -54,6 +63,8 @@ struct Inner {
     options: Options,
     clock: Clock,
     shared: Shared,
+    /// What instances have together, on top of what each began with.
+    grown: Arc<AtomicUsize>,
     ticks: u64,
     _ticker: Ticker,
 }
@@ -78,13 +89,22 @@ impl Filter {
             return Err(Error::NotAdapted);
         }
         let failed = |error: wasmtime::Error| Error::Compile(format!("{error:#}"));
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        // Nothing calls into an instance while a call into it is under way, and without the support for it calls cost less.
-        config.concurrency_support(false);
-        config.wasm_component_model_async(false);
-        config.cache(options.cache.as_deref().map(open).transpose().map_err(failed)?);
-        let engine = Engine::new(&config).map_err(failed)?;
+        let cache = options.cache.as_deref().map(open).transpose().map_err(failed)?;
+        let config = || {
+            let mut config = Config::new();
+            config.epoch_interruption(true);
+            // Nothing calls into an instance while a call into it is under way, and without the support for it calls cost
+            // less.
+            config.concurrency_support(false);
+            config.wasm_component_model_async(false);
+            config.cache(cache.clone());
+            config
+        };
+        let engine = match options.pool {
+            Some(count) => allocation::engine(component, count, config),
+            None => Engine::new(&config()),
+        };
+        let engine = engine.map_err(failed)?;
         let component = Component::new(&engine, component).map_err(failed)?;
         let exports = Functions::of(&component).ok_or(Error::NoExchange)?;
         let mut linker = Linker::new(&engine);
@@ -93,8 +113,16 @@ impl Filter {
         let pre = linker.instantiate_pre(&component).map_err(failed)?;
         let ticker = Ticker::spawn(&engine)?;
         let ticks = ticks(options.time_limit);
-        let (clock, shared) = (Clock::new(), Shared::default());
-        Ok(Self(Arc::new(Inner { pre, exports, options, clock, shared, ticks, _ticker: ticker })))
+        Ok(Self(Arc::new(Inner {
+            pre,
+            exports,
+            options,
+            clock: Clock::new(),
+            shared: Shared::default(),
+            grown: Arc::default(),
+            ticks,
+            _ticker: ticker,
+        })))
     }
 
     /// Adapts a filter as it is, a core module, and compiles it; `settings` are those of the command's settings file. Where
@@ -142,6 +170,12 @@ impl Filter {
 
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    /// What a new instance may have.
+    pub(crate) fn memory_limit(&self) -> MemoryLimit {
+        let Options { max_memory, max_memory_of_all, .. } = self.0.options;
+        MemoryLimit::new(max_memory, self.0.grown.clone(), max_memory_of_all)
     }
 
     pub(crate) fn clock(&self) -> Clock {

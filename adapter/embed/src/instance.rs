@@ -11,7 +11,6 @@ use crate::event::{Action, Begin, Event, ExchangeId, Failure, Origin, Peer, Rema
 use crate::filter::Filter;
 use crate::head;
 use crate::host::Host;
-use crate::limits::MemoryLimit;
 use crate::metrics::Metric;
 use crate::shared::Member;
 use crate::wit;
@@ -46,7 +45,7 @@ impl Instance {
     pub(crate) fn new(filter: &Filter) -> Result<Self, Error> {
         let options = filter.options();
         let member = Member::new(filter.shared());
-        let host = Host::new(MemoryLimit::new(options.max_memory), filter.clock(), member, options.log.clone());
+        let host = Host::new(filter.memory_limit(), filter.clock(), member, options.log.clone());
         let mut store = Store::new(filter.pre().engine(), host);
         store.limiter(|host| &mut host.memory);
         store.set_epoch_deadline(filter.ticks());

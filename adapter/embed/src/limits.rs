@@ -1,7 +1,7 @@
 //! What an instance may take: memory, and time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use wasmtime::{Engine, ResourceLimiter};
@@ -19,12 +19,23 @@ pub(crate) fn ticks(limit: Duration) -> u64 {
 pub(crate) struct MemoryLimit {
     used: usize,
     limit: usize,
+    /// Of what all may have together.
+    grown: usize,
+    grown_of_all: Arc<AtomicUsize>,
+    limit_of_all: usize,
     was_refused: bool,
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { used: 0, limit, was_refused: false }
+    /// For an instance that may have so much, as one of those that add up there what they have on top of what each begins
+    /// with.
+    pub(crate) fn new(limit: usize, grown_of_all: Arc<AtomicUsize>, limit_of_all: usize) -> Self {
+        Self { used: 0, limit, grown: 0, grown_of_all, limit_of_all, was_refused: false }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let within = |grown: usize| grown.checked_add(bytes).filter(|grown| *grown <= self.limit_of_all);
+        self.grown_of_all.fetch_update(Relaxed, Relaxed, within).is_ok()
     }
 
     /// Whether it asked for more than it may have.
@@ -40,17 +51,27 @@ impl MemoryLimit {
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.limit {
+        let more = desired.saturating_sub(current);
+        let used = self.used.saturating_add(more);
+        // What a memory begins with is the same for all instances: their number bounds it.
+        let grows = current > 0;
+        if used > self.limit || grows && !self.take(more) {
             self.was_refused = true;
             return Ok(false);
         }
         self.used = used;
+        self.grown += if grows { more } else { 0 };
         Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired.saturating_mul(size_of::<usize>()) <= self.limit)
+    }
+}
+
+impl Drop for MemoryLimit {
+    fn drop(&mut self) {
+        self.grown_of_all.fetch_sub(self.grown, Relaxed);
     }
 }
 
@@ -96,12 +117,26 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_over_all_modules() {
-        let mut limit = MemoryLimit::new(100);
+        let mut limit = MemoryLimit::new(100, Arc::default(), usize::MAX);
         assert!(limit.memory_growing(0, 60, None).unwrap());
         assert!(!limit.was_refused());
         assert!(!limit.memory_growing(0, 50, None).unwrap() && limit.was_refused());
         assert!(limit.memory_growing(60, 100, None).unwrap());
         assert_eq!(limit.used(), 100);
+    }
+
+    #[test]
+    fn memory_is_bounded_over_all_instances() {
+        let of_all = Arc::<AtomicUsize>::default();
+        let mut limits = [0; 2].map(|_| MemoryLimit::new(90, of_all.clone(), 50));
+        let grow = |limit: &mut MemoryLimit, from, to| limit.memory_growing(from, to, None).unwrap();
+        assert!(grow(&mut limits[0], 0, 40) && grow(&mut limits[0], 40, 80));
+        assert!(grow(&mut limits[1], 0, 40) && !grow(&mut limits[1], 40, 60) && limits[1].was_refused());
+        let [one, mut other] = limits;
+        drop(one);
+        assert!(grow(&mut other, 40, 60));
+        drop(other);
+        assert_eq!(of_all.load(Relaxed), 0);
     }
 
     #[test]

@@ -21,7 +21,6 @@
 //! | `program` | the compiled component, linked |
 //! | `state` | what a store holds: WASI, HTTP, limits |
 //! | `departure` | clients that leave, and how a component is told |
-//! | `allocation` | where the memory of instances comes from |
 //! | `memory` | how much of it they may take, each and together |
 //! | `meter` | how long a filter computes, and when it is stopped |
 //! | `instance` | one running component, from its start to its last request |
@@ -77,7 +76,6 @@
 
 mod access_log;
 mod admin;
-mod allocation;
 mod apart;
 mod body;
 mod clusters;

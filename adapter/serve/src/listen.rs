@@ -29,7 +29,7 @@ use super::instance::Recipe;
 use super::logs::Output;
 use super::memory::{self, Budget};
 use super::nesting::Nesting;
-use super::options::{Drive, HEAD_LIMIT_BYTES, Options};
+use super::options::{HEAD_LIMIT_BYTES, Options};
 use super::outgoing::{Client, Trust};
 use super::policy::Policy;
 use super::preinit;
@@ -74,11 +74,7 @@ impl Server {
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;
         let drive = options.drive_through(component);
-        let snapshot = match drive {
-            Drive::WasiHttp => preinit::snapshot(component, options, &output).await,
-            // Their instances are few, and live on.
-            Drive::Exchange => None,
-        };
+        let snapshot = preinit::snapshot(component, options, &output).await;
         let component = snapshot.as_deref().unwrap_or(component);
         let filters = Filters::of(component);
         let plugins = filters.names(None).map(str::to_owned);

@@ -31,7 +31,7 @@ pub struct Options {
     pub listen: SocketAddr,
 
     /// Requests that one instance serves before it is replaced, 1000 unless given; 1 gives each request a new one. By
-    /// exchanges instances are not replaced, so this means `--drive wasi-http`
+    /// exchanges instances are not replaced, so any other number means `--drive wasi-http`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_instance_reuse: Option<u32>,
 
@@ -45,7 +45,7 @@ pub struct Options {
     pub max_instance_concurrency: u32,
 
     /// How requests go through a component for WASI 0.2 [default: by exchanges where the component takes them and neither
-    /// --max-instance-reuse nor --failure-policy open is given]
+    /// --failure-policy open nor a --max-instance-reuse above 1 is given]
     #[arg(long, value_name = "WAY", value_enum)]
     pub drive: Option<Drive>,
 
@@ -201,7 +201,8 @@ pub enum Drive {
     /// By `wasi:http/incoming-handler`, each in an instance of its own, as on other hosts
     #[value(name = "wasi-http")]
     WasiHttp,
-    /// By `proxy-wasm:adapter/exchange`, many at once in a few instances, as in Envoy's workers: it costs less
+    /// By `proxy-wasm:adapter/exchange`, many at once in a few instances, as in Envoy's workers, or each in one of its own:
+    /// it costs less
     Exchange,
 }
 
@@ -211,8 +212,10 @@ const REUSE: u32 = 1000;
 impl Options {
     /// How requests are to go through a component that takes them in both ways.
     pub fn preferred_drive(&self) -> Drive {
-        // An instance by exchanges has many requests at once: it is not replaced after some, and none passes by its filters.
-        let wants_own = self.max_instance_reuse.is_some() || self.failure_policy == Some(FailurePolicy::Open);
+        // An instance by exchanges has one request or many at once: it is not replaced after some, and none passes by its
+        // filters.
+        let is_replaced = self.max_instance_reuse.is_some_and(|count| count > 1);
+        let wants_own = is_replaced || self.failure_policy == Some(FailurePolicy::Open);
         self.drive.unwrap_or(if wants_own { Drive::WasiHttp } else { Drive::Exchange })
     }
 

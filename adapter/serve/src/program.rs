@@ -47,7 +47,7 @@ impl Program {
         }
         let is_03 = hop == Some(Hop::Service);
         let cache = cache.map(open).transpose()?;
-        let engine = super::allocation::engine(bytes, concurrency, || {
+        let engine = proxy_wasm_adapter_embed::allocation::engine(bytes, concurrency, || {
             let mut config = config(is_03);
             config.cache(cache.clone());
             config

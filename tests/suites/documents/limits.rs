@@ -1,5 +1,5 @@
 //! The limits, as SUPPORT.md lists them: read from their source, `host-shim/abi/src/limits.rs`, and for `serve` from its
-//! options and from the constants in `adapter/serve/src/`.
+//! options and from the constants in `adapter/serve/src/` and of its core, `adapter/embed/src/`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -57,8 +57,13 @@ pub(crate) fn sections() -> Result<String> {
         writeln!(text, "| `--{long}` | {default} | {help} |")?;
     }
     text.push_str(FIXED);
-    let mut rows = fixed(&fixtures::root().join("adapter/serve/src"))?;
+    let mut rows = Vec::new();
+    for place in ["adapter/serve/src", "adapter/embed/src"] {
+        rows.extend(fixed(&fixtures::root().join(place))?);
+    }
     rows.sort();
+    // Both have an epoch.
+    rows.dedup();
     ensure!(rows.len() > 5, "{} limits: the sources of `serve` are read no more", rows.len());
     rows.iter().for_each(|(of, limit)| text.push_str(&format!("| {limit} | {of} |\n")));
     Ok(text)

@@ -1,7 +1,7 @@
 //! A callout: a request that a filter makes by itself, by HTTP or gRPC.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -13,17 +13,19 @@ use super::machine::{Machine, Numbered};
 use super::pipe::Writer;
 use super::sending::{Incoming, send};
 use crate::outgoing::Sender;
+use crate::tasks::Tasks;
 
 /// What runs for a callout's answer.
 type Answer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The callouts of one machine, all in one task: what comes of several at once is heard in the order in which it came, as in
 /// Envoy, where a worker is one thread.
-pub(super) struct Callouts(mpsc::UnboundedSender<Abortable<Answer>>);
+#[derive(Default)]
+pub(super) struct Callouts(OnceLock<mpsc::UnboundedSender<Abortable<Answer>>>);
 
 impl Callouts {
-    /// And what has to run for them.
-    pub(super) fn new() -> (Self, impl Future<Output = ()> + Send + use<>) {
+    /// Where they go to, and what has to run for them.
+    fn begin() -> (mpsc::UnboundedSender<Abortable<Answer>>, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut begun) = mpsc::unbounded_channel();
         let running = async move {
             let mut under_way = FuturesUnordered::new();
@@ -38,14 +40,19 @@ impl Callouts {
                 }
             }
         };
-        (Self(sender), running)
+        (sender, running)
     }
 
-    /// Runs this until it is over or aborted.
-    pub(super) fn run(&self, answer: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    /// Runs this until it is over or aborted, in their task, which is one of these.
+    pub(super) fn run(&self, tasks: &Tasks, answer: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();
+        let sender = self.0.get_or_init(|| {
+            let (sender, running) = Self::begin();
+            tasks.spawn(running);
+            sender
+        });
         // Where its task is over, so is everything.
-        let _ = self.0.send(Abortable::new(Box::pin(answer), registration));
+        let _ = sender.send(Abortable::new(Box::pin(answer), registration));
         handle
     }
 }

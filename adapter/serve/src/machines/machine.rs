@@ -1,14 +1,19 @@
 //! A virtual machine: an instance and all that it has under way.
 
+mod single;
+
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Release};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use futures_util::future::AbortHandle;
 use proxy_wasm_adapter_embed::{Action, CalloutId, Event, ExchangeId, Instance, Outcome, Peer, Trapped};
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
 
+use self::single::Computing;
+pub(super) use self::single::Single;
 use super::Shop;
 use super::callout::{self, Callouts};
 use super::pipe::Writer;
@@ -27,6 +32,8 @@ pub(super) struct Machine {
     shop: Arc<Shop>,
     /// Of the requests that it gets: what it sends is sent at this depth.
     depth: u32,
+    /// It serves one request: nobody needs another instance of it.
+    is_single: bool,
     callouts: Callouts,
     /// Who waits for it lets others have the thread: a filter may compute for long.
     state: Mutex<State>,
@@ -34,6 +41,8 @@ pub(super) struct Machine {
     nearer: Notify,
     /// An instance has what its plugins asked for at their start, or is lost.
     warmed: Notify,
+    /// Nothing that the plugins of a single request asked for is under way any more.
+    over: Notify,
 }
 
 /// How long requests wait for what plugins ask for at their start.
@@ -95,10 +104,18 @@ pub(super) struct Opened {
 }
 
 impl Machine {
-    pub(super) fn new(shop: Arc<Shop>, depth: u32) -> Arc<Self> {
-        let (callouts, running) = Callouts::new();
-        shop.tasks.spawn(running);
-        Arc::new(Self { shop, depth, callouts, state: Mutex::default(), nearer: Notify::new(), warmed: Notify::new() })
+    /// For requests of this depth, or for a single one.
+    pub(super) fn new(shop: Arc<Shop>, depth: u32, is_single: bool) -> Arc<Self> {
+        Arc::new(Self {
+            shop,
+            depth,
+            is_single,
+            callouts: Callouts::default(),
+            state: Mutex::default(),
+            nearer: Notify::new(),
+            warmed: Notify::new(),
+            over: Notify::new(),
+        })
     }
 
     pub(super) fn shop(&self) -> &Arc<Shop> {
@@ -122,6 +139,12 @@ impl Machine {
         self.state.try_lock().is_err()
     }
 
+    /// Does what computes in the instance. Of those with a single request nobody has a list, so they are counted.
+    fn computing<T>(&self, compute: impl FnOnce() -> T) -> T {
+        let _counted = self.is_single.then(|| Computing::begin(&self.shop.computing));
+        compute()
+    }
+
     /// Has an instance, made now where there is none.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), proxy_wasm_adapter_embed::Error> {
         let mut state = self.lock().await;
@@ -133,7 +156,7 @@ impl Machine {
             return Ok(());
         }
         let loaded = Instant::now();
-        let mut instance = self.shop.filter.instance()?;
+        let mut instance = self.computing(|| self.shop.filter.instance())?;
         let counters = &self.shop.recipe.counters;
         counters.instances.made.add();
         let begin = instance.take_begin();
@@ -181,12 +204,15 @@ impl Machine {
         }
     }
 
-    /// Lets requests come, where nothing of the plugins' start is under way any more.
+    /// Lets requests come, where nothing of the plugins' start is under way any more, or a single one's instance go.
     fn settle(&self, live: &mut Live) {
         let is_due_at_once = live.deadline.is_some_and(|deadline| deadline <= live.loaded);
         if live.is_warming && live.callouts.is_empty() && !is_due_at_once {
             live.is_warming = false;
             self.warmed.notify_waiters();
+        }
+        if self.is_single && live.callouts.is_empty() {
+            self.over.notify_one();
         }
     }
 
@@ -198,7 +224,7 @@ impl Machine {
     ) -> Result<Opened, NotOpened> {
         let mut state = self.warm().await?;
         let Some(live) = &mut state.live else { return Err(NotOpened::Lost) };
-        match open(&mut live.instance) {
+        match self.computing(|| open(&mut live.instance)) {
             Ok((id, outcome)) => {
                 let (sender, inbox) = mpsc::unbounded_channel();
                 live.exchanges.insert(id, sender);
@@ -251,7 +277,7 @@ impl Machine {
         events: impl IntoIterator<Item = Event>,
     ) -> Result<Due, Lost> {
         let Some(live) = &mut state.live else { return Err(Lost) };
-        match live.instance.step(events) {
+        match self.computing(|| live.instance.step(events)) {
             Ok(outcome) => Ok(self.carry_out(&mut state, outcome, own, record)),
             Err(trapped) => {
                 self.lose(state, &trapped);
@@ -337,7 +363,7 @@ impl Machine {
         let Some(live) = state.live_of(exchange) else { return };
         live.exchanges.remove(&exchange.id);
         let is_idle = live.exchanges.is_empty() && live.callouts.is_empty();
-        if is_idle && live.instance.was_refused_memory() {
+        if is_idle && !self.is_single && live.instance.was_refused_memory() {
             // What it has goes back with it.
             state.live = None;
             state.sleeps_until = None;
@@ -354,7 +380,8 @@ impl Machine {
                 let abandoned = Arc::<AtomicBool>::default();
                 let sender = Sender { abandoned: abandoned.clone(), depth: self.depth, record: record.cloned() };
                 let (writer, answer) = callout::begin(self, callout, sender, to, head, end, http2);
-                live.callouts.insert(id, Callout { writer, answer: self.callouts.run(answer), abandoned });
+                live.callouts
+                    .insert(id, Callout { writer, answer: self.callouts.run(&self.shop.tasks, answer), abandoned });
             }
             Action::Write(_, bytes) => {
                 if let Some(writer) = live.callouts.get(&id).and_then(|callout| callout.writer.as_ref()) {
@@ -374,7 +401,7 @@ impl Machine {
     /// The instance trapped: all that it had under way is lost with it.
     fn lose(&self, mut state: MutexGuard<'_, State>, trapped: &Trapped) {
         let Some(live) = state.live.take() else { return };
-        live.callouts.values().for_each(|callout| callout.abandoned.store(true, Release));
+        live.abandon();
         state.sleeps_until = None;
         drop(state);
         self.warmed.notify_waiters();
@@ -382,7 +409,7 @@ impl Machine {
     }
 
     /// Wakes the instance when it asked for it, as long as it is polled.
-    pub(super) async fn keep(self: Arc<Self>) {
+    pub(super) async fn keep(self: Arc<Self>) -> Infallible {
         loop {
             let deadline = {
                 let mut state = self.lock().await;

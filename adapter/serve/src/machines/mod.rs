@@ -22,14 +22,14 @@ mod watch;
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use http::Request;
 use proxy_wasm_adapter_embed::{Error as EmbedError, Filter, Level, Options as Embedded, Trapped};
 use tokio::sync::oneshot;
 
-use self::machine::{Machine, NotOpened};
+use self::machine::{Machine, NotOpened, Single};
 use super::body::End;
 use super::departure::Departure;
 use super::error::Error;
@@ -49,6 +49,8 @@ struct Shop {
     filter: Filter,
     policy: Policy,
     tasks: Tasks,
+    /// How many machines of single requests compute now.
+    computing: AtomicUsize,
 }
 
 impl Shop {
@@ -80,14 +82,19 @@ type ByDepth = Vec<OnceLock<Vec<Arc<Machine>>>>;
 /// All machines.
 pub(super) struct Machines {
     shop: Arc<Shop>,
-    /// How many there are for requests of one depth.
-    count: usize,
-    /// By the depth of their requests.
-    by_depth: Arc<ByDepth>,
+    stock: Stock,
+}
+
+/// Which machine a request gets.
+enum Stock {
+    /// One of so many for each depth, as others do at the same time.
+    Shared(usize, Arc<ByDepth>),
+    /// One of its own; here is the first.
+    Single(Mutex<Option<Single>>),
 }
 
 impl Machines {
-    /// As many as the options say, each with its plugins started.
+    /// As many as the options say, each with its plugins started; or one to begin with, where each request is to have its own.
     pub(super) async fn start(
         component: &[u8],
         recipe: Recipe,
@@ -102,33 +109,47 @@ impl Machines {
             || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             |count| count as usize,
         );
+        let is_single = options.reuse() == 1;
+        let total = recipe.budget.total();
         let lines = Lines::new(recipe.output.clone(), recipe.form, Stream::Stderr);
         let embedded = Embedded {
-            max_memory: recipe.max_memory.min(recipe.budget.total() / count),
+            max_memory: if is_single { recipe.max_memory } else { recipe.max_memory.min(total / count) },
+            max_memory_of_all: total,
             time_limit: options.cpu_timeout,
             keep_remains: recipe.logs_access,
             cache: options.cache.clone(),
+            pool: is_single.then_some(options.max_concurrency),
             log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
         };
         let filter = Filter::from_component(component, embedded).map_err(|error| failed(&recipe, error))?;
-        let shop = Arc::new(Shop { recipe, filter, policy, tasks });
+        let shop = Arc::new(Shop { recipe, filter, policy, tasks, computing: AtomicUsize::new(0) });
         let by_depth = Arc::new((0..=options.max_nesting).map(|_| OnceLock::new()).collect());
-        watch::begin(&by_depth).map_err(Error::Runtime)?;
-        let machines = Self { shop, count, by_depth };
+        watch::begin(&shop, &by_depth).map_err(Error::Runtime)?;
+        let first = is_single.then(|| Single::new(shop.clone(), 0));
+        if let Some(first) = &first {
+            first.machine().start().await.map_err(|error| failed(&shop.recipe, error))?;
+        }
+        let stock = match first {
+            Some(first) => Stock::Single(Mutex::new(Some(first))),
+            None => Stock::Shared(count, by_depth),
+        };
+        let machines = Self { shop, stock };
         for machine in machines.of_depth(0).into_iter().flatten() {
             machine.start().await.map_err(|error| failed(&machines.shop.recipe, error))?;
         }
         Ok(machines)
     }
 
-    /// Those for requests of this depth, made now where there are none.
+    /// Those that requests of this depth share, made now where there are none.
     fn of_depth(&self, depth: u32) -> Option<&[Arc<Machine>]> {
-        let machines = self.by_depth.get(depth as usize)?.get_or_init(|| {
+        let Stock::Shared(count, by_depth) = &self.stock else { return None };
+        let machines = by_depth.get(depth as usize)?.get_or_init(|| {
             // Those within others are few.
-            let count = if depth == 0 { self.count } else { 1 };
-            let machines: Vec<_> = (0..count).map(|_| Machine::new(self.shop.clone(), depth)).collect();
+            let count = if depth == 0 { *count } else { 1 };
+            let machines: Vec<_> = (0..count).map(|_| Machine::new(self.shop.clone(), depth, false)).collect();
             for machine in &machines {
-                self.shop.tasks.spawn(machine.clone().keep());
+                let keep = machine.clone().keep();
+                self.shop.tasks.spawn(async { match keep.await {} });
             }
             machines
         });
@@ -150,6 +171,13 @@ impl Machines {
         machines.get(thread % machines.len()).cloned()
     }
 
+    /// One for a single request, where each is to have its own.
+    fn single(&self, depth: u32) -> Option<Single> {
+        let Stock::Single(first) = &self.stock else { return None };
+        let first = if depth == 0 { first.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
+        Some(first.unwrap_or_else(|| Single::new(self.shop.clone(), depth)))
+    }
+
     /// Whether every request is answered 503 from now on.
     pub(super) fn is_closed(&self) -> bool {
         self.shop.policy.service(Instant::now()) == Service::Nothing
@@ -165,13 +193,19 @@ impl Machines {
         answer: oneshot::Sender<Answer>,
         end: oneshot::Sender<End>,
     ) {
-        let machine = self.choose(depth).filter(|_| !self.is_closed());
-        let Some(machine) = machine else {
+        let single = self.single(depth);
+        let machine = single.as_ref().map(|single| single.machine().clone()).or_else(|| self.choose(depth));
+        let Some(machine) = machine.filter(|_| !self.is_closed()) else {
             let _ = end.send(End::Unavailable);
             return;
         };
         *request.headers_mut() = fields::sendable(std::mem::take(request.headers_mut()));
-        let ended = match exchange::carry(machine, request, record, departure, answer).await {
+        let carried = exchange::carry(machine, request, record, departure, answer);
+        let carried = match &single {
+            Some(single) => single.during(carried).await,
+            None => carried.await,
+        };
+        let ended = match carried {
             Ok(()) => End::Returned,
             Err(NotOpened::Lost) => End::TornDown,
             Err(NotOpened::Refused(reason)) => {
@@ -188,6 +222,7 @@ impl Machines {
             }
         };
         let _ = end.send(ended);
+        drop(single);
         self.look_at_queues();
     }
 
@@ -196,7 +231,8 @@ impl Machines {
         if !self.shop.filter.has_news() {
             return;
         }
-        for machine in self.by_depth.iter().filter_map(OnceLock::get).flatten() {
+        let Stock::Shared(_, by_depth) = &self.stock else { return };
+        for machine in by_depth.iter().filter_map(OnceLock::get).flatten() {
             let machine = machine.clone();
             self.shop.tasks.spawn(async move { machine.look_at_queues().await });
         }

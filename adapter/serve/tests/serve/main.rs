@@ -19,6 +19,7 @@ mod preinit;
 mod process;
 mod profile;
 mod shared;
+mod single;
 mod support;
 mod tls;
 mod upkeep;

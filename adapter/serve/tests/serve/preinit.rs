@@ -7,7 +7,7 @@ use crate::support::{Running, Wasi, adapted, adapted_chain, get, logged, options
 
 /// Logs `s` when it is configured, which counts, and `h` at each request, where it counts on: the counts are the metric `c`,
 /// and the header `x-count` of the answer as one letter. `configure`: what it does besides.
-fn counting(configure: &str) -> Vec<u8> {
+pub(crate) fn counting(configure: &str) -> Vec<u8> {
     let filter = format!(
         r#"(module
           (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
@@ -36,7 +36,12 @@ fn counting(configure: &str) -> Vec<u8> {
 
 /// How often the filter has started when two requests were answered.
 async fn starts(filter: &[u8], set: impl FnOnce(&mut Options)) -> usize {
-    let server = Running::start_component(&adapted(filter, None), options(set)).await.unwrap();
+    starts_of(&adapted(filter, None), set).await
+}
+
+/// The same of one that is adapted.
+pub(crate) async fn starts_of(component: &[u8], set: impl FnOnce(&mut Options)) -> usize {
+    let server = Running::start_component(component, options(set)).await.unwrap();
     for _ in 0..2 {
         let answer = get(server.address, "/").await;
         assert_eq!(answer.headers["x-count"], "B", "each instance begins where the start ended");

@@ -91,7 +91,7 @@ pub(crate) const ALL: [Contestant; 25] = {
         Contestant { name: "serve", runs: Serve(Exchange, &[]) },
         Contestant { name: "serve-wasi-http", runs: Serve(Adapted, &[]) },
         Contestant { name: "serve-03", runs: Serve(Adapted03, &[]) },
-        Contestant { name: "serve-new", runs: Serve(Adapted, &["--max-instance-reuse", "1"]) },
+        Contestant { name: "serve-new", runs: Serve(Exchange, &["--max-instance-reuse", "1"]) },
         Contestant { name: "serve-nothing", runs: Serve(Nothing, &[]) },
         Contestant { name: "wasmtime-new", runs: Wasmtime(Adapted, &[]) },
         Contestant { name: "wasmtime-new-preinit", runs: Wasmtime(Preinitialised, &[]) },

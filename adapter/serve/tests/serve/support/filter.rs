@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Settings};
+use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::wasi::Wasi;
 
@@ -17,6 +18,13 @@ pub(crate) fn adapted(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
 /// The same for a version of WASI.
 pub(crate) fn adapted_on(wasi: Wasi, filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
     adapted_on_with(wasi, filter, cluster, |_| {})
+}
+
+/// The same, to take requests by exchanges.
+pub(crate) fn by_exchanges(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
+    let mut options = proxy_wasm_adapter::Options::new(settings(cluster));
+    options.exports = Exports::Exchange;
+    proxy_wasm_adapter::adapt(&[filter], &options).unwrap().component
 }
 
 /// A chain of filters with these plugin names, adapted; what they let through is answered 200.

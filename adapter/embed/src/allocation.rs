@@ -89,7 +89,10 @@ impl Needs {
 }
 
 /// An engine whose instances come from a pool, if that can be had, for so many requests at the same time.
-pub(super) fn engine(component: &[u8], concurrency: u32, config: impl Fn() -> Config) -> wasmtime::Result<Engine> {
+///
+/// # Errors
+/// Those of Wasmtime, for these settings without a pool.
+pub fn engine(component: &[u8], concurrency: u32, config: impl Fn() -> Config) -> wasmtime::Result<Engine> {
     let needs = Needs::of(component);
     // The first one takes a Linux of 6.7 or newer.
     for keeps in [true, false] {
