@@ -34,6 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         serve("serve-reuse-by-exchanges", &["--drive", "exchange", "--max-instance-reuse", "5"]),
         serve("serve-virtual-machines-and-reuse", &["--vms", "2", "--max-instance-reuse", "5"]),
+        serve("serve-virtual-machines-and-an-instance-each", &["--vms", "2", "--max-instance-reuse", "1"]),
         serve("serve-virtual-machines-by-wasi-http", &["--drive", "wasi-http", "--vms", "2"]),
         serve("serve-h2c-without-an-address", &["--upstream-h2c", ":::"]),
         serve("serve-without-memory", &["--max-memory", "1"]),
