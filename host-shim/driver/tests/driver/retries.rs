@@ -99,12 +99,13 @@ fn another_endpoint_is_asked_where_the_first_cannot_be_reached() {
     assert_eq!(world.actions(id), [format!("client {id} response 200 end")]);
 }
 
-/// Source: `routes/auto-host-rewrite`.
+/// Source: `routes/auto-host-rewrite`, `retries/attempt-count`.
 #[test]
-fn filters_see_the_name_of_the_endpoint_that_was_asked_last() {
+fn filters_see_what_the_last_endpoint_was_told() {
     let mut world = world_telling(Some(HostRewrite::Endpoint), 0, policy(&[RetryOn::ConnectFailure], 1));
     world.bed.on(Id::Log, |filter| {
         filter.property("request/host");
+        filter.property("request/headers/x-envoy-attempt-count");
         0
     });
     let id = world.get();
@@ -117,7 +118,8 @@ fn filters_see_the_name_of_the_endpoint_that_was_asked_last() {
     world.head(Peer::Upstream(id), &[], true);
     world.actions(id);
     world.turn().close(id);
-    assert_eq!(world.bed.notes(), [format!("request/host: 0 \"{other}\"")]);
+    let count = "request/headers/x-envoy-attempt-count: 0 \"2\"";
+    assert_eq!(world.bed.notes(), [format!("request/host: 0 \"{other}\""), count.into()]);
 }
 
 #[test]

@@ -246,17 +246,17 @@ impl<G: Guest> Chain<G> {
         }
         let tries = stream.choice.tries.as_mut()?;
         tries.count += 1;
+        let before = headers.clone();
         tries.tell_cluster(headers);
         let cluster = state.settings.cluster(&tries.cluster)?;
-        let before = headers.get(b":authority").map(<[u8]>::to_vec);
         let next = state.routing.next_endpoint(&state.settings, stream, cluster, &*self.host, headers);
-        let authority = headers.get(b":authority");
-        // What an endpoint is called the filters see, too.
-        if authority != before.as_deref()
-            && let Some(authority) = authority
-            && let Some(shown) = stream.message_mut(Direction::Request).map_mut(MapKind::Headers)
-        {
-            shown.set(b":authority", authority);
+        // What the cluster is told anew the filters see, too: Envoy sends the head that they have.
+        if let Some(shown) = stream.message_mut(Direction::Request).map_mut(MapKind::Headers) {
+            for name in [ATTEMPT_COUNT, b":authority"] {
+                if let Some(told) = headers.get(name).filter(|told| before.get(name) != Some(told)) {
+                    shown.set(name, told);
+                }
+            }
         }
         Some(Destination::Upstream(next))
     }
