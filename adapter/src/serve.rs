@@ -84,7 +84,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                     help: "Serve one, such as `envoy.yaml`, or leave them out.".into(),
                 });
             }
-            of_filters(files, plugin, host.preferred_drive(), reporter)?
+            of_filters(files, plugin, &host, reporter)?
         }
         Source::Directory(directory) => {
             let written = Written::read(&directory, code.listener.as_deref())?;
@@ -93,7 +93,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             }
             follow(&mut host, &written.options);
             plugin = plugin.with_settings(directory.join(written.settings))?;
-            of_filters(Vec::new(), plugin, host.preferred_drive(), reporter)?
+            of_filters(Vec::new(), plugin, &host, reporter)?
         }
         Source::Envoy(files) => {
             input::check_stdin(&files)?;
@@ -105,7 +105,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             }
             follow(&mut host, &component.serve_options);
             let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
-            suit(&mut migrated.options, plugin.asks_for_exports(), host.preferred_drive());
+            suit(&mut migrated.options, plugin.asks_for_exports(), &host);
             plugin::check_complete("serve", &migrated.options)?;
             migrated.adapt(Path::new(""), reporter)?
         }
@@ -227,8 +227,11 @@ fn check_drive(host: &serve::Options) -> Result<(), Failure> {
     })
 }
 
-/// Has a component take requests in the way in which they come here, unless the user says how it takes them.
-fn suit(options: &mut Options, is_asked: bool, drive: Drive) {
+/// Has a component take requests in the way in which they come here, unless the user says how it takes them; and suit how often
+/// instances are made.
+fn suit(options: &mut Options, is_asked: bool, host: &serve::Options) {
+    let drive = host.preferred_drive();
+    options.joined = host.max_instance_reuse == Some(1);
     if !is_asked && options.wasi == Wasi::V0_2 && options.exports == Exports::Handler && drive == Drive::Exchange {
         options.exports = Exports::Exchange;
     }
@@ -238,7 +241,7 @@ fn suit(options: &mut Options, is_asked: bool, drive: Drive) {
 fn of_filters(
     files: Vec<PathBuf>,
     plugin: AdaptOptions,
-    drive: Drive,
+    host: &serve::Options,
     reporter: &Reporter,
 ) -> Result<Vec<u8>, Failure> {
     let is_asked = plugin.asks_for_exports();
@@ -257,7 +260,7 @@ fn of_filters(
         _ => {
             let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));
             let (modules, mut options) = given.options(Input::default())?;
-            suit(&mut options, is_asked, drive);
+            suit(&mut options, is_asked, host);
             let next = next.transpose()?;
             if next.is_none() {
                 plugin::check_complete("serve", &options)?;

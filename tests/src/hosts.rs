@@ -14,6 +14,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use proxy_wasm_abi::settings::Settings;
+use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge;
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::shim::{Flavour, Shim};
@@ -105,7 +106,8 @@ impl Host {
             Self::Jco => adapt(chain, bridge::Kind::Portable)?,
             Self::Serve03 | Self::WasmtimeServe03 => wasi03::service(chain)?,
             Self::WasmtimeServe03Middleware => wasi03::behind_middleware(chain)?,
-            Self::Embed | Self::Serve => adapt_for_exchanges(chain)?,
+            Self::Serve => adapt_for_exchanges(chain)?,
+            Self::Embed => adapt_joined(chain)?,
             _ => adapt(chain, bridge::Kind::MemoryCopy)?,
         };
         let (bytes, log) = preinit::apply(bytes)?;
@@ -262,6 +264,16 @@ pub fn adapt_for_exchanges(chain: &Chain) -> Result<Vec<u8>> {
     adapt_for(Wasi::V0_2, chain, bridge::Kind::MemoryCopy, Exports::Exchange)
 }
 
+/// The same in one core module, for instances that are made often.
+///
+/// # Errors
+/// The adapter's.
+pub fn adapt_joined(chain: &Chain) -> Result<Vec<u8>> {
+    let mut options = options(Wasi::V0_2, chain, bridge::Kind::MemoryCopy, Exports::Exchange)?;
+    options.joined = true;
+    adapt_with(chain, &options)
+}
+
 /// The same for WASI 0.3.
 ///
 /// # Errors
@@ -271,10 +283,18 @@ pub fn adapt_03(chain: &Chain) -> Result<Vec<u8>> {
 }
 
 fn adapt_for(wasi: Wasi, chain: &Chain, bridge: bridge::Kind, exports: Exports) -> Result<Vec<u8>> {
-    let mut options = proxy_wasm_adapter::Options::new(chain.settings.clone());
+    adapt_with(chain, &options(wasi, chain, bridge, exports)?)
+}
+
+fn adapt_with(chain: &Chain, options: &Options) -> Result<Vec<u8>> {
+    Ok(proxy_wasm_adapter::adapt(&chain.filters, options).context("adapts the filters")?.component)
+}
+
+fn options(wasi: Wasi, chain: &Chain, bridge: bridge::Kind, exports: Exports) -> Result<Options> {
+    let mut options = Options::new(chain.settings.clone());
     options.bridge = bridge;
     options.wasi = wasi;
     options.exports = exports;
     options.shim = shim(wasi, Flavour::Plain)?;
-    Ok(proxy_wasm_adapter::adapt(&chain.filters, &options).context("adapts the filters")?.component)
+    Ok(options)
 }

@@ -35,7 +35,8 @@ pub struct Options {
     /// A directory for compiled code, which is then taken from there. Default: none.
     pub cache: Option<PathBuf>,
     /// How many instances there may be at once, for which address space is set aside, where they are made often: a new one
-    /// costs a third then. Where that can't be had, they are made as by default. Default: none is set aside.
+    /// costs a third then, and two thirds of that from [`Filter::from_filter`], or of a component that was adapted with
+    /// `joined`. Where that can't be had, they are made as by default. Default: none is set aside.
     pub pool: Option<u32>,
 }
 
@@ -138,6 +139,7 @@ impl Filter {
             .and_then(|parsed| parsed.resolve(1, &no_files).map_err(AdaptError::Settings))
             .map_err(Error::Adapt)?;
         resolved.exports = Exports::Exchange;
+        resolved.joined = options.pool.is_some();
         let adapted = adapt(&[filter], &resolved).map_err(Error::Adapt)?;
         Self::from_component(&adapted.component, options)
     }

@@ -79,6 +79,8 @@ pub enum NotExtractable {
         /// The digest that the component states.
         sha256: String,
     },
+    /// Shim and filters are one module: it was made to be run at once.
+    Joined,
     /// It has several filters, and any may be meant.
     Several {
         /// The plugins that run them, as messages call them.
@@ -103,6 +105,7 @@ impl NotExtractable {
             Self::Changed { .. } => {
                 "Something rewrote the component since: take it as `proxy-wasm-adapter adapt` wrote it.".into()
             }
+            Self::Joined => "Adapt the filter without `joined`.".into(),
             Self::Several { plugins } => {
                 format!("Say whose with `--plugin NUMBER` or `--plugin NAME`: there are {}.", plugins.join(", "))
             }
@@ -123,6 +126,7 @@ impl fmt::Display for NotExtractable {
             Self::Newer { version } => {
                 write!(f, "was made by proxy-wasm-adapter {version}, in a form newer than this one knows")
             }
+            Self::Joined => write!(f, "holds its filters in one module with the shim, not as they went in"),
             Self::Several { .. } => write!(f, "holds more than one filter that may be meant"),
             Self::NoSuchPlugin { wanted, .. } => write!(f, "has no plugin `{wanted}`"),
             Self::Changed { sha256 } => write!(f, "no longer holds the filter that went in (sha256 {sha256})"),

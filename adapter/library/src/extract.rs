@@ -92,6 +92,9 @@ pub(crate) fn open(component: &[u8]) -> Result<(Provenance, Vec<Vec<u8>>), NotEx
                 .map_or(NotExtractable::NotAdapted, |version| NotExtractable::Newer { version }));
         }
     };
+    if provenance.joined {
+        return Err(NotExtractable::Joined);
+    }
     let originals = if provenance.preinit.is_some() { originals::of(component) } else { Vec::new() };
     let filter = |record: &FilterRecord| {
         let modules = modules(component).map(Cow::Borrowed).chain(originals.iter().map(Cow::from));

@@ -37,6 +37,7 @@ mod facts;
 mod filter;
 mod grant;
 pub mod inspect;
+pub mod joined;
 mod link;
 mod lookalike;
 mod named;
@@ -129,8 +130,14 @@ fn build(chain: &Chain<'_>, options: &Options) -> Result<Adapted, Error> {
     let pruned = prune::prune(shim, &Reachable::by(&prepared.filters, options.exports))?;
     let pruned = world::restrict(pruned, options.exports)?;
     let pruned = unused_imports::remove(pruned, settings, options.exports)?;
-    let linked = link::link(&pruned, &prepared.parts(chain, bridge))?;
-    let provenance = Provenance::new(chain, prepared.changed(), shim, options);
+    let parts = prepared.parts(chain, bridge);
+    let joined = if options.joined { joined::join(&pruned, &parts)? } else { None };
+    let linked = match &joined {
+        Some(module) => link::link(module, &[])?,
+        None => link::link(&pruned, &parts)?,
+    };
+    let mut provenance = Provenance::new(chain, prepared.changed(), shim, options);
+    provenance.joined = joined.is_some();
     let component = provenance.add_to(linked)?;
     wasmparser::validate(&component).map_err(|error| Internal::new("validates the component", error))?;
     Ok(Adapted { component, provenance, warnings: prepared.warnings })

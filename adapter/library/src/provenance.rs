@@ -54,6 +54,9 @@ pub struct Provenance {
     pub trace: bool,
     /// Whether imports that are no host calls became functions that trap.
     pub stub_unknown_imports: bool,
+    /// Shim and filters are one core module.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub joined: bool,
     /// Its instances begin with their plugins started; with what their start did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preinit: Option<Preinit>,
@@ -126,6 +129,7 @@ impl Provenance {
             bridge: options.bridge,
             trace: options.shim.flavour() == Flavour::Tracing,
             stub_unknown_imports: options.stub_unknown_imports,
+            joined: false,
             preinit: None,
             foreign_functions: options.foreign_functions.clone(),
             plugins: plugins.iter().map(|plugin| record(plugin.vm, ShownPlugin::of(plugin))).collect(),

@@ -23,6 +23,7 @@ use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::filters::Filters;
 use proxy_wasm_adapter::bridge::{NAME as BRIDGE, names};
+use proxy_wasm_adapter::joined::{self, FunctionName};
 
 /// How many frames are shown.
 const SHOWN_FRAMES: usize = 8;
@@ -70,14 +71,26 @@ impl Frame {
     /// `vm` is the virtual machine, as far as it is known.
     fn new(frame: &FrameInfo, filters: &Filters, vm: Option<u32>) -> Self {
         let module = frame.module();
+        if module.name() == Some(joined::NAME) {
+            return frame.func_name().and_then(FunctionName::parse).map(Self::of_joined).unwrap_or_default();
+        }
         let of_filter = filters.include(module);
-        let function = frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
+        let function = frame.func_name().map(demangled);
         let name = module.name().map(str::to_owned);
         if of_filter {
             let callback = vm.and_then(|vm| filters.callback(vm, frame.func_index()));
             return Self { module: name, function, of_filter, callback, vm: None };
         }
         Self::of_ours(name, function)
+    }
+
+    /// A frame of a module that is shim and filters in one.
+    fn of_joined(name: FunctionName<'_>) -> Self {
+        let (module, function) = (name.module.map(str::to_owned), name.own.map(demangled));
+        match name.of_filter {
+            true => Self { module, function, of_filter: true, callback: name.callback.and_then(callback), vm: None },
+            false => Self::of_ours(module, function),
+        }
     }
 
     /// A frame of the shim or of the bridge.
@@ -118,6 +131,10 @@ impl Frame {
     }
 }
 
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let module = match &self.module {
@@ -140,9 +157,7 @@ impl Report {
             None => error.root_cause().to_string(),
         };
         let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
-        let told = frames.iter().rev().find_map(|frame| {
-            Frame::of_ours(frame.module().name().map(str::to_owned), frame.func_name().map(str::to_owned)).vm
-        });
+        let told = frames.iter().rev().find_map(|frame| Frame::new(frame, filters, None).vm);
         let vm = filters.only_vm().or(told);
         let frames = frames.iter().map(|frame| Frame::new(frame, filters, vm));
         Self::read(filters.plugins(vm), vm, reason, frames.collect())
@@ -304,6 +319,21 @@ mod tests {
         );
         let text = report(&[(FILTER, "x"), (BRIDGE, "start of VM 3 (auth)"), (BRIDGE, "start"), ("shim", "run")]);
         assert!(text.starts_with("`auth` trapped in its start function: "), "{text}");
+    }
+
+    #[test]
+    fn a_joined_module_tells_whose_its_functions_are() {
+        let frame = |name| Frame::of_joined(FunctionName::parse(name).unwrap());
+        let names = [
+            "filter!my_filter!!_ZN3log5write17h0123456789abcdefE",
+            "filter!my_filter!proxy_on_log!",
+            "shim!proxy-wasm bridge!!proxy_on_log of VM 1 (auth)",
+            "shim!shim!!run",
+        ];
+        let text = read(names.map(frame).into());
+        assert!(text.starts_with("`auth` trapped in `proxy_on_log`: wasm trap"), "{text}");
+        assert!(text.ends_with("\n    at my_filter!log::write\n    at my_filter!proxy_on_log"), "{text}");
+        assert_eq!(frame(names[2]).vm, Some(0));
     }
 
     #[test]

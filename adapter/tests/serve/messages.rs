@@ -6,12 +6,7 @@ use http::StatusCode;
 use proxy_wasm_adapter_testing::{Process, get};
 use serde_json::{Value, json};
 
-/// Serves a filter in the text format with the command, sends one request, and gives the status and what was said.
-async fn serve(filter: &str) -> (StatusCode, String) {
-    serve_with(filter, &[]).await
-}
-
-/// The same with further options.
+/// What a client gets of this filter, and what is said, with these options besides.
 async fn serve_with(filter: &str, options: &[&str]) -> (StatusCode, String) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("filter.wat");
@@ -48,19 +43,25 @@ fn filter(name: &str, get: &str, allocate: &str, read: &str, request: &str) -> S
     )
 }
 
+/// Options by which shim and filter are modules of their own, and by which they are one.
+const MODULES: [&[&str]; 2] = [&[], &["--max-instance-reuse", "1"]];
+
 #[tokio::test]
 async fn a_filter_that_traps() {
-    let (status, stderr) = serve(&filter("$broken", "$get", "$my_allocator", "$read_headers", "$on_request")).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_said(
-        &stderr,
-        "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
-         wasm trap: wasm `unreachable` instruction executed\n    \
-         at broken!my_allocator\n    \
-         at proxy-wasm shim!proxy_get_header_map_pairs\n    \
-         at broken!read_headers\n    \
-         at broken!on_request",
-    );
+    for options in MODULES {
+        let filter = filter("$broken", "$get", "$my_allocator", "$read_headers", "$on_request");
+        let (status, stderr) = serve_with(&filter, options).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_said(
+            &stderr,
+            "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
+             wasm trap: wasm `unreachable` instruction executed\n    \
+             at broken!my_allocator\n    \
+             at proxy-wasm shim!proxy_get_header_map_pairs\n    \
+             at broken!read_headers\n    \
+             at broken!on_request",
+        );
+    }
 }
 
 /// Of a chain in which one filter runs in two virtual machines, with instances that begin with their plugins started, too.
@@ -101,16 +102,18 @@ async fn one_of_a_chain_that_traps() {
 
 #[tokio::test]
 async fn a_filter_without_names_that_traps() {
-    let (status, stderr) = serve(&filter("", "", "", "", "")).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_said(
-        &stderr,
-        "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
-         wasm trap: wasm `unreachable` instruction executed\n    \
-         at proxy-wasm shim!proxy_get_header_map_pairs\n    \
-         at filter!proxy_on_request_headers\n    \
-         and 2 without a name",
-    );
+    for options in MODULES {
+        let (status, stderr) = serve_with(&filter("", "", "", "", ""), options).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_said(
+            &stderr,
+            "`auth` trapped in `proxy_on_request_headers`, in the host call `proxy_get_header_map_pairs`: \
+             wasm trap: wasm `unreachable` instruction executed\n    \
+             at proxy-wasm shim!proxy_get_header_map_pairs\n    \
+             at filter!proxy_on_request_headers\n    \
+             and 2 without a name",
+        );
+    }
 }
 
 /// Each instance counts its streams from 2 on, and the requests are told apart all the same.

@@ -7,7 +7,7 @@ use http_body_util::{Empty, Full};
 use proxy_wasm_adapter_serve::Options;
 
 use crate::preinit::{counting, starts_of};
-use crate::support::{Running, Upstream, by_exchanges, client, exchange, get, logged, options, request};
+use crate::support::{Running, Upstream, client, exchange, get, joined, logged, options, request};
 
 fn single(set: impl FnOnce(&mut Options)) -> Options {
     options(|options| {
@@ -42,7 +42,7 @@ fn calling() -> Vec<u8> {
 
 #[tokio::test]
 async fn it_begins_with_its_plugins_started() {
-    let component = by_exchanges(&counting(""), None);
+    let component = joined(&counting(""), None);
     assert_eq!(starts_of(&component, |options| *options = single(|_| {})).await, 1);
     assert!(starts_of(&component, |options| *options = single(|options| options.no_preinit = true)).await >= 2);
 }
@@ -54,7 +54,7 @@ async fn it_stays_for_the_answer_to_a_callout() {
         http::Response::new(Full::new(bytes::Bytes::from("yes")))
     })
     .await;
-    let component = by_exchanges(&calling(), Some(upstream.address));
+    let component = joined(&calling(), Some(upstream.address));
     let server = Running::start_component(&component, single(|_| {})).await.unwrap();
     for _ in 0..3 {
         assert_eq!(get(server.address, "/").await.status, 200);
@@ -66,7 +66,7 @@ async fn it_stays_for_the_answer_to_a_callout() {
 #[tokio::test]
 async fn a_trap_ends_one_request() {
     let upstream = Upstream::start(|_| async { http::Response::new(Full::new(bytes::Bytes::new())) }).await;
-    let component = by_exchanges(&calling(), Some(upstream.address));
+    let component = joined(&calling(), Some(upstream.address));
     let server = Running::start_component(&component, single(|_| {})).await.unwrap();
     for _ in 0..3 {
         let put = request(Method::PUT, server.address, "/").body(Empty::new()).unwrap();

@@ -55,6 +55,8 @@ enum Component {
     Preinitialised,
     /// The same, for hosts that carry the bytes themselves.
     Exchange,
+    /// The same in one core module, as `serve` adapts filters where each request has a new instance.
+    Joined,
     /// The same for WASI 0.3.
     Adapted03,
     /// A service for WASI 0.3 whose filter does nothing, behind so many of these.
@@ -81,7 +83,7 @@ const P3: &[&str] = &["-S", "p3", "-W", "component-model-async"];
 
 /// The one that all are compared with comes first.
 pub(crate) const ALL: [Contestant; 25] = {
-    use Component::{Adapted, Adapted03, Behind03, Exchange, Least, Nothing, Preinitialised, Splice, Through};
+    use Component::{Adapted, Adapted03, Behind03, Exchange, Joined, Least, Nothing, Preinitialised, Splice, Through};
     use Middleware::{ByHand, Filters, Idle};
     use Runs::{Envoy, Serve, Wasmtime};
     [
@@ -91,7 +93,7 @@ pub(crate) const ALL: [Contestant; 25] = {
         Contestant { name: "serve", runs: Serve(Exchange, &[]) },
         Contestant { name: "serve-wasi-http", runs: Serve(Adapted, &[]) },
         Contestant { name: "serve-03", runs: Serve(Adapted03, &[]) },
-        Contestant { name: "serve-new", runs: Serve(Exchange, &["--max-instance-reuse", "1"]) },
+        Contestant { name: "serve-new", runs: Serve(Joined, &["--max-instance-reuse", "1"]) },
         Contestant { name: "serve-nothing", runs: Serve(Nothing, &[]) },
         Contestant { name: "wasmtime-new", runs: Wasmtime(Adapted, &[]) },
         Contestant { name: "wasmtime-new-preinit", runs: Wasmtime(Preinitialised, &[]) },
@@ -165,6 +167,7 @@ impl Component {
             }
             Self::Adapted => hosts::adapt(chain, bridge::Kind::MemoryCopy),
             Self::Exchange => hosts::adapt_for_exchanges(chain),
+            Self::Joined => hosts::adapt_joined(chain),
             Self::Adapted03 => hosts::adapt_03(chain),
             Self::Behind03(which, count) => hosts::wasi03::behind(chain, which, count),
             Self::Preinitialised => {

@@ -20,10 +20,12 @@ pub(crate) fn adapted_on(wasi: Wasi, filter: &[u8], cluster: Option<SocketAddr>)
     adapted_on_with(wasi, filter, cluster, |_| {})
 }
 
-/// The same, to take requests by exchanges.
-pub(crate) fn by_exchanges(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
+/// The same, as `serve` adapts filters where each request has an instance of its own: to take requests by exchanges, and in one
+/// core module.
+pub(crate) fn joined(filter: &[u8], cluster: Option<SocketAddr>) -> Vec<u8> {
     let mut options = proxy_wasm_adapter::Options::new(settings(cluster));
     options.exports = Exports::Exchange;
+    options.joined = true;
     proxy_wasm_adapter::adapt(&[filter], &options).unwrap().component
 }
 

@@ -4,7 +4,7 @@ mod filter;
 mod guest;
 mod upstream;
 
-pub(crate) use filter::{adapted, adapted_chain, adapted_on, adapted_on_with, adapted_with, by_exchanges, logged};
+pub(crate) use filter::{adapted, adapted_chain, adapted_on, adapted_on_with, adapted_with, joined, logged};
 pub(crate) use guest::{StartMode, guest};
 pub(crate) use proxy_wasm_adapter::wasi::Wasi;
 pub(crate) use proxy_wasm_adapter_testing::{
