@@ -119,10 +119,14 @@ finishing=()
 # finish SHIM: optimizes what was built.
 finish() {
     local shim=$1
+    # It goes on until nothing becomes smaller where it pays: a large shim takes a minute by that, for a four hundredth of its size.
+    local converge=
+    [[ $shim = *-* ]] || converge=--converge
     # The features are those that Rust has on by default for this target. `-g` keeps the names of functions. Those that differ
-    # in constants alone become one before they are optimized (what grows a vector, most of all); then it goes on until nothing
-    # becomes smaller, and gives what is called most the shortest numbers: a hundredth of the size, together.
-    "$npm_tool" --merge-similar-functions -Os --converge --reorder-functions -g \
+    # in constants alone become one before they are optimized (what grows a vector, most of all), and what is called most gets
+    # the shortest numbers: a hundredth of the size, with that.
+    # shellcheck disable=SC2086  # no option is no argument
+    "$npm_tool" --merge-similar-functions -Os $converge --reorder-functions -g \
         --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-reference-types \
         --enable-sign-ext --enable-nontrapping-float-to-int \
         "$output/.$shim.unoptimized" -o "$output/.$shim.wasm"
