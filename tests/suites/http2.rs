@@ -148,6 +148,14 @@ const CASES: &[Case] = &[
         vec![post(1), Frame::new(kind::HEADERS, flag::END_HEADERS, 1, frame::encode(&[field("x-t", "1")]))]
     }),
     case("8.2.1 a name in upper case", Refused, || vec![with(1, &[("X-Upper", "1")])]),
+    case("8.2.1 a name that is no token", Refused, || vec![with(1, &[("x\"", "1")])]),
+    case("8.2.1 a name that is no token, in trailers", Refused, || {
+        // The filter holds the head, or it would be answered before them.
+        let mut post = with(1, &[("x-script", "request_headers=return|1")]);
+        post.flags = flag::END_HEADERS;
+        let trailers = Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(&[field("x\"", "1")]));
+        vec![post, Frame::new(kind::DATA, 0, 1, *b"abc"), trailers]
+    }),
     case("8.2.2 a header of the connection", Refused, || vec![with(1, &[("connection", "close")])]),
     case("8.2.2 `te` that is not `trailers`", Refused, || vec![with(1, &[("te", "trailers, deflate")])]),
     case("8.3 an unknown pseudo-header", Refused, || vec![with(1, &[(":other", "1")])]),
@@ -160,6 +168,14 @@ const CASES: &[Case] = &[
         let fields = [field(":method", "GET"), field(":scheme", "http"), field(":path", "")];
         vec![Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(&fields))]
     }),
+    case("8.3.1 an empty scheme", Refused, || {
+        let fields = [(":method", "GET"), (":scheme", ""), (":authority", "h"), (":path", "/")];
+        vec![Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(&fields.map(|(name, value)| field(name, value))))]
+    }),
+    case("8.3.1 an empty `host` beside the authority", Refused, || vec![with(1, &[("host", "")])]),
+    case("8.3.1 a `host` that is none beside the authority", Refused, || vec![with(1, &[("host", "a/b")])]),
+    case("8.3.1 another `host` beside the authority", Answered, || vec![with(1, &[("host", "other.test")])]),
+    case("8.1.1 an empty length", Refused, || vec![with(1, &[("content-length", "")])]),
     case("8.3.1 no method", Refused, || {
         vec![Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(&[field(":scheme", "http"), field(":path", "/")]))]
     }),

@@ -44,10 +44,10 @@ impl RequestBody {
         self
     }
 
-    /// Refuses trailers that are none. Those of HTTP/1 were looked at before.
-    fn checked(frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+    /// Refuses trailers that are none, of HTTP/2: those of HTTP/1 were looked at before.
+    fn checked(multiplexed: bool, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         match frame.trailers_ref() {
-            Some(trailers) if !are_trailers(trailers) => Err(Error::HttpProtocolError),
+            Some(trailers) if multiplexed && !are_trailers(trailers) => Err(Error::HttpProtocolError),
             _ => Ok(frame),
         }
     }
@@ -78,7 +78,7 @@ impl Body for RequestBody {
         let this = &mut *self;
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let frame = Pin::new(&mut *incoming).poll_frame(context);
-        let frame = frame.map(|frame| frame.map(|frame| Self::checked(frame?)));
+        let frame = frame.map(|frame| frame.map(|frame| Self::checked(this.multiplexed, frame?)));
         let (bytes, ended) = match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 // Over HTTP/1 the end comes after the last bytes, as in Envoy.

@@ -18,7 +18,8 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if request.headers().len() + PSEUDO_HEADERS > FIELDS_MAX {
         return Err(Refusal::Stream);
     }
-    if request.headers().get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+    let mut lengths = request.headers().get_all(CONTENT_LENGTH).iter();
+    if lengths.next().is_some_and(HeaderValue::is_empty) || lengths.next().is_some() || !are_names(request.headers()) {
         return Err(Refusal::Stream);
     }
     let method = request.method();
@@ -27,6 +28,15 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let host = authority.or_else(|| request.headers().get(HOST).map(HeaderValue::as_bytes));
+    // Without an authority `h2` does not tell the scheme.
+    if authority.is_some() && request.uri().scheme_str().is_none_or(str::is_empty) {
+        return Err(Refusal::Stream);
+    }
+    // Others may go by it.
+    let is_other_host = |host: &HeaderValue| host.is_empty() || !is_host_field(host.as_bytes());
+    if authority.is_some() && request.headers().get_all(HOST).iter().any(is_other_host) {
+        return Err(Refusal::Stream);
+    }
     // A user in an authority is for no server.
     if !host.is_some_and(|host| !host.is_empty() && !host.contains(&b'@') && is_host_field(host)) {
         return Err(Refusal::Stream);
@@ -44,7 +54,12 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
 
 /// Whether these are trailers that a request can have.
 pub(crate) fn are_trailers(fields: &HeaderMap) -> bool {
-    !FORBIDDEN_TRAILERS.iter().any(|name| fields.contains_key(name))
+    !FORBIDDEN_TRAILERS.iter().any(|name| fields.contains_key(name)) && are_names(fields)
+}
+
+/// Whether these names are tokens: `h2` takes one byte more.
+fn are_names(fields: &HeaderMap) -> bool {
+    !fields.keys().any(|name| name.as_str().contains('"'))
 }
 
 /// Makes one line of the cookies, which HTTP/2 may cut into several (RFC 9113, 8.2.3).

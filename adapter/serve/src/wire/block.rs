@@ -18,7 +18,7 @@ impl End {
     pub(crate) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(at) = memchr::memchr(b'\n', bytes.get(self.looked..)?) {
             let end = self.looked + at;
-            let is_empty = stripped(&bytes[self.line..end]).is_empty();
+            let is_empty = is_end(&bytes[self.line..end]);
             (self.looked, self.line) = (end + 1, end + 1);
             if is_empty {
                 return Some(end + 1);
@@ -106,7 +106,8 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The lines of a block, without their ends. A line ends with a newline; returns before it belong to that end.
+/// The lines of a block, without their ends. A line ends with a newline; returns before it belong to that end, but for those of
+/// the empty one: with more than one, it does not end the block, and is none.
 pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(block);
     let line = move || {
@@ -115,7 +116,12 @@ pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = end.map(|end| &bytes[end + 1..]);
         Some(&bytes[..end.unwrap_or(bytes.len())])
     };
-    std::iter::from_fn(line).map(stripped).take_while(|line| !line.is_empty())
+    std::iter::from_fn(line).take_while(|line| !is_end(line)).map(stripped)
+}
+
+/// Whether this line, without its newline, is the empty one that ends a block.
+fn is_end(line: &[u8]) -> bool {
+    matches!(line, [] | [b'\r'])
 }
 
 fn stripped(mut line: &[u8]) -> &[u8] {
@@ -129,8 +135,8 @@ fn stripped(mut line: &[u8]) -> &[u8] {
 fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field<'a>>, Fault> {
     let mut fields: Vec<Field<'a>> = Vec::new();
     for line in lines {
-        // Some take it for the end of a line.
-        if line.contains(&b'\r') {
+        // Some take it for the end of a line. Of an empty one only returns are left out.
+        if line.is_empty() || line.contains(&b'\r') {
             return Err(Fault::BareCarriageReturn);
         }
         if matches!(line, [b' ' | b'\t', ..]) {

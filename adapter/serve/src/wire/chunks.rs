@@ -5,8 +5,9 @@ use bytes::{Buf, BytesMut};
 use super::block::{Block, End};
 use super::{CHUNK_LINE_LIMIT, Fault};
 
-/// Fields that say where a body ends or where a request goes: too late for either.
-const NO_TRAILERS: [&str; 3] = ["content-length", "host", "transfer-encoding"];
+/// Fields that say where a body ends, where a request goes or what becomes of the connection: too late for any of it.
+/// Source: measured.
+const NO_TRAILERS: [&str; 5] = ["connection", "content-length", "host", "keep-alive", "transfer-encoding"];
 
 /// Where in a body it is.
 #[derive(Debug)]
