@@ -26,6 +26,9 @@ pub enum Error {
     /// It can't be instantiated.
     #[error("the component can't be instantiated: {0}")]
     Instantiate(String),
+    /// The pool has no place for another one now: see [`Options::pool`](crate::Options::pool).
+    #[error("there is no place in the pool: {0}")]
+    NoPlace(String),
     /// The plugin refused to start.
     #[error("the plugin refused to start: {0}")]
     Refused(String),

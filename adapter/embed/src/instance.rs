@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use http::request;
-use wasmtime::Store;
 use wasmtime::component::TypedFunc;
+use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use crate::error::{Error, ExchangeError, Trapped};
 use crate::event::{Action, Begin, Event, ExchangeId, Failure, Origin, Peer, Remains};
@@ -49,7 +49,10 @@ impl Instance {
         let mut store = Store::new(filter.pre().engine(), host);
         store.limiter(|host| &mut host.memory);
         store.set_epoch_deadline(filter.ticks());
-        let failed = |error: wasmtime::Error| Error::Instantiate(format!("{error:#}"));
+        let failed = |error: wasmtime::Error| match error.is::<PoolConcurrencyLimitError>() {
+            true => Error::NoPlace(format!("{error:#}")),
+            false => Error::Instantiate(format!("{error:#}")),
+        };
         let instance = filter.pre().instantiate(&mut store).map_err(failed)?;
         let exports = filter.exports();
         let start: TypedFunc<(), (Result<(), String>,)> =

@@ -166,7 +166,19 @@ pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
         // Before the address is announced: who reads it may send the signal at once.
         let mut signals = shutdown::Signals::new().map_err(Error::Runtime)?;
         connections::raise_descriptor_limit();
-        let server = Server::bind(&component, &options, Output::Process).await?;
+        // Compiling takes seconds, and a thread.
+        let runtime = tokio::runtime::Handle::current();
+        let bind = move || runtime.block_on(Server::bind(&component, &options, Output::Process));
+        let server = tokio::select! {
+            server = tokio::task::spawn_blocking(bind) => match server {
+                Ok(server) => server?,
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            },
+            () = signals.next() => {
+                tracing::info!("told to end before it listened");
+                return Ok(());
+            }
+        };
         let address = server.local_addr();
         Sink::stderr().push(form.announcement(&format!("listening on http://{address}")).as_bytes());
         if let Some(address) = server.admin_addr() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use wasmtime::PoolConcurrencyLimitError;
 
 use super::error::Error;
 use super::instance::{Failure, Instance, Recipe};
@@ -133,6 +134,8 @@ impl Pool {
                 self.recipe.counters.trapped(self.recipe.filters.names(vm));
                 self.fail(now, vm);
             }
+            // It is the others that wait for their callouts, and no fault of the plugin.
+            Err(Failure::Instantiate(error)) if error.is::<PoolConcurrencyLimitError>() => {}
             Err(_) => self.fail(now, self.recipe.filters.only_vm()),
         }
         made

@@ -272,3 +272,30 @@ async fn ending_with_callouts_on_their_way_is_no_panic() {
         assert!(!log.contains("panicked"), "{log}");
     }
 }
+
+/// It is told to end while its plugin starts, which it never does.
+#[tokio::test]
+async fn a_start_is_ended() {
+    let filter = r#"(module
+      (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "begun")
+      (func (export "proxy_abi_version_0_2_1"))
+      (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+      (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+        (drop (call $log (i32.const 2) (i32.const 0) (i32.const 5)))
+        (loop (br 0))
+        (i32.const 1))
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
+    let (mut command, _file) = command(filter, &["--cpu-timeout", "10m"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.ends_with("begun\n"), "{line}");
+    let status = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap();
+    assert!(status.success() && ended(child).await);
+    line.clear();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("told to end before it listened"), "{line}");
+}

@@ -61,6 +61,10 @@ impl Shop {
             return self.failed(now, trapped);
         }
         tracing::error!("503: there is no instance: {error}");
+        // It is the others that wait for their callouts, and no fault of the plugin.
+        if matches!(error, EmbedError::NoPlace(_)) {
+            return;
+        }
         let filters = &self.recipe.filters;
         let vm = filters.only_vm();
         self.policy.fail(now, vm, &filters.plugins(vm));

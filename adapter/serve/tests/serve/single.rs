@@ -1,10 +1,10 @@
 //! By exchanges, an instance for each request.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http_body_util::{Empty, Full};
-use proxy_wasm_adapter_serve::Options;
+use proxy_wasm_adapter_serve::{FailurePolicy, Options};
 
 use crate::preinit::{counting, starts_of};
 use crate::support::{Running, Upstream, client, exchange, get, joined, logged, options, request};
@@ -72,5 +72,28 @@ async fn a_trap_ends_one_request() {
         let put = request(Method::PUT, server.address, "/").body(Empty::new()).unwrap();
         assert_eq!(exchange(&client(), put).await.status, 503);
         assert_eq!(get(server.address, "/").await.status, 200);
+    }
+}
+
+/// Each waits for a callout that nobody answers. There is no place for one more then; that is no fault of the plugin, which would
+/// close the service for good.
+#[tokio::test]
+async fn others_that_wait_are_no_failure_of_the_plugin() {
+    let upstream = Upstream::start(|_| std::future::pending::<http::Response<Full<bytes::Bytes>>>()).await;
+    let component = joined(&calling(), Some(upstream.address));
+    let few = single(|options| {
+        options.max_concurrency = 1;
+        options.failure_policy = Some(FailurePolicy::Closed);
+    });
+    let server = Running::start_component(&component, few).await.unwrap();
+    let mut refused = 0;
+    for _ in 0..90 {
+        refused += u32::from(get(server.address, "/").await.status == 503);
+    }
+    assert!(refused > 0, "there is a place for each");
+    let begun = Instant::now();
+    while get(server.address, "/").await.status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is closed");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
