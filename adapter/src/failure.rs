@@ -169,6 +169,7 @@ fn read_help(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "Check the name.",
         io::ErrorKind::IsADirectory => "Give a file, not a directory.",
+        io::ErrorKind::NotADirectory => "A file is where a directory is to be: check the name.",
         _ => "Make it readable.",
     }
     .into()
@@ -183,6 +184,9 @@ fn write_help(option: Option<&'static str>, error: &io::Error) -> String {
         io::ErrorKind::StorageFull => format!("Make room, or {other}."),
         io::ErrorKind::NotFound => format!("Make the directory first, or {other}."),
         io::ErrorKind::IsADirectory => format!("Name a file in it, or {other}."),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            format!("A file is where a directory is to be: take it away, or {other}.")
+        }
         _ => format!("Make it writable, or {other}."),
     }
 }

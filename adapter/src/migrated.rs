@@ -118,6 +118,11 @@ impl CodeOptions {
                 Err(failure) => failures.push(failure),
             }
         }
+        for directory in &self.code_dir {
+            if let Err(error) = fs::read_dir(directory) {
+                failures.push(Failure::Read { file: input::shown(directory), error });
+            }
+        }
         if !failures.is_empty() {
             return Err(Failure::all(failures));
         }

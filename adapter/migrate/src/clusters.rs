@@ -144,12 +144,33 @@ pub(crate) fn read_all(report: &Report, nodes: &[&Node]) -> Vec<Known> {
     all.into_iter().map(|(_, known)| known).collect()
 }
 
+/// How Envoy comes to a connection: here the host does.
+fn connecting(reader: Reader<'_>, node: &Node) {
+    let differs = |field: &str, what: &str, remedy: &str| {
+        let place = node.get(field).map_or(node.place(), Node::place);
+        reader.report.differs(reader.object, place, what, remedy);
+    };
+    if reader.duration(node, "connect_timeout").is_some_and(|timeout| timeout != ENVOYS_CONNECT_TIMEOUT_MS) {
+        let what = "its `connect_timeout` is the host's: `serve` gives up after 5 s";
+        differs("connect_timeout", what, "Where that is too long, let a proxy near the upstream refuse sooner.");
+    }
+    let families = ["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"];
+    if let Some(1 | 2) = reader.choice(node, "dns_lookup_family", &families) {
+        let what = "its `dns_lookup_family` is the host's: names stand for addresses of both families";
+        differs("dns_lookup_family", what, "Write an address of the family, or a name that has none of the other.");
+    }
+}
+
+/// What Envoy takes where a cluster says nothing, and `serve` always.
+const ENVOYS_CONNECT_TIMEOUT_MS: u64 = 5_000;
+
 fn read(report: &Report, node: &Node) -> Known {
     node.of(Message::Cluster);
     let name = node.get("name").and_then(Node::as_text).unwrap_or_default().to_owned();
     let object = format!("cluster `{name}`");
     let reader = Reader { report, object: &object };
-    node.pass(&["alt_stat_name", "connect_timeout", "dns_lookup_family"]);
+    node.pass(&["alt_stat_name"]);
+    connecting(reader, node);
     let balancing = reader.choice(node, "lb_policy", BALANCINGS).unwrap_or(0);
     let kinds = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
     let kind = reader.choice(node, "type", &kinds).unwrap_or(0);

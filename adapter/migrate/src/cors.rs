@@ -9,7 +9,7 @@ use crate::fields::Message;
 use crate::matching;
 use crate::neighbours;
 use crate::node::{Node, Place};
-use crate::read::{Reader, as_number};
+use crate::read::Reader;
 use crate::section::{Section, table};
 
 const FILTER: &str = "envoy.extensions.filters.http.cors.v3.Cors";
@@ -236,13 +236,7 @@ fn origin(reader: Reader<'_>, node: &Node) -> Option<Toml> {
 fn is_off(reader: Reader<'_>, node: &Node) -> bool {
     let Some(enabled) = node.get("filter_enabled") else { return false };
     enabled.mark_all();
-    let share = enabled.peek("default_value");
-    let numerator = share.and_then(|share| share.peek("numerator")).map_or(Some(0), as_number).unwrap_or(0);
-    let whole = match share.and_then(|share| share.peek_text("denominator")) {
-        Some("TEN_THOUSAND") => 10_000,
-        Some("MILLION") => 1_000_000,
-        _ => 100,
-    };
+    let (numerator, whole) = enabled.peek("default_value").and_then(matching::share).unwrap_or((0, 100));
     if numerator > 0 && numerator < whole {
         let what = "`filter_enabled` is for a share of the requests; the policy counts for all";
         reader.report.lost(reader.object, enabled.place(), what, "Write 0 or 100.");

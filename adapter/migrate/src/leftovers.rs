@@ -65,7 +65,10 @@ const HINTS: &[(&str, &str)] = &[
     ),
     ("upgrade_configs", "`wasi:http` has no upgrades."),
     ("xff_num_trusted_hops", "See `[property_headers]` for who tells the client's address."),
-    ("use_remote_address", "See `[property_headers]` for who tells the client's address."),
+    (
+        "use_remote_address",
+        "By it Envoy adds the client's address to `x-forwarded-for`, which a component does not: let what stands in front of it do that.",
+    ),
 ];
 
 const NORMAL: &str = "A filter, and routes, see paths as clients write them: let what stands in front of the component normalize them, above all where they decide who may do what.";

@@ -3,12 +3,12 @@
 use toml::Value as Toml;
 
 use crate::fields::Message;
-use crate::node::{Node, is_field};
+use crate::node::{Node, Value, is_field};
 use crate::re2::{self, Refused};
-use crate::read::Reader;
+use crate::read::{Reader, as_number};
 use crate::section::table;
 
-/// What this match cannot say; the route is left out then, because without it it would be for more requests.
+/// What this match cannot say. What it is for is not known then, and the route has to answer for all that it may be for.
 pub(crate) struct Unsayable {
     pub(crate) field: String,
 }
@@ -28,12 +28,18 @@ pub(crate) fn read(reader: Reader<'_>, node: &Node) -> Said<Toml> {
         "query_parameters",
         "grpc",
         "regex",
+        "runtime_fraction",
     ];
     for entry in node.entries() {
         if !entry.node.is_null() && !known.iter().any(|known| is_field(&entry.key, known)) {
-            entry.node.mark_all();
             return Err(Unsayable { field: entry.key.clone() });
         }
+    }
+    if let Some(fraction) = node.get("runtime_fraction") {
+        if !is_whole(reader, fraction) {
+            return Err(Unsayable { field: "runtime_fraction".into() });
+        }
+        fraction.mark_all();
     }
     let regex = match node.get("safe_regex") {
         Some(regex) => Some(expression(reader, regex)?),
@@ -69,6 +75,49 @@ pub(crate) fn read(reader: Reader<'_>, node: &Node) -> Said<Toml> {
     let query = collect(reader.list(node, "query_parameters"), |query| query_match(reader, query))?;
     let [a, b, c, d] = paths;
     Ok(table([a, b, c, d, ("case_sensitive", case_sensitive), ("grpc", grpc), ("headers", headers), ("query", query)]))
+}
+
+/// Whether it is for all requests, as long as no runtime says otherwise.
+fn is_whole(reader: Reader<'_>, fraction: &Node) -> bool {
+    let Some((numerator, whole)) = fraction.peek("default_value").and_then(share) else { return false };
+    if numerator >= whole && fraction.peek_text("runtime_key").is_some_and(|key| !key.is_empty()) {
+        let what = "its `runtime_fraction` counts as its default says: all requests";
+        reader.report.differs(reader.object, fraction.place(), what, "Flags of Envoy's have no meaning here.");
+    }
+    numerator >= whole
+}
+
+/// A share: so many, of so many.
+pub(crate) fn share(node: &Node) -> Option<(i64, i64)> {
+    let numerator = node.peek("numerator").map_or(Some(0), as_number)?;
+    let denominator = node.peek("denominator");
+    let whole = match (denominator.and_then(Node::as_text), denominator.and_then(as_number)) {
+        (Some("TEN_THOUSAND"), _) | (_, Some(1)) => 10_000,
+        (Some("MILLION"), _) | (_, Some(2)) => 1_000_000,
+        _ => 100,
+    };
+    Some((numerator, whole))
+}
+
+/// A match for all requests that one of which something is not understood may be for, and perhaps for more; what is understood
+/// of it is marked as read. `None`: they are for no other route either.
+pub(crate) fn wider(node: &Node) -> Option<Toml> {
+    let is_known = |key: &str| Message::RouteMatch.fields().iter().any(|field| is_field(key, field));
+    node.entries().iter().filter(|entry| is_known(&entry.key)).for_each(|entry| entry.node.mark_all());
+    if node.peek("connect_matcher").is_some() {
+        return None;
+    }
+    let text = |field: &str| node.peek_text(field).map(Toml::from);
+    let regex = node.peek("safe_regex").and_then(|regex| re2::translate(regex.peek_text("regex")?).ok());
+    let paths = [
+        ("prefix", text("prefix")),
+        ("path", text("path")),
+        ("separated_prefix", text("path_separated_prefix")),
+        ("regex", regex.map(Toml::from)),
+    ];
+    let path = paths.into_iter().find(|(_, value)| value.is_some()).unwrap_or(("prefix", Some("/".into())));
+    let in_any_case = node.peek("case_sensitive").is_some_and(|node| matches!(node.value(), Value::Bool(false)));
+    Some(table([path, ("case_sensitive", in_any_case.then(|| false.into()))]))
 }
 
 fn collect(items: &[Node], read: impl Fn(&Node) -> Said<Toml>) -> Said<Option<Toml>> {

@@ -154,15 +154,19 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
         Some(found) => match matching::read(reader, found) {
             Ok(value) => section.set("match", value),
             Err(unsayable) => {
-                let what = format!(
-                    "the route is left out, and its requests go to the routes behind it: its match has `{}`",
-                    unsayable.field
-                );
-                return left_out(
-                    found.place(),
-                    what,
-                    "Say it in another way, or keep this route in front of the component.",
-                );
+                let (remedy, field) =
+                    ("Say it in another way, or keep this route in front of the component.", unsayable.field);
+                // The routes behind it may let through what it refuses.
+                let Some(wider) = matching::wider(found) else {
+                    return left_out(found.place(), format!("the route is left out: its match has `{field}`"), remedy);
+                };
+                let what =
+                    format!("all requests with the path of this route are answered 503: its match has `{field}`");
+                report.lost(object, found.place(), what, remedy);
+                node.mark_all_but(found);
+                section.set("match", wider);
+                section.set("direct_response", Toml::from(503));
+                return Some(section);
             }
         },
         None => report.wrong(object, node.place(), "it has no `match`", "Give it one; Envoy refuses it as it is."),

@@ -41,6 +41,11 @@ pub(crate) fn cases() -> Vec<Case> {
             &envoy,
             &["migrate", "envoy.yaml", "-o", "out", "--code", "hello=no.wasm"],
         ),
+        case(
+            "migrate-code-in-no-directory",
+            &envoy,
+            &["migrate", "envoy.yaml", "--check", "--code-dir", "nowhere", "--code-dir", "envoy.yaml"],
+        ),
         case("migrate-code-not-at-hand", &envoy, &["migrate", "envoy.yaml", "--check"]),
         case(
             "migrate-code-for-nothing",

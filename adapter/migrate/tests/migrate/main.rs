@@ -132,13 +132,17 @@ fn no_secret_in_the_report() {
 fn routes_are_virtual_hosts() {
     let routes = r#"              - {name: v1, match: {path_separated_prefix: /v1, headers: [{name: x-a, string_match: {exact: "1", ignore_case: true}, invert_match: true}]}, route: {prefix_rewrite: /, weighted_clusters: {clusters: [{name: backend, weight: 90}, {name: backend, weight: 10}]}}, request_headers_to_add: [{header: {key: x, value: "%REQ(:path)%"}, append: false}]}
               - {match: {safe_regex: {regex: "/item/[0-9]+"}}, redirect: {https_redirect: true, response_code: found}}
-              - {match: {prefix: /x, runtime_fraction: {}}, route: {cluster: backend}}
+              - {match: {prefix: /x, dynamic_metadata: [{filter: f}]}, route: {cluster: backend}}
+              - {match: {path: /y, runtime_fraction: {default_value: {numerator: 50}}}, route: {cluster: backend}}
+              - {match: {prefx: /z}, route: {cluster: backend}}
+              - {match: {prefix: /w, runtime_fraction: {default_value: {numerator: 10000, denominator: TEN_THOUSAND}, runtime_key: k}}, route: {cluster: backend}}
               - {match: {prefix: /}, route: {cluster: backend, hash_policy: [{connection_properties: {source_ip: true}}]}}"#;
     let migration = run(&bootstrap(&format!("{{{CODE}}}"), routes, CLUSTER));
     let text = settings_of(&migration);
     let table: toml::Table = toml::from_str(text).unwrap();
     let host = &table["virtual_host"][0];
-    assert_eq!(host["route"].as_array().unwrap().len(), 3);
+    let routes = host["route"].as_array().unwrap();
+    assert_eq!(routes.len(), 7);
     assert_eq!(
         host["route"][0],
         toml::from_str::<toml::Value>(
@@ -157,7 +161,19 @@ fn routes_are_virtual_hosts() {
         )
         .unwrap()
     );
-    assert!(finding(&migration, "the route is left out").what.contains("runtime_fraction"));
+    // Nobody gets through who may not have got through.
+    let refused =
+        |text: &str| toml::from_str::<toml::Value>(&format!("match = {{ {text} }}\ndirect_response = 503")).unwrap();
+    assert_eq!(routes[2], refused("prefix = '/x'"));
+    assert_eq!(routes[3], refused("path = '/y'"));
+    assert_eq!(routes[4], refused("prefix = '/'"));
+    assert_eq!(routes[5]["match"], toml::from_str::<toml::Value>("prefix = '/w'").unwrap());
+    for field in ["dynamic_metadata", "runtime_fraction", "prefx"] {
+        let what = format!("are answered 503: its match has `{field}`");
+        assert_eq!(finding(&migration, &what).outcome, Outcome::NotCarried);
+    }
+    assert_eq!(finding(&migration, "`prefx` is no field").outcome, Outcome::Unknown);
+    assert_eq!(finding(&migration, "counts as its default says").outcome, Outcome::CarriedWithDifference);
     assert_eq!(finding(&migration, "`hash_policy` is not carried").outcome, Outcome::NotCarried);
 }
 
