@@ -198,14 +198,23 @@ mod tests {
 
     #[test]
     fn the_end_is_found_wherever_the_bytes_are_cut() {
-        for block in ["a\r\nb: c\r\n\r\n", "a\nb\n\n", "a\r\n\n", "a\r\r\n\r\r\n", "\r\n", "\n"] {
+        for block in ["a\r\nb: c\r\n\r\n", "a\nb\n\n", "a\r\n\n", "a\r\r\n\r\n", "\r\n", "\n"] {
             for cut in 0..block.len() {
                 let mut end = End::default();
                 assert_eq!(end.find(&block.as_bytes()[..cut]), None);
                 assert_eq!(end.find([block, "more"].concat().as_bytes()), Some(block.len()), "{block:?} cut at {cut}");
             }
         }
-        assert_eq!(End::default().find(b"a\r\nb: c\r\n\rd"), None);
+        for open in ["a\r\nb: c\r\n\rd", "a\r\nb: c\r\n\r\r\n"] {
+            assert_eq!(End::default().find(open.as_bytes()), None, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_with_more_than_one_return_is_none() {
+        for head in ["S\r\nb: c\r\n\r\r\nd: e\r\n\r\n", "S\r\n\r\r\n\n"] {
+            assert_eq!(written(head.as_bytes()), Err(Fault::BareCarriageReturn), "{head:?}");
+        }
     }
 
     #[test]
