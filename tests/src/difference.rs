@@ -21,6 +21,9 @@ pub struct Difference {
     /// It is so through the library for embedders, too, which has no `wasi:http` in it.
     #[serde(default)]
     pub embed: bool,
+    /// It is so at times, and at times as on Envoy: what is first there, of two that come at once, nobody decides.
+    #[serde(default)]
+    pub sometimes: bool,
     /// Part of Envoy's transcript.
     pub envoy: String,
     /// What stands here instead.
@@ -83,15 +86,31 @@ impl Differences {
     /// # Errors
     /// An entry does not apply any more.
     pub fn expected(&self, case: &str, host: Host, envoy: &str) -> Result<String> {
-        self.apply(case, host, envoy, &mut BTreeSet::new())
+        self.apply(case, host, envoy, |_| true, &mut BTreeSet::new())
     }
 
-    fn apply(&self, case: &str, host: Host, envoy: &str, used: &mut BTreeSet<usize>) -> Result<String> {
+    /// What it has to be where nothing is so that is so at times; the same, where nothing is.
+    ///
+    /// # Errors
+    /// As [`expected`](Self::expected).
+    pub fn at_times(&self, case: &str, host: Host, envoy: &str) -> Result<String> {
+        self.apply(case, host, envoy, |entry| !entry.sometimes, &mut BTreeSet::new())
+    }
+
+    fn apply(
+        &self,
+        case: &str,
+        host: Host,
+        envoy: &str,
+        counts: impl Fn(&Difference) -> bool,
+        used: &mut BTreeSet<usize>,
+    ) -> Result<String> {
         let mut expected = envoy.to_string();
         if host == Host::Envoy {
             return Ok(expected);
         }
-        for (i, difference) in self.difference.iter().enumerate().filter(|(_, entry)| entry.concerns(case, host)) {
+        let concerned = self.difference.iter().enumerate().filter(|(_, entry)| entry.concerns(case, host));
+        for (i, difference) in concerned.filter(|(_, entry)| counts(entry)) {
             ensure!(difference.envoy != difference.here, "an entry for `{case}` says nothing");
             if expected.contains(&difference.envoy) {
                 used.insert(i);
@@ -111,7 +130,7 @@ impl Differences {
         let mut used = BTreeSet::new();
         for (case, envoy) in transcripts {
             for host in hosts {
-                self.apply(case, *host, envoy, &mut used)?;
+                self.apply(case, *host, envoy, |_| true, &mut used)?;
             }
         }
         Ok(self.difference.iter().enumerate().filter(|(i, _)| !used.contains(i)).map(|(_, entry)| entry).collect())

@@ -91,7 +91,7 @@ use crate::{fixtures, normal};
 
 pub use exchange::Exchange;
 pub use profile::Profile;
-pub use stages::{FLAKY, Stages, golden};
+pub use stages::{Stages, golden};
 
 /// A case file.
 #[derive(Clone, Debug, Deserialize)]

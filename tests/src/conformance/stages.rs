@@ -11,9 +11,6 @@ use crate::difference::Differences;
 use crate::hosts::Host;
 use crate::pool::Pool;
 
-/// Begins the line that tells of a trial which passed at the second try. `tests/run` looks for it.
-pub const FLAKY: &str = "passed only when tried again: ";
-
 /// A host, what it is started with, and the case that has it for itself.
 type Key = (Host, Profile, Option<String>);
 
@@ -51,28 +48,21 @@ impl Stages {
         self.running.with(&key(name, case, host), || case.profile.start(host), |stage| case.run(stage))
     }
 
-    /// Compares its transcript with Envoy's. A trial that fails is tried once more, on a host of its own: client, host and
-    /// upstream are processes that race.
+    /// Compares its transcript with Envoy's.
     ///
     /// # Errors
-    /// It could not run, or showed something else, twice.
+    /// It could not run, or showed something else.
     pub fn check(&self, name: &str, path: &Path, case: &Case, host: Host) -> Result<()> {
         let golden = golden(path);
         let envoy = std::fs::read_to_string(&golden)
             .with_context(|| format!("`{}` is missing: write it with BLESS=1", golden.display()))?;
         let expected = self.differences.expected(name, host, &envoy)?;
-        let check = |transcript: String| match difference(&expected, &transcript) {
-            Some(difference) => bail!("{}\n{difference}", case.about),
-            None => Ok(()),
-        };
-        self.transcript(name, case, host).and_then(check).or_else(|first| {
-            let again = case.profile.start(host).and_then(|stage| case.run(&stage)).and_then(check);
-            if again.is_err() {
-                return Err(first);
-            }
-            eprintln!("{FLAKY}{name}::{}\n{first:#}", host.name());
-            Ok(())
-        })
+        let at_times = self.differences.at_times(name, host, &envoy)?;
+        let transcript = self.transcript(name, case, host)?;
+        match difference(&expected, &transcript) {
+            Some(difference) if transcript != at_times => bail!("{}\n{difference}", case.about),
+            _ => Ok(()),
+        }
     }
 
     /// Ends whatever is left: a run of one trial by name never comes to the others.
