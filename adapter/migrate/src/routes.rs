@@ -9,7 +9,7 @@ use crate::fields::Message;
 use crate::header_changes;
 use crate::matching;
 use crate::metadata;
-use crate::node::{Node, Place};
+use crate::node::Node;
 use crate::read::Reader;
 use crate::report::Report;
 use crate::retries;
@@ -144,29 +144,24 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
     checks::route(reader, node);
     let mut section = Section::new("[[virtual_host.route]]", node.place());
     section.set_text("name", &reader.text(node, "name").unwrap_or_default());
-    let left_out = |place: Place, what: String, remedy: &str| {
-        report.lost(object, place, what, remedy);
-        // What the route would have done is left out with it.
-        node.mark_all();
-        None
-    };
     match node.get("match") {
         Some(found) => match matching::read(reader, found) {
             Ok(value) => section.set("match", value),
             Err(unsayable) => {
                 let (remedy, field) =
                     ("Say it in another way, or keep this route in front of the component.", unsayable.field);
-                // The routes behind it may let through what it refuses.
+                // What the route would have done is lost with it.
+                node.mark_all_but(found);
                 let Some(wider) = matching::wider(found) else {
-                    return left_out(found.place(), format!("the route is left out: its match has `{field}`"), remedy);
+                    let what = format!("the route is left out: its match has `{field}`");
+                    report.lost(object, found.place(), what, remedy);
+                    return None;
                 };
                 let what =
                     format!("all requests with the path of this route are answered 503: its match has `{field}`");
                 report.lost(object, found.place(), what, remedy);
-                node.mark_all_but(found);
                 section.set("match", wider);
-                section.set("direct_response", Toml::from(503));
-                return Some(section);
+                return Some(refusing(section));
             }
         },
         None => report.wrong(object, node.place(), "it has no `match`", "Give it one; Envoy refuses it as it is."),
@@ -178,8 +173,10 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
     } else if let Some(direct) = node.get("direct_response") {
         section.set("direct_response", actions::answer(reader, direct).toml());
     } else {
-        let what = "the route is left out: it neither forwards, nor redirects, nor answers".to_owned();
-        return left_out(node.place(), what, "Keep it in front of the component.");
+        let what = "its requests are answered 503: it neither forwards, nor redirects, nor answers";
+        report.lost(object, node.place(), what, "Keep it in front of the component.");
+        node.mark_all();
+        return Some(refusing(section));
     }
     header_changes::read(reader, node, &mut section);
     filters.read(reader, node, &mut section);
@@ -191,4 +188,10 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
     metadata::read(reader, node, &mut section);
     report.carried(object, node.place(), "a route");
     Some(section)
+}
+
+/// A route of which something is not known that decides: the routes behind it may let through what it refuses.
+fn refusing(mut section: Section) -> Section {
+    section.set("direct_response", Toml::from(503));
+    section
 }

@@ -134,6 +134,7 @@ fn routes_are_virtual_hosts() {
               - {match: {safe_regex: {regex: "/item/[0-9]+"}}, redirect: {https_redirect: true, response_code: found}}
               - {match: {prefix: /x, dynamic_metadata: [{filter: f}]}, route: {cluster: backend}}
               - {match: {path: /y, runtime_fraction: {default_value: {numerator: 50}}}, route: {cluster: backend}}
+              - {match: {path: /n}, non_forwarding_action: {}}
               - {match: {prefx: /z}, route: {cluster: backend}}
               - {match: {prefix: /w, runtime_fraction: {default_value: {numerator: 10000, denominator: TEN_THOUSAND}, runtime_key: k}}, route: {cluster: backend}}
               - {match: {prefix: /}, route: {cluster: backend, hash_policy: [{connection_properties: {source_ip: true}}]}}"#;
@@ -142,7 +143,7 @@ fn routes_are_virtual_hosts() {
     let table: toml::Table = toml::from_str(text).unwrap();
     let host = &table["virtual_host"][0];
     let routes = host["route"].as_array().unwrap();
-    assert_eq!(routes.len(), 7);
+    assert_eq!(routes.len(), 8);
     assert_eq!(
         host["route"][0],
         toml::from_str::<toml::Value>(
@@ -166,8 +167,9 @@ fn routes_are_virtual_hosts() {
         |text: &str| toml::from_str::<toml::Value>(&format!("match = {{ {text} }}\ndirect_response = 503")).unwrap();
     assert_eq!(routes[2], refused("prefix = '/x'"));
     assert_eq!(routes[3], refused("path = '/y'"));
-    assert_eq!(routes[4], refused("prefix = '/'"));
-    assert_eq!(routes[5]["match"], toml::from_str::<toml::Value>("prefix = '/w'").unwrap());
+    assert_eq!(routes[4], refused("path = '/n'"));
+    assert_eq!(routes[5], refused("prefix = '/'"));
+    assert_eq!(routes[6]["match"], toml::from_str::<toml::Value>("prefix = '/w'").unwrap());
     for field in ["dynamic_metadata", "runtime_fraction", "prefx"] {
         let what = format!("are answered 503: its match has `{field}`");
         assert_eq!(finding(&migration, &what).outcome, Outcome::NotCarried);
