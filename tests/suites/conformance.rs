@@ -1,10 +1,6 @@
 //! Each case of `tests/conformance`, on Envoy and on hosts of components: the same transcript, but for what
 //! `known-differences.toml` names.
 //!
-//! A trial that fails is tried once more, on a host of its own: client, host and upstream are processes that race, and a
-//! case that leaves room for that is to be mended, but is no failure of what it shows. `tests/run` lists such cases at its
-//! end.
-//!
 //! Of two hosts that share their parts with others a sample of the cases runs: the library for embedders, and `serve` by
 //! `wasi:http`; all of them with `EMBED=1` and `WASI_HTTP=1`.
 //!
@@ -20,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use proxy_wasm_adapter_tests::conformance::{Case, Stages, golden};
 use proxy_wasm_adapter_tests::difference::Differences;
 use proxy_wasm_adapter_tests::fixtures;
-use proxy_wasm_adapter_tests::hosts::{Host, compile_quickly, preinit};
+use proxy_wasm_adapter_tests::hosts::{Host, preinit};
 use proxy_wasm_adapter_tests::trial::{arguments_of_waiting_trials, trial};
 
 const HOSTS_OF_COMPONENTS: [Host; 6] =
@@ -40,7 +36,6 @@ fn main() -> Result<()> {
     if std::env::var_os("PREINIT").is_some() {
         preinit::begin();
     }
-    compile_quickly();
     let cases = Case::all()?;
     let names: BTreeSet<String> = cases.iter().map(|(name, ..)| name.clone()).collect();
     let stages = Arc::new(Stages::new(&names)?);

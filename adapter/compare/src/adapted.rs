@@ -84,6 +84,8 @@ impl Host {
                 if let Some(cache) = cache {
                     command.arg("--cache").arg(cache);
                 }
+                // Each component runs shortly.
+                command.args(["--optimize", "none"]);
                 // The form of its messages depends on them.
                 command.env_remove("RUST_LOG");
                 (command, format!("proxy-wasm-adapter {} serve", env!("CARGO_PKG_VERSION")), None)

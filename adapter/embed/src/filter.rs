@@ -1,6 +1,6 @@
 //! A filter, compiled: what instances are made of.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use std::time::Duration;
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::{Error as AdaptError, adapt, is_component, settings};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
-use wasmtime::{Cache, CacheConfig, Config, Engine};
+use wasmtime::{Config, Engine};
 
 use crate::allocation;
+use crate::compilation::{self, Optimization};
 use crate::error::Error;
 use crate::host::{self, Clock, Host};
 use crate::instance::Instance;
@@ -18,6 +19,9 @@ use crate::limits::{MemoryLimit, Ticker, ticks};
 use crate::log::{Log, Tracing};
 use crate::shared::Shared;
 use crate::wit;
+
+/// Beside what `serve` keeps there.
+const WITHIN_CACHE: &str = "proxy-wasm-adapter-embed";
 
 /// What instances may take, and where they log to.
 #[derive(Clone)]
@@ -34,6 +38,8 @@ pub struct Options {
     pub log: Arc<dyn Log>,
     /// A directory for compiled code, which is then taken from there. Default: none.
     pub cache: Option<PathBuf>,
+    /// Whether time is spent on compiling, or on running. Default: [`Optimization::Speed`].
+    pub optimization: Optimization,
     /// How many instances there may be at once, for which address space is set aside, where they are made often: a new one
     /// costs a third then, and two thirds of that from [`Filter::from_filter`], or of a component that was adapted with
     /// `joined`. Where that can't be had, they are made as by default. Default: none is set aside.
@@ -49,6 +55,7 @@ impl Default for Options {
             keep_remains: false,
             log: Arc::new(Tracing),
             cache: None,
+            optimization: Optimization::default(),
             pool: None,
         }
     }
@@ -90,7 +97,8 @@ impl Filter {
             return Err(Error::NotAdapted);
         }
         let failed = |error: wasmtime::Error| Error::Compile(format!("{error:#}"));
-        let cache = options.cache.as_deref().map(open).transpose().map_err(failed)?;
+        let cache = options.cache.as_deref().map(|directory| compilation::cache(directory, WITHIN_CACHE));
+        let cache = cache.transpose().map_err(failed)?;
         let config = || {
             let mut config = Config::new();
             config.epoch_interruption(true);
@@ -99,6 +107,7 @@ impl Filter {
             config.concurrency_support(false);
             config.wasm_component_model_async(false);
             config.cache(cache.clone());
+            options.optimization.apply(&mut config);
             config
         };
         let engine = match options.pool {
@@ -188,14 +197,6 @@ impl Filter {
     pub(crate) fn ticks(&self) -> u64 {
         self.0.ticks
     }
-}
-
-/// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
-/// deletes what it finds there and did not put there: so it gets a directory in this one.
-fn open(directory: &Path) -> wasmtime::Result<Cache> {
-    let mut config = CacheConfig::new();
-    config.with_directory(std::path::absolute(directory)?.join("proxy-wasm-adapter-embed"));
-    Cache::new(config)
 }
 
 /// The settings, with a route.

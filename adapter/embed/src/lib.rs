@@ -50,6 +50,7 @@
 //! - After [`Trapped`] the instance is dropped, and whatever it had under way is answered 503, as in Envoy.
 
 pub mod allocation;
+pub mod compilation;
 mod error;
 mod event;
 mod filter;
@@ -64,6 +65,7 @@ mod metrics;
 mod shared;
 mod wit;
 
+pub use compilation::Optimization;
 pub use error::{Error, ExchangeError, Trapped};
 pub use event::{Action, Begin, CalloutId, Event, ExchangeId, Failure, Origin, Peer, Remains};
 pub use filter::{Filter, Options};

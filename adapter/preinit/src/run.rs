@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proxy_wasm_abi::freeze::Readiness;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, Linker, ResourceType, TypedFunc};
-use wasmtime::{Config, Engine, OptLevel, Store, Trap};
+use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Store, Trap};
 use wasmtime_wasi::p2::bindings::io::error::Error as StreamFailure;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 
@@ -64,6 +64,7 @@ fn engine() -> wasmtime::Result<Engine> {
     config.consume_fuel(true);
     // It runs once, and shortly.
     config.cranelift_opt_level(OptLevel::None);
+    config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     Engine::new(&config)
 }
 

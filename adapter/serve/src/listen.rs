@@ -69,7 +69,7 @@ impl Server {
     /// When any of these fails: a plugin that refuses to start is never served.
     pub async fn bind(component: &[u8], options: &Options, output: Output) -> Result<Self, Error> {
         // What takes no time comes before what does: compiling.
-        options.cache.as_deref().map_or(Ok(()), program::check_cache)?;
+        options.cache.as_deref().map(program::cache).transpose()?;
         let trust = Trust::new(options.upstream_ca.as_deref(), &options.upstream_sni)?;
         let nesting = Arc::new(Nesting::default());
         let depths = 0..=options.max_nesting;

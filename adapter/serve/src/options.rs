@@ -12,6 +12,7 @@ use super::policy::FailurePolicy;
 use super::tags::StatsTag;
 use proxy_wasm_adapter::composition::{Hop, takes_exchanges};
 use proxy_wasm_adapter::values::{parse_address, parse_bytes, parse_time};
+use proxy_wasm_adapter_embed::Optimization;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
@@ -120,6 +121,10 @@ pub struct Options {
     #[arg(long, value_name = "DIRECTORY", env = "PROXY_WASM_ADAPTER_CACHE")]
     pub cache: Option<PathBuf>,
 
+    /// Whether time is spent on compiling, or on running
+    #[arg(long, value_name = "FOR", value_enum, default_value_t)]
+    pub optimize: Optimize,
+
     /// Address to show metrics at, under `/stats/prometheus` and `/stats`, whether it is ready, under `/ready`, and what
     /// runs, under `/server_info`
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
@@ -206,6 +211,25 @@ pub enum Drive {
     Exchange,
 }
 
+/// What a component is compiled to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Optimize {
+    /// Code that runs fast
+    #[default]
+    Speed,
+    /// Code that runs slower, in less than half the time: where a filter is tried out
+    None,
+}
+
+impl From<Optimize> for Optimization {
+    fn from(optimize: Optimize) -> Self {
+        match optimize {
+            Optimize::Speed => Self::Speed,
+            Optimize::None => Self::None,
+        }
+    }
+}
+
 /// Requests that an instance serves unless the user says how many.
 const REUSE: u32 = 1000;
 
@@ -277,6 +301,7 @@ impl Default for Options {
             failure_policy: None,
             reload_backoff: Duration::ZERO,
             cache: None,
+            optimize: Optimize::default(),
             admin: None,
             stats_tag: Vec::new(),
             access_log: None,

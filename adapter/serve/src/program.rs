@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use proxy_wasm_adapter::composition::Hop;
+use proxy_wasm_adapter_embed::{Optimization, allocation, compilation};
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Cache, CacheConfig, Config, Engine};
+use wasmtime::{Cache, Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p3::bindings::ServiceIndices;
 
@@ -40,16 +41,22 @@ pub(super) struct Program {
 
 impl Program {
     /// Compiles and links, for so many requests at the same time; compiled code is taken from this directory, or kept there.
-    pub(super) fn new(bytes: &[u8], concurrency: u32, cache: Option<&Path>) -> Result<Self, Error> {
+    pub(super) fn new(
+        bytes: &[u8],
+        concurrency: u32,
+        optimization: Optimization,
+        cached: Option<&Path>,
+    ) -> Result<Self, Error> {
         let hop = Hop::of(bytes);
         if let Some(hop) = hop.filter(|hop| hop.needs_next()) {
             return Err(Error::NeedsNext { hop });
         }
         let is_03 = hop == Some(Hop::Service);
-        let cache = cache.map(open).transpose()?;
-        let engine = proxy_wasm_adapter_embed::allocation::engine(bytes, concurrency, || {
+        let cache = cached.map(cache).transpose()?;
+        let engine = allocation::engine(bytes, concurrency, || {
             let mut config = config(is_03);
             config.cache(cache.clone());
+            optimization.apply(&mut config);
             config
         })
         .map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
@@ -74,22 +81,13 @@ impl Program {
     }
 }
 
-/// What Wasmtime gets of the directory that the user gave: it deletes all that it finds in its own and did not put there.
+/// Beside what virtual machines for many exchanges keep there.
 const WITHIN_CACHE: &str = "proxy-wasm-adapter";
 
-/// Whether compiled code can be kept there.
-pub(super) fn check_cache(directory: &Path) -> Result<(), Error> {
-    open(directory).map(drop)
-}
-
-/// Compiled code by the component's bytes, the version of Wasmtime and the engine's settings. Wasmtime bounds its size, and
-/// compiles anew where it cannot read or write an entry.
-fn open(directory: &Path) -> Result<Cache, Error> {
-    let failed = |reason: String| Error::Cache { path: directory.into(), reason };
-    let mut config = CacheConfig::new();
-    let directory = std::path::absolute(directory).map_err(|error| failed(error.to_string()))?;
-    config.with_directory(directory.join(WITHIN_CACHE));
-    Cache::new(config).map_err(|error| failed(error.root_cause().to_string()))
+/// Opens a directory for compiled code; an error where none can be kept there.
+pub(super) fn cache(directory: &Path) -> Result<Cache, Error> {
+    compilation::cache(directory, WITHIN_CACHE)
+        .map_err(|error| Error::Cache { path: directory.into(), reason: error.root_cause().to_string() })
 }
 
 /// What this host offers.

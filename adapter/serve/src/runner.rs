@@ -34,7 +34,8 @@ impl Runner {
         if drive == Drive::Exchange {
             return Ok(Self::Machines(Arc::new(Machines::start(component, recipe, options, policy, tasks).await?)));
         }
-        let program = Program::new(component, options.max_concurrency, options.cache.as_deref())?;
+        let program =
+            Program::new(component, options.max_concurrency, options.optimize.into(), options.cache.as_deref())?;
         if options.failure_policy == Some(FailurePolicy::Open) && !program.can_bypass() {
             return Err(match program.handler {
                 Handler::V02(_) => Error::NoBypass,

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use proxy_wasm_adapter_embed::layer::{BoxError, FilterService, Piped, SendError, ServiceCallouts};
-use proxy_wasm_adapter_embed::{Failure, Filter, FilterLayer, Level, Options, Origin};
+use proxy_wasm_adapter_embed::{Failure, Filter, FilterLayer, Level, Optimization, Options, Origin};
 use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -32,6 +32,9 @@ struct Arguments {
     /// Where compiled code is kept.
     #[arg(long)]
     cache: Option<PathBuf>,
+    /// Compiles in less than half the time, to what runs slower.
+    #[arg(long)]
+    quickly: bool,
 }
 
 /// Sends what the filters let through, and what they ask for by themselves.
@@ -103,7 +106,8 @@ fn failed(error: &hyper_util::client::legacy::Error) -> SendError {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let log = |level: Level, text: &str| eprintln!("[{level}] {text}");
-    let options = Options { log: Arc::new(log), cache: arguments.cache, ..Options::default() };
+    let optimization = if arguments.quickly { Optimization::None } else { Optimization::Speed };
+    let options = Options { optimization, log: Arc::new(log), cache: arguments.cache, ..Options::default() };
     let filter = Filter::from_component(&std::fs::read(arguments.component)?, options)?;
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);

@@ -6,13 +6,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Child;
+use super::{Child, compiles_quickly};
 use crate::fixtures;
 
 /// `h2c`: an upstream that speaks HTTP/2.
 pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("embed-host")?);
     command.arg(component).arg("--cache").arg(fixtures::cache()?);
+    if compiles_quickly() {
+        command.arg("--quickly");
+    }
     if let Some(upstream) = h2c {
         command.args(["--upstream-h2c", upstream]);
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Child;
+use super::{Child, compiles_quickly};
 use crate::fixtures;
 
 /// `h2c`: an upstream that speaks HTTP/2.
@@ -20,6 +20,9 @@ pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, Socke
 pub(super) fn start_with(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("proxy-wasm-adapter")?);
     command.arg("serve").arg(component).args(["--listen", "127.0.0.1:0"]).arg("--cache").arg(fixtures::cache()?);
+    if compiles_quickly() {
+        command.args(["--optimize", "none"]);
+    }
     let mut child = Child::start(command.args(options))?;
     let address = child.wait_for("address", |line| {
         let (_, address) = line.split_once("http://")?;

@@ -5,21 +5,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use super::Child;
+use super::{Child, compiles_quickly};
 use crate::fixtures;
-
-/// Whether it compiles in two thirds of the time, to what runs slower.
-static QUICK: AtomicBool = AtomicBool::new(false);
-
-/// Has those that start from now on compile in two thirds of the time: for a suite that starts hundreds, and asks each little.
-pub fn compile_quickly() {
-    QUICK.store(true, Relaxed);
-}
 
 /// Whether an instance answers more than one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +38,8 @@ pub(super) fn start_03(component: &Path) -> Result<(Child, SocketAddr)> {
 pub(super) fn run(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
     let mut command = Command::new(fixtures::binary("wasmtime-serve")?);
     command.args(["--addr", "127.0.0.1:0"]);
-    if QUICK.load(Relaxed) {
-        command.args(["-O", "regalloc-algorithm=single-pass"]);
+    if compiles_quickly() {
+        command.args(["-O", "opt-level=0", "-O", "regalloc-algorithm=single-pass"]);
     }
     let cache = cache_configuration()?;
     command.arg("-C").arg(format!("cache-config={}", cache.display()));

@@ -122,6 +122,7 @@ impl Machines {
             time_limit: options.cpu_timeout,
             keep_remains: recipe.logs_access,
             cache: options.cache.clone(),
+            optimization: options.optimize.into(),
             pool: is_single.then_some(options.max_concurrency),
             log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
         };

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use proxy_wasm_adapter_tests::hosts::Running;
+use proxy_wasm_adapter_tests::hosts::{Running, compile_for_speed};
 
 use self::contestant::Contestant;
 use self::cores::Cores;
@@ -91,6 +91,7 @@ fn main() -> Result<()> {
         contestants.iter().for_each(|contestant| println!("{}", contestant.name));
         return Ok(());
     }
+    compile_for_speed();
     if arguments.size {
         return size::print(arguments.rounds);
     }
