@@ -9,7 +9,7 @@ use proxy_wasm_abi::{
 
 use crate::{
     headers::{HeaderMap, Kind},
-    names,
+    names, referer,
     stream::Facts,
 };
 
@@ -118,14 +118,20 @@ pub(crate) fn receive(mut request: Request<'_>, settings: &Settings, now: u64) -
         .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(|token| token.trim_ascii().to_vec())
         .collect();
+    let mut has_referer = false;
     for (name, value) in lines {
         if names::is(&name, "te") {
             if value.split(|byte| *byte == b',').any(|item| item.trim_ascii() == b"trailers") {
                 headers.add(b"te", "trailers");
             }
         } else if !is_dropped(&name) && !named_by_connection.iter().any(|token| token.eq_ignore_ascii_case(&name)) {
+            has_referer |= names::is(&name, "referer");
             headers.add(&name, value);
         }
+    }
+    // Of more than one line that is what they come to.
+    if has_referer && headers.get(b"referer").is_some_and(|value| !referer::is_address(value)) {
+        headers.remove(b"referer");
     }
     if settings.connection.forwarded_proto {
         match headers.get(b"x-forwarded-proto").map(|proto| proto == b"https") {

@@ -62,6 +62,7 @@ mod metrics;
 mod names;
 mod outgoing;
 mod properties;
+mod referer;
 mod remains;
 mod root;
 mod router;
