@@ -165,6 +165,7 @@ pub fn run(component: Vec<u8>, options: Options) -> Result<(), Error> {
     let served = runtime.block_on(async {
         // Before the address is announced: who reads it may send the signal at once.
         let mut signals = shutdown::Signals::new().map_err(Error::Runtime)?;
+        shutdown::outlive().map_err(Error::Runtime)?;
         connections::raise_descriptor_limit();
         // Compiling takes seconds, and a thread.
         let runtime = tokio::runtime::Handle::current();

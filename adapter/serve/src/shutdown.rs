@@ -1,4 +1,4 @@
-//! The signals that end the process, and the one that opens its files anew.
+//! The signals that end the process, the one that opens its files anew, and those that do nothing.
 
 use tokio::signal;
 
@@ -43,6 +43,26 @@ impl Signals {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// From now on the process outlives SIGHUP, which a terminal sends that closes, and SIGUSR1 without an access log: as Envoy.
+#[cfg(unix)]
+pub(crate) fn outlive() -> std::io::Result<()> {
+    // The handler stays when this is dropped.
+    drop(signal::unix::signal(signal::unix::SignalKind::user_defined1())?);
+    let mut hangups = signal::unix::signal(signal::unix::SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::warn!("SIGHUP changes nothing: restart to read files anew");
+        }
+    });
+    Ok(())
+}
+
+/// There are no such signals.
+#[cfg(not(unix))]
+pub(crate) fn outlive() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Waits until the process is told to end by SIGTERM or SIGINT; they count from when this is first polled.

@@ -68,6 +68,19 @@ async fn a_signal_ends_it_when_all_is_done() {
     }
 }
 
+/// As Envoy.
+#[cfg(unix)]
+#[tokio::test]
+async fn other_signals_do_not_end_it() {
+    let process = start();
+    for name in ["HUP", "USR1"] {
+        process.signal(name);
+    }
+    assert_eq!(get(process.address, "/ok").await.status, StatusCode::OK);
+    let stderr = process.end();
+    assert!(stderr.contains("[warn] SIGHUP changes nothing: restart to read files anew\n"), "{stderr}");
+}
+
 /// 1 GiB each way, and the process does not grow.
 #[cfg(target_os = "linux")]
 #[tokio::test]
