@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::machine::{Machine, Numbered};
 use super::pipe::Writer;
 use super::sending::{Incoming, send};
+use crate::log_format;
 use crate::outgoing::Sender;
 use crate::tasks::Tasks;
 
@@ -43,7 +44,8 @@ impl Callouts {
         (sender, running)
     }
 
-    /// Runs this until it is over or aborted, in their task, which is one of these.
+    /// Runs this until it is over or aborted, in their task, which is one of these. What it logs is of the request that is
+    /// worked on now.
     pub(super) fn run(&self, tasks: &Tasks, answer: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();
         let sender = self.0.get_or_init(|| {
@@ -52,7 +54,7 @@ impl Callouts {
             sender
         });
         // Where its task is over, so is everything.
-        let _ = sender.send(Abortable::new(Box::pin(answer), registration));
+        let _ = sender.send(Abortable::new(Box::pin(log_format::of_the_same(answer)), registration));
         handle
     }
 }

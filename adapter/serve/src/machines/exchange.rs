@@ -224,6 +224,10 @@ impl Carrier {
                     self.wants_response = response;
                 }
                 Action::Over { remains, .. } => {
+                    // Where the filters answered by themselves: nobody waits, and its time is not over.
+                    if let Incoming::Head(_) = self.upstream {
+                        self.abandoned.store(true, Release);
+                    }
                     if self.record.is_logged() {
                         self.record.tell(remains.map(Remains::from));
                     }

@@ -6,6 +6,8 @@ use http_body_util::{Empty, Full};
 use proxy_wasm_abi::settings::{Origin, Plugin, Settings};
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter_serve::{Options, StatsTag};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Answer, Running, Upstream, Wasi, adapted, adapted_on, client, exchange, get, options, request};
 
@@ -192,33 +194,74 @@ async fn the_admin_address_answers_as_envoys_does() {
 /// Envoy, too, counts no time-out of an upstream where a trap, or a client that leaves, cuts a request off.
 #[tokio::test]
 async fn what_is_cut_off_is_no_timeout_of_the_upstream() {
-    let upstream = Upstream::start(|_| std::future::pending::<Response<Full<Bytes>>>()).await;
+    let upstream = silent().await;
+    let server = by_exchanges(COUNTER, &upstream).await;
+    let address = server.address;
+    let waiting = || tokio::spawn(async move { get(address, "/").await.status.as_u16() });
+
+    let cut_off = waiting();
+    reached(&upstream, 1).await;
+    assert_eq!(get(address, "/trap").await.status, 503);
+    assert_eq!(cut_off.await.unwrap(), 503);
+    let leaves = waiting();
+    reached(&upstream, 2).await;
+    leaves.abort();
+    lines(&server, &[&of_route("upstream_rq_cancelled", 2), &of_route("upstream_rq_timeout", 0)]).await;
+}
+
+/// As in Envoy, whose filter answers at the body of a request that its upstream has already.
+#[tokio::test]
+async fn an_answer_of_the_filter_is_no_timeout_of_the_upstream() {
+    /// Answers 418 at the body.
+    const ANSWERS: &str = r#"(module
+      (import "env" "proxy_send_local_response" (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "proxy_abi_version_0_2_1"))
+      (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+      (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+        (drop (call $answer
+          (i32.const 418) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))
+        (i32.const 1)))"#;
+    let upstream = silent().await;
+    let server = by_exchanges(ANSWERS, &upstream).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // The head of a sized body would wait for bytes that the filter lets through.
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+    reached(&upstream, 1).await;
+    stream.write_all(b"1\r\na\r\n").await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 418");
+    lines(&server, &[&of_route("upstream_rq_cancelled", 1), &of_route("upstream_rq_timeout", 0)]).await;
+}
+
+/// An upstream that answers nothing.
+async fn silent() -> Upstream {
+    Upstream::start(|_| std::future::pending::<Response<Full<Bytes>>>()).await
+}
+
+/// Waits until the upstream has so many connections.
+async fn reached(upstream: &Upstream, count: usize) {
+    while upstream.connections() < count {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+fn of_route(name: &str, count: u32) -> String {
+    format!("envoy_cluster_{name}{{envoy_cluster_name=\"upstream\"}} {count}")
+}
+
+/// One virtual machine with this filter.
+async fn by_exchanges(filter: &str, upstream: &Upstream) -> Running {
     let plugins = vec![Plugin { name: "t".into(), ..Plugin::default() }];
     let mut settings = Settings { plugins, ..Settings::default() };
     settings.set_upstream(Origin { tls: false, authority: upstream.address.to_string() }, 15_000);
     let mut adapted = proxy_wasm_adapter::Options::new(settings);
     adapted.exports = Exports::Exchange;
-    let component = proxy_wasm_adapter::adapt(&[&wat::parse_str(COUNTER).unwrap()], &adapted).unwrap().component;
+    let component = proxy_wasm_adapter::adapt(&[&wat::parse_str(filter).unwrap()], &adapted).unwrap().component;
     let options = options(|options| {
         options.admin = Some(([127, 0, 0, 1], 0).into());
         options.vms = Some(1);
     });
-    let server = Running::start_component(&component, options).await.unwrap();
-    let address = server.address;
-    let waiting = || tokio::spawn(async move { get(address, "/").await.status.as_u16() });
-    let reaches = async |count| {
-        while upstream.connections() < count {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-
-    let cut_off = waiting();
-    reaches(1).await;
-    assert_eq!(get(address, "/trap").await.status, 503);
-    assert_eq!(cut_off.await.unwrap(), 503);
-    let leaves = waiting();
-    reaches(2).await;
-    leaves.abort();
-    let of_route = |name: &str, count| format!("envoy_cluster_{name}{{envoy_cluster_name=\"upstream\"}} {count}");
-    lines(&server, &[&of_route("upstream_rq_cancelled", 2), &of_route("upstream_rq_timeout", 0)]).await;
+    Running::start_component(&component, options).await.unwrap()
 }

@@ -61,6 +61,8 @@ async fn it_stays_for_the_answer_to_a_callout() {
     }
     let text = logged(&server, "r", 3).await;
     assert!(text.find(": r\n") > text.rfind(": q\n"), "each is answered before its callout is: {text}");
+    let mut answers = text.lines().filter(|line| line.ends_with(": r"));
+    assert!(answers.all(|line| line.contains("] request ")), "each line says whose callout it was: {text}");
 }
 
 #[tokio::test]
