@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use proxy_wasm_abi::routing::RouteTable;
+use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::values::parse_address;
 use proxy_wasm_adapter_compare::known::{self, Known};
@@ -12,7 +14,7 @@ use proxy_wasm_adapter_compare::report::{Report, Style, terminal};
 use proxy_wasm_adapter_compare::{self as compare, Host};
 use proxy_wasm_adapter_serve as serve;
 
-use super::failure::Failure;
+use super::failure::{Failure, Message};
 use super::input;
 use super::migrated::{CodeOptions, Migrated};
 use super::output;
@@ -195,6 +197,8 @@ fn compare(args: Args, reporter: &Reporter) -> Result<Report, Failure> {
             help: "Name a file for the page: `--html report.html`.".into(),
         });
     }
+    let requests = std::slice::from_ref(&args.requests);
+    input::check_stdin(&[args.filters.as_slice(), &args.envoy_config, requests].concat())?;
     let known = args.known.map(|file| file.as_deref().map_or(Ok(Known::default()), read_known)).transpose()?;
     let requests = traffic::requests(&args.requests)?;
     let filters = if args.envoy_config.is_empty() {
@@ -242,12 +246,19 @@ fn migrated(
                 .into(),
         });
     }
-    input::check_stdin(files)?;
     let read = code.migrate(files, None)?;
     read.warn_of_unused(reporter);
     let component = read.only(reporter)?;
     let original = read.original(component)?;
     let migrated = Migrated::of(component, Path::new(""), &plugin.tracing())?;
+    if RouteTable::decode(&migrated.options.settings.routing).is_some_and(|table| table.is_by_chance()) {
+        reporter.message(&Message {
+            severity: Severity::Warning,
+            text: "requests go to weighted clusters, by chance on either side: where chance differs, so does the rest"
+                .into(),
+            help: Some("Give one cluster all the weight to compare what it gets.".into()),
+        });
+    }
     Ok(Filters::migrated(migrated, original))
 }
 

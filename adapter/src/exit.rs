@@ -35,6 +35,7 @@ pub(super) fn help() -> String {
     for (code, meaning) in CODES {
         writeln!(text, "  {}  {meaning}", *code as u8).expect("a string takes all text");
     }
+    text.push_str("`test` and `compare` have codes of their own, which their help tells.\n");
     text.push_str("\nExamples: proxy-wasm-adapter help <COMMAND>");
     text
 }

@@ -104,6 +104,7 @@ impl Failure {
                 | serve::Error::Cache { .. }
                 | serve::Error::Certificates { .. }
                 | serve::Error::Runtime(_) => Code::Io,
+                serve::Error::NoBypassByExchange => Code::Usage,
                 _ => Code::Unusable,
             },
         }

@@ -7,6 +7,7 @@ use proxy_wasm_adapter_migrate::{Host, Migration, Outcome, RunFile};
 
 use super::exit::Code;
 use super::failure::Failure;
+use super::input;
 use super::migrated::{self, CodeOptions, Migrated};
 use super::output;
 use super::plugin::{self, AdaptOptions};
@@ -58,8 +59,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
+    input::check_stdin(&args.files)?;
     let read = args.code.migrate(&args.files, args.upstream.as_deref())?;
     read.warn_of_unused(reporter);
+    if args.upstream.is_some() {
+        read.warn_of_routes(reporter);
+    }
     let migration = &read.migration;
     for finding in migration.findings.iter().filter(|finding| finding.outcome != Outcome::Carried) {
         reporter.message(&migrated::message(finding));

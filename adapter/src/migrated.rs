@@ -204,6 +204,17 @@ impl Read {
         }
     }
 
+    /// Says that `--upstream` does nothing where the input has routes of its own.
+    pub(super) fn warn_of_routes(&self, reporter: &Reporter) {
+        for component in self.migration.components.iter().filter(|component| component.has_routes) {
+            reporter.message(&Message {
+                severity: Severity::Warning,
+                text: format!("`--upstream` is for nothing: `{}` has routes of its own", component.listener),
+                help: Some("Leave it out; `serve --upstream URL` sends all requests to one place.".into()),
+            });
+        }
+    }
+
     /// Whether something of the input is lost.
     pub(super) fn has_losses(&self) -> bool {
         self.migration.has_losses()

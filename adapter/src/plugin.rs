@@ -314,6 +314,13 @@ impl AdaptOptions {
         upstream.or((!self.cluster.is_empty()).then_some("--cluster"))
     }
 
+    /// The option among them that says where all requests go.
+    pub(super) fn sole_route(&self) -> Option<&'static str> {
+        let upstream = self.upstream.is_some().then_some("--upstream");
+        let next = || self.next.is_some().then_some("--next");
+        upstream.or_else(next).or_else(|| self.direct_response.is_some().then_some("--direct-response"))
+    }
+
     /// Where requests go, by option.
     pub(super) fn upstream(&self) -> Option<&str> {
         self.upstream.as_deref()

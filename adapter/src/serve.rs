@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use proxy_wasm_adapter::composition::Hop;
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::Input;
@@ -103,6 +104,13 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             if strict && read.has_losses() {
                 return Ok(lost(&input::shown(&files[0]), reporter));
             }
+            if let (Some(option), true) = (plugin.sole_route(), component.has_routes) {
+                reporter.message(&Message {
+                    severity: Severity::Warning,
+                    text: format!("`{option}` counts over all routes of `{}`", component.listener),
+                    help: Some("Leave it out to have requests go by these.".into()),
+                });
+            }
             follow(&mut host, &component.serve_options);
             let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
             suit(&mut migrated.options, plugin.asks_for_exports(), &host);
@@ -110,6 +118,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             migrated.adapt(Path::new(""), reporter)?
         }
     };
+    check_wasi(&component, &host)?;
     serve::run(component, host).map_err(Failure::Serve)?;
     Ok(Code::Done)
 }
@@ -209,8 +218,37 @@ fn follow(host: &mut serve::Options, options: &[String]) {
     }
 }
 
-/// Refuses options that mean nothing in the way in which requests are to go.
+/// Says that an option has no effect.
+fn without_effect(option: &str, why: &str, help: &str) -> Failure {
+    Failure::Usage { message: format!("`{option}` would do nothing: {why}"), help: help.into() }
+}
+
+/// Refuses options that mean nothing where a component is for WASI 0.3.
+fn check_wasi(component: &[u8], host: &serve::Options) -> Result<(), Failure> {
+    let option = match (host.vms, host.drive) {
+        (Some(_), _) => "--vms",
+        (None, Some(Drive::Exchange)) => "--drive exchange",
+        _ => return Ok(()),
+    };
+    match Hop::of(component) {
+        Some(Hop::Service) => Err(without_effect(
+            option,
+            "on WASI 0.3 requests go by `wasi:http`",
+            "Leave it out, or adapt for WASI 0.2.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses options that mean nothing in the way in which requests are to go, or after a failure.
 fn check_drive(host: &serve::Options) -> Result<(), Failure> {
+    if let (Some(policy @ (FailurePolicy::Closed | FailurePolicy::Open)), false) =
+        (host.failure_policy, host.reload_backoff.is_zero())
+    {
+        let name = policy.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let why = format!("with `--failure-policy {name}` no instance takes the place of one that failed");
+        return Err(without_effect("--reload-backoff", &why, "Leave it out, or choose `reload`."));
+    }
     let by_exchanges = "by exchanges instances are not replaced";
     let (option, why) = match (host.drive, host.max_instance_reuse, host.vms) {
         (Some(Drive::Exchange), Some(2..), _) => ("--max-instance-reuse", by_exchanges),
@@ -221,10 +259,7 @@ fn check_drive(host: &serve::Options) -> Result<(), Failure> {
         (Some(Drive::WasiHttp), _, Some(_)) => ("--vms", "by `wasi:http` there are as many as the traffic needs"),
         _ => return Ok(()),
     };
-    Err(Failure::Usage {
-        message: format!("`{option}` would do nothing: {why}"),
-        help: "Leave it out, or choose the other `--drive`.".into(),
-    })
+    Err(without_effect(option, why, "Leave it out, or choose the other `--drive`."))
 }
 
 /// Has a component take requests in the way in which they come here, unless the user says how it takes them; and suit how often

@@ -81,6 +81,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> ExitCode {
 }
 
 fn test(args: &Args) -> Result<Vec<(String, Tested)>, Failure> {
+    input::check_stdin(&[args.filters.as_slice(), &args.requests].concat())?;
     let (mut read, mut failures) = (Vec::new(), Vec::new());
     for path in &args.requests {
         match traffic::requests(path) {

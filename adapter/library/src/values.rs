@@ -44,7 +44,10 @@ impl Quantity {
         };
         let known = |unit: &str| self.units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
         let factor = unit.and_then(known).map(|(_, factor)| *factor).ok_or_else(|| self.refused(text, plain))?;
-        let (whole, rest) = times(number, factor).ok_or_else(|| self.refused(text, plain))?;
+        let (whole, rest) = times(number, factor).ok_or_else(|| match is_number(number) {
+            true => format!("`{text}` is too large, or has too many digits"),
+            false => self.refused(text, plain),
+        })?;
         match rest {
             0 => Ok(whole),
             // Rounded it might be none at all, which often means no limit.
@@ -65,6 +68,12 @@ impl Quantity {
             first.join(", ")
         )
     }
+}
+
+/// Whether it is a decimal number, whatever its size.
+fn is_number(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// So many of these, and whether something is left of a decimal fraction.
@@ -137,6 +146,9 @@ mod tests {
             assert!(parse_bytes(bad).is_err(), "{bad}");
         }
         assert_eq!(parse_time("0.0001s").unwrap_err(), "`0.0001s` does not come to a whole number of `ms`");
+        for large in ["99999999999999999999", "99999999999999999GiB", "1.00000000000000000000"] {
+            assert_eq!(parse_bytes(large).unwrap_err(), format!("`{large}` is too large, or has too many digits"));
+        }
         assert!(parse_time_with_unit("10").is_err());
         assert!(parse_buffer("4GiB").is_err());
     }

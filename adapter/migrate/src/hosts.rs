@@ -222,6 +222,7 @@ mod tests {
             files: Vec::new(),
             filters: Vec::new(),
             serve_options: vec!["--failure-policy".into(), "closed".into()],
+            has_routes: true,
             outbound: vec!["http://a.internal:80".into(), "https://b.internal:443".into()],
         }
     }

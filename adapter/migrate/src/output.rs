@@ -37,6 +37,8 @@ pub struct Component {
     pub filters: Vec<Option<String>>,
     /// The options that `serve` needs to do as Envoy.
     pub serve_options: Vec<String>,
+    /// The input says where requests go.
+    pub has_routes: bool,
     /// The origins that the component sends requests to, such as `https://backend:443`.
     pub outbound: Vec<String>,
 }
@@ -170,7 +172,8 @@ fn write(
     }
     let outputs = codes.files;
     let (mut outbound, mut names) = (Vec::new(), Vec::new());
-    if draft.routes.is_empty() {
+    let has_routes = !draft.routes.is_empty();
+    if !has_routes {
         match options.upstream {
             Some(url) => {
                 if let Some(top) = sections.first_mut() {
@@ -213,6 +216,7 @@ fn write(
             .collect(),
         files: outputs,
         filters,
+        has_routes,
         outbound,
         name,
     };

@@ -34,6 +34,13 @@ pub(crate) fn cases() -> Vec<Case> {
     let with = |more: &[&'static str]| [&compare[..], more].concat();
     vec![
         case("migrate-nothing", &[("envoy.yaml", "")], &["migrate", "envoy.yaml", "--check"]),
+        case("migrate-stdin-twice", &envoy, &["migrate", "-", "-", "--check"]),
+        case(
+            "migrate-upstream-beside-routes",
+            &envoy,
+            &["migrate", "envoy.yaml", "--check", "--code", "hello=hello.wasm", "--upstream", "http://web:80"],
+        ),
+        case("test-stdin-twice", &envoy, &["test", "-", "--requests", "-", "--direct-response", "200"]),
         case("migrate-helm", &[("envoy.yaml", "{{ .Values.envoy }}\n")], &["migrate", "envoy.yaml", "--check"]),
         case("migrate-a-directory", &envoy, &["migrate", ".", "--check"]),
         case(

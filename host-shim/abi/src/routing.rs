@@ -363,6 +363,16 @@ impl RouteTable {
         })
     }
 
+    /// Whether chance decides where some requests go.
+    pub fn is_by_chance(&self) -> bool {
+        let routes = self.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let mut targets = routes.filter_map(|route| match &route.action {
+            Action::Forward(Forward { target: Target::Weighted(all), .. }) => Some(all),
+            _ => None,
+        });
+        targets.any(|all| all.iter().filter(|one| one.weight > 0).count() > 1)
+    }
+
     /// The table as bytes.
     ///
     /// # Panics
