@@ -181,12 +181,13 @@ async fn a_start_that_needs_an_instance_ends() {
 
 #[tokio::test]
 async fn ticks_that_call_the_host_itself_go_on() {
-    let (_socket, server) = calling_itself(&filter(HTTP, "", "(drop (call $period (i32.const 50)))"), |_| {}).await;
-    logged(&server, "t", 20).await;
+    // More often they take all of a busy machine, with what they call.
+    let (_socket, server) = calling_itself(&filter(HTTP, "", "(drop (call $period (i32.const 200)))"), |_| {}).await;
+    logged(&server, "t", 10).await;
     for _ in 0..20 {
         assert_eq!(soon(&server, "/0").await.status, 200);
     }
-    let text = logged(&server, "t", 40).await;
+    let text = logged(&server, "t", 20).await;
     assert!(!text.contains("trap"), "{text}");
 }
 
