@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 use proxy_wasm_abi::settings::Plugin;
+use proxy_wasm_adapter::composition::takes_exchanges;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -79,7 +80,8 @@ impl Host {
                 match role {
                     Role::Next => command.arg("--no-date"),
                     // As Envoy has one worker here.
-                    Role::Adapted => command.args(["--vms", "1"]),
+                    Role::Adapted if takes_exchanges(component) => command.args(["--vms", "1"]),
+                    Role::Adapted => &mut command,
                 };
                 if let Some(cache) = cache {
                     command.arg("--cache").arg(cache);

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use proxy_wasm_adapter::composition::takes_exchanges;
 
 use super::{Child, compiles_quickly};
 use crate::fixtures;
 
 /// `h2c`: an upstream that speaks HTTP/2.
 pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, SocketAddr)> {
-    // As Envoy in the tests, with one worker.
-    let vms = ["--vms", "1"];
+    // As Envoy in the tests, with one worker. By `wasi:http` instances are none.
+    let vms: &[&str] = if takes_exchanges(&std::fs::read(component)?) { &["--vms", "1"] } else { &[] };
     let upstream: Vec<&str> = h2c.map(|upstream| ["--upstream-h2c", upstream]).into_iter().flatten().collect();
-    start_with(component, &[&vms[..], &upstream].concat())
+    start_with(component, &[vms, &upstream].concat())
 }
 
 pub(super) fn start_with(component: &Path, options: &[&str]) -> Result<(Child, SocketAddr)> {
