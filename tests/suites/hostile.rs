@@ -12,7 +12,7 @@ use proxy_wasm_abi::enums::Status;
 use proxy_wasm_abi::host_calls::{HostCall, Support};
 use proxy_wasm_adapter_tests::client::{self, Reply};
 use proxy_wasm_adapter_tests::hostile;
-use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running, compile_for_speed};
 use proxy_wasm_adapter_tests::pool::Pool;
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::upstream::{Behaviour, Upstream, Version};
@@ -39,6 +39,8 @@ struct Stage {
 
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
+    // Some compute for as long as they may.
+    compile_for_speed();
     let mut trials = wrong_arguments();
     trials.extend(plugins_that_do_not_start());
     trials.extend(traps());

@@ -18,7 +18,7 @@ use proxy_wasm_abi::settings::{Action, Route};
 use proxy_wasm_adapter_compose::compose;
 use proxy_wasm_adapter_peers::http1::Head;
 use proxy_wasm_adapter_peers::http1::blocking::Reader;
-use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running, wasi03};
+use proxy_wasm_adapter_tests::hosts::{Chain, Host, Running, compile_for_speed, wasi03};
 use proxy_wasm_adapter_tests::trial::trial;
 use proxy_wasm_adapter_tests::{memory, probe, settings};
 
@@ -103,6 +103,8 @@ impl Way {
 
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
+    // All of a large body goes through the component.
+    compile_for_speed();
     let mut trials = Vec::new();
     for host in HOSTS {
         let (on, way) = (host.name(), Way::Filter(host));
