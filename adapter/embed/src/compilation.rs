@@ -21,7 +21,7 @@ impl Optimization {
             Self::Speed => {}
             Self::None => {
                 config.cranelift_opt_level(OptLevel::None);
-                // The half of what is saved.
+                // Half of the time that is saved.
                 config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
             }
         }

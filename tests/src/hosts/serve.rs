@@ -12,7 +12,7 @@ use crate::fixtures;
 
 /// `h2c`: an upstream that speaks HTTP/2.
 pub(super) fn start(component: &Path, h2c: Option<&str>) -> Result<(Child, SocketAddr)> {
-    // As Envoy in the tests, with one worker. By `wasi:http` instances are none.
+    // As Envoy in the tests, with one worker: by `wasi:http` there is no such number.
     let vms: &[&str] = if takes_exchanges(&std::fs::read(component)?) { &["--vms", "1"] } else { &[] };
     let upstream: Vec<&str> = h2c.map(|upstream| ["--upstream-h2c", upstream]).into_iter().flatten().collect();
     start_with(component, &[vms, &upstream].concat())
