@@ -15,6 +15,21 @@ pub enum Peer {
     Callout(CallId),
 }
 
+impl Peer {
+    /// Whether it belongs to this exchange, or to none.
+    pub(crate) fn is_of(self, exchange: Option<u32>) -> bool {
+        match self {
+            Self::Client(id) | Self::Upstream(id) => Some(id) == exchange,
+            Self::Callout(_) => true,
+        }
+    }
+
+    /// Whether it belongs to none.
+    pub(crate) fn is_callout(self) -> bool {
+        matches!(self, Self::Callout(_))
+    }
+}
+
 /// Something for the edge to do. The actions of one peer are done in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {

@@ -2,6 +2,8 @@
 
 use proxy_wasm_semantics::{HeaderMap, Kind, NANOS_PER_MS, Request};
 
+use crate::action::Input;
+
 /// Methods whose requests have a body only by way of exception.
 const RARELY_WITH_BODY: &[&[u8]] = &[b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"TRACE"];
 
@@ -34,6 +36,22 @@ pub enum Look {
     Something,
     /// Nothing came yet, nor the end.
     Unknown,
+}
+
+impl Look {
+    /// A look that `read` this, which is kept `ahead` for the next read. It `is_at_end` where all bytes of the body were read
+    /// before, and what may follow them is not looked for: one that is over at once is none.
+    pub fn of(read: Option<Input>, is_at_end: bool, ahead: &mut Option<Input>) -> Self {
+        match read {
+            None if is_at_end => Self::Nothing,
+            None => Self::Unknown,
+            Some(Input::End(None)) => Self::Nothing,
+            something => {
+                *ahead = something;
+                Self::Something
+            }
+        }
+    }
 }
 
 /// Tells what follows a request's head. An `exact` host knows at once whether there is a body: there, one that is not over

@@ -4,7 +4,7 @@
 //! things happen, what is waited for and for how long, how long a body is. An edge moves bytes between these rules and a
 //! version of WASI, and decides nothing.
 //!
-//! An edge goes round, for as long as anything moves:
+//! An edge goes round, for as long as anything moves ([`advance`](Turn::advance) does it for one that has [streams](Streams)):
 //!
 //! ```text
 //!  ┌─► turn             begins where the edge has waited: the clock is another
@@ -37,14 +37,17 @@ mod exchange;
 mod flow;
 mod freeze;
 mod grpc;
+mod heads;
 mod interface;
 mod overtaken;
+mod peers;
 mod relay;
 #[cfg(feature = "routing")]
 mod retries;
 #[cfg(not(feature = "routing"))]
 #[path = "no_retries.rs"]
 mod retries;
+mod round;
 mod stay;
 mod turn;
 mod vocabulary;
@@ -53,9 +56,12 @@ pub use action::{Action, Input, Peer};
 pub use bodies::{Follows, Look, follows, response_head};
 pub use clock::Clock;
 pub use egress::{Egress, Frame};
+pub use heads::{fields, set_status};
 pub use interface::CAPABILITIES;
+pub use peers::{Gone, Peers, Sink, Streams};
 pub use relay::{Event, Order, Outcome, Relay, head_of_response};
 // For `failures!`.
 pub use proxy_wasm_semantics::UpstreamFailure;
+pub use round::Edge;
 pub use stay::Rest;
 pub use turn::{Driver, Turn};

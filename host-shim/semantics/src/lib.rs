@@ -17,7 +17,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `chain/` | the plugins, and how they are driven: start, open, close |
-//! | `connection` | the hop before the first filter |
+//! | `connection`, `referer` | the hop before the first filter |
 //! | `filter_manager/` | the way of a message from filter to filter |
 //! | `router` | the hop behind the last filter |
 //! | `routing/`, `no_routing` | its table of routes, and what the smaller shim has instead |

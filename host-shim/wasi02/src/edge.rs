@@ -3,7 +3,7 @@
 //! Everything that can move is moved without waiting; then the edge waits for whatever can move next. A host has one call at a
 //! time in an instance, so there is one client at the most; callouts outlive it.
 
-use proxy_wasm_driver::{Action, Driver, Input, Peer, Rest, Turn};
+use proxy_wasm_driver::{Action, Driver, Peer, Peers, Rest, Sink, Turn};
 use proxy_wasm_semantics::Guest;
 
 use crate::{
@@ -16,14 +16,12 @@ use crate::{
     host, incoming, outgoing,
     peer::Streams,
     vocabulary::failed,
-    writer::Writer,
 };
 
 /// An instance's streams to the world.
 #[derive(Default)]
 pub(crate) struct Edge {
-    /// The client, its upstream, and those who answer callouts: in this order, as far as they are there.
-    peers: Vec<(Peer, Streams)>,
+    peers: Peers<Streams>,
     /// The client's response. Taken when its head is sent.
     out: Option<ResponseOutparam>,
     /// A timer that fires at the next deadline or earlier.
@@ -59,20 +57,9 @@ impl Edge {
         head.http2 = std::mem::take(&mut self.http2);
         let mut turn = driver.turn();
         turn.complete(&mut head, host::now, get_random_bytes);
-        let id = turn.open(head, end);
-        let peer = Peer::Client(id);
-        let is_ahead = body.is_ahead();
-        let mut client = Streams::client(body);
-        // The filters see the bytes that came with the head before anything goes on.
-        if is_ahead
-            && turn.wants(peer)
-            && let Some(input) = client.read(self.exact)
-        {
-            turn.input(peer, input);
-        }
-        self.peers.insert(0, (peer, client));
+        let id = self.peers.open(&mut turn, head, end, Streams::client(body), self.exact);
         self.out = Some(out);
-        while !self.step(&mut turn, id) {
+        while !turn.advance(self, id) {
             let woken = self.wait(&mut turn);
             turn = driver.turn();
             match woken {
@@ -83,35 +70,18 @@ impl Edge {
             }
         }
         self.break_off();
-        self.peers.retain(|(peer, _)| matches!(peer, Peer::Callout(_)));
+        self.peers.close(id);
         self.timer = None;
         turn.close(id);
         self.stay(driver);
         driver.turn().finish();
     }
 
-    /// Moves everything that can move; tells whether the exchange is over.
-    fn step<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, id: u32) -> bool {
-        loop {
-            let more = turn.work();
-            while let Some(action) = turn.poll(id) {
-                self.perform(turn, action);
-            }
-            self.perform_calls(turn);
-            if turn.is_over(id) {
-                return true;
-            }
-            if !(self.read(turn) | more) {
-                return false;
-            }
-        }
-    }
-
     /// Goes on for as long as the driver says.
     pub(crate) fn stay<G: Guest>(&mut self, driver: &mut Driver<'_, G>) {
         let mut turn = driver.turn();
         while turn.stays() {
-            if !self.pass(&mut turn) {
+            if !turn.advance_calls(self) {
                 self.wait(&mut turn);
             }
             turn = driver.turn();
@@ -130,76 +100,9 @@ impl Edge {
                 poll(&self.pollables(&mut turn));
                 self.timer = None;
             }
-            self.pass(&mut turn);
+            turn.advance_calls(self);
         }
         turn.rest()
-    }
-
-    /// Moves what can move of callouts, once; tells whether there may be more.
-    fn pass<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> bool {
-        let more = turn.work();
-        self.perform_calls(turn);
-        self.read(turn) | more
-    }
-
-    fn perform_calls<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) {
-        while let Some(action) = turn.poll_calls() {
-            self.perform(turn, action);
-        }
-        for (peer, streams) in &mut self.peers {
-            streams.pump(*peer, turn);
-        }
-    }
-
-    fn perform<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, action: Action) {
-        let chain = turn.chain();
-        match action {
-            Action::Request { peer, to, headers, end, http2 } => {
-                match outgoing::request(chain, &to, &headers, end, http2) {
-                    Ok(streams) => {
-                        let at = if matches!(peer, Peer::Callout(_)) { self.peers.len() } else { 1 };
-                        self.peers.insert(at, (peer, streams));
-                    }
-                    Err(code) => turn.input(peer, failed(&code)),
-                }
-            }
-            Action::Response { id, headers, end, .. } => {
-                let Some(out) = self.out.take() else { return };
-                let writer = outgoing::response(chain, out, &headers, end, self.exact);
-                if !end && writer.is_none() {
-                    turn.refused(Peer::Client(id));
-                }
-                if let Some(client) = self.streams(Peer::Client(id)) {
-                    client.writer = writer;
-                }
-            }
-            Action::Write(peer, bytes) => {
-                if let Some(writer) = self.writer(peer) {
-                    writer.push(bytes);
-                }
-            }
-            Action::Finish(peer, trailers) => {
-                if let Some(writer) = self.writer(peer) {
-                    writer.end(trailers.map(|trailers| outgoing::fields(chain, &trailers)));
-                }
-            }
-            Action::Abort(id) => {
-                // Bytes that were let through before still go out; whether the client takes them no longer matters.
-                if let Some(mut writer) = self.streams(Peer::Client(id)).and_then(|client| client.writer.take()) {
-                    let _ = writer.pump();
-                }
-                self.break_off();
-            }
-            Action::Release(released) => self.peers.retain(|(peer, _)| *peer != released),
-        }
-    }
-
-    fn streams(&mut self, peer: Peer) -> Option<&mut Streams> {
-        Some(&mut self.peers.iter_mut().find(|(other, _)| *other == peer)?.1)
-    }
-
-    fn writer(&mut self, peer: Peer) -> Option<&mut Writer> {
-        self.streams(peer)?.writer.as_mut()
     }
 
     /// Answers nothing, where the response has not begun.
@@ -207,31 +110,6 @@ impl Edge {
         if let Some(out) = self.out.take() {
             ResponseOutparam::set(out, Err(ErrorCode::ConnectionTerminated));
         }
-    }
-
-    /// Reads a piece of what has come from each peer; tells whether there was any.
-    fn read<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> bool {
-        let mut moved = false;
-        let mut index = 0;
-        while let Some((peer, streams)) = self.peers.get_mut(index) {
-            let peer = *peer;
-            let is_callout = matches!(peer, Peer::Callout(_));
-            let input = if turn.wants(peer) { streams.read(self.exact && !is_callout) } else { None };
-            let Some(input) = input else {
-                index += 1;
-                continue;
-            };
-            moved = true;
-            // With a callout's head goes what came with it.
-            let is_read_on = is_callout && matches!(input, Input::Head(..));
-            if is_callout && streams.is_over() {
-                self.peers.remove(index);
-            } else if !is_read_on {
-                index += 1;
-            }
-            turn.input(peer, input);
-        }
-        moved
     }
 
     /// Waits until something can move, or a deadline passes.
@@ -259,10 +137,56 @@ impl Edge {
     /// The pollables to wait for; the timer's, if there is one, comes last.
     fn pollables<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>) -> Vec<&Pollable> {
         let mut pollables = Vec::with_capacity(5);
-        for (peer, streams) in &mut self.peers {
-            streams.pollables(turn.wants(*peer), &mut pollables);
+        for (peer, streams) in self.peers.all() {
+            streams.pollables(turn.wants(peer), &mut pollables);
         }
         pollables.extend(self.timer.as_ref().map(|(_, timer)| timer));
         pollables
+    }
+}
+
+impl proxy_wasm_driver::Edge for Edge {
+    type Streams = Streams;
+
+    fn peers(&mut self) -> &mut Peers<Streams> {
+        &mut self.peers
+    }
+
+    fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    fn perform<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, action: Action) {
+        let chain = turn.chain();
+        match action {
+            Action::Request { peer, to, headers, end, http2 } => {
+                match outgoing::request(chain, &to, &headers, end, http2) {
+                    Ok(streams) => self.peers.add(peer, streams),
+                    Err(code) => turn.input(peer, failed(&code)),
+                }
+            }
+            Action::Response { id, headers, end, .. } => {
+                let Some(out) = self.out.take() else { return };
+                let writer = outgoing::response(chain, out, &headers, end, self.exact);
+                if !end && writer.is_none() {
+                    turn.refused(Peer::Client(id));
+                }
+                if let Some(client) = self.peers.get(Peer::Client(id)) {
+                    client.writer = writer;
+                }
+            }
+            Action::Write(peer, bytes) => self.peers.write(peer, bytes),
+            Action::Finish(peer, trailers) => {
+                if let Some(writer) = self.peers.sink(peer) {
+                    writer.end(trailers.map(|trailers| outgoing::fields(chain, &trailers)));
+                }
+            }
+            Action::Abort(id) => {
+                // Bytes that were let through before still go out; whether the client takes them no longer matters.
+                let _ = self.peers.take_sink(id).map(|mut writer| writer.pump());
+                self.break_off();
+            }
+            Action::Release(released) => self.peers.release(released),
+        }
     }
 }

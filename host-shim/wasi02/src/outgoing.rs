@@ -1,7 +1,8 @@
 //! Heads that go out.
 
 use proxy_wasm_abi::http2;
-use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
+use proxy_wasm_driver::set_status;
+use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap};
 
 use crate::{
     bindings::wasi::http::{
@@ -15,16 +16,9 @@ use crate::{
 
 /// The fields of a head, or trailers. Any that this host refuses are left out.
 pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields {
-    let entries = chain.fields(headers);
-    Fields::from_list(&entries).unwrap_or_else(|_| {
-        let fields = Fields::new();
-        for (name, value) in entries {
-            if fields.append(name, value).is_err() {
-                chain.field_refused(name.as_bytes());
-            }
-        }
-        fields
-    })
+    let all = |entries: &[(&str, &[u8])]| Fields::from_list(entries).ok();
+    let append = |fields: &Fields, name: &str, value: &[u8]| fields.append(name, value).is_ok();
+    proxy_wasm_driver::fields(chain, headers, all, Fields::new, append)
 }
 
 /// Sends a request's head; in HTTP/2, where that is asked for and the host lets itself be asked.
@@ -64,11 +58,8 @@ pub(crate) fn response<G: Guest>(
     exact: bool,
 ) -> Option<Writer> {
     let response = OutgoingResponse::new(fields(chain, headers));
-    let status = status(headers);
     // 200 is what it is anyway.
-    if status != Some(200) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
-        let _ = response.set_status_code(chain.status_refused());
-    }
+    set_status(chain, headers, 200, |status| response.set_status_code(status).is_ok());
     // Of a body that was not opened the host knows that nothing follows the head. Hosts that are not `exact` compare a length
     // that is declared, as in an answer to HEAD, with what they know to be empty. And jco waits for a body's end, always.
     let opens = || {

@@ -42,12 +42,32 @@ impl Streams {
         Self { writer, incoming: Incoming::Waiting { pollable: None, future, to_head } }
     }
 
-    /// Reads what has come, without waiting.
-    pub(crate) fn read(&mut self, exact: bool) -> Option<Input> {
+    /// Adds what to wait for: what comes, where it is wanted, and room for what is queued.
+    pub(crate) fn pollables<'a>(&'a mut self, wanted: bool, into: &mut Vec<&'a Pollable>) {
+        match &mut self.incoming {
+            Incoming::Waiting { pollable, future, .. } => {
+                into.push(pollable.get_or_insert_with(|| future.subscribe()));
+            }
+            Incoming::Body(reader) if wanted => into.extend(reader.pollable()),
+            Incoming::Body(_) | Incoming::Over => {}
+        }
+        into.extend(self.writer.as_mut().and_then(Writer::pollable));
+    }
+}
+
+impl proxy_wasm_driver::Streams for Streams {
+    type Sink = Writer;
+
+    fn sink(&mut self) -> &mut Option<Writer> {
+        &mut self.writer
+    }
+
+    fn read<G: Guest>(&mut self, peer: Peer, _: &Turn<'_, '_, G>, exact: bool) -> Option<Input> {
         let input = match &mut self.incoming {
             Incoming::Waiting { future, to_head, .. } => match future.get()? {
                 Ok(Ok(response)) => {
-                    let (head, body) = incoming::response(&response, *to_head, exact);
+                    let looks = exact && !matches!(peer, Peer::Callout(_));
+                    let (head, body) = incoming::response(&response, *to_head, looks);
                     self.incoming = body.map_or(Incoming::Over, Incoming::Body);
                     return Some(head);
                 }
@@ -63,34 +83,11 @@ impl Streams {
         Some(input)
     }
 
-    /// Whether nothing more comes.
-    pub(crate) fn is_over(&self) -> bool {
+    fn is_ahead(&self) -> bool {
+        matches!(&self.incoming, Incoming::Body(reader) if reader.is_ahead())
+    }
+
+    fn is_over(&self) -> bool {
         matches!(self.incoming, Incoming::Over)
-    }
-
-    /// Writes what the host takes now.
-    pub(crate) fn pump<G: Guest>(&mut self, peer: Peer, turn: &mut Turn<'_, '_, G>) {
-        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_more()) else { return };
-        if writer.pump().is_err() {
-            self.writer = None;
-            turn.refused(peer);
-        } else if writer.is_idle() {
-            if writer.is_finished() {
-                self.writer = None;
-            }
-            turn.written(peer);
-        }
-    }
-
-    /// Adds what to wait for: what comes, where it is wanted, and room for what is queued.
-    pub(crate) fn pollables<'a>(&'a mut self, wanted: bool, into: &mut Vec<&'a Pollable>) {
-        match &mut self.incoming {
-            Incoming::Waiting { pollable, future, .. } => {
-                into.push(pollable.get_or_insert_with(|| future.subscribe()));
-            }
-            Incoming::Body(reader) if wanted => into.extend(reader.pollable()),
-            Incoming::Body(_) | Incoming::Over => {}
-        }
-        into.extend(self.writer.as_mut().and_then(Writer::pollable));
     }
 }

@@ -68,18 +68,12 @@ impl Reader {
     }
 
     fn look_once(&mut self, trailers: bool) -> Look {
-        match if trailers { self.read() } else { self.read_body() } {
-            None if matches!(self.state, State::Ended(_)) => {
-                self.state = State::Done;
-                Look::Nothing
-            }
-            None => Look::Unknown,
-            Some(Input::End(None)) => Look::Nothing,
-            input => {
-                self.ahead = input;
-                Look::Something
-            }
+        let read = if trailers { self.read() } else { self.read_body() };
+        let is_at_end = read.is_none() && matches!(self.state, State::Ended(_));
+        if is_at_end {
+            self.state = State::Done;
         }
+        Look::of(read, is_at_end, &mut self.ahead)
     }
 
     /// Whether a look found what the next read gives.

@@ -1,12 +1,13 @@
 //! A body on its way out: written as far as the host takes it, the rest kept.
 
+use std::task::Poll;
+
+use proxy_wasm_driver::{Gone, Sink};
+
 use crate::bindings::wasi::{
     http::types::{Fields, OutgoingBody},
     io::{poll::Pollable, streams::OutputStream},
 };
-
-/// The peer takes no more.
-pub(crate) struct Gone;
 
 /// An outgoing body.
 pub(crate) struct Writer {
@@ -26,38 +27,18 @@ impl Writer {
         Self { pollable: None, stream, body: Some(body), pending: Vec::new(), written: 0, end: None }
     }
 
-    /// Queues bytes.
-    pub(crate) fn push(&mut self, bytes: Vec<u8>) {
-        if self.is_idle() {
-            self.pending = bytes;
-            self.written = 0;
-        } else {
-            self.pending.extend_from_slice(&bytes);
-        }
-    }
-
     /// The body ends after what is queued.
     pub(crate) fn end(&mut self, trailers: Option<Fields>) {
         self.end = Some(trailers);
     }
 
-    /// Whether bytes, or the end, wait to be written.
-    pub(crate) fn has_more(&self) -> bool {
-        !self.is_idle() || self.end.is_some()
-    }
-
     /// Whether no bytes are queued.
-    pub(crate) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.written == self.pending.len()
     }
 
-    /// Whether everything was written and the body ended.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.body.is_none()
-    }
-
     /// Writes what the host takes now.
-    pub(crate) fn pump(&mut self) -> Result<(), Gone> {
+    fn write(&mut self) -> Result<(), Gone> {
         while let (Some(stream), false) = (&self.stream, self.is_idle()) {
             let room = stream.check_write().map_err(|_| Gone)? as usize;
             if room == 0 {
@@ -85,5 +66,31 @@ impl Writer {
         let is_idle = self.is_idle();
         let stream = self.stream.as_ref().filter(|_| !is_idle)?;
         Some(self.pollable.get_or_insert_with(|| stream.subscribe()))
+    }
+}
+
+impl Sink for Writer {
+    fn push(&mut self, bytes: Vec<u8>) {
+        if self.is_idle() {
+            self.pending = bytes;
+            self.written = 0;
+        } else {
+            self.pending.extend_from_slice(&bytes);
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.is_idle() || self.end.is_some()
+    }
+
+    fn pump(&mut self) -> Poll<Result<(), Gone>> {
+        match self.write() {
+            Ok(()) if !self.is_idle() => Poll::Pending,
+            result => Poll::Ready(result),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.body.is_none()
     }
 }

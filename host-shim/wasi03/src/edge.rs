@@ -8,7 +8,7 @@ mod carrying;
 use std::num::NonZeroU32;
 
 use proxy_wasm_abi::limits::INSTANCE_CONCURRENCY;
-use proxy_wasm_driver::{Driver, Follows, Look, Peer, Turn, follows};
+use proxy_wasm_driver::{Driver, Follows, Look, Peers, Turn, follows};
 use proxy_wasm_semantics::{Chain, Direction, Guest, Remains, Request as Head};
 
 use crate::{
@@ -31,8 +31,7 @@ pub(crate) struct Edge {
     requests: u32,
     /// The exchanges that ended and that the host was not told of, where it wants to be.
     ended: Option<Vec<Ended>>,
-    /// Clients, upstreams, and those who answer callouts.
-    peers: Vec<(Peer, Streams)>,
+    peers: Peers<Streams>,
     /// What is left to write of bodies that nothing more is added to, each with the number of its task.
     ends: Vec<(u32, Writer)>,
     /// The host was told to begin no further task.
@@ -245,7 +244,7 @@ impl Edge {
                     task.phase = Phase::Open(self.open(&mut turn, head, look == Look::Nothing, body));
                 }
                 Phase::Open(id) => {
-                    if !self.step(&mut turn, task, id) {
+                    if !turn.advance(&mut self.running(task), id) {
                         task.phase = Phase::Open(id);
                         // Where others are under way, they may move it.
                         if self.waits(&mut turn, task, Some(id)) || self.tasks.iter().any(Task::acts) {
@@ -311,24 +310,12 @@ impl Edge {
 
     fn open<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, mut head: Head, end: bool, body: Reader) -> u32 {
         turn.complete(&mut head, host::now, get_random_bytes);
-        let id = turn.open(head, end);
-        let peer = Peer::Client(id);
-        let is_ahead = body.is_ahead();
-        let mut client = Streams::client(body);
-        // The filters see the bytes that came with the head before anything goes on.
-        if is_ahead
-            && turn.wants(peer)
-            && let Some(input) = client.read(self.is_exact, || false)
-        {
-            turn.input(peer, input);
-        }
-        self.peers.push((peer, client));
-        id
+        self.peers.open(turn, head, end, Streams::client(body), self.is_exact)
     }
 
     fn close<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task, id: u32) {
         self.break_off(task, id);
-        self.peers.retain(|(peer, _)| !matches!(peer, Peer::Client(of) | Peer::Upstream(of) if *of == id));
+        self.peers.close(id);
         turn.close(id);
         if self.ended.is_some() {
             self.tell(task, turn.chain().state().take_remains());
@@ -343,29 +330,10 @@ impl Edge {
         self.tasks.iter_mut().filter(|task| !task.acts()).for_each(Task::wake);
     }
 
-    /// Moves everything that can move; tells whether the exchange is over.
-    fn step<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task, id: u32) -> bool {
-        loop {
-            let more = turn.work();
-            while let Some(action) = turn.poll(id) {
-                self.perform(turn, task, action);
-            }
-            self.perform_calls(turn, task, Some(id));
-            if turn.is_over(id) {
-                return true;
-            }
-            if !(self.read(turn, Some(id)) | more) {
-                return false;
-            }
-        }
-    }
-
     /// Goes on for as long as the driver says.
     fn stays<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task) -> bool {
         while turn.stays() {
-            let more = turn.work();
-            self.perform_calls(turn, task, None);
-            if !(self.read(turn, None) | more) && self.waits(turn, task, None) {
+            if !turn.advance_calls(&mut self.running(task)) && self.waits(turn, task, None) {
                 return true;
             }
         }
@@ -375,32 +343,25 @@ impl Edge {
 
     /// Goes on between requests, as long as anything is under way.
     fn tends<G: Guest>(&mut self, turn: &mut Turn<'_, '_, G>, task: &mut Task) -> bool {
-        loop {
-            let more = turn.work();
-            self.perform_calls(turn, task, None);
-            if self.read(turn, None) | more {
-                continue;
-            }
-            // The next tick is the host's to ask for, unless this goes on until then.
-            let is_under_way = turn.has_calls() && self.waits(turn, task, None);
-            if is_under_way && let Some(tick) = turn.chain().tick_deadline() {
-                task.set_timer(Some(tick));
-            }
-            return is_under_way;
+        while turn.advance_calls(&mut self.running(task)) {}
+        // The next tick is the host's to ask for, unless this goes on until then.
+        let is_under_way = turn.has_calls() && self.waits(turn, task, None);
+        if is_under_way && let Some(tick) = turn.chain().tick_deadline() {
+            task.set_timer(Some(tick));
         }
+        is_under_way
     }
 
     /// The task that runs ends: callouts that it waited for, and the next deadline, are waited for by another one, now or
     /// when one begins.
     fn part(&mut self, deadline: Option<u64>) {
-        self.peers.iter_mut().for_each(|(_, streams)| streams.part());
+        self.peers.all().for_each(|(_, streams)| streams.part());
         canonical::part_from_left();
         host::part_from_log();
         // The last one that is left finds out whether anything can still move it.
-        let leaves_calls = self.peers.iter().any(|(peer, _)| matches!(peer, Peer::Callout(_)));
         let leaves_deadline = deadline.is_some_and(|at| !self.tasks.iter().any(|task| task.is_told_of(at)));
         let is_last = self.tasks.iter().filter(|task| task.acts()).count() == 1;
-        if leaves_calls || leaves_deadline || is_last {
+        if self.peers.have_callouts() || leaves_deadline || is_last {
             self.tasks.iter_mut().find(|task| task.acts()).map(Task::wake);
         }
     }

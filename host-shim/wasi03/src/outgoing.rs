@@ -1,7 +1,7 @@
 //! Heads that go out.
 
 use proxy_wasm_abi::http2;
-use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap, status};
+use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap};
 
 use crate::{
     bindings::wasi::http::types::{ErrorCode, Fields, Method, Request, Response},
@@ -13,16 +13,8 @@ use crate::{
 
 /// The fields of a head, or trailers. Any that this host refuses are left out.
 pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields {
-    let entries = chain.fields(headers);
-    new_fields(&entries).unwrap_or_else(|| {
-        let fields = Fields::new();
-        for (name, value) in entries {
-            if fields.append(name, value).is_err() {
-                chain.field_refused(name.as_bytes());
-            }
-        }
-        fields
-    })
+    let append = |fields: &Fields, name: &str, value: &[u8]| fields.append(name, value).is_ok();
+    proxy_wasm_driver::fields(chain, headers, new_fields, Fields::new, append)
 }
 
 /// What a request that is sent is made of, besides its head.
@@ -114,10 +106,7 @@ pub(crate) fn response_with<G: Guest>(chain: &Chain<G>, headers: &HeaderMap, unr
     (response, sent)
 }
 
-/// Gives a response, which has one, the status that its head says.
+/// Gives a response, which `has` one, the status that its head says.
 pub(crate) fn set_status<G: Guest>(chain: &Chain<G>, response: &Response, has: u16, headers: &HeaderMap) {
-    let status = status(headers);
-    if status != Some(has) && status.is_none_or(|status| response.set_status_code(status).is_err()) {
-        let _ = response.set_status_code(chain.status_refused());
-    }
+    proxy_wasm_driver::set_status(chain, headers, has, |status| response.set_status_code(status).is_ok());
 }

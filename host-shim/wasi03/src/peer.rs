@@ -3,10 +3,10 @@
 use std::task::Poll;
 
 use proxy_wasm_driver::{Input, Peer, Turn};
-use proxy_wasm_semantics::{Guest, HeaderMap};
+use proxy_wasm_semantics::{Direction, Guest, HeaderMap};
 
 use crate::{
-    canonical::{Call, Gone, Incoming as Unread, Sent},
+    canonical::{Call, Incoming as Unread, Sent},
     incoming,
     reader::{Reader, Whole},
     vocabulary::failed,
@@ -86,56 +86,6 @@ impl Streams {
         }
     }
 
-    /// Reads what has come, without waiting. What follows a response's head stays unread where it `passes`.
-    pub(crate) fn read(&mut self, exact: bool, passes: impl FnOnce() -> bool) -> Option<Input> {
-        let input = match &mut self.incoming {
-            Incoming::Waiting { call, to_head, is_next } => match call.poll() {
-                Poll::Pending => return None,
-                Poll::Ready(Ok(response)) => {
-                    let (head, body) = incoming::response(response, *to_head, passes(), exact && !*is_next);
-                    self.incoming = body.map_or(Incoming::Over, Incoming::Body);
-                    return Some(head);
-                }
-                Poll::Ready(Err(code)) => failed(&code),
-            },
-            Incoming::Body(reader) => reader.read()?,
-            Incoming::HandedOn(sent) => match sent.poll() {
-                Poll::Pending => return None,
-                // That somebody wants no more of it is for him to tell: an upstream answers, a client is seen to leave.
-                Poll::Ready(_) => Input::End(None),
-            },
-            Incoming::Gone => Input::End(None),
-            Incoming::Over => return None,
-        };
-        if !matches!(input, Input::Data(_, false)) {
-            self.incoming = Incoming::Over;
-        }
-        Some(input)
-    }
-
-    /// Whether nothing more comes.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.incoming, Incoming::Over)
-    }
-
-    /// Writes what the host takes now.
-    pub(crate) fn pump<G: Guest>(&mut self, peer: Peer, turn: &mut Turn<'_, '_, G>) {
-        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_more()) else { return };
-        match writer.pump() {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) => {
-                if writer.is_ending() {
-                    self.writer = None;
-                }
-                turn.written(peer);
-            }
-            Poll::Ready(Err(Gone)) => {
-                self.writer = None;
-                turn.refused(peer);
-            }
-        }
-    }
-
     /// From now on the task that runs is told of what comes, and of room; says whether any of it would move something. What
     /// comes does where it is `wanted`.
     pub(crate) fn wait_here(&mut self, wanted: bool) -> bool {
@@ -159,5 +109,49 @@ impl Streams {
         if let Some(writer) = &mut self.writer {
             writer.part();
         }
+    }
+}
+
+impl proxy_wasm_driver::Streams for Streams {
+    type Sink = Writer;
+
+    fn sink(&mut self) -> &mut Option<Writer> {
+        &mut self.writer
+    }
+
+    fn read<G: Guest>(&mut self, peer: Peer, turn: &Turn<'_, '_, G>, exact: bool) -> Option<Input> {
+        let input = match &mut self.incoming {
+            Incoming::Waiting { call, to_head, is_next } => match call.poll() {
+                Poll::Pending => return None,
+                Poll::Ready(Ok(response)) => {
+                    // What follows its head stays unread, where nobody here can want it.
+                    let passes = !matches!(peer, Peer::Callout(_)) && turn.passes(Direction::Response);
+                    let (head, body) = incoming::response(response, *to_head, passes, exact && !*is_next);
+                    self.incoming = body.map_or(Incoming::Over, Incoming::Body);
+                    return Some(head);
+                }
+                Poll::Ready(Err(code)) => failed(&code),
+            },
+            Incoming::Body(reader) => reader.read()?,
+            Incoming::HandedOn(sent) => match sent.poll() {
+                Poll::Pending => return None,
+                // That somebody wants no more of it is for him to tell: an upstream answers, a client is seen to leave.
+                Poll::Ready(_) => Input::End(None),
+            },
+            Incoming::Gone => Input::End(None),
+            Incoming::Over => return None,
+        };
+        if !matches!(input, Input::Data(_, false)) {
+            self.incoming = Incoming::Over;
+        }
+        Some(input)
+    }
+
+    fn is_ahead(&self) -> bool {
+        matches!(&self.incoming, Incoming::Body(reader) if reader.is_ahead())
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.incoming, Incoming::Over)
     }
 }

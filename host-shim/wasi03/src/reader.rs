@@ -117,18 +117,12 @@ impl Reader {
 
     /// Looks whether there is a body, or `trailers`, where these are looked for too: one that is over at once is none.
     pub(crate) fn look(&mut self, trailers: bool) -> Look {
-        match if trailers { self.read() } else { self.read_body() } {
-            None if !trailers && matches!(self.state, State::Trailers(_) | State::Done) => {
-                self.state = State::Done;
-                Look::Nothing
-            }
-            None => Look::Unknown,
-            Some(Input::End(None)) => Look::Nothing,
-            input => {
-                self.ahead = input;
-                Look::Something
-            }
+        let read = if trailers { self.read() } else { self.read_body() };
+        let is_at_end = read.is_none() && !trailers && matches!(self.state, State::Trailers(_) | State::Done);
+        if is_at_end {
+            self.state = State::Done;
         }
+        Look::of(read, is_at_end, &mut self.ahead)
     }
 
     /// Whether a look found what the next read gives.

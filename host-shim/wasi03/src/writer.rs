@@ -2,9 +2,11 @@
 
 use std::task::Poll;
 
+use proxy_wasm_driver::{Gone, Sink};
+
 use crate::{
     bindings::wasi::http::types::Fields,
-    canonical::{BodyWriter, Gone, TrailersWriter},
+    canonical::{BodyWriter, TrailersWriter},
 };
 
 /// An outgoing body.
@@ -30,13 +32,6 @@ impl Writer {
         Self { body, trailers, end: End::Open }
     }
 
-    /// Queues bytes.
-    pub(crate) fn push(&mut self, bytes: Vec<u8>) {
-        if let Some(body) = &mut self.body {
-            body.push(bytes);
-        }
-    }
-
     /// The body ends after what is queued.
     pub(crate) fn end(&mut self, trailers: Option<Fields>) {
         self.end = End::With(trailers);
@@ -49,23 +44,37 @@ impl Writer {
         }
     }
 
-    /// Whether bytes, or the end, wait to be written.
-    pub(crate) fn has_more(&self) -> bool {
-        !self.is_idle() || !matches!(self.end, End::Open)
-    }
-
     /// Whether no bytes are queued.
     fn is_idle(&self) -> bool {
         self.body.as_ref().is_none_or(BodyWriter::is_idle)
     }
 
-    /// Whether the end was given to it.
-    pub(crate) fn is_ending(&self) -> bool {
-        !matches!(self.end, End::Open)
+    /// From now on the task that runs is told of the room for more, if more is to be written.
+    pub(crate) fn wait_here(&mut self) -> bool {
+        self.body.as_mut().is_some_and(BodyWriter::wait_here) | self.trailers.wait_here()
     }
 
-    /// Writes what the host takes now; ready when all is written that it was given.
-    pub(crate) fn pump(&mut self) -> Poll<Result<(), Gone>> {
+    /// The task that runs is told of it no more: it ends.
+    pub(crate) fn part(&mut self) {
+        if let Some(body) = &mut self.body {
+            body.part();
+        }
+        self.trailers.part();
+    }
+}
+
+impl Sink for Writer {
+    fn push(&mut self, bytes: Vec<u8>) {
+        if let Some(body) = &mut self.body {
+            body.push(bytes);
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.is_idle() || !matches!(self.end, End::Open)
+    }
+
+    fn pump(&mut self) -> Poll<Result<(), Gone>> {
         if let Some(body) = &mut self.body {
             match body.poll() {
                 Poll::Ready(Ok(())) => {}
@@ -91,16 +100,7 @@ impl Writer {
         self.trailers.poll().map(Ok)
     }
 
-    /// From now on the task that runs is told of the room for more, if more is to be written.
-    pub(crate) fn wait_here(&mut self) -> bool {
-        self.body.as_mut().is_some_and(BodyWriter::wait_here) | self.trailers.wait_here()
-    }
-
-    /// The task that runs is told of it no more: it ends.
-    pub(crate) fn part(&mut self) {
-        if let Some(body) = &mut self.body {
-            body.part();
-        }
-        self.trailers.part();
+    fn is_finished(&self) -> bool {
+        matches!(self.end, End::Written)
     }
 }

@@ -16,6 +16,7 @@ mod grpc;
 mod property;
 mod relay;
 mod retries;
+mod rounds;
 mod several;
 mod stays;
 mod vocabulary;

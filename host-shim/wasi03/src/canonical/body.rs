@@ -2,6 +2,8 @@
 
 use std::task::Poll;
 
+use proxy_wasm_driver::Gone;
+
 use super::{Waitable, imports};
 
 /// How a read or a write ended: in the low bits of its code, the number of bytes being in the others.
@@ -107,10 +109,6 @@ impl Drop for BodyReader {
         imports::stream_drop_readable(self.stream.handle);
     }
 }
-
-/// The peer takes no more.
-#[derive(Debug)]
-pub(crate) struct Gone;
 
 /// The end of a stream that bytes go into.
 pub(crate) struct BodyWriter {

@@ -22,7 +22,7 @@ mod trailers;
 
 use std::cell::{Cell, RefCell};
 
-pub(crate) use body::{BodyReader, BodyWriter, Gone};
+pub(crate) use body::{BodyReader, BodyWriter};
 pub(crate) use call::{Call, Timer};
 pub(crate) use message::{
     Incoming, consume_request, consume_response, new_fields, new_request, new_response, pass_request, pass_response,
