@@ -55,6 +55,12 @@ where
         if let Some(kept) = this.kept.take() {
             return Poll::Ready(kept);
         }
+        // All bytes that were declared are there. The connection tells the end when it next has its turn, and an answer to a
+        // callout could overtake that.
+        if this.is_told && this.began && !this.multiplexed && this.body.is_end_stream() {
+            this.holds = false;
+            return Poll::Ready(None);
+        }
         let poll = Pin::new(&mut this.body).poll_frame(context);
         let holds = std::mem::replace(&mut this.holds, false);
         match poll {
@@ -99,6 +105,22 @@ mod tests {
     struct Frames {
         frames: VecDeque<Frame<Bytes>>,
         known: bool,
+    }
+
+    /// Bytes of a declared length, whose connection has not had its turn since.
+    struct Declared(Option<Bytes>);
+
+    impl Body for Declared {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(bytes)))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_none()
+        }
     }
 
     impl Body for Frames {
@@ -149,6 +171,16 @@ mod tests {
             let mut empty = Apart::new(frames([]), multiplexed).told();
             assert!(Pin::new(&mut empty).poll_frame(&mut context).is_pending(), "it is not the head's");
         }
+    }
+
+    #[test]
+    fn who_is_told_of_ends_does_not_wait_for_that_of_a_declared_length() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut body = Apart::new(Declared(Some(Bytes::from_static(b"abc"))), false).told();
+        assert!(matches!(Pin::new(&mut body).poll_frame(&mut context), Poll::Ready(Some(Ok(_)))));
+        assert!(!body.is_end_stream(), "it comes behind the bytes");
+        assert!(matches!(Pin::new(&mut body).poll_frame(&mut context), Poll::Ready(None)));
+        assert!(body.is_end_stream());
     }
 
     #[test]

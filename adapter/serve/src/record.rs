@@ -52,6 +52,7 @@ impl Observer {
             began: Instant::now(),
             status: AtomicU16::new(0),
             ended: OnceLock::new(),
+            is_decided: AtomicBool::new(false),
             is_received: AtomicBool::new(false),
             is_whole: AtomicBool::new(false),
             is_reset: AtomicBool::new(false),
@@ -74,9 +75,11 @@ pub(super) struct Record {
     status: AtomicU16,
     /// When the connection was through with it.
     ended: OnceLock<Duration>,
-    /// The response was sent to its end.
-    /// All of the request was received.
+    /// A response was decided on.
+    is_decided: AtomicBool,
+    /// All of the request was received before that.
     is_received: AtomicBool,
+    /// The response was sent to its end.
     is_whole: AtomicBool,
     /// The response was broken off on this side.
     is_reset: AtomicBool,
@@ -174,9 +177,16 @@ impl Record {
         self.received.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// There is a response, which the connection is to have: what comes of the request from now on comes behind it.
+    pub(super) fn decide(&self) {
+        self.is_decided.store(true, Relaxed);
+    }
+
     /// The request is complete.
     pub(super) fn receive_end(&self) {
-        self.is_received.store(true, Relaxed);
+        if !self.is_decided.load(Relaxed) {
+            self.is_received.store(true, Relaxed);
+        }
         let elapsed = self.began.elapsed();
         if let Some(mut entry) = self.entry() {
             entry.request_ended.get_or_insert(elapsed);
