@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 pub use child::{Child, Lines};
 pub use wasmtime::Reuse;
 
-/// Whether hosts compile in less than half the time, to what runs slower: suites start hundreds, and ask each little.
+/// Whether hosts compile in a fraction of the time, to what runs slower: suites start hundreds, and ask each little.
 static QUICKLY: AtomicBool = AtomicBool::new(true);
 
 /// Has those that start from now on compile as they do for users: where it matters how fast they are, or how much they do.

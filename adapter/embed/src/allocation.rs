@@ -92,7 +92,7 @@ impl Needs {
 ///
 /// # Errors
 /// Those of Wasmtime, for these settings without a pool.
-pub fn engine(component: &[u8], concurrency: u32, config: impl Fn() -> Config) -> wasmtime::Result<Engine> {
+pub(crate) fn engine(component: &[u8], concurrency: u32, config: impl Fn() -> Config) -> wasmtime::Result<Engine> {
     let needs = Needs::of(component);
     // The first one takes a Linux of 6.7 or newer.
     for keeps in [true, false] {

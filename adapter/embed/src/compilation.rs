@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use wasmtime::{Cache, CacheConfig, Config, OptLevel, RegallocAlgorithm};
+use wasmtime::component::Component;
+use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
+
+use crate::allocation;
 
 /// Whether time is spent on compiling, or on running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,20 +13,81 @@ pub enum Optimization {
     /// Code that runs fast.
     #[default]
     Speed,
-    /// It compiles in less than half the time, to code that runs slower: for tests, and where a filter runs shortly.
+    /// It compiles in a fraction of the time, to code that runs slower: for tests, and where a filter runs shortly.
     None,
 }
 
-impl Optimization {
-    /// Has an engine compile so.
-    pub fn apply(self, config: &mut Config) {
+/// What compiles.
+#[derive(Clone, Copy, Debug)]
+enum Compiler {
+    /// Cranelift, with all that makes code fast.
+    Optimizing,
+    /// Winch, in one pass. It has neither every processor nor every proposal: tail calls and exceptions are missing.
+    Baseline,
+    /// Cranelift, with nothing that takes it time.
+    Fallback,
+}
+
+impl Compiler {
+    fn of(optimization: Optimization) -> Self {
+        match optimization {
+            Optimization::Speed => Self::Optimizing,
+            Optimization::None => Self::Baseline,
+        }
+    }
+
+    /// What compiles where this one can't.
+    fn next(self) -> Option<Self> {
         match self {
-            Self::Speed => {}
-            Self::None => {
+            Self::Baseline => Some(Self::Fallback),
+            Self::Optimizing | Self::Fallback => None,
+        }
+    }
+
+    fn apply(self, config: &mut Config) {
+        match self {
+            Self::Optimizing => {}
+            Self::Baseline => {
+                config.strategy(Strategy::Winch);
+            }
+            Self::Fallback => {
                 config.cranelift_opt_level(OptLevel::None);
                 // Half of the time that is saved.
                 config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
             }
+        }
+    }
+}
+
+/// Compiles a component, in an engine with these settings; with a `pool`, its instances come from one with places for so many
+/// requests at the same time, if that can be had.
+///
+/// # Errors
+/// Wasmtime's: of the engine, or of the component.
+pub fn compile(
+    component: &[u8],
+    optimization: Optimization,
+    pool: Option<u32>,
+    config: impl Fn() -> Config,
+) -> wasmtime::Result<Component> {
+    let mut compiler = Compiler::of(optimization);
+    loop {
+        let config = || {
+            let mut config = config();
+            compiler.apply(&mut config);
+            config
+        };
+        let engine = match pool {
+            Some(places) => allocation::engine(component, places, config),
+            None => Engine::new(&config()),
+        };
+        let compiled = engine.and_then(|engine| Component::new(&engine, component));
+        match (compiled, compiler.next()) {
+            (Err(error), Some(next)) => {
+                tracing::debug!(?compiler, "does not compile: {error:#}");
+                compiler = next;
+            }
+            (compiled, _) => return compiled,
         }
     }
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::{Error as AdaptError, adapt, is_component, settings};
+use wasmtime::Config;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
-use wasmtime::{Config, Engine};
 
-use crate::allocation;
 use crate::compilation::{self, Optimization};
 use crate::error::Error;
 use crate::host::{self, Clock, Host};
@@ -107,21 +106,16 @@ impl Filter {
             config.concurrency_support(false);
             config.wasm_component_model_async(false);
             config.cache(cache.clone());
-            options.optimization.apply(&mut config);
             config
         };
-        let engine = match options.pool {
-            Some(count) => allocation::engine(component, count, config),
-            None => Engine::new(&config()),
-        };
-        let engine = engine.map_err(failed)?;
-        let component = Component::new(&engine, component).map_err(failed)?;
+        let component = compilation::compile(component, options.optimization, options.pool, config).map_err(failed)?;
+        let engine = component.engine();
         let exports = Functions::of(&component).ok_or(Error::NoExchange)?;
-        let mut linker = Linker::new(&engine);
+        let mut linker = Linker::new(engine);
         host::add_to_linker(&mut linker).map_err(failed)?;
         linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
         let pre = linker.instantiate_pre(&component).map_err(failed)?;
-        let ticker = Ticker::spawn(&engine)?;
+        let ticker = Ticker::spawn(engine)?;
         let ticks = ticks(options.time_limit);
         Ok(Self(Arc::new(Inner {
             pre,

@@ -49,7 +49,7 @@
 //! - Where a client leaves, [`Event::Gone`] says so; the answer has [`Action::Over`] in it.
 //! - After [`Trapped`] the instance is dropped, and whatever it had under way is answered 503, as in Envoy.
 
-pub mod allocation;
+mod allocation;
 pub mod compilation;
 mod error;
 mod event;

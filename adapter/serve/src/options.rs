@@ -217,7 +217,7 @@ pub enum Optimize {
     /// Code that runs fast
     #[default]
     Speed,
-    /// Code that runs slower, in less than half the time: where a filter is tried out
+    /// Code that runs slower, in a fraction of the time: where a filter is tried out
     None,
 }
 

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use proxy_wasm_adapter::composition::Hop;
-use proxy_wasm_adapter_embed::{Optimization, allocation, compilation};
-use wasmtime::component::{Component, InstancePre, Linker};
+use proxy_wasm_adapter_embed::{Optimization, compilation};
+use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Cache, Config, Engine};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p3::bindings::ServiceIndices;
@@ -53,17 +53,15 @@ impl Program {
         }
         let is_03 = hop == Some(Hop::Service);
         let cache = cached.map(cache).transpose()?;
-        let engine = allocation::engine(bytes, concurrency, || {
+        let component = compilation::compile(bytes, optimization, Some(concurrency), || {
             let mut config = config(is_03);
             config.cache(cache.clone());
-            optimization.apply(&mut config);
             config
         })
         .map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
-        let component =
-            Component::new(&engine, bytes).map_err(|error| Error::Compile { reason: format!("{error:#}") })?;
+        let engine = component.engine();
 
-        let linker = linker(&engine, is_03).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
+        let linker = linker(engine, is_03).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
         let pre = linker.instantiate_pre(&component).map_err(|error| Error::Link { reason: format!("{error:#}") })?;
 
         let handler =
@@ -71,7 +69,7 @@ impl Program {
         let handler = handler.map_err(|error| Error::NoHandler { reason: format!("{error:#}") })?;
         let plugin = Exports::of(&component, bytes);
         let plugins = Exports03::of(&component, bytes);
-        let ticker = Ticker::spawn(&engine).map_err(Error::Runtime)?;
+        let ticker = Ticker::spawn(engine).map_err(Error::Runtime)?;
         Ok(Self { pre, handler, plugin, plugins, _ticker: ticker })
     }
 

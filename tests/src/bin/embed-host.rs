@@ -32,7 +32,7 @@ struct Arguments {
     /// Where compiled code is kept.
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Compiles in less than half the time, to what runs slower.
+    /// Compiles in a fraction of the time, to what runs slower.
     #[arg(long)]
     quickly: bool,
 }

@@ -39,7 +39,7 @@ pub(super) fn run(component: &Path, options: &[&str]) -> Result<(Child, SocketAd
     let mut command = Command::new(fixtures::binary("wasmtime-serve")?);
     command.args(["--addr", "127.0.0.1:0"]);
     if compiles_quickly() {
-        command.args(["-O", "opt-level=0", "-O", "regalloc-algorithm=single-pass"]);
+        command.args(["-C", "compiler=winch"]);
     }
     let cache = cache_configuration()?;
     command.arg("-C").arg(format!("cache-config={}", cache.display()));

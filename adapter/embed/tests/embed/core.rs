@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as Time};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use proxy_wasm_adapter_embed::{
-    Action, Begin, Change, Event, ExchangeId, Failure, Filter, Instance, Options, Outcome, Peer,
+    Action, Begin, Change, Event, ExchangeId, Failure, Filter, Instance, Optimization, Options, Outcome, Peer,
 };
 
 use crate::filters::{UPSTREAM, filter, logging, module};
@@ -78,6 +78,19 @@ fn a_direct_response_is_one_call_and_its_end_another() {
     }
     assert_eq!(lines.lock().unwrap()[0], "warn: #2: a request");
     assert!(instance.memory() > 0);
+}
+
+#[test]
+fn without_optimization_runs_what_the_baseline_compiler_has_and_what_it_lacks() {
+    let tail_call = "(func $one (result i32) (i32.const 1)) (func $tail (result i32) (return_call $one))";
+    for module in [module("", ""), module(tail_call, "(drop (call $tail))")] {
+        for pool in [None, Some(4)] {
+            let options = Options { optimization: Optimization::None, pool, ..Options::default() };
+            let filter = Filter::from_filter(&module, DIRECT, options).unwrap();
+            let (_, outcome) = open(&mut filter.instance().unwrap(), Begin::Nothing);
+            assert_eq!(headers(&outcome)["x-filter"], "1");
+        }
+    }
 }
 
 #[test]
