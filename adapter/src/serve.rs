@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use proxy_wasm_adapter::composition::Hop;
+use proxy_wasm_adapter::composition::{Hop, takes_exchanges};
 use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::Input;
@@ -118,7 +118,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             migrated.adapt(Path::new(""), reporter)?
         }
     };
-    check_wasi(&component, &host)?;
+    check_exchanges(&component, &host)?;
     serve::run(component, host).map_err(Failure::Serve)?;
     Ok(Code::Done)
 }
@@ -223,21 +223,25 @@ fn without_effect(option: &str, why: &str, help: &str) -> Failure {
     Failure::Usage { message: format!("`{option}` would do nothing: {why}"), help: help.into() }
 }
 
-/// Refuses options that mean nothing where a component is for WASI 0.3.
-fn check_wasi(component: &[u8], host: &serve::Options) -> Result<(), Failure> {
+/// Refuses options that mean nothing to a component that takes no exchanges.
+fn check_exchanges(component: &[u8], host: &serve::Options) -> Result<(), Failure> {
     let option = match (host.vms, host.drive) {
         (Some(_), _) => "--vms",
         (None, Some(Drive::Exchange)) => "--drive exchange",
         _ => return Ok(()),
     };
-    match Hop::of(component) {
-        Some(Hop::Service) => Err(without_effect(
-            option,
-            "on WASI 0.3 requests go by `wasi:http`",
-            "Leave it out, or adapt for WASI 0.2.",
-        )),
-        _ => Ok(()),
-    }
+    let (why, help) = match Hop::of(component) {
+        Some(Hop::Service) => ("on WASI 0.3 requests go by `wasi:http`", "Leave it out, or adapt for WASI 0.2."),
+        // That it has no exchanges is said where `--drive` asks for them.
+        _ if host.vms.is_some() && host.failure_policy == Some(FailurePolicy::Open) => {
+            ("with `--failure-policy open` requests go by `wasi:http`", "Leave it out.")
+        }
+        _ if host.vms.is_some() && !takes_exchanges(component) => {
+            ("the component takes requests by `wasi:http` alone", "Leave it out, or adapt with `--exports exchange`.")
+        }
+        _ => return Ok(()),
+    };
+    Err(without_effect(option, why, help))
 }
 
 /// Refuses options that mean nothing in the way in which requests are to go, or after a failure.

@@ -37,6 +37,8 @@ pub(super) fn cases() -> Vec<Case> {
         serve("serve-virtual-machines-and-an-instance-each", &["--vms", "2", "--max-instance-reuse", "1"]),
         serve("serve-virtual-machines-by-wasi-http", &["--drive", "wasi-http", "--vms", "2"]),
         serve("serve-virtual-machines-on-wasi-0-3", &["--wasi", "0.3", "--vms", "2"]),
+        serve("serve-virtual-machines-of-a-handler", &["--exports", "handler", "--vms", "2"]),
+        serve("serve-virtual-machines-and-open", &["--failure-policy", "open", "--vms", "2"]),
         serve("serve-exchanges-on-wasi-0-3", &["--wasi", "0.3", "--drive", "exchange"]),
         serve("serve-backoff-without-reload", &["--failure-policy", "closed", "--reload-backoff", "1s"]),
         serve("serve-open-by-exchanges", &["--drive", "exchange", "--failure-policy", "open"]),

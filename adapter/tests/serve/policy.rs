@@ -22,7 +22,7 @@ const FAILS: &str = r#"(module
 
 /// The statuses of a request, one that traps, and both once more.
 async fn statuses(options: &[&str]) -> [u16; 4] {
-    let (mut command, _file) = command(FAILS, &[&["--vms", "1"], options].concat());
+    let (mut command, _file) = command(FAILS, options);
     let process = Process::spawn(&mut command);
     let mut statuses = [0; 4];
     for (status, path) in statuses.iter_mut().zip(["/", "/trap", "/", "/trap"]) {
@@ -33,17 +33,17 @@ async fn statuses(options: &[&str]) -> [u16; 4] {
 
 #[tokio::test]
 async fn reload_makes_another_one() {
-    assert_eq!(statuses(&[]).await, [403, 503, 403, 503]);
+    assert_eq!(statuses(&["--vms", "1"]).await, [403, 503, 403, 503]);
 }
 
 #[tokio::test]
 async fn reload_waits_where_told() {
-    assert_eq!(statuses(&["--reload-backoff", "1h"]).await, [403, 503, 503, 503]);
+    assert_eq!(statuses(&["--vms", "1", "--reload-backoff", "1h"]).await, [403, 503, 503, 503]);
 }
 
 #[tokio::test]
 async fn closed_answers_503_for_good() {
-    assert_eq!(statuses(&["--failure-policy", "closed"]).await, [403, 503, 503, 503]);
+    assert_eq!(statuses(&["--vms", "1", "--failure-policy", "closed"]).await, [403, 503, 503, 503]);
 }
 
 /// This takes requests by `wasi:http`.
