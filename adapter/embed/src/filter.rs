@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use proxy_wasm_adapter::exports::Exports;
@@ -11,11 +10,12 @@ use wasmtime::Config;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::compilation::{self, Optimization};
+use crate::epoch::{Ticker, ticks};
 use crate::error::Error;
 use crate::host::{self, Clock, Host};
 use crate::instance::Instance;
-use crate::limits::{MemoryLimit, Ticker, ticks};
-use crate::log::{Log, Tracing};
+use crate::log::{Level, Log, Tracing};
+use crate::memory::{Budget, MemoryLimit, Refusal};
 use crate::shared::Shared;
 use crate::wit;
 
@@ -69,9 +69,8 @@ struct Inner {
     exports: Functions,
     options: Options,
     clock: Clock,
-    shared: Shared,
-    /// What instances have together, on top of what each began with.
-    grown: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    budget: Arc<Budget>,
     ticks: u64,
     _ticker: Ticker,
 }
@@ -117,13 +116,17 @@ impl Filter {
         let pre = linker.instantiate_pre(&component).map_err(failed)?;
         let ticker = Ticker::spawn(engine)?;
         let ticks = ticks(options.time_limit);
+        let log = options.log.clone();
+        let refused = move |refusal: Refusal| log.line(Level::Warn, &refusal.to_string());
+        let budget = Budget::new(options.max_memory, options.max_memory_of_all, refused);
         Ok(Self(Arc::new(Inner {
             pre,
             exports,
             options,
             clock: Clock::new(),
-            shared: Shared::default(),
-            grown: Arc::default(),
+            // Who drives instances looks by himself.
+            shared: Shared::new(|| {}),
+            budget,
             ticks,
             _ticker: ticker,
         })))
@@ -161,7 +164,7 @@ impl Filter {
         self.0.shared.has_ready_queues()
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
@@ -179,8 +182,7 @@ impl Filter {
 
     /// What a new instance may have.
     pub(crate) fn memory_limit(&self) -> MemoryLimit {
-        let Options { max_memory, max_memory_of_all, .. } = self.0.options;
-        MemoryLimit::new(max_memory, self.0.grown.clone(), max_memory_of_all)
+        MemoryLimit::new(self.0.budget.clone())
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType};
 
-use crate::limits::MemoryLimit;
 use crate::log::{Level, Log};
+use crate::memory::MemoryLimit;
 use crate::shared::Member;
 
 /// The monotonic clock's first value: 0 is for Go's runtime a clock that does not work.
@@ -143,5 +143,5 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     )?;
     let mut stderr = linker.instance("wasi:cli/stderr@0.2.0")?;
     stderr.func_wrap("get-stderr", |_: StoreContextMut<'_, Host>, (): ()| Ok((Resource::<Any>::new_own(0),)))?;
-    crate::shared::add_to_linker(linker)
+    crate::shared::add_to_linker(linker, |host| &host.shared)
 }

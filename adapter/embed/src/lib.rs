@@ -51,6 +51,7 @@
 
 mod allocation;
 pub mod compilation;
+pub mod epoch;
 mod error;
 mod event;
 mod filter;
@@ -59,10 +60,10 @@ mod host;
 mod instance;
 #[cfg(feature = "tower")]
 pub mod layer;
-mod limits;
 mod log;
+pub mod memory;
 mod metrics;
-mod shared;
+pub mod shared;
 mod wit;
 
 pub use compilation::Optimization;

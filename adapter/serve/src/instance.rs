@@ -19,7 +19,7 @@ use super::fields;
 use super::filters::Filters;
 use super::log_format::Form;
 use super::logs::{Lines, Output, Stream};
-use super::memory::{Budget, MemoryLimit};
+use super::memory::Budget;
 use super::meter::Meter;
 use super::outgoing::Client;
 use super::plugin::{Plugin, Remains};
@@ -44,7 +44,7 @@ pub(super) struct Recipe {
     pub(super) form: Form,
     pub(super) max_memory: usize,
     /// What all of them may take.
-    pub(super) budget: Arc<Budget>,
+    pub(super) budget: Budget,
     pub(super) cpu_timeout: Duration,
     /// Where metrics are added up, if anyone wants to see them.
     pub(super) stats: Option<Arc<Stats>>,
@@ -52,7 +52,7 @@ pub(super) struct Recipe {
     /// Somebody wants to know what exchanges leave behind.
     pub(super) logs_access: bool,
     /// What they share.
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Shared,
 }
 
 impl Recipe {
@@ -145,7 +145,7 @@ impl Instance {
             [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), recipe.form, stream));
         let abandoned = Arc::new(AtomicBool::new(false));
         let shared = Member::new(&recipe.shared);
-        let memory = MemoryLimit::new(recipe.budget.clone(), recipe.max_memory);
+        let memory = recipe.budget.limit();
         let state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), shared, memory);
         let mut store = Store::new(program.pre.engine(), state);
         store.limiter(|state| &mut state.memory);

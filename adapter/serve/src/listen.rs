@@ -37,6 +37,7 @@ use super::presence::{Limits, Presence, Watched};
 use super::program;
 use super::record::Observer;
 use super::runner::Runner;
+use super::shared::Shared;
 use super::shutdown;
 use super::stats::Stats;
 use super::tags::StatsTag;
@@ -96,12 +97,12 @@ impl Server {
             form: output.form(options.log_format),
             output,
             max_memory: options.max_memory,
-            budget: Budget::new(options.max_total_memory.unwrap_or_else(memory::default_total)),
+            budget: Budget::new(options.max_memory, options.max_total_memory.unwrap_or_else(memory::default_total)),
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),
             counters: counters.clone(),
             logs_access: access_log.is_some(),
-            shared: Arc::default(),
+            shared: Shared::default(),
         };
         let policy = Policy::new(options.failure_policy.unwrap_or_default(), options.reload_backoff);
         let tasks = Tasks::default();

@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use wasmtime::{Engine, Store, UpdateDeadline};
-
-/// How often a computing filter is interrupted to let others run.
-const TICK: Duration = Duration::from_millis(10);
+use proxy_wasm_adapter_embed::epoch::TICK;
+use wasmtime::{Store, UpdateDeadline};
 
 /// Measures one store.
 #[derive(Clone)]
@@ -147,37 +145,5 @@ impl Pulse {
 impl Inner {
     fn now(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Moves an engine's epoch on, until it is dropped.
-pub(super) struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Ticker {
-    /// A thread of its own: the runtime's threads may all be busy in filters, which is when ticks matter.
-    pub(super) fn spawn(engine: &Engine) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (engine, stopped) = (engine.clone(), stop.clone());
-        let thread = std::thread::Builder::new().name(String::from("epoch")).spawn(move || {
-            while !stopped.load(Relaxed) {
-                std::thread::park_timeout(TICK);
-                engine.increment_epoch();
-            }
-        })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // It cannot panic, and there is nothing to do if it did.
-            let _ = thread.join();
-        }
     }
 }

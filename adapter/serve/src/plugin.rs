@@ -160,7 +160,7 @@ impl Exports {
     }
 }
 
-fn function<T: 'static, P, R>(
+pub(super) fn function<T: 'static, P, R>(
     index: Option<&ComponentExportIndex>,
     store: &mut Store<T>,
     instance: &Instance,

@@ -209,7 +209,7 @@ impl Pool {
             // What became due meanwhile is found below, whatever it was that ended the wait.
             tokio::select! {
                 () = self.earlier.notified() => {}
-                () = self.recipe.shared.told.notified() => {}
+                () = self.recipe.shared.is_told() => {}
                 () = wake => {}
             }
             let now = Instant::now();
@@ -267,7 +267,7 @@ impl Pool {
 
     /// Waits until instances want more memory than all may have.
     pub(super) async fn is_pressed(&self) {
-        self.recipe.budget.exceeded.notified().await;
+        self.recipe.budget.is_exceeded().await;
     }
 
     /// Drops the idle instances, save one: others need their memory.

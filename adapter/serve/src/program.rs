@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use proxy_wasm_adapter::composition::Hop;
+use proxy_wasm_adapter_embed::epoch::Ticker;
 use proxy_wasm_adapter_embed::{Optimization, compilation};
 use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Cache, Config, Engine};
@@ -11,7 +12,6 @@ use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p3::bindings::ServiceIndices;
 
 use super::error::Error;
-use super::meter::Ticker;
 use super::plugin::Exports;
 use super::state::State;
 use super::workers::Exports as Exports03;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use http::HeaderName;
 use http_body_util::BodyExt;
+use proxy_wasm_adapter_embed::memory::MemoryLimit;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -15,7 +16,6 @@ use wasmtime_wasi_http::{
 
 use super::departure::Notice;
 use super::logs::Lines;
-use super::memory::MemoryLimit;
 use super::options::FIELDS_LIMIT_BYTES;
 use super::outgoing::{Client, Sender};
 use super::record::Record;

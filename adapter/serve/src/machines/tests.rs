@@ -15,6 +15,7 @@ use crate::memory::Budget;
 use crate::nesting::Nesting;
 use crate::outgoing::{Client, Trust};
 use crate::record::Observer;
+use crate::shared::Shared;
 
 /// Traps at each request of the method `PUT`, and holds others back.
 const FILTER: &str = r#"(module
@@ -95,12 +96,12 @@ impl Fixture {
             form: output.form(options.log_format),
             output,
             max_memory: options.max_memory,
-            budget: Budget::new(1 << 30),
+            budget: Budget::new(options.max_memory, 1 << 30),
             cpu_timeout: options.cpu_timeout,
             stats: None,
             counters: counters.clone(),
             logs_access: false,
-            shared: Arc::default(),
+            shared: Shared::default(),
         };
         let policy = Policy::new(FailurePolicy::Reload, std::time::Duration::ZERO);
         let machines = Machines::start(&component, recipe, &options, policy, Tasks::default()).await.unwrap();

@@ -22,7 +22,6 @@ use crate::counters::Held;
 use crate::departure::Departure;
 use crate::instance::{Failure, Recipe};
 use crate::logs::{Lines, Stream};
-use crate::memory::MemoryLimit;
 use crate::meter::Pulse;
 use crate::policy::{Policy, Service};
 use crate::program::{Handler, Program};
@@ -108,7 +107,7 @@ impl Maker {
         let logs =
             [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(recipe.output.clone(), recipe.form, stream));
         let abandoned = Arc::new(AtomicBool::new(false));
-        let memory = MemoryLimit::new(recipe.budget.clone(), recipe.max_memory);
+        let memory = recipe.budget.limit();
         let member = Member::new(&recipe.shared);
         let mut state = State::new(recipe.client.clone(), abandoned.clone(), logs.clone(), member.clone(), memory);
         state.set_depth(self.depth);

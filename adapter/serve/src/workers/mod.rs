@@ -119,7 +119,7 @@ impl Workers {
 
     /// Waits until instances want more memory than all may have.
     pub(super) async fn is_pressed(&self) {
-        self.recipe.budget.exceeded.notified().await;
+        self.recipe.budget.is_exceeded().await;
     }
 
     /// Serves one request of this depth, until its response is over.

@@ -2,12 +2,10 @@
 //! neither.
 
 use proxy_wasm_abi::host_calls::Family;
-use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, ComponentType, Instance, Lift, Lower, TypedFunc,
-};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::Store;
+use wasmtime::component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, TypedFunc};
 
-use crate::plugin::{Families, Remains, Stat};
+use crate::plugin::{Families, Remains, Stat, function};
 use crate::state::State;
 
 const PLUGIN: &str = "proxy-wasm:adapter/plugin@0.2.0";
@@ -107,18 +105,6 @@ impl Exports {
             bypass: function(self.bypass.as_ref(), store, instance)?,
         })
     }
-}
-
-fn function<P, R>(
-    index: Option<&ComponentExportIndex>,
-    store: &mut Store<State>,
-    instance: &Instance,
-) -> wasmtime::Result<Option<TypedFunc<P, R>>>
-where
-    P: ComponentNamedList + Lower,
-    R: ComponentNamedList + Lift,
-{
-    index.map(|index| instance.get_typed_func(store.as_context_mut(), index)).transpose()
 }
 
 impl Plugins {
