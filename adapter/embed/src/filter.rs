@@ -29,6 +29,9 @@ pub struct Options {
     pub max_memory: usize,
     /// Bytes of memory that instances may have together, on top of what each begins with. Default: no limit.
     pub max_memory_of_all: usize,
+    /// What instances take memory from, where these two limits are not it: several filters may have one together. Default:
+    /// none.
+    pub budget: Option<Arc<Budget>>,
     /// How long an instance may compute in one call, to 10 ms. Default: 1 s.
     pub time_limit: Duration,
     /// Whether [`Action::Over`](crate::Action::Over) tells what an exchange left behind. Default: no.
@@ -50,6 +53,7 @@ impl Default for Options {
         Self {
             max_memory: 256 << 20,
             max_memory_of_all: usize::MAX,
+            budget: None,
             time_limit: Duration::from_secs(1),
             keep_remains: false,
             log: Arc::new(Tracing),
@@ -116,9 +120,11 @@ impl Filter {
         let pre = linker.instantiate_pre(&component).map_err(failed)?;
         let ticker = Ticker::spawn(engine)?;
         let ticks = ticks(options.time_limit);
-        let log = options.log.clone();
-        let refused = move |refusal: Refusal| log.line(Level::Warn, &refusal.to_string());
-        let budget = Budget::new(options.max_memory, options.max_memory_of_all, refused);
+        let budget = options.budget.clone().unwrap_or_else(|| {
+            let log = options.log.clone();
+            let refused = move |refusal: Refusal| log.line(Level::Warn, &refusal.to_string());
+            Budget::new(options.max_memory, options.max_memory_of_all, refused)
+        });
         Ok(Self(Arc::new(Inner {
             pre,
             exports,

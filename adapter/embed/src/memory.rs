@@ -112,8 +112,8 @@ impl ResourceLimiter for MemoryLimit {
         Ok(false)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired.saturating_mul(size_of::<usize>()) <= self.budget.each)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(current == 0 || desired.saturating_mul(size_of::<usize>()) <= self.budget.each)
     }
 }
 

@@ -42,7 +42,6 @@ pub(super) struct Recipe {
     pub(super) output: Output,
     /// What the lines of its log look like.
     pub(super) form: Form,
-    pub(super) max_memory: usize,
     /// What all of them may take.
     pub(super) budget: Budget,
     pub(super) cpu_timeout: Duration,

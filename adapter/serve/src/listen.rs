@@ -96,7 +96,6 @@ impl Server {
             client: Arc::new(client),
             form: output.form(options.log_format),
             output,
-            max_memory: options.max_memory,
             budget: Budget::new(options.max_memory, options.max_total_memory.unwrap_or_else(memory::default_total)),
             cpu_timeout: options.cpu_timeout,
             stats: stats.clone(),

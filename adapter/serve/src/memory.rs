@@ -12,7 +12,6 @@ const UNKNOWN: usize = 4 << 30;
 #[derive(Debug)]
 pub(super) struct Budget {
     kept: Arc<memory::Budget>,
-    total: usize,
     exceeded: Arc<Notify>,
 }
 
@@ -30,12 +29,12 @@ impl Budget {
                 tracing::warn!(wanted, limit, "instances asked for more memory together than --max-total-memory");
             }
         };
-        Self { kept: memory::Budget::new(each, total, refused), total, exceeded }
+        Self { kept: memory::Budget::new(each, total, refused), exceeded }
     }
 
-    /// What all may take.
-    pub(super) fn total(&self) -> usize {
-        self.total
+    /// For a library's instances.
+    pub(super) fn kept(&self) -> Arc<memory::Budget> {
+        self.kept.clone()
     }
 
     /// The part of a new instance.

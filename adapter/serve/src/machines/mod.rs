@@ -114,17 +114,16 @@ impl Machines {
             |count| count as usize,
         );
         let is_single = options.reuse() == 1;
-        let total = recipe.budget.total();
         let lines = Lines::new(recipe.output.clone(), recipe.form, Stream::Stderr);
         let embedded = Embedded {
-            max_memory: if is_single { recipe.max_memory } else { recipe.max_memory.min(total / count) },
-            max_memory_of_all: total,
+            budget: Some(recipe.budget.kept()),
             time_limit: options.cpu_timeout,
             keep_remains: recipe.logs_access,
             cache: options.cache.clone(),
             optimization: options.optimize.into(),
             pool: is_single.then_some(options.max_concurrency),
             log: Arc::new(move |level: Level, text: &str| lines.write(format!("[{level}] {text}\n").as_bytes())),
+            ..Embedded::default()
         };
         let filter = Filter::from_component(component, embedded).map_err(|error| failed(&recipe, error))?;
         let shop = Arc::new(Shop { recipe, filter, policy, tasks, computing: AtomicUsize::new(0) });

@@ -95,7 +95,6 @@ impl Fixture {
             client: Arc::new(client),
             form: output.form(options.log_format),
             output,
-            max_memory: options.max_memory,
             budget: Budget::new(options.max_memory, 1 << 30),
             cpu_timeout: options.cpu_timeout,
             stats: None,
