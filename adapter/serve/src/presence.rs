@@ -179,6 +179,10 @@ impl Presence {
         state.head = on_its_way.then(|| state.head.unwrap_or_else(Instant::now));
     }
 
+    fn is_working(&self) -> bool {
+        self.state().working > 0
+    }
+
     fn is_head_late(&self) -> bool {
         self.state().closing == Closing::HeadLate
     }

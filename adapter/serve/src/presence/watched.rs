@@ -7,8 +7,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::Presence;
 
@@ -19,11 +21,17 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 22\r\ncontent-type: text/plain\r\n\
     connection: close\r\n\r\nrequest header timeout";
 
+/// How long an end of HTTP/1 that comes while a request is in flight is held back. Envoy has answered before it looks for one
+/// whatever needs nobody else, such as a filter's own response; here that takes a few turns of tasks.
+const END_HELD: Duration = Duration::from_millis(10);
+
 /// A connection's bytes, looked at as they come.
 pub(crate) struct Watched<S: AsyncWrite + Unpin> {
     stream: S,
     presence: Arc<Presence>,
     reading: Reading,
+    /// Until when the end is held back, once it came.
+    end: Option<Pin<Box<Sleep>>>,
 }
 
 /// What is being read.
@@ -37,7 +45,7 @@ enum Reading {
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
     pub(crate) fn new(stream: S, presence: Arc<Presence>) -> Self {
-        Self { stream, presence, reading: Reading::Preface(0) }
+        Self { stream, presence, reading: Reading::Preface(0), end: None }
     }
 
     fn written(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -45,6 +53,14 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
             self.presence.moves();
         }
         poll
+    }
+
+    /// The end came: it is told as soon as no request is in flight, and soon in any case.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !matches!(self.reading, Reading::Http1) || !self.presence.is_working() {
+            return Poll::Ready(());
+        }
+        self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep(END_HELD))).as_mut().poll(context)
     }
 
     fn see(&mut self, mut bytes: &[u8]) {
@@ -96,7 +112,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        let has_room = buffer.remaining() > 0;
         let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if has_room && buffer.filled().len() == before && matches!(poll, Poll::Ready(Ok(()))) {
+            return self.poll_end(context).map(Ok);
+        }
         if let Some(bytes) = buffer.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
             self.presence.moves();
             self.see(bytes);

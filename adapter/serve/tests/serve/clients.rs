@@ -58,6 +58,32 @@ async fn heads_have_a_time_limit() {
     assert!(rest(stream).await.ends_with(late));
 }
 
+/// Who says with a request that it sends nothing more, as `nc -N` does, gets what needs nobody else, as from Envoy. It may come
+/// too late on a machine that is busy for that long.
+#[tokio::test]
+async fn who_ends_its_side_at_once_gets_its_answer() {
+    let server = Running::start(options(|_| {})).await;
+    let mut rounds = 0;
+    let mut answered = 0;
+    while answered < 12 {
+        assert!(rounds < 20, "{answered} of 12 in a row at the most");
+        rounds += 1;
+        answered = 0;
+        while answered < 12 {
+            let request: &[u8] = match answered % 2 {
+                0 => b"GET /ok HTTP/1.1\r\nhost: h\r\n\r\n",
+                _ => b"POST /ok HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc",
+            };
+            let mut stream = connect(server.address, request).await;
+            stream.shutdown().await.unwrap();
+            if !rest(stream).await.starts_with("HTTP/1.1 200") {
+                break;
+            }
+            answered += 1;
+        }
+    }
+}
+
 #[tokio::test]
 async fn idle_connections_have_one() {
     let server = Running::start(options(|options| options.idle_timeout = Duration::from_millis(200))).await;
