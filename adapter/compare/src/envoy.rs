@@ -139,6 +139,9 @@ impl Envoy {
             }
             if let Some(status) = ended {
                 written.extend(lines.rest());
+                if let Some(words) = refusal(&written) {
+                    return Err(Error::Configuration { words });
+                }
                 return Ok(Started::Refused {
                     side,
                     words: words(&written, &status.to_string()),
@@ -190,6 +193,19 @@ async fn listener(admin: SocketAddr) -> Option<SocketAddr> {
     envoy::listener(&String::from_utf8(message.body).ok()?)
 }
 
+/// What stands between a reason and the configuration that Envoy refuses for it.
+const INITIALIZING: &str = " initializing config '";
+
+/// Why Envoy refuses its configuration, where that is no plugin of it.
+fn refusal(written: &[Line]) -> Option<String> {
+    written.iter().find_map(|line| {
+        let Line::Own { text, .. } = line else { return None };
+        let (reason, _) = text.split_once(INITIALIZING)?;
+        let reason = reason.trim().trim_start_matches("error ").trim_matches('`').lines().next()?;
+        (!reason.contains("create Wasm plugin")).then(|| reason.to_owned())
+    })
+}
+
 /// What Envoy says of its failure.
 fn words(written: &[Line], status: &str) -> String {
     let mut words: Vec<String> = Vec::new();
@@ -199,7 +215,7 @@ fn words(written: &[Line], status: &str) -> String {
             continue;
         }
         // It quotes its whole configuration, and a backtrace without names.
-        let text = text.split(" initializing config '").next().unwrap_or(text).trim();
+        let text = text.split(INITIALIZING).next().unwrap_or(text).trim();
         let is_frame = text.starts_with('#') || text.starts_with("Backtrace (") || text.starts_with("Address mapping");
         if !is_frame && !text.is_empty() && words.last().is_none_or(|last| last != text) {
             words.push(text.lines().next().unwrap_or(text).into());

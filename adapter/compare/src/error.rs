@@ -61,6 +61,11 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Envoy refuses its configuration, for another reason than a plugin.
+    Configuration {
+        /// Envoy's words.
+        words: String,
+    },
     /// A host ended before it listened.
     Ended {
         /// The command.
@@ -117,6 +122,7 @@ impl fmt::Display for Error {
             Self::Endpoint { url, reason } => write!(f, "`--endpoint {url}`: {reason}"),
             Self::Taken { address } => write!(f, "another program listens on {address} already"),
             Self::Start { command, source } => write!(f, "`{command}` can't be started: {source}"),
+            Self::Configuration { words } => write!(f, "Envoy refuses its configuration: {words}"),
             Self::Ended { command, status, output } => {
                 write!(f, "`{command}` ended before it listened ({status}){}", quoted(output))
             }
@@ -153,6 +159,7 @@ impl Error {
                  is compared with `--endpoint URL`."
             }
             Self::Start { .. } => "Check the name of the program.",
+            Self::Configuration { .. } => "Mend it until `envoy --mode validate -c FILE` takes it.",
             Self::Ended { .. } => "Run the command by itself, and see what it lacks.",
             Self::Silent { .. } => "Check that it listens where `{address}` says; `--start-timeout TIME` waits longer.",
             Self::Listen { .. } => "Choose another address; port 0 takes any that is free.",

@@ -179,31 +179,31 @@ fn top(configuration: &mut Value, changes: &mut Changes) {
     changes.take_out(configuration, &["stats_sinks", "stats_flush_interval"], why);
 }
 
+/// What the type of a Wasm filter's configuration has in its name.
+const WASM_FILTER: &str = "extensions.filters.http.wasm.";
+
 fn listener(mut listener: Value, at: SocketAddr, changes: &mut Changes) -> Value {
     listener["address"] = address(at);
     for key in ["additional_addresses", "enable_reuse_port", "reuse_port", "socket_options", "tcp_backlog_size"] {
         take(&mut listener, key);
     }
-    let mut chains: Vec<&mut Value> = Vec::new();
-    if let Some(fields) = listener.as_object_mut() {
-        for (key, value) in fields {
-            match key.as_str() {
-                "filter_chains" | "filterChains" => chains.extend(many(value)),
-                "default_filter_chain" | "defaultFilterChain" => chains.push(value),
-                _ => {}
-            }
-        }
-    }
-    for chain in chains {
+    let mut chains = take(&mut listener, "filter_chains").map(many).unwrap_or_default();
+    chains.extend(take(&mut listener, "default_filter_chain"));
+    take(&mut listener, "filter_chain_matcher");
+    let count = chains.len();
+    // The one that `migrate` carries: the first with a Wasm filter, whose configuration may be elsewhere.
+    let has = |part: &'static str| chains.iter().position(|chain| chain.to_string().contains(part));
+    let carried = has(WASM_FILTER).or_else(|| has("onfig_discovery")).or_else(|| has("configDiscovery")).unwrap_or(0);
+    if let Some(mut chain) = chains.into_iter().nth(carried) {
         let why = "TLS of the listener is left out: requests come in clear.";
-        changes.take_out(chain, &["transport_socket", "tls_context"], why);
-        if let Some(found) = field_mut(chain, "filter_chain_match") {
-            for key in
-                ["server_names", "transport_protocol", "application_protocols", "destination_port", "prefix_ranges"]
-            {
-                take(found, key);
-            }
+        changes.take_out(&mut chain, &["transport_socket", "tls_context"], why);
+        let is_matched = take(&mut chain, "filter_chain_match").is_some_and(|found| found != json!({}));
+        if count > 1 || is_matched {
+            changes.0.insert(
+                "Of the listener's filter chains only the one with the Wasm filters is left, for all requests.",
+            );
         }
+        listener["filter_chains"] = json!([chain]);
     }
     listener
 }
@@ -312,8 +312,11 @@ fn first(list: &Value) -> &Value {
     list.as_array().and_then(|items| items.first()).unwrap_or(list)
 }
 
-fn many(list: &mut Value) -> Vec<&mut Value> {
-    if list.is_array() { list.as_array_mut().into_iter().flatten().collect() } else { vec![list] }
+fn many(list: Value) -> Vec<Value> {
+    match list {
+        Value::Array(list) => list,
+        sole => vec![sole],
+    }
 }
 
 /// A field in either of the forms that protobuf's JSON has for its name.
