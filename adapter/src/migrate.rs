@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter_migrate::{Host, Migration, Outcome, RunFile};
 
 use super::exit::Code;
-use super::failure::Failure;
+use super::failure::{Failure, Message};
 use super::input;
 use super::migrated::{self, CodeOptions, Migrated};
 use super::output;
@@ -108,6 +109,15 @@ fn write(directory: &Path, migration: &Migration, hosts: &[Host], reporter: &Rep
     // The report first: it is of use, too, where a component can't be made.
     write("migration.md", migration.to_markdown(hosts).as_bytes())?;
     write("migration.json", migration.to_json().as_bytes())?;
+    if migration.has_errors() {
+        // The input means something else than its settings would say: a plugin may be missing in them.
+        reporter.message(&Message {
+            severity: Severity::Error,
+            text: format!("nothing but the report is written to `{}`", directory.display()),
+            help: Some("Mend what is wrong, and migrate again.".into()),
+        });
+        return Ok(());
+    }
     let mut failures = Vec::new();
     for component in &migration.components {
         for file in component.files.iter().chain([&component.settings]) {
@@ -117,14 +127,15 @@ fn write(directory: &Path, migration: &Migration, hosts: &[Host], reporter: &Rep
             make(directory.join(&file.name).parent().unwrap_or(directory))?;
             write(&file.name, &file.bytes)?;
         }
-        // With an error in it the input means something else than its settings say.
-        if !component.is_whole() || migration.has_errors() {
-            continue;
-        }
-        let built = Migrated::of(component, directory, &AdaptOptions::default());
-        match built.and_then(|migrated| migrated.adapt(directory, reporter)) {
-            Ok(bytes) => write(&format!("{}.component.wasm", component.name), &bytes)?,
-            Err(failure) => failures.push(failure),
+        let file = format!("{}.component.wasm", component.name);
+        let adapted = || Migrated::of(component, directory, &AdaptOptions::default())?.adapt(directory, reporter);
+        match component.is_whole().then(adapted).transpose() {
+            Ok(Some(bytes)) => write(&file, &bytes)?,
+            made => {
+                // One that an earlier migration left there is not of these settings.
+                let _ = fs::remove_file(directory.join(file));
+                failures.extend(made.err());
+            }
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }

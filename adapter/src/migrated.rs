@@ -174,11 +174,15 @@ pub(super) struct Migrated {
 
 /// There is no telling which of these is meant.
 pub(super) fn several_listeners<'a>(listeners: impl Iterator<Item = &'a str>) -> Failure {
-    let names: Vec<String> = listeners.map(|listener| format!("`--listener {listener}`")).collect();
-    Failure::Usage {
-        message: format!("{} listeners have Wasm filters, and each is a component of its own", names.len()),
-        help: format!("Choose one: {}.", names.join(", ")),
-    }
+    let mut names: Vec<String> = listeners.map(|listener| format!("`--listener {listener}`")).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    let help = match names.len() == count {
+        true => format!("Choose one: {}.", names.join(", ")),
+        false => "Some have the same name: give their files one by one, or rename them.".into(),
+    };
+    Failure::Usage { message: format!("{count} listeners have Wasm filters, and each is a component of its own"), help }
 }
 
 /// A finding as something to say.

@@ -328,10 +328,16 @@ impl AdaptOptions {
 
     /// They with this settings file, where none was given.
     pub(super) fn with_settings(self, file: PathBuf) -> Result<Self, Failure> {
+        self.check_sole(&format!("`{}`", file.display()))?;
+        Ok(Self { settings: Some(file), ..self })
+    }
+
+    /// Refuses a settings file beside settings that come from there.
+    pub(super) fn check_sole(&self, from: &str) -> Result<(), Failure> {
         match &self.settings {
-            None => Ok(Self { settings: Some(file), ..self }),
+            None => Ok(()),
             Some(given) => Err(Failure::Usage {
-                message: format!("both `{}` and `--settings {}` are settings", file.display(), given.display()),
+                message: format!("both {from} and `--settings {}` are settings", given.display()),
                 help: "Leave one out.".into(),
             }),
         }

@@ -76,7 +76,7 @@ Limits that no option sets:
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     let Args { files, code, strict, mut plugin, mut host } = args;
     check_drive(&host)?;
-    let component = match Source::of(files) {
+    let component = match Source::of(files)? {
         Source::Filters(files) => {
             if code.is_given() || strict {
                 return Err(Failure::Usage {
@@ -98,6 +98,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
         }
         Source::Envoy(files) => {
             input::check_stdin(&files)?;
+            plugin.check_sole(&format!("`{}`", input::shown(&files[0])))?;
             let read = code.migrate(&files, plugin.upstream())?;
             read.warn_of_unused(reporter);
             let component = read.only(reporter)?;
@@ -144,15 +145,22 @@ enum Source {
 }
 
 impl Source {
-    fn of(files: Vec<PathBuf>) -> Self {
+    fn of(files: Vec<PathBuf>) -> Result<Self, Failure> {
         let is_text = |file: &PathBuf| {
             let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
         };
         match files.as_slice() {
-            [directory] if directory.is_dir() => Self::Directory(directory.clone()),
-            [_, ..] if files.iter().all(is_text) => Self::Envoy(files),
-            _ => Self::Filters(files),
+            [directory] if directory.is_dir() => Ok(Self::Directory(directory.clone())),
+            [_, ..] if files.iter().all(is_text) => Ok(Self::Envoy(files)),
+            _ => match files.iter().find(|file| is_text(file) || file.is_dir()) {
+                Some(whole) => Err(Failure::Usage {
+                    message: format!("`{}` names its filters itself, so others can't be served with it", whole.display()),
+                    help: "Give it alone. `--code` and `--code-dir` say where the filters of a configuration of Envoy's are."
+                        .into(),
+                }),
+                None => Ok(Self::Filters(files)),
+            },
         }
     }
 }
@@ -174,6 +182,17 @@ impl Written {
         };
         let bytes = fs::read(&file).map_err(|error| none(format!("`{}`: {}", file.display(), reason(&error))))?;
         let report: Value = serde_json::from_slice(&bytes).map_err(|error| none(format!("`{REPORT}`: {error}")))?;
+        let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if findings.iter().any(|finding| finding["outcome"] == "wrong") {
+            return Err(Failure::Migration(vec![Message {
+                severity: Severity::Error,
+                text: format!(
+                    "`{}` is of a migration whose input is wrong, and may lack a filter",
+                    directory.display()
+                ),
+                help: Some(format!("Mend what `{}` says is wrong, and migrate again.", file.display())),
+            }]));
+        }
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
         let all = report["components"].as_array().map(Vec::as_slice).unwrap_or_default();
         let wanted = |one: &&Value| {
@@ -184,7 +203,7 @@ impl Written {
             [component] => *component,
             [] => return Err(none("there is no such component in it".into())),
             several => {
-                let names: Vec<String> = several.iter().map(|one| text(one, "listener")).collect();
+                let names: Vec<String> = several.iter().map(|one| text(one, "name")).collect();
                 return Err(migrated::several_listeners(names.iter().map(String::as_str)));
             }
         };
@@ -192,9 +211,7 @@ impl Written {
             .as_array()
             .map(|options| options.iter().filter_map(|option| option.as_str().map(str::to_owned)).collect())
             .unwrap_or_default();
-        let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_loss =
-            |finding: &Value| matches!(finding["outcome"].as_str(), Some("not_carried" | "unknown" | "wrong"));
+        let is_loss = |finding: &Value| matches!(finding["outcome"].as_str(), Some("not_carried" | "unknown"));
         Ok(Self { settings: text(component, "settings"), options, has_losses: findings.iter().any(is_loss) })
     }
 }
@@ -253,17 +270,30 @@ fn check_drive(host: &serve::Options) -> Result<(), Failure> {
         let why = format!("with `--failure-policy {name}` no instance takes the place of one that failed");
         return Err(without_effect("--reload-backoff", &why, "Leave it out, or choose `reload`."));
     }
-    let by_exchanges = "by exchanges instances are not replaced";
-    let (option, why) = match (host.drive, host.max_instance_reuse, host.vms) {
-        (Some(Drive::Exchange), Some(2..), _) => ("--max-instance-reuse", by_exchanges),
-        (None, Some(2..), Some(_)) => {
-            ("--max-instance-reuse", "`--vms` is by exchanges, where instances are not replaced")
-        }
-        (None | Some(Drive::Exchange), Some(_), Some(_)) => ("--vms", "each request has an instance of its own"),
-        (Some(Drive::WasiHttp), _, Some(_)) => ("--vms", "by `wasi:http` there are as many as the traffic needs"),
+    let (option, why, help) = match (host.drive, host.max_instance_reuse, host.vms) {
+        (Some(Drive::Exchange), Some(2..), _) => (
+            "--max-instance-reuse",
+            "by exchanges instances are not replaced",
+            "Leave it out, or choose `--drive wasi-http`.",
+        ),
+        (None, Some(2..), Some(_)) => (
+            "--max-instance-reuse",
+            "`--vms` is by exchanges, where instances are not replaced",
+            "Leave one of the two out.",
+        ),
+        (None | Some(Drive::Exchange), Some(_), Some(_)) => (
+            "--vms",
+            "with `--max-instance-reuse 1` each request has an instance of its own",
+            "Leave one of the two out.",
+        ),
+        (Some(Drive::WasiHttp), _, Some(_)) => (
+            "--vms",
+            "by `wasi:http` there are as many as the traffic needs",
+            "Leave it out, or choose `--drive exchange`.",
+        ),
         _ => return Ok(()),
     };
-    Err(without_effect(option, why, "Leave it out, or choose the other `--drive`."))
+    Err(without_effect(option, why, help))
 }
 
 /// Has a component take requests in the way in which they come here, unless the user says how it takes them; and suit how often

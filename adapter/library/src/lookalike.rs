@@ -19,6 +19,10 @@ const ENTRIES: usize = 10_000;
 
 const GIVE: &str = "Give the `.wasm` file that the filter's build wrote.";
 
+/// What stands in nearly all configurations of Envoy, in YAML or JSON, with Wasm filters.
+const ENVOY: &[&str] =
+    &["http_filters", "httpFilters", "static_resources", "staticResources", "envoy.extensions.filters."];
+
 /// How files begin that people have at hand.
 const KNOWN: &[(&[u8], &str, &str)] = &[
     (b"\x7fELF", "a native executable or library (ELF)", "Build the filter for `wasm32-wasip1`, and give that file."),
@@ -75,6 +79,11 @@ fn text(text: &str) -> Lookalike {
         (
             "the manifest of a container image",
             "Get the image's layers too, for example with `docker save`, and give the `.wasm` file in one of them.",
+        )
+    } else if ENVOY.iter().any(|part| text.contains(part)) {
+        (
+            "a configuration of Envoy",
+            "`serve` and `migrate` take it, and `compare --envoy-config`; or give the filter's `.wasm` file.",
         )
     } else if begins("{") {
         ("JSON", GIVE)

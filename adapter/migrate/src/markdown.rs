@@ -10,7 +10,10 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
         let count = migration.findings.iter().filter(|finding| finding.outcome == outcome).count();
         writeln!(text, "- {outcome}: {count}").expect("a string takes all text");
     }
-    for component in &migration.components {
+    if migration.has_errors() {
+        text.push_str("\nParts of the input are wrong, so there are neither settings nor components: see below.\n");
+    }
+    for component in migration.components.iter().filter(|_| !migration.has_errors()) {
         let (name, settings) = (&component.name, &component.settings.name);
         write!(text, "\n## Component `{name}`\n\n").expect("a string takes all text");
         if !component.is_whole() {

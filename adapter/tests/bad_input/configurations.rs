@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let (before, clusters) = ENVOY.split_once("  clusters:").expect("there are clusters");
     let (_, listener) = before.split_once("  listeners:\n").expect("there are listeners");
     let two = format!("{before}{}  clusters:{clusters}", listener.replace("name: web", "name: two"));
+    let wrong = ENVOY.replacen("\"@type\"", "\"@typ\"", 1);
     let of_proxies = |name: &str, app: &str| {
         format!(
             "{}  selector: {{matchLabels: {{app: {app}}}}}\n",
@@ -96,6 +97,24 @@ pub(crate) fn cases() -> Vec<Case> {
             "serve-a-configuration-with-losses",
             &[("envoy.yaml", &format!("admin: {{}}\n{ENVOY}"))],
             &["serve", "envoy.yaml", "--strict", "--code", "hello=hello.wasm"],
+        ),
+        case(
+            "serve-a-configuration-and-settings",
+            &envoy,
+            &["serve", "envoy.yaml", "--settings", "nowhere.toml", "--code", "hello=hello.wasm"],
+        ),
+        case("serve-a-configuration-and-a-filter", &envoy, &["serve", "envoy.yaml", "hello.wasm"]),
+        case(
+            "serve-what-was-migrated-wrongly",
+            &[("migration.json", "{\"findings\": [{\"outcome\": \"wrong\"}], \"components\": []}")],
+            &["serve", "."],
+        ),
+        case("adapt-a-configuration", &envoy, &["adapt", "envoy.yaml", "-o", "out.wasm"]),
+        case("migrate-what-is-wrong", &[("envoy.yaml", &wrong)], &["migrate", "envoy.yaml", "-o", "out"]),
+        case(
+            "serve-two-listeners-of-one-name",
+            &[("envoy.yaml", ENVOY), ("b.yaml", ENVOY)],
+            &["serve", "envoy.yaml", "b.yaml", "--code", "hello=hello.wasm"],
         ),
         case("serve-two-listeners", &[("envoy.yaml", &two)], &["serve", "envoy.yaml", "--code", "hello=hello.wasm"]),
         case("compare-a-configuration-with-options", &envoy, &with(&["envoy.yaml", "--root-id", "x"])),
