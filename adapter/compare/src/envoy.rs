@@ -233,3 +233,20 @@ fn last_start(written: Vec<Line>) -> Vec<Line> {
     let from = written.iter().rposition(begins).unwrap_or(0);
     written.into_iter().skip(from).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Envoy 1.40 says it.
+    #[test]
+    fn what_is_refused_for_a_plugin_is_told_from_the_rest() {
+        let said = |reason: &str| {
+            let text = format!("error `{reason}` initializing config '  /tmp/envoy.json'\nmore");
+            refusal(&[Line::Own { level: "critical".into(), text }])
+        };
+        assert_eq!(said("Unable to create Wasm plugin p"), None);
+        assert_eq!(said("no such field: 'rooot_id'"), Some("no such field: 'rooot_id'".into()));
+        assert_eq!(refusal(&[]), None);
+    }
+}

@@ -193,7 +193,7 @@ fn listener(mut listener: Value, at: SocketAddr, changes: &mut Changes) -> Value
     let count = chains.len();
     // The one that `migrate` carries: the first with a Wasm filter, whose configuration may be elsewhere.
     let has = |part: &'static str| chains.iter().position(|chain| chain.to_string().contains(part));
-    let carried = has(WASM_FILTER).or_else(|| has("onfig_discovery")).or_else(|| has("configDiscovery")).unwrap_or(0);
+    let carried = has(WASM_FILTER).or_else(|| has("config_discovery")).or_else(|| has("configDiscovery")).unwrap_or(0);
     if let Some(mut chain) = chains.into_iter().nth(carried) {
         let why = "TLS of the listener is left out: requests come in clear.";
         changes.take_out(&mut chain, &["transport_socket", "tls_context"], why);
@@ -383,6 +383,30 @@ mod tests {
         });
         assert_eq!(cluster(given, "c", "127.0.0.1:9".parse().unwrap(), &mut changes), expected);
         assert_eq!(changes.0.len(), 2);
+    }
+
+    #[test]
+    fn of_several_filter_chains_the_one_with_wasm_filters_is_left() {
+        let chain = |kind: &str| json!({"filters": [{"typed_config": {"@type": kind}}]});
+        let wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+        let (mut plain, mut filtered) = (chain("a"), chain(wasm));
+        plain["filter_chain_match"] = json!({"server_names": ["a.example"]});
+        filtered["filterChainMatch"] = json!({"server_names": ["b.example"]});
+        filtered["transport_socket"] = json!({"name": "tls"});
+        let at: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let left = json!({"name": "l", "address": address(at), "filter_chains": [chain(wasm)]});
+        for given in [
+            json!({"name": "l", "filterChains": [&plain, &filtered]}),
+            json!({"name": "l", "filter_chains": [&plain], "default_filter_chain": &filtered}),
+        ] {
+            let mut changes = Changes::default();
+            assert_eq!(listener(given, at, &mut changes), left);
+            assert_eq!(changes.0.len(), 2, "TLS, and the other chain");
+        }
+        // A sole one without a match is as it was.
+        let mut changes = Changes::default();
+        listener(json!({"filter_chains": [chain(wasm)]}), at, &mut changes);
+        assert!(changes.0.is_empty());
     }
 
     #[test]
