@@ -52,6 +52,16 @@ async fn open_lets_requests_pass() {
     assert_eq!(statuses(&["--failure-policy", "open"]).await, [403, 503, 200, 200]);
 }
 
+/// The limit counts what instances take on top of what each begins with, on both ways.
+#[tokio::test]
+async fn a_small_limit_of_all_memory_keeps_nothing_from_starting() {
+    for drive in ["exchange", "wasi-http"] {
+        let (mut command, _file) = command(FAILS, &["--drive", drive, "--max-total-memory", "2MiB"]);
+        let process = Process::spawn(&mut command);
+        assert_eq!(get(process.address, "/").await.status.as_u16(), 403, "{drive}");
+    }
+}
+
 #[test]
 fn a_start_that_traps_is_told_of_with_its_callback() {
     const TRAPS: &str = r#"(module
