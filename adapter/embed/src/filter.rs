@@ -130,7 +130,7 @@ impl Filter {
             exports,
             options,
             clock: Clock::new(),
-            // Who drives instances looks by himself.
+            // Whoever drives the instances asks `has_news`.
             shared: Shared::new(|| {}),
             budget,
             ticks,
