@@ -98,7 +98,7 @@ pub struct Options {
     pub max_memory: usize,
 
     /// Memory that all instances together may take on top of what each begins with; three quarters of what the machine, or
-    /// the control group, has unless given. By exchanges each has an equal part of it
+    /// the control group, has unless given
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_total_memory: Option<usize>,
 
