@@ -87,7 +87,24 @@ pub fn compile(
                 tracing::debug!(?compiler, "does not compile: {error:#}");
                 compiler = next;
             }
-            (compiled, _) => return compiled,
+            (Ok(component), _) => {
+                make_images(&component);
+                return Ok(component);
+            }
+            (Err(error), None) => return Err(error),
+        }
+    }
+}
+
+/// Makes what new instances map as their memory now, and not when the first one begins. Linux refuses it while it uses the
+/// image's pages for something else (`EBUSY` of `F_ADD_SEALS`), which passes: an instance would begin in vain then.
+fn make_images(component: &Component) {
+    // The kernel itself waits in each attempt.
+    for attempt in 1..=3 {
+        match component.initialize_copy_on_write_image() {
+            Ok(()) => return,
+            // Each instance tries again.
+            Err(error) => tracing::debug!(attempt, "no image of the memory: {error:#}"),
         }
     }
 }

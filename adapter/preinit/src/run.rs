@@ -62,7 +62,8 @@ fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true);
     config.consume_fuel(true);
-    // It runs once, and shortly.
+    // It runs once, and shortly; one instance needs no image to map.
+    config.memory_init_cow(false);
     config.cranelift_opt_level(OptLevel::None);
     config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     Engine::new(&config)

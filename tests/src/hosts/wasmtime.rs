@@ -40,6 +40,8 @@ pub(super) fn run(component: &Path, options: &[&str]) -> Result<(Child, SocketAd
     command.args(["--addr", "127.0.0.1:0"]);
     if compiles_quickly() {
         command.args(["-C", "compiler=winch"]);
+        // Making an image of the memory fails at times where the machine is busy, and then a request does.
+        command.args(["-O", "memory-init-cow=n"]);
     }
     let cache = cache_configuration()?;
     command.arg("-C").arg(format!("cache-config={}", cache.display()));

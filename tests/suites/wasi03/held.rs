@@ -106,6 +106,6 @@ fn begin(running: &Running, number: usize) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(running.address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let head = "host: h\r\nx-test-authority: h\r\ncontent-length: 6\r\nconnection: close";
-    write!(stream, "POST /{number} HTTP/1.1\r\n{head}\r\n\r\nabc")?;
+    stream.write_all(format!("POST /{number} HTTP/1.1\r\n{head}\r\n\r\nabc").as_bytes())?;
     Ok(stream)
 }

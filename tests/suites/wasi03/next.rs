@@ -78,7 +78,8 @@ fn ask(running: &Running, path: &str, sent: usize) -> Result<Got> {
     let mut stream = TcpStream::connect(running.address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let head = "host: h\r\nx-test-authority: h\r\ncontent-length: 6\r\nconnection: close";
-    write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n{}", &"abcdef"[..sent])?;
+    // At once: the host may close the connection behind the head.
+    stream.write_all(format!("POST {path} HTTP/1.1\r\n{head}\r\n\r\n{}", &"abcdef"[..sent]).as_bytes())?;
     let mut reader = Reader::new(stream);
     let Some(head) = reader.head()? else { return Ok(Got::new("none", "", true)) };
     let body = reader.response_body(&head, false);

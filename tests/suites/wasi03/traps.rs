@@ -234,11 +234,13 @@ fn finishes(exchange: &mut Exchange) -> Result<()> {
 /// Its upstream sends what is left of the answer.
 fn answer(Exchange { stage, path, upstream, .. }: &mut Exchange) -> Result<()> {
     let Some(upstream) = upstream else { return Ok(()) };
-    Ok(match stage {
-        Stage::Sized => write!(upstream, "end"),
-        Stage::Chunked => write!(upstream, "3\r\nend\r\n0\r\n\r\n"),
-        Stage::Held | Stage::Asked => write!(upstream, "HTTP/1.1 200 OK\r\n{CLOSE}content-length: 6\r\n\r\n{path}end"),
-    }?)
+    let left = match stage {
+        Stage::Sized => "end".into(),
+        Stage::Chunked => "3\r\nend\r\n0\r\n\r\n".into(),
+        Stage::Held | Stage::Asked => format!("HTTP/1.1 200 OK\r\n{CLOSE}content-length: 6\r\n\r\n{path}end"),
+    };
+    // At once: the host may close the connection behind the head.
+    Ok(upstream.write_all(left.as_bytes())?)
 }
 
 /// What a client got in all.
