@@ -26,7 +26,10 @@ pub(super) const CODES: &[(Code, &str)] = &[
     (Code::Settings, "the settings are wrong, or a file that they name cannot be read"),
     (Code::Io, "a file cannot be read or written, or an address cannot be listened on"),
     (Code::Refused, "the plugin did not start"),
-    (Code::Lost, "`migrate --check` or `--strict` found something that is left behind"),
+    (
+        Code::Lost,
+        "`migrate --check` or `--strict` found something that is left behind, or `serve` something by which Envoy keeps requests out",
+    ),
 ];
 
 /// The codes for the help.

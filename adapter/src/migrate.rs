@@ -70,6 +70,9 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
     for finding in migration.findings.iter().filter(|finding| finding.outcome != Outcome::Carried) {
         reporter.message(&migrated::message(finding));
     }
+    if migration.is_unguarded() && !migration.has_errors() {
+        reporter.message(&migrated::unguarded(Severity::Warning, "above"));
+    }
     if args.json {
         output::stdout(format!("{}\n", migration.to_json()).as_bytes())?;
     }
@@ -79,7 +82,18 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
     if args.check {
         check(migration)?;
     }
-    Ok(code(args, migration))
+    let code = code(args, migration);
+    if code == Code::Lost {
+        let option = if args.strict { "--strict" } else { "--check" };
+        reporter.message(&Message {
+            severity: Severity::Error,
+            text: format!("something of the input is left behind, which `{option}` takes for an error"),
+            help: Some(
+                "Mend what is said above, or leave it behind knowingly: without the option it is no error.".into(),
+            ),
+        });
+    }
+    Ok(code)
 }
 
 /// Whether the settings can be read from which each component would be made.

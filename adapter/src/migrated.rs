@@ -185,6 +185,17 @@ pub(super) fn several_listeners<'a>(listeners: impl Iterator<Item = &'a str>) ->
     Failure::Usage { message: format!("{count} listeners have Wasm filters, and each is a component of its own"), help }
 }
 
+/// Something is left behind by which Envoy keeps requests out, as was said there.
+pub(super) fn unguarded(severity: Severity, place: &str) -> Message {
+    Message {
+        severity,
+        text: format!("requests pass that Envoy refuses: see what is `unguarded` {place}"),
+        help: Some(
+            "Have them refused in front of `serve`, or by a filter; then serve with `--allow-unguarded`.".into(),
+        ),
+    }
+}
+
 /// A finding as something to say.
 pub(super) fn message(finding: &Finding) -> Message {
     let severity = if finding.outcome == Outcome::Wrong { Severity::Error } else { Severity::Warning };
@@ -222,6 +233,11 @@ impl Read {
     /// Whether something of the input is lost.
     pub(super) fn has_losses(&self) -> bool {
         self.migration.has_losses()
+    }
+
+    /// Whether something is left behind that keeps requests out.
+    pub(super) fn is_unguarded(&self) -> bool {
+        self.migration.is_unguarded()
     }
 
     /// The one component that there is; what is lost on the way is told.

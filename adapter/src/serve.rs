@@ -40,6 +40,11 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Configuration of Envoy")]
     strict: bool,
 
+    /// Serve although something is left behind by which Envoy keeps requests out, such as `jwt_authn`: they are refused
+    /// elsewhere
+    #[arg(long, help_heading = "Configuration of Envoy")]
+    allow_unguarded: bool,
+
     #[command(flatten)]
     plugin: AdaptOptions,
 
@@ -74,14 +79,16 @@ Limits that no option sets:
 }
 
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
-    let Args { files, code, strict, mut plugin, mut host } = args;
+    let Args { files, code, strict, allow_unguarded, mut plugin, mut host } = args;
     check_drive(&host)?;
     let component = match Source::of(files)? {
         Source::Filters(files) => {
-            if code.is_given() || strict {
+            if code.is_given() || strict || allow_unguarded {
                 return Err(Failure::Usage {
-                    message: "`--code`, `--code-dir`, `--listener`, `--from` and `--strict` are of a configuration of Envoy's"
-                        .into(),
+                    message:
+                        "`--code`, `--code-dir`, `--listener`, `--from`, `--strict` and `--allow-unguarded` are of a \
+                              configuration of Envoy's"
+                            .into(),
                     help: "Serve one, such as `envoy.yaml`, or leave them out.".into(),
                 });
             }
@@ -91,6 +98,13 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             let written = Written::read(&directory, code.listener.as_deref())?;
             if strict && written.has_losses {
                 return Ok(lost(&directory.join(REPORT).display().to_string(), reporter));
+            }
+            if written.is_unguarded && !allow_unguarded {
+                reporter.message(&migrated::unguarded(
+                    Severity::Error,
+                    &format!("in `{}`", directory.join("migration.md").display()),
+                ));
+                return Ok(Code::Lost);
             }
             follow(&mut host, &written.options);
             plugin = plugin.with_settings(directory.join(written.settings))?;
@@ -104,6 +118,10 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             let component = read.only(reporter)?;
             if strict && read.has_losses() {
                 return Ok(lost(&input::shown(&files[0]), reporter));
+            }
+            if read.is_unguarded() && !allow_unguarded {
+                reporter.message(&migrated::unguarded(Severity::Error, "above"));
+                return Ok(Code::Lost);
             }
             if let (Some(option), true) = (plugin.sole_route(), component.has_routes) {
                 reporter.message(&Message {
@@ -171,6 +189,8 @@ struct Written {
     /// The options that `migrate` gives `serve`.
     options: Vec<String>,
     has_losses: bool,
+    /// Something is left behind that keeps requests out.
+    is_unguarded: bool,
 }
 
 impl Written {
@@ -211,8 +231,17 @@ impl Written {
             .as_array()
             .map(|options| options.iter().filter_map(|option| option.as_str().map(str::to_owned)).collect())
             .unwrap_or_default();
-        let is_loss = |finding: &Value| matches!(finding["outcome"].as_str(), Some("not_carried" | "unknown"));
-        Ok(Self { settings: text(component, "settings"), options, has_losses: findings.iter().any(is_loss) })
+        let count = |outcomes: &[&str]| {
+            let of_these =
+                |finding: &&Value| finding["outcome"].as_str().is_some_and(|outcome| outcomes.contains(&outcome));
+            findings.iter().filter(of_these).count()
+        };
+        Ok(Self {
+            settings: text(component, "settings"),
+            options,
+            has_losses: count(&["not_carried", "unguarded", "unknown"]) > 0,
+            is_unguarded: count(&["unguarded"]) > 0,
+        })
     }
 }
 

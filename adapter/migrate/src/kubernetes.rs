@@ -65,10 +65,18 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
         .collect()
 }
 
+/// Objects by which Istio and Envoy Gateway say who is let in.
+const GUARDS: &[&str] = &["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "SecurityPolicy"];
+
 fn other(report: &Report, object: &Node, kind: &str) {
     object.mark_all();
     let name = object.peek("metadata").and_then(|metadata| metadata.peek_text("name")).unwrap_or_default();
     let label = if kind.is_empty() { "the object".to_owned() } else { format!("{kind} `{name}`") };
+    if GUARDS.contains(&kind) {
+        let what = "it says who is let in, and is not carried: what it refuses in Envoy passes";
+        report.unguarded(&label, object.place(), what, "Check it in front of the component, or in a filter.");
+        return;
+    }
     let (what, remedy) = (
         "an object that has nothing to do with Wasm filters, or is not read here",
         "Take it out, or see what depends on it.",

@@ -115,6 +115,11 @@ impl Migration {
         self.findings.iter().any(|finding| finding.outcome.is_loss())
     }
 
+    /// Whether something is left behind that keeps requests out.
+    pub fn is_unguarded(&self) -> bool {
+        self.findings.iter().any(|finding| finding.outcome == Outcome::Unguarded)
+    }
+
     /// Whether something keeps a component from being made.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.outcome == Outcome::Wrong)

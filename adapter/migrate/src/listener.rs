@@ -13,12 +13,14 @@ use crate::fields::Message;
 use crate::filter::http_filter;
 use crate::gather::Resources;
 use crate::metadata;
+use crate::neighbours;
 use crate::node::{Node, Place};
 use crate::plugin::Plugin;
 use crate::read::Reader;
 use crate::report::Report;
 use crate::routes;
 use crate::section::Section;
+use crate::tls;
 use crate::upstream;
 
 /// The names that connection managers had, when names told types.
@@ -158,8 +160,10 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     let address = node.get("address").and_then(|address| clusters::socket(reader, address));
     let buffer = reader.number(node, "per_connection_buffer_limit_bytes");
     let mut drafts = Vec::new();
+    let noted = report.len();
     for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
         chain.of(Message::FilterChain);
+        tls::of_clients(reader, chain);
         for filter in reader.list(chain, "filters") {
             drafts.extend(network_filter(reader, filter, &label, resources, targets));
         }
@@ -167,6 +171,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     let mut drafts = drafts.into_iter();
     let Some(mut draft) = drafts.next() else {
         node.mark_all();
+        report.is_of_nothing(noted);
         let folded = "it has no Wasm HTTP filter, and becomes no component";
         report.lost(&object, node.place(), folded, "Keep it where it is, if anything needs it.");
         return None;
@@ -231,12 +236,14 @@ fn network_filter(
             } else {
                 "a network filter that is no HTTP connection manager"
             };
-            reader.report.lost(
-                reader.object,
-                config.place(),
-                format!("{what} (`{name}`)"),
-                "Leave it in Envoy: WASI has no proxy world for TCP.",
-            );
+            let (object, place) = (reader.object, config.place());
+            if neighbours::is_guard(name) {
+                let what = format!("{what} (`{name}`); what it refuses in Envoy passes");
+                reader.report.unguarded(object, place, what, "Refuse connections in front of the component.");
+            } else {
+                let remedy = "Leave it in Envoy: WASI has no proxy world for TCP.";
+                reader.report.lost(object, place, format!("{what} (`{name}`)"), remedy);
+            }
             None
         }
         None => {

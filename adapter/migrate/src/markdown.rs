@@ -10,6 +10,11 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
         let count = migration.findings.iter().filter(|finding| finding.outcome == outcome).count();
         writeln!(text, "- {outcome}: {count}").expect("a string takes all text");
     }
+    if migration.is_unguarded() {
+        text.push_str(
+            "\n**What keeps requests out in Envoy is left behind:** see \"Unguarded\" before anyone is let in.\n",
+        );
+    }
     if migration.has_errors() {
         text.push_str("\nParts of the input are wrong, so there are neither settings nor components: see below.\n");
     }
@@ -74,6 +79,7 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
 fn title(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Wrong => "Wrong, or missing",
+        Outcome::Unguarded => "Unguarded: requests pass that Envoy refuses",
         Outcome::Unknown => "Unknown: a slip?",
         Outcome::NotCarried => "Not carried",
         Outcome::CarriedWithDifference => "Carried, with a difference",

@@ -3,6 +3,7 @@
 /// By the end of the filter's type: what to do.
 const REMEDIES: &[(&str, &str)] = &[
     ("AdmissionControl", "Let what stands in front of the component shed load."),
+    ("ApiKeyAuth", "Check keys in front of the component, or in a filter."),
     ("AwsRequestSigning", "Sign in front of the upstream; the component sends the requests as they are."),
     ("BasicAuth", "Check passwords in front of the component, or in a filter."),
     ("Buffer", "`buffer_limit` of the settings says how much of a body is held for a filter that asks for it."),
@@ -33,6 +34,14 @@ const REMEDIES: &[(&str, &str)] = &[
     ("RateLimit", "Limit in front of the component, or in a filter: a callout does the same."),
     ("Tap", "`adapt --trace` shows each call of a filter, `serve --access-log` each request."),
 ];
+
+/// Those that keep requests out: who is not let in by them is let in without them.
+const GUARDS: &[&str] = &["ApiKeyAuth", "BasicAuth", "CsrfPolicy", "ExtAuthz", "JwtAuthentication", "OAuth2", "RBAC"];
+
+/// Whether a filter of this type, for HTTP or for connections, keeps out whom Envoy does not let in.
+pub(crate) fn is_guard(kind: &str) -> bool {
+    kind.rsplit('.').next().is_some_and(|last| GUARDS.contains(&last))
+}
 
 /// What to do about a filter of this type, such as `envoy.extensions.filters.http.cors.v3.Cors`.
 pub(crate) fn remedy(kind: &str) -> &'static str {

@@ -18,6 +18,8 @@ pub enum Outcome {
     CarriedWithDifference,
     /// It is left behind, and there is something to do.
     NotCarried,
+    /// It is left behind, and requests pass without it that Envoy refuses.
+    Unguarded,
     /// No field of this name is known: it may be a slip.
     Unknown,
     /// The input is wrong, or something of it is missing: no component can be made of that part.
@@ -26,12 +28,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the report.
-    pub const ALL: [Self; 5] =
-        [Self::Wrong, Self::Unknown, Self::NotCarried, Self::CarriedWithDifference, Self::Carried];
+    pub const ALL: [Self; 6] =
+        [Self::Wrong, Self::Unguarded, Self::Unknown, Self::NotCarried, Self::CarriedWithDifference, Self::Carried];
 
     /// Whether something of the input is lost by it.
     pub fn is_loss(self) -> bool {
-        matches!(self, Self::NotCarried | Self::Unknown | Self::Wrong)
+        matches!(self, Self::NotCarried | Self::Unguarded | Self::Unknown | Self::Wrong)
     }
 }
 
@@ -41,6 +43,7 @@ impl fmt::Display for Outcome {
             Self::Carried => "carried",
             Self::CarriedWithDifference => "carried with a difference",
             Self::NotCarried => "not carried",
+            Self::Unguarded => "unguarded",
             Self::Unknown => "unknown",
             Self::Wrong => "wrong",
         })
@@ -118,12 +121,30 @@ impl Report {
         self.note(Outcome::NotCarried, object, place, what, remedy);
     }
 
+    pub(crate) fn unguarded(&self, object: &str, place: Place, what: impl Into<String>, remedy: impl Into<String>) {
+        self.note(Outcome::Unguarded, object, place, what, remedy);
+    }
+
     pub(crate) fn unknown(&self, object: &str, place: Place, what: impl Into<String>, remedy: impl Into<String>) {
         self.note(Outcome::Unknown, object, place, what, remedy);
     }
 
     pub(crate) fn wrong(&self, object: &str, place: Place, what: impl Into<String>, remedy: impl Into<String>) {
         self.note(Outcome::Wrong, object, place, what, remedy);
+    }
+
+    /// How many parts were noted.
+    pub(crate) fn len(&self) -> usize {
+        self.noted.borrow().len()
+    }
+
+    /// What was noted behind so many parts belongs to nothing that is carried: no request passes there.
+    pub(crate) fn is_of_nothing(&self, behind: usize) {
+        for noted in self.noted.borrow_mut().iter_mut().skip(behind) {
+            if noted.outcome == Outcome::Unguarded {
+                noted.outcome = Outcome::NotCarried;
+            }
+        }
     }
 
     pub(crate) fn has_errors(&self) -> bool {

@@ -1,13 +1,32 @@
-//! TLS to a cluster: what `serve` does of it, and what it does not.
+//! TLS: what `serve` does of that to a cluster, and what it does not; and clients that have to show who they are.
 
 use crate::any;
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::read::Reader;
 
 /// How a cluster is spoken to over TLS.
 pub(crate) struct Tls {
     /// The name that it is asked for.
     pub(crate) sni: Option<String>,
+}
+
+/// Says where clients are let in without the certificate that Envoy asks them for.
+pub(crate) fn of_clients(reader: Reader<'_>, chain: &Node) {
+    let context = chain.peek("transport_socket").and_then(|socket| any::content(socket.peek("typed_config")?));
+    let Some(asked) = context.and_then(|(_, context)| context.peek("require_client_certificate")) else { return };
+    let is_asked = [Some(asked), asked.peek("value")].into_iter().flatten().any(|says| match says.value() {
+        Value::Bool(is) => *is,
+        says => matches!(says, Value::Text(text) if text == "true"),
+    });
+    if is_asked {
+        let what = "Envoy lets in no client without a certificate, and a component all of them";
+        reader.report.unguarded(
+            reader.object,
+            asked.place(),
+            what,
+            "Ask for it in what ends TLS in front of the component.",
+        );
+    }
 }
 
 /// What is said of TLS to a cluster; nothing, where it is spoken to without.

@@ -13,6 +13,7 @@ use super::tags::StatsTag;
 use proxy_wasm_adapter::composition::{Hop, takes_exchanges};
 use proxy_wasm_adapter::values::{parse_address, parse_bytes, parse_time};
 use proxy_wasm_adapter_embed::Optimization;
+use proxy_wasm_adapter_embed::epoch::TICK;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The largest head of a request, and of an answer in HTTP/2: Envoy's default. Larger ones are answered 431, or fail the
@@ -102,8 +103,9 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_total_memory: Option<usize>,
 
-    /// Stop a filter that computes for this long without waiting for anything, such as `500ms` or `10s`
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    /// Stop a filter that computes for this long without waiting for anything, such as `500ms` or `10s`; it is seen every
+    /// 10 ms
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_computing)]
     pub cpu_timeout: Duration,
 
     /// What becomes of requests after the plugin failed; the one that failed is answered 503 [default: reload, or what a
@@ -264,6 +266,13 @@ fn parse_memory(text: &str) -> Result<usize, String> {
     const LEAST: usize = 1 << 20;
     let bytes = parse_bytes(text)?;
     if bytes < LEAST { Err("no filter starts with less than `1MiB`".into()) } else { Ok(bytes) }
+}
+
+fn parse_computing(text: &str) -> Result<Duration, String> {
+    match parse_time(text)? {
+        time if time < TICK => Err("no filter starts within less than `10ms`".into()),
+        time => Ok(time),
+    }
 }
 
 fn parse_authority(text: &str) -> Result<String, String> {

@@ -22,6 +22,12 @@ pub(crate) fn cases() -> Vec<Case> {
     let (_, listener) = before.split_once("  listeners:\n").expect("there are listeners");
     let two = format!("{before}{}  clusters:{clusters}", listener.replace("name: web", "name: two"));
     let wrong = ENVOY.replacen("\"@type\"", "\"@typ\"", 1);
+    let guarded = ENVOY.replacen(
+        "http_filters:\n",
+        "http_filters:\n          - {name: rbac, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC}}\n",
+        1,
+    );
+    assert_ne!(guarded, ENVOY);
     let of_proxies = |name: &str, app: &str| {
         format!(
             "{}  selector: {{matchLabels: {{app: {app}}}}}\n",
@@ -97,6 +103,24 @@ pub(crate) fn cases() -> Vec<Case> {
             "serve-a-configuration-with-losses",
             &[("envoy.yaml", &format!("admin: {{}}\n{ENVOY}"))],
             &["serve", "envoy.yaml", "--strict", "--code", "hello=hello.wasm"],
+        ),
+        case(
+            "serve-a-configuration-without-its-guard",
+            &[("envoy.yaml", &guarded)],
+            &["serve", "envoy.yaml", "--code", "hello=hello.wasm"],
+        ),
+        case(
+            "migrate-a-guard",
+            &[("envoy.yaml", &guarded)],
+            &["migrate", "envoy.yaml", "--strict", "--code", "hello=hello.wasm", "-o", "out"],
+        ),
+        case(
+            "serve-what-was-migrated-without-its-guard",
+            &[(
+                "migration.json",
+                "{\"findings\": [{\"outcome\": \"unguarded\"}], \"components\": [{\"name\": \"web\", \"settings\": \"web.toml\"}]}",
+            )],
+            &["serve", "."],
         ),
         case(
             "serve-a-configuration-and-settings",

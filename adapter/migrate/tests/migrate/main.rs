@@ -6,6 +6,7 @@ mod common;
 mod composite;
 mod control_planes;
 mod cors;
+mod guards;
 mod shapes;
 mod strangers;
 
