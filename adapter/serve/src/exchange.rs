@@ -71,9 +71,12 @@ impl Host {
             record.receive_end();
         }
         let attended = Attended(record.clone());
+        // It is large, and handed on by many.
+        let judged =
+            judged.map(|body| (body, Box::new(request::lingering(request, record.pace.clone(), record.clone()))));
         let answered = async {
             match judged {
-                Ok(body) => tokio::select! {
+                Ok((body, request)) => tokio::select! {
                     biased;
                     refusal = body.broken() => {
                         record.refuse(refusal, false);
@@ -102,7 +105,7 @@ impl Host {
     /// Answers one request of a depth.
     async fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Box<Request<RequestBody>>,
         depth: u32,
         flight: Arc<Flight>,
         record: &Arc<Record>,
@@ -124,7 +127,6 @@ impl Host {
         }
         let (method, version) = (request.method().clone(), request.version());
         let caller = Caller { pace: record.pace.clone(), departure: Departure::default() };
-        let request = request::lingering(request, caller.pace.clone(), record.clone());
         let turn = match self.turn(depth, &caller).await {
             Ok(turn) => turn,
             Err(_) => {
@@ -220,10 +222,11 @@ impl Host {
         })
     }
 
-    /// The part that goes on after the response began, if it has to: in a task of its own then.
+    /// The part that goes on after the response began, if it has to: in a task of its own then. It is moved on the way there, so
+    /// all but the usual way is boxed.
     async fn work(
         self: Arc<Self>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         depth: u32,
         record: Arc<Record>,
         departure: Departure,
@@ -233,13 +236,15 @@ impl Host {
         let Outcome { answer, end } = outcome;
         let pool = match &self.runner {
             Runner::Pool(pool) => pool,
-            Runner::Workers(workers) => return workers.serve(request, depth, record, departure, answer, end).await,
+            Runner::Workers(workers) => {
+                return Box::pin(workers.serve(*request, depth, record, departure, answer, end)).await;
+            }
             Runner::Machines(machines) => {
                 return machines.serve(request, depth, record, departure, answer, end).await;
             }
         };
         // Whoever waits for the end may have left with the client.
-        let mut instance = match pool.take(depth).await {
+        let mut instance = match Box::pin(pool.take(depth)).await {
             Ok(instance) => instance,
             Err(failure) => {
                 self.unavailable(pool, &failure);
@@ -248,7 +253,7 @@ impl Host {
             }
         };
         let departure = Some(departure).filter(|_| pool.hears_of_departures());
-        match instance.handle(request, depth, &record, departure, answer).await {
+        match Box::pin(instance.handle(*request, depth, &record, departure, answer)).await {
             Ok(()) => {
                 pool.put_back(instance);
                 let _ = end.send(End::Returned);
@@ -296,7 +301,7 @@ impl Drop for Attended {
 }
 
 /// Whether a request says whom it is for: components are promised an authority.
-fn has_authority(request: &Request<Incoming>) -> bool {
+fn has_authority(request: &Request<RequestBody>) -> bool {
     let host = || request.headers().get(HOST).is_some_and(|host| host.to_str().is_ok());
     request.uri().authority().is_some() || host()
 }

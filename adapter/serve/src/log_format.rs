@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::time::SystemTime;
 
+use futures_util::future::Either;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tracing::{Event, Level, Subscriber};
@@ -32,12 +33,10 @@ pub(super) fn of_request<F: Future>(number: u64, work: F) -> impl Future<Output 
 
 /// Works in a task of its own on the request that this one works on, if it does.
 pub(super) fn of_the_same<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let number = current();
-    async move {
-        match number {
-            Some(number) => of_request(number, work).await,
-            None => work.await,
-        }
+    // No block around them: it would have room for the work three times, and move it as often.
+    match current() {
+        Some(number) => Either::Left(of_request(number, work)),
+        None => Either::Right(work),
     }
 }
 

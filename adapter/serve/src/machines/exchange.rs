@@ -55,12 +55,12 @@ enum Woken {
 /// Carries a request through to its end.
 pub(super) async fn carry(
     machine: Arc<Machine>,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     record: Arc<Record>,
     departure: Departure,
     answer: oneshot::Sender<Answer>,
 ) -> Result<(), NotOpened> {
-    let (mut head, body) = request.into_parts();
+    let (mut head, body) = (*request).into_parts();
     let mut body = body.told();
     if let Some(RawTarget(target)) = head.extensions.remove() {
         head.extensions.insert(RawPath(target.into()));

@@ -190,7 +190,7 @@ impl Machines {
     /// Serves one request of this depth to its end.
     pub(super) async fn serve(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         depth: u32,
         record: Arc<Record>,
         departure: Departure,
@@ -204,10 +204,9 @@ impl Machines {
             return;
         };
         *request.headers_mut() = fields::sendable(std::mem::take(request.headers_mut()));
-        let carried = exchange::carry(machine, request, record, departure, answer);
         let carried = match &single {
-            Some(single) => single.during(carried).await,
-            None => carried.await,
+            Some(single) => Box::pin(single.during(exchange::carry(machine, request, record, departure, answer))).await,
+            None => exchange::carry(machine, request, record, departure, answer).await,
         };
         let ended = match carried {
             Ok(()) => End::Returned,
