@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rand::Rng;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType};
 
@@ -129,7 +130,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             return Err(wasmtime::Error::msg("more random bytes at once than there are"));
         }
         let mut bytes = vec![0; usize::try_from(len)?];
-        getrandom::fill(&mut bytes).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        // Not the system's, which is a call of it for each new instance.
+        rand::rng().fill_bytes(&mut bytes);
         Ok((bytes,))
     })?;
     let mut streams = linker.instance("wasi:io/streams@0.2.0")?;
