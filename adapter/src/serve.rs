@@ -106,6 +106,9 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                 ));
                 return Ok(Code::Lost);
             }
+            if written.has_routes {
+                warn_of_sole_route(&plugin, &written.listener, reporter);
+            }
             follow(&mut host, &written.options);
             plugin = plugin.with_settings(directory.join(written.settings))?;
             of_filters(Vec::new(), plugin, &host, reporter)?
@@ -123,12 +126,8 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                 reporter.message(&migrated::unguarded(Severity::Error, "above"));
                 return Ok(Code::Lost);
             }
-            if let (Some(option), true) = (plugin.sole_route(), component.has_routes) {
-                reporter.message(&Message {
-                    severity: Severity::Warning,
-                    text: format!("`{option}` counts over all routes of `{}`", component.listener),
-                    help: Some("Leave it out to have requests go by these.".into()),
-                });
+            if component.has_routes {
+                warn_of_sole_route(&plugin, &component.listener, reporter);
             }
             follow(&mut host, &component.serve_options);
             let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
@@ -140,6 +139,16 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     check_exchanges(&component, &host)?;
     serve::run(component, host).map_err(Failure::Serve)?;
     Ok(Code::Done)
+}
+
+/// Says that an option takes the place of all that is configured.
+fn warn_of_sole_route(plugin: &AdaptOptions, listener: &str, reporter: &Reporter) {
+    let Some(option) = plugin.sole_route() else { return };
+    reporter.message(&Message {
+        severity: Severity::Warning,
+        text: format!("`{option}` counts over all routes of `{listener}`"),
+        help: Some("Leave it out to have requests go by these.".into()),
+    });
 }
 
 /// Says that `--strict` has an effect.
@@ -186,6 +195,8 @@ impl Source {
 /// A component of a directory that `migrate` wrote.
 struct Written {
     settings: String,
+    listener: String,
+    has_routes: bool,
     /// The options that `migrate` gives `serve`.
     options: Vec<String>,
     has_losses: bool,
@@ -238,6 +249,8 @@ impl Written {
         };
         Ok(Self {
             settings: text(component, "settings"),
+            listener: text(component, "listener"),
+            has_routes: component["has_routes"] == true,
             options,
             has_losses: count(&["not_carried", "unguarded", "unknown"]) > 0,
             is_unguarded: count(&["unguarded"]) > 0,

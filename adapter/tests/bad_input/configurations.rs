@@ -115,6 +115,14 @@ pub(crate) fn cases() -> Vec<Case> {
             &["migrate", "envoy.yaml", "--strict", "--code", "hello=hello.wasm", "-o", "out"],
         ),
         case(
+            "serve-one-route-in-place-of-those-that-were-migrated",
+            &[(
+                "migration.json",
+                "{\"findings\": [], \"components\": [{\"listener\": \"web\", \"settings\": \"web.toml\", \"has_routes\": true}]}",
+            )],
+            &["serve", ".", "--upstream", "http://127.0.0.1:1"],
+        ),
+        case(
             "serve-what-was-migrated-without-its-guard",
             &[(
                 "migration.json",
