@@ -108,6 +108,8 @@ fi
 build() {
     local shim=$1 package=proxy-wasm-shim-${1%%-*}
     shift
+    # With the larger foreign functions it would be larger than a file in the tree may be: it is compiled for its size.
+    [[ $shim != *-extra* ]] || set -- "$@" --config 'profile.shim.opt-level="s"'
     cargo_build "$target" "$root/Cargo.toml" "$root/target/shim-build" --package "$package" --profile shim "$@"
     mv "$root/target/shim-build/$target/shim/${package//-/_}.wasm" "$output/.$shim.unoptimized"
     finish "$shim" &

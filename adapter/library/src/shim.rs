@@ -148,7 +148,7 @@ mod tests {
         assert!(!with(&["compress", "declare_property"]));
         assert!(with(&["compress", "verify_signature"]));
         assert_eq!(shim.with([], true), &*shim.full);
-        assert!(shim.full.len() < 1_100_000, "{}", shim.full.len());
+        assert!(shim.full.len() < 1024 * 1024, "{}", shim.full.len());
     }
 
     #[test]
