@@ -131,12 +131,17 @@ rust_flags() {
 
 # cargo_build TARGET MANIFEST TARGET_DIR OPTION...
 cargo_build() {
-    local target=$1 manifest=$2 directory=$3
-    shift 3
+    cargo_as build "$@"
+}
+
+# cargo_as COMMAND TARGET MANIFEST TARGET_DIR OPTION...: `build`, or `rustc`, which takes options of the compiler for the last crate.
+cargo_as() {
+    local command=$1 target=$2 manifest=$3 directory=$4
+    shift 4
     find_rust "$target"
     # First all sources, so that `rust_flags` sees where they are.
     "${cargo[@]}" fetch --quiet --locked --manifest-path "$manifest" || return
-    CARGO_ENCODED_RUSTFLAGS=$(rust_flags "$target") "${cargo[@]}" build --locked --manifest-path "$manifest" \
+    CARGO_ENCODED_RUSTFLAGS=$(rust_flags "$target") "${cargo[@]}" "$command" --locked --manifest-path "$manifest" \
         --target "$target" --target-dir "$directory" ${build_std[@]+"${build_std[@]}"} "$@"
 }
 
