@@ -49,18 +49,23 @@ pub(crate) fn of_trailers(trailers: &HeaderMap) -> Option<Vec<u8>> {
     if trailers.is_empty() { None } else { packed(&[], trailers).ok() }
 }
 
-/// The wire format of `proxy_wasm_abi::pairs`, in one pass over fields that can be gone through only once. `host` is left out:
-/// the authority has its value.
+/// The wire format of `proxy_wasm_abi::pairs`. `host` is left out: the authority has its value.
 fn packed(pseudo: &[(&[u8], &[u8])], fields: &HeaderMap) -> Result<Vec<u8>, TooLarge> {
-    /// Bytes of a common field.
-    const COMMON: usize = 40;
-    let count = pseudo.len() + fields.len() - fields.get_all(HOST).iter().count();
-    let mut packed = Vec::with_capacity(4 + count * (8 + COMMON));
+    let pairs = || {
+        let fields = fields.iter().filter(|(name, _)| **name != HOST);
+        let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        pseudo.iter().copied().chain(fields)
+    };
+    // Two lengths and a NUL behind either, for each.
+    let size = |(count, bytes), (name, value): (&[u8], &[u8])| (count + 1, bytes + name.len() + value.len() + 10);
+    let (count, bytes) = pairs().fold((0, 4), size);
+    if bytes > PAIRS_MAX_BYTES || count > PAIRS_MAX_COUNT {
+        return Err(TooLarge);
+    }
+    let mut packed = Vec::with_capacity(bytes);
     packed.extend_from_slice(&u32::try_from(count).map_err(|_| TooLarge)?.to_le_bytes());
     packed.resize(4 + 8 * count, 0);
-    let fields = fields.iter().filter(|(name, _)| **name != HOST);
-    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    for (index, (name, value)) in pseudo.iter().copied().chain(fields).enumerate() {
+    for (index, (name, value)) in pairs().enumerate() {
         for (at, part) in [(4 + 8 * index, name), (8 + 8 * index, value)] {
             let length = u32::try_from(part.len()).map_err(|_| TooLarge)?;
             packed[at..at + 4].copy_from_slice(&length.to_le_bytes());
@@ -68,7 +73,7 @@ fn packed(pseudo: &[(&[u8], &[u8])], fields: &HeaderMap) -> Result<Vec<u8>, TooL
             packed.push(0);
         }
     }
-    if packed.len() > PAIRS_MAX_BYTES || count > PAIRS_MAX_COUNT { Err(TooLarge) } else { Ok(packed) }
+    Ok(packed)
 }
 
 /// The lines of a piece that an instance gave.

@@ -186,18 +186,18 @@ impl HeaderMap {
         V: AsRef<[u8]>,
     {
         let pairs = pairs.into_iter();
-        // Room for what the connection manager adds.
-        let mut map = Self::with_room(kind, pairs.size_hint().0 + 8);
+        let mut map = Self::with_room(kind, pairs.size_hint().0);
         for (name, value) in pairs {
             map.add(name.as_ref(), value);
         }
         map
     }
 
-    /// An empty map with room for so many headers.
-    fn with_room(kind: Kind, count: usize) -> Self {
+    /// An empty map with room for so many headers, and what the connection manager adds.
+    pub(crate) fn with_room(kind: Kind, count: usize) -> Self {
         /// Bytes of a common header.
         const COMMON: usize = 40;
+        let count = count + 8;
         let (text, entries) = (Vec::with_capacity(count * COMMON), Vec::with_capacity(count));
         Self { kind, lines: Rc::new(Lines { text, entries, bits: 0, dead: 0 }) }
     }

@@ -43,12 +43,13 @@ impl LocalReply {
     }
 
     pub(crate) fn head(&self, is_grpc: bool, is_head: bool) -> HeaderMap {
-        let mut headers = HeaderMap::new(Kind::Response);
+        // Of a body it says two things.
+        let mut headers = HeaderMap::with_room(Kind::Response, self.headers.len() + 3);
         headers.add(b":status", self.status.to_string());
         for (name, value) in &self.headers {
             // The status above replaces it.
             if name.as_slice() != b":status" {
-                headers.add(name, value.clone());
+                headers.add(name, value);
             }
         }
         if is_grpc {
