@@ -53,6 +53,7 @@ Examples:
 pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
     output::check(args.filters.iter().map(PathBuf::as_path), &args.output, "-o")?;
     let given = Given::read(args.filters, args.plugin)?;
+    given.warn(reporter);
     // Those that the settings name.
     output::check(given.modules.iter().map(|module| module.path.as_path()), &args.output, "-o")?;
     let next = given.next().map(|file| input::read(&file).map(|bytes| (file, bytes)));

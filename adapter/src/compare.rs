@@ -238,7 +238,7 @@ fn migrated(
     plugin: AdaptOptions,
     reporter: &Reporter,
 ) -> Result<Filters, Failure> {
-    if plugin.input()? != Input::default() {
+    if plugin.settings_file().is_some() || plugin.own() != Input::default() {
         return Err(Failure::Usage {
             message: "the configuration of Envoy's says all, and options for adapting a filter are given beside it"
                 .into(),

@@ -9,8 +9,9 @@ use proxy_wasm_adapter::settings::Input;
 use proxy_wasm_adapter::wasi::Next;
 use proxy_wasm_adapter::{Error, FilterProblem, Options, assemble, check};
 
-use super::failure::{Failure, reason};
+use super::failure::{Failure, Message, reason};
 use super::plugin::AdaptOptions;
+use super::report::Reporter;
 
 /// What messages call the file.
 pub(super) fn shown(file: &Path) -> String {
@@ -98,12 +99,16 @@ pub(super) struct Given {
     pub(super) modules: Vec<Module>,
     plugin: AdaptOptions,
     input: Result<Input, Failure>,
+    /// What is to be said of the settings, though they are right.
+    warning: Option<Message>,
 }
 
 impl Given {
     /// Reads these files, or else those that the settings name.
     pub(super) fn read(files: Vec<PathBuf>, plugin: AdaptOptions) -> Result<Self, Failure> {
-        let input = plugin.input();
+        let file = plugin.settings();
+        let warning = file.as_ref().ok().and_then(|file| plugin.outdoes(file));
+        let input = file.map(|file| plugin.own().over(file));
         let (files, input, by_settings) = match (files.is_empty(), input) {
             (false, input) => {
                 input.as_ref().map_or(Ok(()), |input| check_order(&files, input))?;
@@ -125,7 +130,12 @@ impl Given {
                 (Err(failure), _) => failures.push(failure),
             }
         }
-        if failures.is_empty() { Ok(Self { modules, plugin, input }) } else { Err(Failure::all(failures)) }
+        if failures.is_empty() { Ok(Self { modules, plugin, input, warning }) } else { Err(Failure::all(failures)) }
+    }
+
+    /// Says what may not be meant like this.
+    pub(super) fn warn(&self, reporter: &Reporter) {
+        self.warning.iter().for_each(|warning| reporter.message(warning));
     }
 
     /// Whether options for adapting were given.
@@ -149,7 +159,7 @@ impl Given {
     /// The filters, and how to adapt them; what is not said of that is taken from `below`. What is wrong with either is told
     /// at once.
     pub(super) fn options(self, below: Input) -> Result<(Vec<Module>, Options), Failure> {
-        let Self { modules, plugin, input } = self;
+        let Self { modules, plugin, input, .. } = self;
         let profile = input.as_ref().ok().and_then(|input| input.profile).or(below.profile).unwrap_or_default();
         let read = |file: &Path| fs::read(file).map_err(|error| reason(&error));
         let located = |problems| Failure::settings(plugin.located(problems));

@@ -71,6 +71,16 @@ fn is_layout(directory: &Path) -> bool {
 }
 
 impl CodeOptions {
+    /// The option that was given of those which say how to read a configuration, and where its filters are.
+    pub(super) fn about_code(&self) -> Option<&'static str> {
+        let said = [
+            ("--code", !self.code.is_empty()),
+            ("--code-dir", !self.code_dir.is_empty()),
+            ("--from", self.from.is_some()),
+        ];
+        said.into_iter().find(|(_, is_said)| *is_said).map(|(option, _)| option)
+    }
+
     /// The file that has this code; `files` are those of the configuration.
     fn file(&self, files: &[PathBuf], wanted: Wanted<'_>) -> Option<PathBuf> {
         let base = base_name(wanted.from);

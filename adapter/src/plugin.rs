@@ -9,13 +9,14 @@ use clap::builder::TypedValueParser;
 use proxy_wasm_abi::settings::{Action, GrpcTransport, MetricsTo, Profile, SharedStateIn};
 use proxy_wasm_adapter::Options;
 use proxy_wasm_adapter::bridge::Kind;
+use proxy_wasm_adapter::error::Severity;
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::settings::{self, Configuration, DirectResponse, Entries, Input, Value};
 use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::values::{parse_buffer, parse_milliseconds};
 use proxy_wasm_adapter::wasi::{Next, Wasi};
 
-use super::failure::{Failure, reason};
+use super::failure::{Failure, Message, reason};
 use super::input;
 
 /// Settings files, for the help.
@@ -372,10 +373,16 @@ impl AdaptOptions {
         }
     }
 
-    /// What they and the settings file say.
-    pub(super) fn input(&self) -> Result<Input, Failure> {
-        let file = self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default();
-        Ok(self.own().over(file))
+    /// What the settings file says; nothing where there is none.
+    pub(super) fn settings(&self) -> Result<Input, Failure> {
+        Ok(self.settings.as_deref().map(settings_file).transpose()?.unwrap_or_default())
+    }
+
+    /// What is to be said of a settings file whose routes all go for one option.
+    pub(super) fn outdoes(&self, file: &Input) -> Option<Message> {
+        let is_table = file.route.len() > 1 || !file.virtual_host.is_empty();
+        let option = self.sole_route().filter(|_| is_table)?;
+        Some(counts_over(option, &self.settings_file()?))
     }
 
     /// These problems, with their places in the settings file.
@@ -433,6 +440,15 @@ impl AdaptOptions {
         input.stub_unknown_imports = self.stub_unknown_imports.then_some(true);
         input.foreign_functions = self.foreign_function;
         input
+    }
+}
+
+/// Says that an option takes the place of all that is configured there.
+pub(super) fn counts_over(option: &str, routes_of: &str) -> Message {
+    Message {
+        severity: Severity::Warning,
+        text: format!("`{option}` counts over all routes of `{routes_of}`"),
+        help: Some("Leave it out to have requests go by these.".into()),
     }
 }
 

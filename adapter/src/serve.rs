@@ -1,6 +1,7 @@
 //! `proxy-wasm-adapter serve`
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::compose;
 use super::exit::Code;
-use super::failure::{Failure, Message, reason};
+use super::failure::{Failure, Message};
 use super::input::{self, Given};
 use super::migrated::{self, CodeOptions, Migrated};
 use super::plugin::{self, AdaptOptions, QUANTITIES, SETTINGS_FILE};
@@ -95,6 +96,10 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             of_filters(files, plugin, &host, reporter)?
         }
         Source::Directory(directory) => {
+            if let Some(option) = code.about_code() {
+                let why = format!("what `migrate` wrote into `{}` names its filters", directory.display());
+                return Err(without_effect(option, &why, "Leave it out, or serve the configuration itself."));
+            }
             let written = Written::read(&directory, code.listener.as_deref())?;
             if strict && written.has_losses {
                 return Ok(lost(&directory.join(REPORT).display().to_string(), reporter));
@@ -105,9 +110,6 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                     &format!("in `{}`", directory.join("migration.md").display()),
                 ));
                 return Ok(Code::Lost);
-            }
-            if written.has_routes {
-                warn_of_sole_route(&plugin, &written.listener, reporter);
             }
             follow(&mut host, &written.options);
             plugin = plugin.with_settings(directory.join(written.settings))?;
@@ -126,8 +128,8 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
                 reporter.message(&migrated::unguarded(Severity::Error, "above"));
                 return Ok(Code::Lost);
             }
-            if component.has_routes {
-                warn_of_sole_route(&plugin, &component.listener, reporter);
+            if let (Some(option), true) = (plugin.sole_route(), component.has_routes) {
+                reporter.message(&plugin::counts_over(option, &component.listener));
             }
             follow(&mut host, &component.serve_options);
             let mut migrated = Migrated::of(component, Path::new(""), &plugin)?;
@@ -136,19 +138,9 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             migrated.adapt(Path::new(""), reporter)?
         }
     };
-    check_exchanges(&component, &host)?;
+    check_kind(&component, &host)?;
     serve::run(component, host).map_err(Failure::Serve)?;
     Ok(Code::Done)
-}
-
-/// Says that an option takes the place of all that is configured.
-fn warn_of_sole_route(plugin: &AdaptOptions, listener: &str, reporter: &Reporter) {
-    let Some(option) = plugin.sole_route() else { return };
-    reporter.message(&Message {
-        severity: Severity::Warning,
-        text: format!("`{option}` counts over all routes of `{listener}`"),
-        help: Some("Leave it out to have requests go by these.".into()),
-    });
 }
 
 /// Says that `--strict` has an effect.
@@ -195,8 +187,6 @@ impl Source {
 /// A component of a directory that `migrate` wrote.
 struct Written {
     settings: String,
-    listener: String,
-    has_routes: bool,
     /// The options that `migrate` gives `serve`.
     options: Vec<String>,
     has_losses: bool,
@@ -211,7 +201,13 @@ impl Written {
             message: format!("`{}` is no directory that `migrate` wrote: {why}", directory.display()),
             help: "Write one: `proxy-wasm-adapter migrate envoy.yaml -o DIR`; or serve a file.".into(),
         };
-        let bytes = fs::read(&file).map_err(|error| none(format!("`{}`: {}", file.display(), reason(&error))))?;
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(none(format!("`{REPORT}` is not in it")));
+            }
+            Err(error) => return Err(Failure::Read { file: file.display().to_string(), error }),
+        };
         let report: Value = serde_json::from_slice(&bytes).map_err(|error| none(format!("`{REPORT}`: {error}")))?;
         let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
         if findings.iter().any(|finding| finding["outcome"] == "wrong") {
@@ -249,8 +245,6 @@ impl Written {
         };
         Ok(Self {
             settings: text(component, "settings"),
-            listener: text(component, "listener"),
-            has_routes: component["has_routes"] == true,
             options,
             has_losses: count(&["not_carried", "unguarded", "unknown"]) > 0,
             is_unguarded: count(&["unguarded"]) > 0,
@@ -282,8 +276,13 @@ fn without_effect(option: &str, why: &str, help: &str) -> Failure {
     Failure::Usage { message: format!("`{option}` would do nothing: {why}"), help: help.into() }
 }
 
-/// Refuses options that mean nothing to a component that takes no exchanges.
-fn check_exchanges(component: &[u8], host: &serve::Options) -> Result<(), Failure> {
+/// Refuses options that mean nothing to a component of its kind.
+fn check_kind(component: &[u8], host: &serve::Options) -> Result<(), Failure> {
+    let is_of_02 = || takes_exchanges(component) || Hop::of(component) == Some(Hop::ServiceOf02);
+    if host.max_instance_concurrency.is_some() && is_of_02() {
+        let why = "on WASI 0.2 an instance has one request at a time by `wasi:http`, and any number by exchanges";
+        return Err(without_effect("--max-instance-concurrency", why, "Leave it out, or adapt for WASI 0.3."));
+    }
     let option = match (host.vms, host.drive) {
         (Some(_), _) => "--vms",
         (None, Some(Drive::Exchange)) => "--drive exchange",
@@ -357,6 +356,7 @@ fn of_filters(
 ) -> Result<Vec<u8>, Failure> {
     let is_asked = plugin.asks_for_exports();
     let given = Given::read(files, plugin)?;
+    given.warn(reporter);
     match given.modules.as_slice() {
         [module] if is_component(&module.bytes) => {
             if given.has_options() {

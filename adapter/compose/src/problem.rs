@@ -3,7 +3,7 @@
 use std::fmt;
 
 use proxy_wasm_adapter::composition::{HANDLER, Hop};
-use proxy_wasm_adapter::is_component;
+use proxy_wasm_adapter::{damage, is_component};
 
 /// Why a component can't stand where it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Problem {
     NoComponent,
     /// It is a core module, perhaps a filter.
     Module,
+    /// It was cut off, or is damaged otherwise.
+    Damaged(proxy_wasm_adapter::Problem),
     /// It exports no handler.
     NoHandler,
     /// It is for WASI 0.2.
@@ -35,6 +37,9 @@ impl Problem {
         if !is_component(component) {
             return Some(if component.starts_with(b"\0asm") { Self::Module } else { Self::NoComponent });
         }
+        if let Some(damaged) = damage(component) {
+            return Some(Self::Damaged(damaged));
+        }
         match (Hop::of(component), is_last) {
             (None, _) => Some(Self::NoHandler),
             (Some(Hop::ServiceOf02 | Hop::MiddlewareOf02), _) => Some(Self::Of02),
@@ -50,6 +55,7 @@ impl Problem {
         match self {
             Self::NoComponent => "Give a component: a file that begins with `\\0asm` and is for the component model.".into(),
             Self::Module => "If it is a filter, make it middleware first: `adapt FILTER --next handler -o OUT`.".into(),
+            Self::Damaged(problem) => problem.remedy(),
             Self::NoHandler => "Give components that handle HTTP requests.".into(),
             Self::Of02 => {
                 "Take its build for WASI 0.3; if it is an adapted filter, `extract` it and `adapt` it with `--wasi 0.3`.".into()
@@ -68,6 +74,7 @@ impl fmt::Display for Problem {
         match self {
             Self::NoComponent => write!(f, "is no component"),
             Self::Module => write!(f, "is a core module, not a component"),
+            Self::Damaged(problem) => problem.fmt(f),
             Self::NoHandler => write!(f, "does not export `{HANDLER}`, so no request can reach it"),
             Self::Of02 => {
                 write!(f, "is for WASI 0.2: it exports `wasi:http/incoming-handler`, and `{HANDLER}` is needed")

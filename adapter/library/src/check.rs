@@ -32,6 +32,9 @@ pub(crate) fn open(filter: &[u8]) -> Result<Facts, Problem> {
         let Lookalike { what, remedy } = lookalike::of(filter);
         return Err(Problem::NotWasm { looks_like: what, remedy });
     }
+    if let Some(damaged) = damage(filter) {
+        return Err(damaged);
+    }
     if is_component(filter) {
         return Err(match Provenance::find(filter) {
             Ok(Some(Provenance { version, .. })) | Err(Unreadable { version: Some(version) }) => {
@@ -68,6 +71,15 @@ pub(crate) fn validate(filter: &[u8]) -> Result<(), Problem> {
         Ok(_) => Problem::Proposal { message, offset },
         Err(_) => Problem::Invalid { message, offset },
     })
+}
+
+/// Why a component can't be read to its end: mostly it was cut off. Nothing of core modules, which are read in full later.
+pub fn damage(component: &[u8]) -> Option<Problem> {
+    if !is_component(component) {
+        return None;
+    }
+    let error = Parser::new(0).parse_all(component).find_map(Result::err)?;
+    Some(Problem::Invalid { message: error.message().into(), offset: error.offset() })
 }
 
 /// Whether the bytes begin as a component does.

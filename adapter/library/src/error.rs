@@ -69,6 +69,8 @@ pub enum NotExtractable {
     CoreModule,
     /// It is no component that this program made.
     NotAdapted,
+    /// It was cut off, or is damaged otherwise.
+    Damaged(Problem),
     /// It was made by a program newer than this one.
     Newer {
         /// The version that made it.
@@ -101,6 +103,7 @@ impl NotExtractable {
         match self {
             Self::CoreModule => "Nothing needs to be taken out: only adapted components hold a filter.".into(),
             Self::NotAdapted => "Give a component that `proxy-wasm-adapter adapt` wrote.".into(),
+            Self::Damaged(problem) => problem.remedy(),
             Self::Newer { .. } => "Use that version, or a newer one.".into(),
             Self::Changed { .. } => {
                 "Something rewrote the component since: take it as `proxy-wasm-adapter adapt` wrote it.".into()
@@ -123,6 +126,7 @@ impl fmt::Display for NotExtractable {
         match self {
             Self::CoreModule => write!(f, "is a core module, not an adapted component"),
             Self::NotAdapted => write!(f, "is not a component that proxy-wasm-adapter made"),
+            Self::Damaged(problem) => problem.fmt(f),
             Self::Newer { version } => {
                 write!(f, "was made by proxy-wasm-adapter {version}, in a form newer than this one knows")
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::check::is_component;
+use crate::check::{damage, is_component};
 use crate::composition;
 use crate::digest::sha256;
 use crate::error::{Error, NotExtractable};
@@ -82,6 +82,9 @@ pub(crate) fn open(component: &[u8]) -> Result<(Provenance, Vec<Vec<u8>>), NotEx
     if !is_component(component) {
         let is_module = component.starts_with(b"\0asm");
         return Err(if is_module { NotExtractable::CoreModule } else { NotExtractable::NotAdapted });
+    }
+    if let Some(problem) = damage(component) {
+        return Err(NotExtractable::Damaged(problem));
     }
     let provenance = match Provenance::find(component) {
         Ok(Some(provenance)) => provenance,

@@ -63,7 +63,7 @@ mod world;
 
 use proxy_wasm_abi::settings::Profile;
 
-pub use check::is_component;
+pub use check::{damage, is_component};
 pub use error::{Error, FilterProblem, Problem};
 pub use extract::extract;
 pub use facts::Signature;

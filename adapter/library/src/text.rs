@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
+use crate::check::damage;
 use crate::error::Problem;
 
 /// The module, where the bytes are text that looks like WebAssembly's; other bytes as they are.
 ///
 /// # Errors
-/// [`Problem::Text`] with the line and what is wrong there.
+/// [`Problem::Text`] with the line and what is wrong there; [`Problem::Invalid`] of a component that was cut off.
 pub fn assemble(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if bytes.starts_with(b"\0asm") || !looks_like_text(bytes) {
-        return Ok(Cow::Borrowed(bytes));
+        return damage(bytes).map_or(Ok(Cow::Borrowed(bytes)), Err);
     }
     wat::parse_bytes(bytes).map_err(|error| Problem::Text { message: error.to_string().replace("<anon>:", "") })
 }

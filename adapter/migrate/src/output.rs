@@ -53,7 +53,7 @@ impl Component {
         let files: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         serde_json::json!({
             "name": self.name, "listener": self.listener, "settings": self.settings.name, "files": files, "whole": self.is_whole(),
-            "serve_options": self.serve_options, "outbound": self.outbound, "has_routes": self.has_routes,
+            "serve_options": self.serve_options, "outbound": self.outbound,
         })
     }
 }

@@ -42,9 +42,9 @@ pub struct Options {
     #[arg(long)]
     pub no_preinit: bool,
 
-    /// Requests that one instance of a component for WASI 0.3 has at the same time
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub max_instance_concurrency: u32,
+    /// Requests that one instance of a component for WASI 0.3 has at the same time [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_instance_concurrency: Option<u32>,
 
     /// How requests go through a component for WASI 0.2 [default: by exchanges where the component takes them and neither
     /// --failure-policy open nor a --max-instance-reuse above 1 is given]
@@ -293,7 +293,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             max_instance_reuse: None,
             no_preinit: false,
-            max_instance_concurrency: 16,
+            max_instance_concurrency: None,
             drive: None,
             vms: None,
             max_concurrency: 1000,

@@ -46,7 +46,7 @@ impl Runner {
         match program.handler {
             Handler::V02(_) => Ok(Self::Pool(Arc::new(Pool::start(recipe, program, reuse, policy, tasks).await?))),
             Handler::V03(_) => {
-                let load = Load { reuse, concurrency: options.max_instance_concurrency };
+                let load = Load { reuse, concurrency: options.max_instance_concurrency.unwrap_or(16) };
                 let workers = Workers::start(recipe, program, load, policy, options.max_nesting).await?;
                 Ok(Self::Workers(Arc::new(workers)))
             }

@@ -5,7 +5,7 @@ use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter::wasi::Wasi;
 use proxy_wasm_adapter_testing::{filter, options, wat};
 
-use super::{Case, adapted};
+use super::{Case, adapted, cut_off};
 
 pub(super) fn cases() -> Vec<Case> {
     let compose = |name, files: Vec<(&'static str, Vec<u8>)>| {
@@ -22,6 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
                 ("filter.wasm", filter("")),
                 ("old.wasm", adapted()),
                 ("other.wasm", wat("(component)")),
+                ("cut-off.wasm", cut_off()),
                 ("both.wasm", both()),
                 ("service-first.wasm", of_03(false)),
                 ("middleware-last.wasm", of_03(true)),

@@ -116,11 +116,14 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         case(
             "serve-one-route-in-place-of-those-that-were-migrated",
-            &[(
-                "migration.json",
-                "{\"findings\": [], \"components\": [{\"listener\": \"web\", \"settings\": \"web.toml\", \"has_routes\": true}]}",
-            )],
-            &["serve", ".", "--upstream", "http://127.0.0.1:1"],
+            &[
+                (
+                    "migration.json",
+                    "{\"findings\": [], \"components\": [{\"listener\": \"web\", \"settings\": \"web.toml\"}]}",
+                ),
+                ("web.toml", "[[plugin]]\nfilter = \"hello.wasm\"\n[[route]]\nmatch = {path = \"/\"}\n[[route]]\n"),
+            ],
+            &["serve", ".", "--upstream", "http://127.0.0.1:1", "--access-log", "."],
         ),
         case(
             "serve-what-was-migrated-without-its-guard",

@@ -2,7 +2,7 @@
 
 use proxy_wasm_adapter_testing::{filter, wat};
 
-use super::{Case, adapted, command};
+use super::{Case, adapted, command, cut_off};
 
 pub(super) fn cases() -> Vec<Case> {
     const ROUTE: [&str; 2] = ["--direct-response", "200"];
@@ -22,10 +22,14 @@ pub(super) fn cases() -> Vec<Case> {
         command("extract-from-a-module", filter(""), &["extract", "filter.wasm", "-o", "out.wasm"]),
         command("extract-from-text", b"hello".to_vec(), &["extract", "filter.wasm", "-o", "out.wasm"]),
         command("extract-from-another-component", wat("(component)"), &["extract", "filter.wasm", "-o", "out.wasm"]),
+        command("extract-from-what-was-cut-off", cut_off(), &["extract", "filter.wasm", "-o", "out.wasm"]),
         command("extract-from-a-newer-one", newer(), &["extract", "filter.wasm", "-o", "out.wasm"]),
         command("extract-from-a-changed-one", changed(), &["extract", "filter.wasm", "-o", "out.wasm"]),
         command("extract-onto-itself", adapted(), &["extract", "filter.wasm", "-o", "filter.wasm"]),
         command("serve-text", b"hello".to_vec(), &["serve", "filter.wasm", "--direct-response", "200"]),
+        command("serve-what-was-cut-off", cut_off(), &["serve", "filter.wasm"]),
+        command("inspect-what-was-cut-off", cut_off(), &["inspect", "filter.wasm"]),
+        command("serve-a-directory-with-code", filter(""), &["serve", ".", "--code-dir", "."]),
         command("serve-without-a-route", filter(""), &["serve", "filter.wasm"]),
         command(
             "serve-listen-without-an-address",
@@ -39,6 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
         serve("serve-virtual-machines-on-wasi-0-3", &["--wasi", "0.3", "--vms", "2"]),
         serve("serve-virtual-machines-of-a-handler", &["--exports", "handler", "--vms", "2"]),
         serve("serve-virtual-machines-and-open", &["--failure-policy", "open", "--vms", "2"]),
+        serve("serve-concurrency-on-wasi-0-2", &["--max-instance-concurrency", "5"]),
         serve("serve-exchanges-on-wasi-0-3", &["--wasi", "0.3", "--drive", "exchange"]),
         serve("serve-backoff-without-reload", &["--failure-policy", "closed", "--reload-backoff", "1s"]),
         serve("serve-open-by-exchanges", &["--drive", "exchange", "--failure-policy", "open"]),

@@ -53,6 +53,12 @@ fn adapted() -> Vec<u8> {
     proxy_wasm_adapter::adapt(&[filter("")], &proxy_wasm_adapter_testing::options()).unwrap().component
 }
 
+/// A component that ends within a section.
+fn cut_off() -> Vec<u8> {
+    let component = wat("(component (core module (func)))");
+    component[..component.len() - 1].to_vec()
+}
+
 /// A filter without some line of [`filter_text`].
 fn without(part: &str) -> Vec<u8> {
     let text = filter_text("");

@@ -36,6 +36,14 @@ pub(super) fn cases() -> Vec<Case> {
                 "source.address=x y",
             ],
         ),
+        {
+            let mut case = settings_file(
+                "settings-one-route-in-place-of-several",
+                "[[route]]\nmatch = { path = '/' }\ndirect_response = '200'\n[[route]]\ndirect_response = '404'\n",
+            );
+            case.args.extend(["--direct-response", "200"]);
+            case
+        },
         settings_file("settings-unknown-key", "upstream = 'http://a'\nrootid = 'b'\n"),
         settings_file("settings-unknown-key-within", "direct_response = { status = 200, text = 'a' }\n"),
         settings_file("settings-type", "upstream = 80\n"),

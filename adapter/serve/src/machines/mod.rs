@@ -249,6 +249,7 @@ fn failed(recipe: &Recipe, error: EmbedError) -> Error {
         EmbedError::Refused(reason) => Error::Refused { reason },
         EmbedError::StartTrapped(trapped) => Error::StartTrapped { report: recipe.report(trapped.error()).to_string() },
         EmbedError::Thread(error) => Error::Runtime(error),
+        EmbedError::Instantiate(reason) | EmbedError::NoPlace(reason) => Error::Instantiate { reason },
         error => Error::Instantiate { reason: error.to_string() },
     }
 }
