@@ -227,7 +227,18 @@ fn write(
 fn failure_policy(report: &Report, plugins: &[Plugin]) -> FailurePolicy {
     let said = |plugin: &Plugin| plugin.failure_policy.unwrap_or(FailurePolicy::Closed);
     let first = plugins.first().map_or(FailurePolicy::Closed, said);
-    let Some(other) = plugins.iter().find(|plugin| said(plugin) != first) else { return first };
+    let Some(other) = plugins.iter().find(|plugin| said(plugin) != first) else {
+        if let (FailurePolicy::Open, Some(plugin)) = (first, plugins.first()) {
+            report.differs(
+                &plugin.label(),
+                plugin.place,
+                "to fail open becomes `serve --failure-policy open`: the request that traps is answered 503, those after it pass; \
+                 and requests go by `wasi:http`, which costs more than exchanges",
+                "",
+            );
+        }
+        return first;
+    };
     report.lost(
         &other.label(),
         other.place,

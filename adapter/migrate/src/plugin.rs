@@ -148,8 +148,6 @@ fn policy(reader: Reader<'_>, node: &Node, plugin: &mut Plugin) {
             reader.report.wrong(reader.object, node.place(), "it has both `fail_open` and `failure_policy`", remedy);
         }
         plugin.failure_policy = Some(FailurePolicy::Open);
-        let what = "`fail_open` becomes `serve --failure-policy open`: the request that traps is answered 503, those after it pass";
-        reader.report.differs(reader.object, node.place(), what, "");
     }
     if let Some(reload) = node.get("reload_config") {
         reload.mark_all();

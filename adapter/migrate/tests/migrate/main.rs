@@ -80,7 +80,8 @@ fn each_field_that_nobody_reads_is_told() {
 #[test]
 fn plugin_fields() {
     for (more, outcome, what) in [
-        (", fail_open: true", Outcome::CarriedWithDifference, "`fail_open` becomes"),
+        (", fail_open: true", Outcome::CarriedWithDifference, "to fail open becomes"),
+        (", failure_policy: FAIL_OPEN", Outcome::CarriedWithDifference, "to fail open becomes"),
         (", fail_open: true, failure_policy: fail_reload", Outcome::Wrong, "both `fail_open` and"),
         (", failure_policy: FAIL_CLOSE", Outcome::Wrong, "`failure_policy` is"),
         (", reload_config: {backoff: {base_interval: 2s}}", Outcome::NotCarried, "`reload_config`"),
