@@ -10,8 +10,9 @@ use proxy_wasm_adapter::settings::Input;
 
 use super::exit::Code;
 use super::failure::{Failure, Message};
+use super::help::{QUANTITIES, SETTINGS_FILE};
 use super::input::{Given, Module};
-use super::plugin::{AdaptOptions, QUANTITIES, SETTINGS_FILE};
+use super::plugin::AdaptOptions;
 use super::preinit::PreinitOptions;
 use super::report::Reporter;
 use super::{compose, input, output};

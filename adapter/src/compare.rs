@@ -15,10 +15,11 @@ use proxy_wasm_adapter_compare::{self as compare, Host};
 use proxy_wasm_adapter_serve as serve;
 
 use super::failure::{Failure, Message};
+use super::help::QUANTITIES;
 use super::input;
 use super::migrated::{CodeOptions, Migrated};
 use super::output;
-use super::plugin::{AdaptOptions, QUANTITIES};
+use super::plugin::AdaptOptions;
 use super::report::Reporter;
 use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 

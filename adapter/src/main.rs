@@ -12,6 +12,7 @@ mod composed;
 mod exit;
 mod extract;
 mod failure;
+mod help;
 mod input;
 mod inspect;
 mod man;

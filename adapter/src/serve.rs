@@ -17,9 +17,10 @@ use serde_json::Value;
 use super::compose;
 use super::exit::Code;
 use super::failure::{Failure, Message};
+use super::help::{QUANTITIES, SETTINGS_FILE};
 use super::input::{self, Given};
 use super::migrated::{self, CodeOptions, Migrated};
-use super::plugin::{self, AdaptOptions, QUANTITIES, SETTINGS_FILE};
+use super::plugin::{self, AdaptOptions};
 use super::report::Reporter;
 
 /// The file of a directory that `migrate` wrote which says what is in it.

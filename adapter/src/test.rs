@@ -9,9 +9,10 @@ use proxy_wasm_adapter_serve as serve;
 
 use super::compare::REQUEST_FILE;
 use super::failure::Failure;
+use super::help::QUANTITIES;
 use super::input;
 use super::output;
-use super::plugin::{AdaptOptions, QUANTITIES};
+use super::plugin::AdaptOptions;
 use super::report::Reporter;
 use super::traffic::{self, DIFFERENT, Filters, NOT_RUN, Run, SAME};
 
