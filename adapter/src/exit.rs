@@ -22,14 +22,11 @@ pub(super) const CODES: &[(Code, &str)] = &[
     (Code::Done, "done"),
     (Code::Internal, "a mistake in this program"),
     (Code::Usage, "wrong usage of the command"),
-    (Code::Unusable, "the file is no filter or component that can be used; `inspect` found an error"),
+    (Code::Unusable, "the file is no filter or component that can be used"),
     (Code::Settings, "the settings are wrong, or a file that they name cannot be read"),
     (Code::Io, "a file cannot be read or written, or an address cannot be listened on"),
     (Code::Refused, "the plugin did not start"),
-    (
-        Code::Lost,
-        "`migrate --check` or `--strict` found something that is left behind, or `serve` something by which Envoy keeps requests out",
-    ),
+    (Code::Lost, "something is left behind, and `--check`, `--strict` or a guard forbids it"),
 ];
 
 /// The codes for the help.

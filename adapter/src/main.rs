@@ -126,11 +126,32 @@ mod tests {
         }
     }
 
+    /// Lines that are shown as they stand are not broken by a terminal of 80 columns, and a paragraph is not broken by us.
+    #[test]
+    fn help_fits_a_terminal() {
+        let mut wrong = Vec::new();
+        let root = Cli::command();
+        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut before = "";
+            for line in help.lines() {
+                let is_shown = line.starts_with(' ');
+                let is_in_two = |before: &str| !before.is_empty() && !before.starts_with(' ') && !before.ends_with(':');
+                if line.chars().count() > 80 && is_shown || !line.is_empty() && !is_shown && is_in_two(before) {
+                    wrong.push(format!("{}: {line}", command.get_name()));
+                }
+                before = line;
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
     /// Each line of each `Examples:` is a command that parses.
     #[test]
     fn examples_parse() {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = help.replace("\\\n", "");
             let examples: Vec<&str> =
                 help.lines().map(str::trim).filter(|line| line.starts_with("proxy-wasm-adapter")).collect();
             assert!(!examples.is_empty(), "`{}` has no example", command.get_name());

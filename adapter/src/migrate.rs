@@ -17,15 +17,17 @@ use super::report::Reporter;
 /// Make components of what Envoy, Istio or Envoy Gateway is configured with, and say what is left behind
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The directory gets, for each listener with Wasm filters, its settings file, its filters and the component; and migration.md
+The directory gets, for each listener with Wasm filters, its settings file, its filters and the component; and migration.md \
 and migration.json, which say of every part of the input what became of it.
 
 Examples:
   proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters
   proxy-wasm-adapter migrate envoy.yaml --check --code-dir filters
-  proxy-wasm-adapter migrate envoy.yaml -o migrated --code-dir filters --host spin
-  proxy-wasm-adapter migrate wasmplugin.yaml -o out --code auth=auth.wasm --upstream http://web:80
-  curl -s http://web:9901/config_dump | proxy-wasm-adapter migrate - -o out --code-dir filters")]
+  proxy-wasm-adapter migrate envoy.yaml -o out --code-dir filters --host spin
+  proxy-wasm-adapter migrate wasmplugin.yaml -o out --code auth=auth.wasm \\
+    --upstream http://web:80
+  curl -s http://web:9901/config_dump | \\
+    proxy-wasm-adapter migrate - -o out --code-dir filters")]
 pub(super) struct Args {
     /// Configurations in YAML or JSON, which are taken together; `-` is stdin
     #[arg(required = true, value_name = "FILE")]

@@ -67,16 +67,16 @@ Examples:
   proxy-wasm-adapter serve migrated
 
 Limits that no option sets:
-  60 KiB   the head of a request: 431
-  80 KiB   the head of an upstream's response: 502
-  5 min    in which a client takes nothing of a response that is complete: its connection is closed
-  5 s      for a filter to end a request whose client has left; then its instance is dropped
-  1 s      in which a client that was answered early may send the rest of its request, or 16 MiB of it
-  1 s      for connections without a request to end, when `serve` is told to
-  15 s     for callouts that are on their way from an instance that has served enough
-  60 s     after which an idle instance is dropped, save the last
-  8 MiB    of log lines that wait for whoever reads them; further ones are lost, counted, and told of
-  16       connections to `--admin`; the one that is idle for longest makes room"
+  60 KiB  the head of a request: 431
+  80 KiB  the head of an upstream's response: 502
+  5 min   in which a client takes nothing of a complete response: closed
+  5 s     for a filter to end a request whose client has left
+  1 s     or 16 MiB for the rest of a request that was answered early
+  1 s     for connections without a request to end, when `serve` is told to
+  15 s    for callouts on their way from an instance that has served enough
+  60 s    after which an idle instance is dropped, save the last
+  8 MiB   of log lines that wait for a reader; lost ones are counted, and told
+  16      connections to `--admin`; the longest idle one makes room"
     )
 }
 

@@ -53,8 +53,8 @@ Exit codes:
 
 Examples:
   proxy-wasm-adapter test filter.wasm --requests requests.yaml
-  proxy-wasm-adapter test filter.wasm --requests requests.yaml --settings plugin.toml
-  proxy-wasm-adapter test filter.wasm --requests requests.yaml --junit results.xml"
+  proxy-wasm-adapter test filter.wasm --requests requests.yaml \\
+    --settings plugin.toml --junit results.xml"
     )
 }
 

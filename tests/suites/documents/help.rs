@@ -29,6 +29,7 @@ fn examples(command: &str) -> Result<()> {
     prepare(directory.path())?;
     let help = run(directory.path(), &format!("proxy-wasm-adapter {command} --help"))?;
     let (_, examples) = help.split_once("Examples:\n").context("there are no examples")?;
+    let examples = examples.replace("\\\n", "");
     // What comes behind them has a heading of its own, at the margin.
     let examples = examples.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
     let examples: Vec<&str> = examples.map(str::trim).filter(|line| !line.is_empty()).collect();
