@@ -47,7 +47,7 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
             line("");
         }
         match component.outbound.as_slice() {
-            [] => line("It sends no requests."),
+            [] => line("It sends no requests to upstreams."),
             outbound => {
                 line("It sends requests to these, which the host has to allow:\n");
                 outbound.iter().for_each(|origin| line(&format!("- `{origin}`")));

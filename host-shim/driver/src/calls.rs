@@ -12,8 +12,8 @@ use proxy_wasm_semantics::{
 
 use crate::{
     action::{Action, Input, Peer},
+    arrivals::{BREAKS_OFF, warn},
     egress::{Egress, Frame},
-    exchange::{BREAKS_OFF, warn},
     flow::Outgoing,
     turn::Driver,
 };

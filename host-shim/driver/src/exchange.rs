@@ -1,20 +1,19 @@
-//! One exchange: what leaves the filters is framed and handed to the edge; what comes is handed to the filters as they take
-//! it.
+//! One exchange: what leaves the filters is framed and handed to the edge. What comes is in `arrivals`.
 //!
 //! A peer is read only when what was read before has been written to the other one: memory stays bounded, and a slow peer
 //! slows the other one.
 
 use std::collections::VecDeque;
 
-use proxy_wasm_abi::{callbacks::Id, settings::Origin};
-use proxy_wasm_semantics::{Chain, Destination, Direction, Effect, Guest, HeaderMap, NANOS_PER_MS, UpstreamFailure};
+use proxy_wasm_abi::callbacks::Id;
+use proxy_wasm_semantics::{Destination, Direction, Effect, Guest, HeaderMap, NANOS_PER_MS, UpstreamFailure};
 
 use crate::{
-    action::{Action, Input, Peer},
+    action::{Action, Peer},
     egress::{Egress, Frame},
     flow::{Incoming, Outgoing},
     overtaken::Overtaken,
-    retries::{Outcome, Tries},
+    retries::Tries,
     turn::Driver,
 };
 
@@ -91,7 +90,7 @@ impl Exchange {
     }
 
     /// Bytes that the edge has not got yet are not written any more.
-    fn leave_upstream(&mut self) {
+    pub(crate) fn leave_upstream(&mut self) {
         self.to_upstream = Outgoing::Over;
         self.upstream = Incoming::Over;
         self.upstream_deadline = None;
@@ -110,7 +109,7 @@ impl Exchange {
         self.actions.push_back(Action::Release(peer));
     }
 
-    fn abort(&mut self) {
+    pub(crate) fn abort(&mut self) {
         if !self.aborted {
             self.aborted = true;
             self.actions.push_back(Action::Abort(self.id));
@@ -126,6 +125,13 @@ impl Exchange {
     pub(crate) fn finish(&mut self, peer: Peer, trailers: Option<HeaderMap>) {
         if self.outgoing(peer).hand_over(true) {
             self.actions.push_back(Action::Finish(peer, trailers));
+        }
+    }
+
+    fn egress(&mut self, direction: Direction) -> &mut Egress {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
         }
     }
 
@@ -313,103 +319,6 @@ impl<G: Guest> Driver<'_, G> {
         true
     }
 
-    /// More of the request came.
-    pub(crate) fn request_input(&mut self, id: u32, input: Input) {
-        let Some(exchange) = self.exchange(id) else { return };
-        exchange.note_progress();
-        let direction = Direction::Request;
-        let ends = matches!(input, Input::End(_) | Input::Data(_, true));
-        if let (Input::Data(bytes, _), Some(outstanding)) = (&input, &mut exchange.outstanding) {
-            *outstanding = outstanding.saturating_sub(bytes.len() as u64);
-        }
-        match input {
-            Input::Data(bytes, end) => self.chain.data(id, direction, bytes, end),
-            Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
-            Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
-            Input::Head(..) | Input::Broken | Input::Failed(..) => self.client_left(id),
-        }
-        if ends {
-            self.tell_overtaken(id);
-        } else {
-            self.look_for_end(id);
-        }
-    }
-
-    /// More of the upstream's response came, or the news that it will not.
-    pub(crate) fn response_input(&mut self, id: u32, input: Input) {
-        let Some(exchange) = self.exchange(id).filter(|exchange| exchange.upstream.is_open()) else { return };
-        exchange.note_progress();
-        if let Some(input) = self.unless_overtaken(id, input) {
-            self.tell_response(id, input);
-        }
-    }
-
-    /// The filters are told of it.
-    pub(crate) fn tell_response(&mut self, id: u32, input: Input) {
-        if let Input::Head(headers, _) = &input
-            && self.tries_again(id, Outcome::Head(headers))
-        {
-            return;
-        }
-        let Some(exchange) = self.exchange(id) else { return };
-        let direction = Direction::Response;
-        let mut end = matches!(input, Input::End(_) | Input::Data(_, true));
-        if let Input::Head(_, ended) = &input {
-            end = *ended;
-            exchange.upstream = Incoming::after_head(end);
-            exchange.tries.settle();
-        }
-        if end {
-            exchange.upstream = Incoming::Over;
-            exchange.upstream_deadline = None;
-        }
-        match input {
-            Input::Head(headers, _) => self.chain.headers(id, direction, headers, end),
-            Input::Data(bytes, end) => self.chain.data(id, direction, bytes, end),
-            Input::End(None) => self.chain.data(id, direction, Vec::new(), true),
-            Input::End(Some(trailers)) => self.chain.trailers(id, direction, trailers),
-            Input::Broken => self.upstream_failed(id, UpstreamFailure::ProtocolError, Some(BREAKS_OFF)),
-            Input::Failed(failure, cause) => self.upstream_failed(id, failure, cause.as_deref()),
-        }
-    }
-
-    /// The upstream's answer can't be had, unless by another try.
-    pub(crate) fn upstream_failed(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&str>) {
-        if let Some(to) = self.exchange(id).and_then(|exchange| exchange.destination.clone()) {
-            warn(self.chain, "upstream", to.origin(), failure, cause);
-        }
-        if !self.tries_again(id, Outcome::Failed(failure)) {
-            self.give_up_upstream(id, failure);
-        }
-    }
-
-    /// It can't be had at all.
-    fn fail_upstream(&mut self, id: u32, failure: UpstreamFailure, cause: Option<&str>) {
-        if let Some(to) = self.exchange(id).and_then(|exchange| exchange.destination.clone()) {
-            warn(self.chain, "upstream", to.origin(), failure, cause);
-        }
-        self.give_up_upstream(id, failure);
-    }
-
-    fn give_up_upstream(&mut self, id: u32, failure: UpstreamFailure) {
-        if let Some(exchange) = self.exchange(id) {
-            exchange.leave_upstream();
-        }
-        self.chain.upstream_failed(id, failure);
-    }
-
-    /// The upstream took too long.
-    pub(crate) fn upstream_timed_out(&mut self, id: u32) {
-        self.release_upstream(id, UpstreamFailure::Timeout);
-    }
-
-    /// Nothing more is wanted of the upstream, which failed so.
-    pub(crate) fn release_upstream(&mut self, id: u32, failure: UpstreamFailure) {
-        let Some(exchange) = self.exchange(id) else { return };
-        exchange.actions.push_back(Action::Release(Peer::Upstream(id)));
-        self.give_up_upstream(id, failure);
-    }
-
     /// Everything that the edge was given for this peer is written.
     pub(crate) fn exchange_written(&mut self, id: u32, peer: Peer) {
         if let Some(exchange) = self.exchange(id) {
@@ -423,45 +332,4 @@ impl<G: Guest> Driver<'_, G> {
             exchange.to_upstream = Outgoing::Over;
         }
     }
-
-    /// The client is gone.
-    pub(crate) fn client_left(&mut self, id: u32) {
-        self.chain.client_gone(id);
-        if let Some(exchange) = self.exchange(id) {
-            exchange.overtaken = None;
-            exchange.abort();
-        }
-    }
-}
-
-impl Exchange {
-    fn egress(&mut self, direction: Direction) -> &mut Egress {
-        match direction {
-            Direction::Request => &mut self.request,
-            Direction::Response => &mut self.response,
-        }
-    }
-}
-
-/// The log's words for a body that breaks off.
-pub(crate) const BREAKS_OFF: &str = "its answer breaks off";
-
-/// Tells the operator who failed, and why.
-pub(crate) fn warn<G: Guest>(
-    chain: &Chain<G>,
-    what: &str,
-    origin: Option<&Origin>,
-    failure: UpstreamFailure,
-    cause: Option<&str>,
-) {
-    let whom = match origin {
-        Some(Origin { tls, authority }) => format!("{what} {}://{authority}", if *tls { "https" } else { "http" }),
-        None => "the next handler".into(),
-    };
-    let mut line = format!("[warn] {whom}: {}", failure.reason());
-    if let Some(cause) = cause {
-        line.push_str(": ");
-        line.push_str(cause);
-    }
-    chain.log(&line);
 }

@@ -5,8 +5,8 @@ use proxy_wasm_semantics::{CallId, Destination, GrpcAction, GrpcRequest, Guest, 
 
 use crate::{
     action::{Action, Input, Peer},
+    arrivals::BREAKS_OFF,
     calls::{Call, Kind},
-    exchange::BREAKS_OFF,
     turn::Driver,
 };
 

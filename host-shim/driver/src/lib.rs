@@ -28,6 +28,7 @@
 //!   round, and rounds are counted.
 
 mod action;
+mod arrivals;
 mod bodies;
 mod calls;
 mod clock;
