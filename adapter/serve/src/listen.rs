@@ -213,13 +213,30 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
     Ok((listener, address))
 }
 
+/// What a client of HTTP/2 may send of one body that nobody takes yet.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+
+/// The same of all on a connection: a body that nobody takes holds up no other one. And h2 takes a burst of small frames for an
+/// attack where what they need beside their bytes is more than half of it: 33,000 messages of gRPC.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Requests that are cancelled before they were looked at: a client of gRPC may give up all its calls at once. Envoy ends a
+/// connection with 500 of them, or more.
+const CANCELLED_AT_ONCE: usize = 500;
+
 /// HTTP/1.1, and HTTP/2 by prior knowledge. What clients may take is bounded by [`Place`](super::connections::Place).
 fn builder(dates: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().auto_date_header(dates);
     builder.http2().auto_date_header(dates);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_LIMIT_BYTES as usize);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_LIMIT_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_LIMIT_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_pending_accept_reset_streams(CANCELLED_AT_ONCE);
     builder
 }
 

@@ -57,7 +57,7 @@ pub use action::{Action, Input, Peer};
 pub use bodies::{Follows, Look, follows, response_head};
 pub use clock::Clock;
 pub use egress::{Egress, Frame};
-pub use heads::{fields, set_status};
+pub use heads::{fields, set_status, wishes};
 pub use interface::CAPABILITIES;
 pub use peers::{Gone, Peers, Sink, Streams};
 pub use relay::{Event, Order, Outcome, Relay, head_of_response};

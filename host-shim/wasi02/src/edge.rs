@@ -160,7 +160,7 @@ impl proxy_wasm_driver::Edge for Edge {
         let chain = turn.chain();
         match action {
             Action::Request { peer, to, headers, end, http2 } => {
-                match outgoing::request(chain, &to, &headers, end, http2) {
+                match outgoing::request(chain, &to, &headers, end, http2, self.exact) {
                     Ok(streams) => self.peers.add(peer, streams),
                     Err(code) => turn.input(peer, failed(&code)),
                 }

@@ -1,7 +1,7 @@
 //! Heads that go out.
 
 use proxy_wasm_abi::http2;
-use proxy_wasm_driver::set_status;
+use proxy_wasm_driver::{set_status, wishes};
 use proxy_wasm_semantics::{Chain, Destination, Guest, HeaderMap};
 
 use crate::{
@@ -21,21 +21,23 @@ pub(crate) fn fields<G: Guest>(chain: &Chain<G>, headers: &HeaderMap) -> Fields 
     proxy_wasm_driver::fields(chain, headers, all, Fields::new, append)
 }
 
-/// Sends a request's head; in HTTP/2, where that is asked for and the host lets itself be asked.
+/// Sends a request's head, with these wishes, where the host lets itself be told them.
 pub(crate) fn request<G: Guest>(
     chain: &Chain<G>,
     to: &Destination,
     headers: &HeaderMap,
     end: bool,
     by_http2: bool,
+    is_ours: bool,
 ) -> Result<Streams, ErrorCode> {
+    let wishes = wishes(to, headers, by_http2, is_ours);
     // WASI 0.2 has no next handler.
     let to = to.origin().ok_or(ErrorCode::ConfigurationError)?;
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
     let fields = fields(chain, headers);
-    if by_http2 {
+    for wish in wishes {
         // Whether it refuses that is the host's affair.
-        let _ = fields.append(http2::FIELD, http2::ASKED.as_bytes());
+        let _ = fields.append(http2::FIELD, &wish);
     }
     let request = OutgoingRequest::new(fields);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;

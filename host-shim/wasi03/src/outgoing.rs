@@ -27,20 +27,20 @@ pub(crate) enum Body {
     Whole(Request, HeaderMap),
 }
 
-/// Sends a request's head, with what follows it. In HTTP/2, where that is asked for and the host lets itself be asked.
+/// Sends a request's head, with what follows it, and with these wishes, where the host lets itself be told them.
 pub(crate) fn request<G: Guest>(
     chain: &Chain<G>,
     to: &Destination,
     headers: &HeaderMap,
-    by_http2: bool,
+    wishes: &[Vec<u8>],
     body: Body,
 ) -> Result<(Streams, Option<Sent>), ErrorCode> {
     let text = |name: &[u8]| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
     let fields = || {
         let fields = fields(chain, headers);
-        if by_http2 {
+        for wish in wishes {
             // Whether it refuses that is the host's affair.
-            let _ = fields.append(http2::FIELD, http2::ASKED.as_bytes());
+            let _ = fields.append(http2::FIELD, wish);
         }
         fields
     };

@@ -2,7 +2,7 @@
 //!
 //! A body that nobody here can want is handed on unread, with its head where that is still the one that came.
 
-use proxy_wasm_driver::{Action, Peer, Peers, Sink, Turn};
+use proxy_wasm_driver::{Action, Peer, Peers, Sink, Turn, wishes};
 use proxy_wasm_semantics::{Guest, HeaderMap};
 
 use super::Edge;
@@ -119,16 +119,18 @@ impl proxy_wasm_driver::Edge for Running<'_> {
         match action {
             Action::Request { peer, to, headers, end, http2 } => {
                 let source = Edge::source(peer);
-                // That one is wanted in HTTP/2 is said in its fields.
-                let whole =
-                    source.filter(|_| !http2).and_then(|source| edge.hand_on_whole(turn, source, &headers, end));
+                // They stand in its fields.
+                let wishes = wishes(&to, &headers, http2, edge.is_exact);
+                let whole = source
+                    .filter(|_| wishes.is_empty())
+                    .and_then(|source| edge.hand_on_whole(turn, source, &headers, end));
                 let body = if let Some((Whole::Request(request), came)) = whole {
                     Body::Whole(request, came)
                 } else {
                     let unread = source.filter(|_| !end).and_then(|source| edge.hand_on(turn, source));
                     unread.map_or(Body::Written { end }, Body::Unread)
                 };
-                match outgoing::request(chain, &to, &headers, http2, body) {
+                match outgoing::request(chain, &to, &headers, &wishes, body) {
                     Ok((streams, sent)) => {
                         edge.handed_on(source, sent);
                         if end {
