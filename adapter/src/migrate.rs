@@ -100,7 +100,10 @@ pub(super) fn run(args: &Args, reporter: &Reporter) -> Result<Code, Failure> {
 
 /// Whether the settings can be read from which each component would be made.
 fn check(migration: &Migration) -> Result<(), Failure> {
-    let whole = migration.components.iter().filter(|component| component.is_whole() && !migration.has_errors());
+    let whole = migration
+        .components
+        .iter()
+        .filter(|component| component.is_whole() && component.is_routed && !migration.has_errors());
     let read = whole.map(|component| Migrated::of(component, Path::new(""), &AdaptOptions::default()));
     let failures: Vec<Failure> = read.filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
@@ -145,7 +148,17 @@ fn write(directory: &Path, migration: &Migration, hosts: &[Host], reporter: &Rep
         }
         let file = format!("{}.component.wasm", component.name);
         let adapted = || Migrated::of(component, directory, &AdaptOptions::default())?.adapt(directory, reporter);
-        match component.is_whole().then(adapted).transpose() {
+        if !component.is_routed {
+            failures.push(Failure::Migration(vec![Message {
+                severity: Severity::Error,
+                text: format!(
+                    "`{file}` is not written to `{}`: where its requests go is not known",
+                    directory.display()
+                ),
+                help: Some("Give `--upstream URL`, or what the proxy itself has: its `/config_dump`.".into()),
+            }]));
+        }
+        match (component.is_whole() && component.is_routed).then(adapted).transpose() {
             Ok(Some(bytes)) => write(&file, &bytes)?,
             made => {
                 // One that an earlier migration left there is not of these settings.

@@ -219,7 +219,7 @@ impl Read {
         let known: BTreeSet<_> = self.code.iter().map(|code| format!("`{}`", code.plugin)).collect();
         for name in &self.unused {
             let help = match known.is_empty() {
-                true => "The input asks for no code that was found.".into(),
+                true => "The names of the plugins are said below, where their code is missing.".into(),
                 false => format!("Code was found for {}.", known.iter().cloned().collect::<Vec<_>>().join(", ")),
             };
             let text = format!(

@@ -261,6 +261,9 @@ fn follow(host: &mut serve::Options, options: &[String]) {
             "--failure-policy" => {
                 host.failure_policy = host.failure_policy.or_else(|| FailurePolicy::from_str(value, false).ok());
             }
+            "--stat-prefix" if host.stat_prefix == serve::Options::default().stat_prefix => {
+                host.stat_prefix.clone_from(value);
+            }
             "--upstream-sni" => {
                 let name = ServerNameOf::parse(value).ok();
                 let said = |name: &ServerNameOf| host.upstream_sni.iter().any(|own| own.authority == name.authority);

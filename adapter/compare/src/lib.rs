@@ -58,7 +58,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy_wasm_abi::clusters::ClusterDetails;
 use proxy_wasm_abi::enums::LogLevel;
+use proxy_wasm_abi::routing::RouteTable;
 use proxy_wasm_abi::settings::{Action, Settings};
 use tempfile::TempDir;
 
@@ -244,6 +246,14 @@ fn behind_envoy(mut settings: Settings, address: SocketAddr) -> Settings {
     settings
 }
 
+/// The servers of a comparison speak HTTP/1.1.
+fn speak_http1(settings: &mut Settings) {
+    let Some(mut table) = RouteTable::decode(&settings.routing) else { return };
+    table.clusters.iter_mut().for_each(|cluster| cluster.http2 = false);
+    table.clusters.retain(|cluster| *cluster != ClusterDetails::named(&cluster.name));
+    settings.routing = table.encode().into();
+}
+
 /// The options with what a comparison decides itself: where requests go, and that everything is told.
 fn options(comparison: &Comparison, origins: &Origins) -> Options {
     let mut options = comparison.options.clone();
@@ -253,6 +263,7 @@ fn options(comparison: &Comparison, origins: &Origins) -> Options {
     }
     let upstream = settings.upstream().filter(|_| comparison.original.is_none()).map(|cluster| cluster.name.clone());
     settings.move_clusters(origins.clusters(upstream));
+    speak_http1(settings);
     // As `serve` runs what it adapts.
     if matches!(comparison.host, Host::Embedded { .. }) && options.wasi == Wasi::V0_2 {
         options.exports = Exports::Exchange;

@@ -72,7 +72,7 @@ pub(crate) fn label(name: &str, port: Option<u16>) -> String {
 }
 
 fn listener(node: &Node, resources: &Resources<'_>) -> Json {
-    let mut listener = untyped(convert(node, resources));
+    let listener = untyped(convert(node, resources));
     let address = node.peek("address").and_then(|address| address.peek("socket_address"));
     let port = address.and_then(|socket| socket.peek("port_value")).and_then(|port| match port.value() {
         Value::Int(port) => u16::try_from(*port).ok(),
@@ -82,14 +82,21 @@ fn listener(node: &Node, resources: &Resources<'_>) -> Json {
     // One without a host is none to the migration either.
     let port =
         port.filter(|_| address.is_some_and(|socket| socket.peek_text("address").is_some_and(|it| !it.is_empty())));
-    listener["name"] = label(node.peek_text("name").unwrap_or_default(), port).into();
-    listener
+    let name = label(node.peek_text("name").unwrap_or_default(), port);
+    with(listener, "name", name.into())
 }
 
 fn manager(node: &Node, resources: &Resources<'_>) -> Json {
-    let mut manager = convert(node, resources);
-    manager["@type"] = MANAGER.into();
+    let manager = with(convert(node, resources), "@type", MANAGER.into());
     json!({"name": "manager", "filter_chains": [{"filters": [{"name": "manager", "typed_config": manager}]}]})
+}
+
+/// A message with this field; what is none stays as it is.
+fn with(mut message: Json, field: &str, value: Json) -> Json {
+    if let Some(fields) = message.as_object_mut() {
+        fields.insert(field.into(), value);
+    }
+    message
 }
 
 /// A message that stood in an `Any`, and now stands for itself.

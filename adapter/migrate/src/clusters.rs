@@ -189,7 +189,7 @@ fn read(report: &Report, node: &Node) -> Known {
                 let address =
                     endpoint.get("endpoint").and_then(|endpoint| endpoint.of(Message::Endpoint).get("address"));
                 let Some(address) = address else { continue };
-                let found = socket(reader, address);
+                let found = endpoint_of(reader, address);
                 let hostname = endpoint.get("endpoint").and_then(|endpoint| reader.text(endpoint, "hostname"));
                 let hostname = hostname.filter(|name| !name.is_empty());
                 if is_spare {
@@ -209,7 +209,7 @@ fn read(report: &Report, node: &Node) -> Known {
             "Write it as `load_assignment`.",
         );
         let endpoint = |(host, port)| Endpoint { host, port, weight: 1, hostname: None };
-        addresses.push((address.place(), socket(reader, address).map(endpoint)));
+        addresses.push((address.place(), endpoint_of(reader, address).map(endpoint)));
     }
     let without = |what: String, remedy: &str| {
         report.lost(&object, node.place(), what, remedy);
@@ -305,6 +305,16 @@ fn extension(reader: Reader<'_>, node: &Node) {
         let remedy = "See whether it has its addresses from elsewhere: then write them as the `url` of this cluster.";
         reader.report.lost(reader.object, extension.place(), what, remedy);
     }
+}
+
+/// Host and port of an endpoint, which has one.
+fn endpoint_of(reader: Reader<'_>, address: &Node) -> Option<(String, u16)> {
+    let found = socket(reader, address);
+    if let Some((host, 0)) = &found {
+        let what = format!("the endpoint `{host}` has no port");
+        reader.report.wrong(reader.object, address.place(), what, "Say it as its `port_value`.");
+    }
+    found
 }
 
 /// Host and port of an address.

@@ -62,6 +62,7 @@ pub(crate) fn read(report: &Report, resources: &Resources<'_>) -> Vec<Draft> {
             top: Section { head: String::new(), origin: None, keys: Vec::new() },
             routes: Vec::new(),
             address: None,
+            stat_prefix: None,
         })
     };
     contexts.into_iter().filter_map(draft).collect()

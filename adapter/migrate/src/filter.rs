@@ -22,7 +22,7 @@ pub(crate) fn alone(report: &Report, resources: &Resources<'_>) -> Option<Draft>
         resources.filters.iter().filter_map(|filter| http_filter(report, filter, resources, None)).collect();
     let place = plugins.first()?.place;
     let top = Section { head: String::new(), origin: None, keys: Vec::new() };
-    Some(Draft { name: "filters".into(), place, plugins, top, routes: Vec::new(), address: None })
+    Some(Draft { name: "filters".into(), place, plugins, top, routes: Vec::new(), address: None, stat_prefix: None })
 }
 
 /// The plugin of an HTTP filter, if it is a Wasm filter.

@@ -223,6 +223,7 @@ mod tests {
             filters: Vec::new(),
             serve_options: vec!["--failure-policy".into(), "closed".into()],
             has_routes: true,
+            is_routed: true,
             outbound: vec!["http://a.internal:80".into(), "https://b.internal:443".into()],
         }
     }

@@ -60,7 +60,7 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
             if name == HIGRESS {
                 top.set("profile", "permissive");
             }
-            Some(Draft { name: name.into(), place, plugins, top, routes: Vec::new(), address: None })
+            Some(Draft { name: name.into(), place, plugins, top, routes: Vec::new(), address: None, stat_prefix: None })
         })
         .collect()
 }
@@ -180,6 +180,7 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
     }
     if let Some(config) = spec.get("pluginConfig") {
         config.mark_all();
+        check_table(reader, config, "pluginConfig");
         if !config.entries().is_empty() {
             plugin.configuration = go_json(config).into_bytes();
         }
@@ -206,6 +207,7 @@ fn higress(reader: Reader<'_>, spec: &Node) -> Option<String> {
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
     if let Some(config) = spec.get("defaultConfig") {
         config.mark_all();
+        check_table(reader, config, "defaultConfig");
         if !is_off {
             fields = members(config);
         }
@@ -213,7 +215,8 @@ fn higress(reader: Reader<'_>, spec: &Node) -> Option<String> {
     let mut rules = Vec::new();
     for rule in reader.list(spec, "matchRules") {
         rule.mark();
-        let mut rule_fields = rule.get("config").map(members).unwrap_or_default();
+        let config = rule.get("config").inspect(|config| check_table(reader, config, "config"));
+        let mut rule_fields = config.map(members).unwrap_or_default();
         rule.mark_all();
         if rule.peek("configDisable").is_some_and(|is| *is.value() == Value::Bool(true)) {
             continue;
@@ -241,6 +244,15 @@ fn higress(reader: Reader<'_>, spec: &Node) -> Option<String> {
         return None;
     }
     Some(escaped_as_go(if fields.is_empty() { String::new() } else { object_of(&fields) }))
+}
+
+/// A filter's configuration is a table in Kubernetes, which refuses anything else.
+fn check_table(reader: Reader<'_>, config: &Node, field: &str) {
+    if !matches!(config.value(), Value::Map(_) | Value::Null) {
+        let what = format!("its `{field}` is no table, and Kubernetes refuses it");
+        let remedy = "Write keys and values; or give the filter its text by a settings file: `configuration = \"…\"`.";
+        reader.report.wrong(reader.object, config.place(), what, remedy);
+    }
 }
 
 /// The fields of a table, each as JSON.

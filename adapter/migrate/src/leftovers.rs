@@ -58,7 +58,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     ("stats_config", "`serve --admin` has the filters' own metrics, under the names that they give them."),
     ("tracing", "Trace in front of the component."),
-    ("transport_socket", "Let `serve`, or what stands in front of it, end TLS."),
+    ("transport_socket", "End TLS in front of `serve`, which takes requests in clear."),
     (
         "typed_per_filter_config",
         "It belongs to a filter that is not carried: see whether the host, or what stands in front of it, does the same.",

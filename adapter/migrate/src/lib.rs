@@ -107,6 +107,8 @@ pub struct Migration {
     pub components: Vec<Component>,
     /// What became of every part of the input, in its order.
     pub findings: Vec<Finding>,
+    /// Whether it is what Envoy can be started with.
+    pub is_bootstrap: bool,
 }
 
 impl Migration {
@@ -164,7 +166,7 @@ pub fn migrate(files: &[File], options: &Options<'_>) -> Migration {
         leftovers::report(&report, document);
     }
     let findings = paths::resolve(report.take(), &documents, files);
-    Migration { components, findings }
+    Migration { components, findings, is_bootstrap: bootstrap(files, options.from).is_some() }
 }
 
 /// Of several documents Envoy reads the first. Objects of Kubernetes come several in a file.

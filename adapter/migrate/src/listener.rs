@@ -37,6 +37,8 @@ pub(crate) struct Draft {
     pub(crate) routes: Vec<Section>,
     /// Where the input listens.
     pub(crate) address: Option<(String, u16)>,
+    /// What its metrics are called by.
+    pub(crate) stat_prefix: Option<String>,
 }
 
 impl Draft {
@@ -259,6 +261,17 @@ fn network_filter(
     }
 }
 
+/// What `serve` calls the metrics by, where that is another name than its own and can be said in a command.
+fn stat_prefix(reader: Reader<'_>, node: &Node) -> Option<String> {
+    let prefix = reader.text(node, "stat_prefix").filter(|prefix| !matches!(prefix.as_str(), "" | "main"))?;
+    if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
+        return Some(prefix);
+    }
+    let what = format!("metrics have `main` in their names in place of the `stat_prefix` `{prefix}`");
+    reader.report.differs(reader.object, node.place(), what, "Say it by `serve --stat-prefix`.");
+    None
+}
+
 /// What becomes of a connection manager; nothing, if it has no Wasm filter.
 pub(crate) fn manager(
     reader: Reader<'_>,
@@ -269,7 +282,8 @@ pub(crate) fn manager(
 ) -> Option<Draft> {
     let report = reader.report;
     node.of(Message::HttpConnectionManager);
-    node.pass(&["stat_prefix", "codec_type"]);
+    node.pass(&["codec_type"]);
+    let stat_prefix = stat_prefix(reader, node);
     for log in node.peek("access_log").map(Node::many).unwrap_or_default() {
         let is_wasm = |config: &Node| config.peek_text("@type").is_some_and(|url| url.ends_with(".WasmAccessLog"));
         if log.peek("typed_config").is_some_and(is_wasm) {
@@ -314,7 +328,7 @@ pub(crate) fn manager(
     let filters = Filters::of(&plugins, cors);
     let mut routes = table.map(|table| routes::read(report, table, targets, &filters)).unwrap_or_default();
     upstream::enable(report, &mut plugins, first, &clusters, &filters, &mut routes);
-    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None })
+    Some(Draft { name: label.into(), place: node.place(), plugins, top, routes, address: None, stat_prefix })
 }
 
 /// The route configuration of a manager; or where it is missing, why, and what to do.

@@ -24,21 +24,34 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
         if !component.is_whole() {
             text.push_str("Code is missing, see below.\n\n");
         }
+        if !component.is_routed {
+            text.push_str("It is not made: where its requests go is not known, see below.\n");
+            continue;
+        }
         let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes all text");
         line("Run it, in this directory, on the host that comes with the adapter or on stock Wasmtime:\n");
         line(&format!("```sh\n{}\n{}\n```\n", component.serve(), component.wasmtime()));
         line(&format!("Make it anew after a change of `{settings}`:\n"));
         line(&format!("```sh\nproxy-wasm-adapter adapt --settings {settings} -o {name}.component.wasm\n```\n"));
-        line(
-            "See before the switch that it does as Envoy, from where the input is, if Envoy starts with that; with requests of your \
-             own, and with the `--code` and `--code-dir` that were given here:\n",
-        );
-        let input = migration.findings.first().map_or("envoy.yaml", |finding| finding.file.as_str());
-        let listener =
-            if migration.components.len() > 1 { format!(" --listener {}", component.listener) } else { String::new() };
-        line(&format!(
-            "```sh\nproxy-wasm-adapter compare --envoy-config {input}{listener} --requests requests.yaml\n```\n"
-        ));
+        if migration.is_bootstrap {
+            line(
+                "See before the switch that it does as Envoy, from where the input is, if Envoy starts with that; with requests \
+                 of your own, and with the `--code` and `--code-dir` that were given here:\n",
+            );
+            let input = migration.findings.first().map_or("envoy.yaml", |finding| finding.file.as_str());
+            let listener = match migration.components.as_slice() {
+                [_] => String::new(),
+                _ => format!(" --listener {}", component.listener),
+            };
+            line(&format!(
+                "```sh\nproxy-wasm-adapter compare --envoy-config {input}{listener} --requests requests.yaml\n```\n"
+            ));
+        } else {
+            line(
+                "The input is nothing that Envoy starts with. To see before the switch that it does as Envoy, take the proxy's \
+                 `/config_dump` to `compare --envoy-config`.\n",
+            );
+        }
         for host in hosts {
             line(&format!("For `{}`:\n", host.name()));
             for RunFile { file, command } in component.run_files(*host) {

@@ -36,9 +36,20 @@ const REMEDIES: &[(&str, &str)] = &[
 ];
 
 /// Those that keep requests out: who is not let in by them is let in without them.
-const GUARDS: &[&str] = &["ApiKeyAuth", "BasicAuth", "CsrfPolicy", "ExtAuthz", "JwtAuthentication", "OAuth2", "RBAC"];
+const GUARDS: &[&str] = &[
+    "ApiKeyAuth",
+    "BasicAuth",
+    "CsrfPolicy",
+    "ExtAuthz",
+    "JwtAuthentication",
+    "LocalRateLimit",
+    "OAuth2",
+    "RBAC",
+    "RateLimit",
+    "RateLimitQuotaFilterConfig",
+];
 
-/// Whether a filter of this type, for HTTP or for connections, keeps out whom Envoy does not let in.
+/// Whether a filter of this type, for HTTP or for connections, keeps out whom, or what, Envoy does not let in.
 pub(crate) fn is_guard(kind: &str) -> bool {
     kind.rsplit('.').next().is_some_and(|last| GUARDS.contains(&last))
 }

@@ -39,6 +39,8 @@ pub struct Component {
     pub serve_options: Vec<String>,
     /// The input says where requests go.
     pub has_routes: bool,
+    /// Whether it is known where requests go.
+    pub is_routed: bool,
     /// The origins that the component sends requests to, such as `https://backend:443`.
     pub outbound: Vec<String>,
 }
@@ -212,11 +214,13 @@ fn write(
         settings: Output { name: format!("{name}.toml"), bytes: Vec::new() },
         serve_options: ["--failure-policy".into(), failure_policy(report, &draft.plugins).option().into()]
             .into_iter()
+            .chain(draft.stat_prefix.into_iter().flat_map(|prefix| ["--stat-prefix".into(), prefix]))
             .chain(names)
             .collect(),
         files: outputs,
         filters,
         has_routes,
+        is_routed: has_routes || options.upstream.is_some(),
         outbound,
         name,
     };

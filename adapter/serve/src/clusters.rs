@@ -1,7 +1,7 @@
-//! What is counted of upstreams: by Envoy's clusters, of which each has one address.
+//! What is counted of upstreams: by Envoy's clusters.
 //!
 //! The component names an address with each request, not a cluster: where two have the same, all is counted for the
-//! first, and that is the route's. Addresses that the settings do not name are counted together.
+//! first, and that is a route's. Addresses that the settings do not name are counted together.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use http::{Response, StatusCode};
 use wasmtime_wasi_http::Error;
 
 use super::counters::{Classes, Counter, Held, Level, Times};
-use super::outgoing::Sender;
+use super::outgoing::{Purpose, Sender};
 use super::record::Upstream;
 use proxy_wasm_adapter::provenance::Provenance;
 
@@ -23,17 +23,20 @@ const OTHERS: &str = "others";
 /// All clusters.
 #[derive(Debug)]
 pub(super) struct Clusters {
-    /// By authority, with its port.
+    /// By the authority of each endpoint, with its port.
     known: HashMap<String, Arc<Cluster>>,
+    all: Vec<Arc<Cluster>>,
     others: Arc<Cluster>,
+    /// The name of the one that the only route leads to.
+    route: Option<String>,
 }
 
 /// What is counted of one. What each is, is what Envoy calls so.
 #[derive(Debug)]
 pub(super) struct Cluster {
-    pub(super) name: String,
-    /// Whether requests come here that the filter let through.
-    is_route: bool,
+    pub(super) name: Arc<str>,
+    /// Whether a route leads here.
+    is_target: bool,
     pub(super) connections: Counter,
     pub(super) active_connections: Level,
     pub(super) connect_failures: Counter,
@@ -53,10 +56,10 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    fn new(name: &str, is_route: bool) -> Arc<Self> {
+    fn new(name: &str, is_target: bool) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
-            is_route,
+            is_target,
             connections: Counter::default(),
             active_connections: Level::default(),
             connect_failures: Counter::default(),
@@ -96,7 +99,11 @@ impl Cluster {
             active: None,
             is_over: false,
         };
-        sending.note(|upstream, _| *upstream = Some(Upstream { address, version: None, responded: None }));
+        sending.note(|upstream, _| {
+            let attempts = upstream.as_ref().map_or(0, |upstream| upstream.attempts) + 1;
+            let cluster = self.name.clone();
+            *upstream = Some(Upstream { cluster, attempts, address, version: None, responded: None });
+        });
         sending
     }
 
@@ -119,7 +126,12 @@ pub(super) struct Sending {
 impl Sending {
     /// Tells it to the record of the request that the filter let through.
     fn note(&self, change: impl FnOnce(&mut Option<Upstream>, Duration)) {
-        if let Some(record) = self.sender.record.as_ref().filter(|_| self.cluster.is_route) {
+        let is_upstream = match self.sender.purpose {
+            Purpose::Upstream => true,
+            Purpose::Callout => false,
+            Purpose::Unsaid => self.cluster.is_target,
+        };
+        if let Some(record) = self.sender.record.as_ref().filter(|_| is_upstream) {
             record.upstream(change);
         }
     }
@@ -191,18 +203,25 @@ impl Clusters {
     pub(super) fn of(component: &[u8]) -> Self {
         let mut clusters = Self::none();
         let Some(Provenance { settings, .. }) = Provenance::read(component) else { return clusters };
-        let route = settings.routed_cluster();
-        let of_route = settings.all_clusters().filter(|(name, _)| route == Some(*name));
-        for (name, url) in of_route.chain(settings.all_clusters()) {
-            if let Some(authority) = authority(url) {
-                clusters.known.entry(authority).or_insert_with(|| Cluster::new(name, route == Some(name)));
-            }
+        clusters.route = settings.routed_cluster().map(str::to_owned);
+        let of_routes = settings.all_clusters().filter(|(name, _)| settings.is_target(name));
+        for (name, url) in of_routes.chain(settings.all_clusters()) {
+            let Some(authority) = authority(url).filter(|authority| !clusters.known.contains_key(authority)) else {
+                continue;
+            };
+            let cluster = clusters.all.iter().find(|cluster| &*cluster.name == name).cloned();
+            let cluster = cluster.unwrap_or_else(|| {
+                let new = Cluster::new(name, settings.is_target(name));
+                clusters.all.push(new.clone());
+                new
+            });
+            clusters.known.insert(authority, cluster);
         }
         clusters
     }
 
     pub(super) fn none() -> Self {
-        Self { known: HashMap::new(), others: Cluster::new(OTHERS, false) }
+        Self { known: HashMap::new(), all: Vec::new(), others: Cluster::new(OTHERS, false), route: None }
     }
 
     /// The cluster of an address, with its port.
@@ -210,15 +229,15 @@ impl Clusters {
         self.known.get(authority).unwrap_or(&self.others)
     }
 
-    /// The cluster of the route, where it leads to one.
+    /// The cluster of the only route, where it leads to one.
     pub(super) fn route(&self) -> Option<&str> {
-        self.known.values().find(|cluster| cluster.is_route).map(|cluster| cluster.name.as_str())
+        self.route.as_deref()
     }
 
     /// All of them; the one for addresses that nobody named, where there were such.
     pub(super) fn all(&self) -> impl Iterator<Item = &Cluster> {
         let others = (self.others.requests.get() > 0).then_some(&self.others);
-        self.known.values().chain(others).map(|cluster| &**cluster)
+        self.all.iter().chain(others).map(|cluster| &**cluster)
     }
 }
 

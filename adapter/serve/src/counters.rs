@@ -92,6 +92,8 @@ impl Classes {
 #[derive(Debug)]
 pub(super) struct Counters {
     pub(super) started: Instant,
+    /// What stands in names where Envoy has its connection manager's `stat_prefix`.
+    pub(super) prefix: String,
     pub(super) downstream: Downstream,
     pub(super) clusters: Clusters,
     pub(super) instances: Instances,
@@ -140,6 +142,7 @@ impl Counters {
     pub(super) fn new(clusters: Clusters, plugins: impl IntoIterator<Item = String>) -> Self {
         Self {
             started: Instant::now(),
+            prefix: "main".into(),
             downstream: Downstream::default(),
             clusters,
             instances: Instances::default(),
@@ -147,6 +150,11 @@ impl Counters {
             dropped_access_lines: Counter::default(),
             traps: plugins.into_iter().map(|plugin| (plugin, Counter::default())).collect(),
         }
+    }
+
+    /// The same with this `stat_prefix`.
+    pub(super) fn with_prefix(self, prefix: &str) -> Self {
+        Self { prefix: prefix.into(), ..self }
     }
 
     /// These plugins trapped: those of one virtual machine fail together.

@@ -79,7 +79,8 @@ impl Server {
         let component = snapshot.as_deref().unwrap_or(component);
         let filters = Filters::of(component);
         let plugins = filters.names(None).map(str::to_owned);
-        let counters = Arc::new(Counters::new(Clusters::of(component), plugins));
+        let counters = Counters::new(Clusters::of(component), plugins).with_prefix(&options.stat_prefix);
+        let counters = Arc::new(counters);
         let client = Client::new(&options.upstream_h2c, &trust, &nesting, depths, &counters);
         let access_log = match &options.access_log {
             Some(place) => {

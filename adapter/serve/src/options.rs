@@ -132,6 +132,10 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
 
+    /// What stands in the names of metrics where Envoy has its connection manager's `stat_prefix`
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub stat_prefix: String,
+
     /// Make a part of metrics' names a label of this name, as Envoy's `stats_tags`: the expression's first group is taken
     /// out of the name, and its second one, or the first where it is alone, is the value; may be repeated
     #[arg(long, value_name = "NAME=REGEX", value_parser = StatsTag::parse, requires = "admin")]
@@ -312,6 +316,7 @@ impl Default for Options {
             cache: None,
             optimize: Optimize::default(),
             admin: None,
+            stat_prefix: "main".into(),
             stats_tag: Vec::new(),
             access_log: None,
             access_log_format: None,

@@ -133,9 +133,12 @@ struct Entry {
     is_unread: bool,
 }
 
-/// The request to the upstream.
+/// The request to the upstream, of several tries the last.
 #[derive(Clone)]
 pub(super) struct Upstream {
+    /// The name of its cluster.
+    pub(super) cluster: Arc<str>,
+    pub(super) attempts: u64,
     pub(super) address: Option<SocketAddr>,
     pub(super) version: Option<Version>,
     /// When the head of the response came.

@@ -1,15 +1,11 @@
 //! All that can be shown now: what the filters count, and what this host counts of itself.
 //!
-//! What is the same as in Envoy has Envoy's name, with [`PREFIX`] for the connection manager's; the rest begins with
-//! `proxy_wasm_adapter`.
+//! What is the same as in Envoy has Envoy's name, the rest begins with `proxy_wasm_adapter`.
 
 use super::clusters::Cluster;
 use super::counters::{Classes, Counters};
 use super::stats::{Histogram, Totals};
 use super::tags::Tag;
-
-/// What stands in names where Envoy has its listener's `stat_prefix`.
-const PREFIX: &str = "main";
 
 /// Where filters' metrics are in Envoy.
 pub(super) const CUSTOM: &str = "wasmcustom.";
@@ -94,7 +90,8 @@ pub(super) fn all(totals: Totals, counters: &Counters, now: &Now) -> Vec<Sample>
 
 fn downstream(samples: &mut Vec<Sample>, counters: &Counters) {
     let http = &counters.downstream;
-    let mut family = Family { samples, before: "http.", tag: "envoy.http_conn_manager_prefix", value: PREFIX };
+    let mut family =
+        Family { samples, before: "http.", tag: "envoy.http_conn_manager_prefix", value: &counters.prefix };
     family.counters(&[
         ("downstream_cx_total", http.connections.get()),
         ("downstream_rq_total", http.requests.get()),

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{
 use super::departure::Notice;
 use super::logs::Lines;
 use super::options::FIELDS_LIMIT_BYTES;
-use super::outgoing::{Client, Sender};
+use super::outgoing::{Client, Purpose, Sender};
 use super::record::Record;
 use super::shared::Member;
 use super::target::{RawTarget, Targets};
@@ -53,7 +53,12 @@ impl State {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().stdout(stdout).stderr(stderr).build(),
             http,
-            hooks: Hooks { client, sender: Sender { abandoned, depth: 0, record: None }, target: None, caller: None },
+            hooks: Hooks {
+                client,
+                sender: Sender { abandoned, depth: 0, record: None, purpose: Purpose::Unsaid },
+                target: None,
+                caller: None,
+            },
             shared,
             notice: Notice::default(),
             targets: Targets::default(),

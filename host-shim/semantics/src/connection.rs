@@ -167,6 +167,7 @@ pub(crate) fn receive(mut request: Request<'_>, settings: &Settings, now: u64) -
         response_code_details: None,
         ends_connection: false,
         response_flags: 0,
+        original_path: None,
         from_headers,
     };
     (headers, facts)

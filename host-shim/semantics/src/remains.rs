@@ -9,7 +9,8 @@ use crate::{
 /// The data of an exchange that is over.
 #[derive(Debug)]
 pub struct Remains {
-    /// The request's head as the filters left it.
+    /// The request's head as the filters left it. Where a route has changed its path, it has the one that it came with, as
+    /// Envoy's router notes it.
     pub request: Option<HeaderMap>,
     /// Why the response is what it is, in Envoy's words.
     pub details: Option<String>,
@@ -34,8 +35,12 @@ impl Keeping {
     /// changes either.
     pub(crate) fn keep(&mut self, stream: &Stream) {
         if let Self::Last(last) = self {
+            let mut request = stream.message(Direction::Request).headers().cloned();
+            if let (Some(request), Some(path)) = (&mut request, &stream.facts.original_path) {
+                request.set(b"x-envoy-original-path", path);
+            }
             *last = Some(Remains {
-                request: stream.message(Direction::Request).headers().cloned(),
+                request,
                 details: stream.facts.response_code_details.clone(),
                 flags: stream.facts.response_flags,
                 properties: stream.filter_state.clone(),

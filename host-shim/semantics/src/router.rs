@@ -268,6 +268,9 @@ impl<G: Guest> Chain<G> {
             let Some(stream) = state.streams.get_mut(id) else { return };
             let by_table = state.routing.route(&state.settings, stream, &*self.host, &mut headers, self.capabilities);
             if let Some(Ok(_)) = &by_table {
+                let before = stream.message(Direction::Request).headers().and_then(|headers| headers.get(b":path"));
+                stream.facts.original_path =
+                    before.filter(|before| headers.get(b":path") != Some(before)).map(Into::into);
                 // What properties show from now on is what the upstream gets.
                 stream.message_mut(Direction::Request).set_headers(headers.clone());
             }

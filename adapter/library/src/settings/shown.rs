@@ -53,6 +53,9 @@ pub struct Shown {
     /// The table of routes, where there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub virtual_hosts: Vec<ShownHost>,
+    /// The clusters that routes of the table lead to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// The further endpoints of clusters, each with its cluster's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<(String, String)>,
@@ -157,6 +160,11 @@ impl Shown {
         self.route_cluster.as_deref().or(self.upstream.as_ref().map(|_| UPSTREAM))
     }
 
+    /// Whether a route leads to the cluster of this name.
+    pub fn is_target(&self, name: &str) -> bool {
+        self.routed_cluster() == Some(name) || self.targets.iter().any(|target| target == name)
+    }
+
     pub(crate) fn of(settings: &Settings) -> Self {
         let (upstream_timeout, direct_response) = match settings.default_route().map(|route| &route.action) {
             Some(Action::Forward { timeout_ms, .. } | Action::Next { timeout_ms }) => (Some(*timeout_ms), None),
@@ -189,6 +197,7 @@ impl Shown {
             route_cluster: settings.upstream().map(|cluster| cluster.name.clone()).filter(|name| name != UPSTREAM),
             clusters: clusters.iter().map(|cluster| (cluster.name.clone(), url(&cluster.origin))).collect(),
             virtual_hosts: table.as_ref().map(routes::hosts).unwrap_or_default(),
+            targets: table.as_ref().map(|table| routes::targets(table, &settings.clusters)).unwrap_or_default(),
             endpoints: table.unwrap_or_default().clusters.iter().flat_map(further).collect(),
             authority: settings.connection.authority.clone(),
             authority_header: settings.connection.authority_header.clone(),

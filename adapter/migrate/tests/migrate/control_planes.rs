@@ -1,5 +1,7 @@
 //! What control planes are given: Istio, Envoy Gateway, Higress and Consul.
 
+use proxy_wasm_adapter_migrate::Outcome;
+
 use crate::common::{finding, losses, settings_of, wasm, with};
 
 #[test]
@@ -24,6 +26,11 @@ spec: {url: file:///x/first.wasm, phase: AUTHN, priority: 10, pluginName: root, 
     assert!(finding(&migration, "different failure policies").outcome.is_loss());
     let without = with(&[("plugins.yaml", text)], None, &|_| Some(wasm()));
     assert!(finding(&without, "the input has no routes").remedy.contains("--upstream"));
+    assert!(!without.components[0].is_routed && migration.components[0].is_routed);
+    assert!(!migration.is_bootstrap && !migration.to_markdown(&[]).contains("--envoy-config plugins.yaml"));
+    let text = text.replace("pluginConfig: {b: 1.5", "pluginConfig: text, more: {b: 1.5");
+    let wrong = with(&[("plugins.yaml", &text)], Some("http://web"), &|_| Some(wasm()));
+    assert_eq!(finding(&wrong, "its `pluginConfig` is no table").outcome, Outcome::Wrong);
 }
 
 #[test]

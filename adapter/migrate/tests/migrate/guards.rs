@@ -20,6 +20,8 @@ fn filters_that_keep_requests_out() {
         "csrf.v3.CsrfPolicy",
         "ext_authz.v3.ExtAuthz",
         "jwt_authn.v3.JwtAuthentication",
+        "local_ratelimit.v3.LocalRateLimit",
+        "ratelimit.v3.RateLimit",
         "oauth2.v3.OAuth2",
         "rbac.v3.RBAC",
     ] {

@@ -276,11 +276,11 @@ fn tls_of_clusters() {
     };
     let named =
         socket("sni: other.example, common_tls_context: {validation_context: {trusted_ca: {filename: /etc/ca.pem}}}");
-    assert_eq!(named.components[0].serve_options[2..], ["--upstream-sni", "web:80=other.example"]);
+    assert_eq!(named.components[0].serve_options[4..], ["--upstream-sni", "web:80=other.example"]);
     let found = finding(&named, "TLS is the host's");
     assert!(found.what.contains("`other.example`") && found.remedy.contains("`/etc/ca.pem`"), "{found:?}");
     let own = socket("sni: web");
-    assert_eq!(own.components[0].serve_options.len(), 2);
+    assert_eq!(own.components[0].serve_options.len(), 4);
     assert!(finding(&own, "without a `validation_context`").remedy.contains("--upstream-ca"));
     let shown = socket("common_tls_context: {tls_certificates: [{}]}");
     assert!(finding(&shown, "a client's certificate").outcome.is_loss());

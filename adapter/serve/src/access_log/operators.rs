@@ -24,7 +24,7 @@ pub(super) struct Operator {
 /// What is known when a line is written.
 pub(super) struct Known<'a> {
     pub(super) exchange: &'a Exchange,
-    /// The route's cluster.
+    /// The cluster of the route, where there is only one.
     pub(super) route: Option<&'a str>,
 }
 
@@ -339,10 +339,12 @@ impl Plain {
             Self::UpstreamIp => or_missing(connected.map(|address| address.ip().to_string())),
             Self::UpstreamPort => number(connected.map(|address| address.port().into())),
             Self::UpstreamCluster | Self::UpstreamClusterRaw => {
-                known.route.map_or(Value::Missing, |route| Value::Bytes(Cow::Borrowed(route.as_bytes())))
+                // The only route's is known of a request, too, that was sent nowhere.
+                let name = upstream.map(|upstream| &*upstream.cluster).or(known.route);
+                name.map_or(Value::Missing, |name| Value::Bytes(Cow::Borrowed(name.as_bytes())))
             }
             Self::UpstreamProtocol => upstream.and_then(|upstream| upstream.version).map_or(Value::Missing, version),
-            Self::UpstreamAttempts => Value::Number(upstream.is_some().into()),
+            Self::UpstreamAttempts => Value::Number(upstream.map_or(0, |upstream| upstream.attempts)),
             Self::UpstreamFailure => or_missing(values::transport_failure(exchange)),
             Self::RemoteAddress => or_missing(values::remote(exchange).map(|(ip, port)| values::join(ip, port))),
             Self::RemoteIp => or_missing(values::remote(exchange).map(|(ip, _)| ip.to_string())),

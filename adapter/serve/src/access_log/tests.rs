@@ -52,6 +52,8 @@ fn exchange() -> Exchange {
         elapsed: Duration::from_micros(42_900),
         request_ended: Some(Duration::ZERO),
         upstream: Some(Upstream {
+            cluster: "upstream".into(),
+            attempts: 1,
             address: Some("127.0.0.1:31502".parse().unwrap()),
             version: Some(Version::HTTP_11),
             responded: Some(Duration::from_millis(2)),

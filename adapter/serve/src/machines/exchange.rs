@@ -19,7 +19,7 @@ use super::sending::{Incoming, poll_event, send};
 use crate::departure::Departure;
 use crate::fields;
 use crate::instance::Answer;
-use crate::outgoing::Sender;
+use crate::outgoing::{Purpose, Sender};
 use crate::plugin::Remains;
 use crate::record::Record;
 use crate::request::RequestBody;
@@ -195,6 +195,7 @@ impl Carrier {
                         abandoned: self.abandoned.clone(),
                         depth: self.machine.depth(),
                         record: Some(self.record.clone()),
+                        purpose: Purpose::Upstream,
                     };
                     (self.to_upstream, self.upstream) = send(self.machine.shop(), sender, &to, head, end, http2);
                 }

@@ -17,7 +17,7 @@ pub(super) use self::single::Single;
 use super::Shop;
 use super::callout::{self, Callouts};
 use super::pipe::Writer;
-use crate::outgoing::Sender;
+use crate::outgoing::{Purpose, Sender};
 use crate::plugin;
 use crate::policy::Service;
 use crate::record::Record;
@@ -378,7 +378,12 @@ impl Machine {
             Action::Request { to, head, end, http2, .. } => {
                 let callout = Numbered { id, generation: live.generation };
                 let abandoned = Arc::<AtomicBool>::default();
-                let sender = Sender { abandoned: abandoned.clone(), depth: self.depth, record: record.cloned() };
+                let sender = Sender {
+                    abandoned: abandoned.clone(),
+                    depth: self.depth,
+                    record: record.cloned(),
+                    purpose: Purpose::Callout,
+                };
                 let (writer, answer) = callout::begin(self, callout, sender, to, head, end, http2);
                 live.callouts
                     .insert(id, Callout { writer, answer: self.callouts.run(&self.shop.tasks, answer), abandoned });

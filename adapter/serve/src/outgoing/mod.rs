@@ -106,6 +106,17 @@ pub(super) struct Sender {
     pub(super) depth: u32,
     /// The request that is being served, if one is.
     pub(super) record: Option<Arc<Record>>,
+    pub(super) purpose: Purpose,
+}
+
+/// What a request is sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is the one that is being served, which its filters let through.
+    Upstream,
+    Callout,
+    /// A component does not say it by `wasi:http`: where its cluster is one that routes lead to, it is taken for the former.
+    Unsaid,
 }
 
 impl Client {

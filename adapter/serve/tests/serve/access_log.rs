@@ -5,6 +5,8 @@ use std::path::Path;
 use http::{Method, Response};
 use http_body_util::Full;
 use proxy_wasm_abi::settings::Origin;
+use proxy_wasm_adapter::exports::Exports;
+use proxy_wasm_adapter::shim::{Flavour, Shim};
 use proxy_wasm_adapter_serve::{AccessFormat, Options, Place};
 
 use crate::support::{Running, Upstream, Wasi, adapted_on_with, client, exchange, get, raw, request};
@@ -76,6 +78,60 @@ async fn lines_tell_what_the_filter_did() {
             format!("POST /post 200 via_upstream - 3 5 {to} upstream value"),
         ];
         assert_eq!(lines(&file, 4).await, expected);
+    }
+}
+
+/// Two endpoints of a cluster, of which the first is down, behind a route that changes the path.
+fn routed(wasi: Wasi, exports: Exports, [down, up]: [&str; 2]) -> Vec<u8> {
+    let text = format!(
+        "plugin_name = \"t\"\n[[route]]\nmatch = {{ prefix = \"/api/\" }}\ncluster = \"a\"\nprefix_rewrite = \"/\"\n\
+         retry_policy = {{ retry_on = [\"connect-failure\"], num_retries = 1 }}\n\
+         [clusters.a]\nendpoints = [\"http://{down}\", \"http://{up}\"]\n"
+    );
+    let input = proxy_wasm_adapter::settings::parse("test", &text).unwrap();
+    let mut options = input.resolve(1, &|_| Ok(Vec::new())).unwrap();
+    (options.wasi, options.exports) = (wasi, exports);
+    options.shim = Shim::built_in(wasi, Flavour::Plain);
+    proxy_wasm_adapter::adapt(&[wat::parse_str(FILTER).unwrap()], &options).unwrap().component
+}
+
+#[tokio::test]
+async fn tries_and_clusters_of_a_table_are_told() {
+    let ways = [(Wasi::V0_2, Exports::Exchange), (Wasi::V0_2, Exports::Handler), (Wasi::V0_3, Exports::Handler)];
+    for (wasi, exports) in ways {
+        let seen = |request: http::Request<hyper::body::Incoming>| {
+            let host = format!("{} {}", request.headers()["host"].to_str().unwrap(), request.uri().path());
+            async move { Response::new(Full::from(host)) }
+        };
+        let upstream = Upstream::start(seen).await;
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let up = upstream.address.to_string();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("log");
+        let format =
+            "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_REQUEST_ATTEMPT_COUNT%";
+        let mut options = Options::default();
+        options.access_log = Some(Place::File(file.clone()));
+        options.access_log_format = Some(AccessFormat::text(format).unwrap());
+        options.admin = Some(([127, 0, 0, 1], 0).into());
+        options.stat_prefix = "ingress".into();
+        let server = Running::start_component(&routed(wasi, exports, [&free, &up]), options).await.unwrap();
+        let mut attempts = Vec::new();
+        for count in 1..=2 {
+            let request = request(Method::GET, server.address, "/api/x").header("host", "shop.example");
+            let answer = exchange(&client(), request.body(Full::default()).unwrap()).await;
+            // As behind Envoy, and not the address that it was sent to.
+            assert_eq!(String::from_utf8(answer.body).unwrap(), "shop.example /x", "{wasi:?} {exports:?}");
+            let line = lines(&file, count).await.remove(count - 1);
+            attempts.push(line.strip_prefix(&format!("/api/x {up} a ")).expect(&line).to_owned());
+        }
+        // Where it begins is left to chance.
+        attempts.sort();
+        assert!([["1", "2"], ["2", "2"]].contains(&[&*attempts[0], &*attempts[1]]), "{attempts:?}");
+        let stats = String::from_utf8(get(server.admin.unwrap(), "/stats").await.body).unwrap();
+        let shown: Vec<&str> = stats.lines().filter(|line| line.contains(".a.upstream_rq_total")).collect();
+        assert_eq!(shown, ["cluster.a.upstream_rq_total: 2"], "once for both endpoints");
+        assert!(stats.lines().any(|line| line == "http.ingress.downstream_rq_total: 2"), "{stats}");
     }
 }
 

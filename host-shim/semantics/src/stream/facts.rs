@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) ends_connection: bool,
     /// Envoy's response flags, a bit set.
     pub(crate) response_flags: u64,
+    /// The request's path before its route changed it, where it did.
+    pub(crate) original_path: Option<Vec<u8>>,
     /// Properties that the settings read from request headers.
     pub(crate) from_headers: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -1,6 +1,9 @@
 //! A table of routes for people: a line for each.
 
+use std::collections::BTreeSet;
+
 use proxy_wasm_abi::routing::{Action, Forward, Match, PathMatch, Redirect, RedirectPath, Route, RouteTable, Target};
+use proxy_wasm_abi::settings::Cluster;
 use serde::{Deserialize, Serialize};
 
 /// A virtual host for people.
@@ -12,6 +15,20 @@ pub struct ShownHost {
     pub domains: Vec<String>,
     /// For each route, which requests take it and what becomes of them.
     pub routes: Vec<String>,
+}
+
+/// The names of the clusters that routes of a table lead to: all of them, where a header names one.
+pub(super) fn targets(table: &RouteTable, clusters: &[Cluster]) -> Vec<String> {
+    let mut targets = BTreeSet::new();
+    for route in table.virtual_hosts.iter().flat_map(|host| &host.routes) {
+        let Action::Forward(forward) = &route.action else { continue };
+        match &forward.target {
+            Target::Cluster(name) => targets.extend([name]),
+            Target::Weighted(all) => targets.extend(all.iter().map(|one| &one.cluster)),
+            Target::Header(_) => targets.extend(clusters.iter().map(|cluster| &cluster.name)),
+        }
+    }
+    targets.into_iter().cloned().collect()
 }
 
 /// The virtual hosts of a table.
