@@ -56,14 +56,6 @@ const PUSH_PROMISE: u8 = 5;
 
 const CASES: &[Case] = &[
     case("3.4 a request", Answered, || vec![get(1)]),
-    case("5.4.2 a hundred calls that are cancelled at once", Answered, || {
-        let cancelled = |stream| [post(stream), Frame::new(kind::RST_STREAM, 0, stream, [0, 0, 0, 8])];
-        (0..100).flat_map(|call| cancelled(2 * call + 1)).chain([get(201)]).collect()
-    }),
-    case("6.1 thousands of small frames at once", Answered, || {
-        let small = || Frame::new(kind::DATA, 0, 1, [0, 0, 0, 0, 1, b'a']);
-        [post(1)].into_iter().chain((0..5000).map(|_| small())).chain([get(3)]).collect()
-    }),
     case("4.1 a frame of an unknown type is ignored", Answered, || vec![Frame::new(22, 0, 0, *b"abcd"), get(1)]),
     case("4.1 unknown flags are ignored", Answered, || vec![Frame::new(kind::PING, 0x16, 0, [0; 8]), get(1)]),
     case("4.1 the reserved bit is ignored", Answered, || vec![Frame::new(kind::PING, 0, 1 << 31, [0; 8]), get(1)]),
@@ -88,6 +80,14 @@ const CASES: &[Case] = &[
     case("5.1.1 an even stream", Refused, || vec![get(2)]),
     laxer("5.1.1 a stream below the last one", Answered, || vec![get(5), get(3)]),
     laxer("5.3.1 a stream that depends on itself", GoesOn, || vec![Frame::new(PRIORITY, 0, 1, [0, 0, 0, 1, 16])]),
+    case("5.4.2 a hundred calls that are cancelled at once", Answered, || {
+        let cancelled = |stream| [post(stream), Frame::new(kind::RST_STREAM, 0, stream, [0, 0, 0, 8])];
+        (0..100).flat_map(|call| cancelled(2 * call + 1)).chain([get(201)]).collect()
+    }),
+    case("6.1 thousands of small frames at once", Answered, || {
+        let small = || Frame::new(kind::DATA, 0, 1, [0, 0, 0, 0, 1, b'a']);
+        [post(1)].into_iter().chain((0..5000).map(|_| small())).chain([get(3)]).collect()
+    }),
     case("6.1 DATA on the connection", Refused, || vec![Frame::new(kind::DATA, flag::END_STREAM, 0, *b"abc")]),
     case("6.1 more padding than there is", Refused, || {
         vec![post(1), Frame::new(kind::DATA, flag::PADDED | flag::END_STREAM, 1, *b"\x09abc")]
@@ -166,6 +166,11 @@ const CASES: &[Case] = &[
     }),
     case("8.2.2 a header of the connection", Refused, || vec![with(1, &[("connection", "close")])]),
     case("8.2.2 `te` that is not `trailers`", Refused, || vec![with(1, &[("te", "trailers, deflate")])]),
+    case("8.3.1 OPTIONS of the whole server", Answered, || {
+        let head = [(":method", "OPTIONS"), (":scheme", "http"), (":authority", "example.test"), (":path", "*")];
+        let fields: Fields = head.iter().map(|(name, value)| field(name, value)).collect();
+        vec![Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(&fields))]
+    }),
     case("8.3 an unknown pseudo-header", Refused, || vec![with(1, &[(":other", "1")])]),
     case("8.3 a pseudo-header of responses", Refused, || vec![with(1, &[(":status", "200")])]),
     case("8.3 a pseudo-header after another header", Refused, || {

@@ -1,6 +1,7 @@
 //! What is judged of a request of HTTP/2. Its bytes `h2` reads, strictly; this is what it leaves to others.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request};
 
 use super::super::wire::FIELDS_MAX;
@@ -41,8 +42,10 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if !host.is_some_and(|host| !host.is_empty() && !host.contains(&b'@') && is_host_field(host)) {
         return Err(Refusal::Stream);
     }
-    if !request.uri().path_and_query().is_some_and(|path| path.as_str().starts_with('/')) {
-        return Err(Refusal::Stream);
+    match request.uri().path_and_query().map(PathAndQuery::as_str) {
+        Some(path) if path.starts_with('/') => {}
+        Some("*") if method == Method::OPTIONS => return Err(Refusal::NoPath),
+        _ => return Err(Refusal::Stream),
     }
     // Source: measured.
     if method.as_str() == "QUERY" && !request.headers().contains_key(CONTENT_TYPE) {
@@ -108,6 +111,8 @@ mod tests {
         assert_eq!(judge("GET", "http://u@a/", &[]), Err(Refusal::Stream));
         assert_eq!(judge("CONNECT", "a:80", &[]), Err(Refusal::CONNECT));
         assert_eq!(judge("QUERY", "http://a/", &[]), Err(Refusal::QUERY));
+        assert_eq!(judge("OPTIONS", "*", &[("host", "a")]), Err(Refusal::NoPath));
+        assert_eq!(judge("GET", "*", &[("host", "a")]), Err(Refusal::Stream));
         assert_eq!(judge("POST", "http://a/", &[("content-length", "1"); 2]), Err(Refusal::Stream));
         assert_eq!(judge("GET", "http://a/", &[("cookie", "a"); 96]), Ok(()));
         assert_eq!(judge("GET", "http://a/", &[("cookie", "a"); 97]), Err(Refusal::Stream));
