@@ -217,12 +217,11 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
 /// What a client of HTTP/2 may send of one body that nobody takes yet.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
-/// The same of all on a connection: a body that nobody takes holds up no other one. And h2 takes a burst of small frames for an
-/// attack where what they need beside their bytes is more than half of it: 33,000 messages of gRPC.
+/// The same of all on a connection: one body that nobody takes does not hold up the others. And h2 ends a connection for a burst of
+/// small frames by half of it: frames of 6 bytes by 33,000.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
-/// Requests that are cancelled before they were looked at: a client of gRPC may give up all its calls at once. Envoy ends a
-/// connection with 500 of them, or more.
+/// Requests that are cancelled before they were looked at: a client of gRPC may give up all its calls at once.
 const CANCELLED_AT_ONCE: usize = 500;
 
 /// HTTP/1.1, and HTTP/2 by prior knowledge. What clients may take is bounded by [`Place`](super::connections::Place).

@@ -115,6 +115,14 @@ pub(crate) fn cases() -> Vec<Case> {
             &["migrate", "envoy.yaml", "--strict", "--code", "hello=hello.wasm", "-o", "out"],
         ),
         case(
+            "migrate-what-leads-nowhere",
+            &[(
+                "plugin.yaml",
+                "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a}\nspec: {url: oci://a/b}\n",
+            )],
+            &["migrate", "plugin.yaml", "-o", "out", "--code", "b=hello.wasm"],
+        ),
+        case(
             "serve-one-route-in-place-of-those-that-were-migrated",
             &[
                 (

@@ -60,7 +60,7 @@ fn request(to: &Origin, head: Request<()>, body: Option<PipeBody>, asks_for_http
     let path = || head.uri.path_and_query().cloned();
     uri.path_and_query = path().or_else(|| Some(PathAndQuery::from_static("/")));
     head.uri = Uri::from_parts(uri).ok()?;
-    // Unlike a request by `wasi:http`, it keeps the `host` that its filters left, as Envoy's does.
+    // It keeps the `host` that its filters left, as Envoy's does; by `wasi:http` a component says it (`crate::http2`).
     head.headers = fields::sendable(head.headers);
     if let Some(RawPath(path)) = head.extensions.remove() {
         head.extensions.insert(RawTarget(String::from_utf8_lossy(&path).into_owned()));

@@ -238,8 +238,8 @@ async fn exchange(
     }
 }
 
-/// Gives a request the form of the protocol that it is sent in. What it says of its host is what its filters left there, by
-/// exchanges; else the authority that it goes to. Nothing, where HTTP/2 has no place for the former.
+/// Gives a request the form of the protocol that it is sent in. What it says of its host is what its filters left there,
+/// where the component says that; else the authority that it goes to. Nothing, where HTTP/2 has no place for the former.
 fn dress(request: &mut Request<RequestBody>, uri: &Uri, host: Option<&HeaderValue>, http2: bool) -> Option<()> {
     if http2 {
         request.headers_mut().remove(HOST);
