@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::header::CONNECTION;
 use http::{Request, Response};
@@ -13,7 +13,7 @@ use proxy_wasm_adapter_embed::{Action, Begin, Event, ExchangeId, Peer, RawPath};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-use super::machine::{Due, Lost, Machine, NotOpened, Numbered};
+use super::machine::{Due, Lost, Machine, NotOpened, Numbered, Turn};
 use super::pipe::{Writer, pipe};
 use super::sending::{Incoming, poll_event, send};
 use crate::departure::Departure;
@@ -69,7 +69,7 @@ pub(super) async fn carry(
     let is_whole = matches!(begin, Begin::Nothing | Begin::Whole(_));
     let opened = machine.open(&record, |instance| instance.open(&head, false, begin)).await?;
     let mut carrier = Carrier {
-        machine,
+        machine: machine.clone(),
         exchange: opened.exchange,
         record,
         inbox: opened.inbox,
@@ -83,9 +83,9 @@ pub(super) async fn carry(
         abandoned: Arc::default(),
         is_over: false,
     };
-    let carried = match carrier.perform_due(opened.due).await {
-        Ok(()) => carrier.run(&departure).await,
-        lost => lost,
+    let carried = match carrier.take_turn(opened.turn, opened.due) {
+        Ok(again) => carrier.run(again, &departure).await,
+        Err(lost) => Err(lost),
     };
     if carried.is_err() {
         carrier.abandoned.store(true, Release);
@@ -112,7 +112,10 @@ fn begin(body: &mut RequestBody, context: &mut Context<'_>) -> Begin {
 }
 
 impl Carrier {
-    async fn run(&mut self, departure: &Departure) -> Result<(), Lost> {
+    async fn run(&mut self, again: bool, departure: &Departure) -> Result<(), Lost> {
+        if again {
+            self.step(Vec::new()).await?;
+        }
         let mut left = std::pin::pin!(departure.left());
         let mut is_gone = false;
         while !self.is_over {
@@ -131,10 +134,7 @@ impl Carrier {
             });
             match woken.await? {
                 Woken::Actions(actions) => self.perform(actions),
-                Woken::Events(events) => {
-                    let due = self.step(events).await?;
-                    self.perform_due(due).await?;
-                }
+                Woken::Events(events) => self.step(events).await?,
             }
         }
         Ok(())
@@ -142,18 +142,14 @@ impl Carrier {
 
     /// What came of those that are wanted. A peer is read only while the other side takes what it gets.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<Event>> {
-        let (client, upstream) = (Peer::Client(self.exchange.id), Peer::Upstream(self.exchange.id));
+        let upstream = Peer::Upstream(self.exchange.id);
         let mut is_taken =
             |writer: &Option<Writer>| writer.as_ref().is_none_or(|writer| writer.poll_taken(context).is_ready());
         let (takes_request, takes_response) = (is_taken(&self.to_upstream), is_taken(&self.to_client));
         if self.wants_request
             && takes_request
-            && let Some(body) = &mut self.request
-            && let Poll::Ready(event) = poll_event(body, client, context)
+            && let Poll::Ready(event) = self.poll_request(context)
         {
-            if !matches!(event, Event::Data { end: false, .. }) {
-                self.request = None;
-            }
             return Poll::Ready(vec![event]);
         }
         if let Poll::Ready(events) = self.upstream.poll(upstream, self.wants_response && takes_response, context) {
@@ -168,23 +164,57 @@ impl Carrier {
         Poll::Pending
     }
 
-    /// Tells the instance what came, and does what others let it do before. What the instance wants of it is returned: for one
-    /// that is over, nothing.
-    async fn step(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Due, Lost> {
-        let (before, due) = self.machine.step(self.exchange, &mut self.inbox, &self.record, events).await;
-        self.perform(before);
-        due.or(if self.is_over { Ok(Due::default()) } else { Err(Lost) })
+    fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let Some(body) = &mut self.request else { return Poll::Pending };
+        let event = ready!(poll_event(body, Peer::Client(self.exchange.id), context));
+        if !matches!(event, Event::Data { end: false, .. }) {
+            self.request = None;
+        }
+        Poll::Ready(event)
     }
 
-    /// Does what is to be done, as long as the instance has more of it at once.
-    async fn perform_due(&mut self, mut due: Due) -> Result<(), Lost> {
+    /// What is left of a body all of whose declared bytes came: its end, where it is there.
+    fn poll_rest(&mut self) -> Option<Event> {
+        // It is asked again before anybody waits for it.
+        let mut context = Context::from_waker(Waker::noop());
+        if self.request.as_ref().is_some_and(|body| body.size_hint().exact() == Some(0))
+            && let Poll::Ready(event) = self.poll_request(&mut context)
+        {
+            return Some(event);
+        }
+        self.upstream.poll_rest(Peer::Upstream(self.exchange.id), &mut context)
+    }
+
+    /// Tells the instance what came, and does what there is to do, as long as the instance has more of it at once.
+    async fn step(&mut self, mut events: Vec<Event>) -> Result<(), Lost> {
+        let machine = self.machine.clone();
         loop {
-            self.perform(due.actions);
-            if !due.again {
+            let (before, mut turn) = machine.turn(&mut self.inbox).await;
+            self.perform(before);
+            let due = self.tell(&mut turn, std::mem::take(&mut events))?;
+            if !self.take_turn(turn, due)? {
                 return Ok(());
             }
-            due = self.step([]).await?;
         }
+    }
+
+    /// Does what is to be done in a turn. Where last bytes were told whose end is known, that is told in the same turn, as
+    /// Envoy reads both at once: no callout's answer comes in between. Returns whether the instance asks for one more turn.
+    fn take_turn(&mut self, mut turn: Turn<'_>, due: Due) -> Result<bool, Lost> {
+        let mut again = due.again;
+        self.perform(due.actions);
+        while let Some(event) = self.poll_rest() {
+            let due = self.tell(&mut turn, [event])?;
+            again |= due.again;
+            self.perform(due.actions);
+        }
+        Ok(again)
+    }
+
+    /// Tells the instance. One that forgot this exchange, which is over, wants nothing of it.
+    fn tell(&self, turn: &mut Turn<'_>, events: impl IntoIterator<Item = Event>) -> Result<Due, Lost> {
+        let due = turn.tell(self.exchange, &self.record, events);
+        due.or(if self.is_over { Ok(Due::default()) } else { Err(Lost) })
     }
 
     fn perform(&mut self, actions: impl IntoIterator<Item = Action>) {

@@ -1,6 +1,7 @@
 //! A virtual machine: an instance and all that it has under way.
 
 mod single;
+mod turn;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify, mpsc};
 
 use self::single::Computing;
 pub(super) use self::single::Single;
+pub(super) use self::turn::Turn;
 use super::Shop;
 use super::callout::{self, Callouts};
 use super::pipe::Writer;
@@ -94,13 +96,6 @@ pub(super) struct Due {
     pub(super) actions: Vec<Action>,
     /// And then to give the instance its turn once more.
     pub(super) again: bool,
-}
-
-/// An exchange that was opened.
-pub(super) struct Opened {
-    pub(super) exchange: Numbered<ExchangeId>,
-    pub(super) due: Due,
-    pub(super) inbox: mpsc::UnboundedReceiver<Action>,
 }
 
 impl Machine {
@@ -216,69 +211,26 @@ impl Machine {
         }
     }
 
-    /// Begins an exchange, in an instance that is made now where there is none.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        record: &Arc<Record>,
-        open: impl FnOnce(&mut Instance) -> Result<(ExchangeId, Outcome), proxy_wasm_adapter_embed::ExchangeError>,
-    ) -> Result<Opened, NotOpened> {
-        let mut state = self.warm().await?;
-        let Some(live) = &mut state.live else { return Err(NotOpened::Lost) };
-        match self.computing(|| open(&mut live.instance)) {
-            Ok((id, outcome)) => {
-                let (sender, inbox) = mpsc::unbounded_channel();
-                live.exchanges.insert(id, sender);
-                let exchange = Numbered { id, generation: live.generation };
-                let due = self.carry_out(&mut state, outcome, Some(id), Some(record));
-                Ok(Opened { exchange, due, inbox })
-            }
-            Err(proxy_wasm_adapter_embed::ExchangeError::Trapped(trapped)) => {
-                self.lose(state, &trapped);
-                Err(NotOpened::Lost)
-            }
-            Err(error) => Err(NotOpened::Refused(error.to_string())),
-        }
-    }
-
-    /// Tells the instance of an exchange what came for that. Returns what is in its inbox, which others let it do before, and
-    /// then what it is to do.
-    pub(super) async fn step(
-        self: &Arc<Self>,
-        exchange: Numbered<ExchangeId>,
-        inbox: &mut mpsc::UnboundedReceiver<Action>,
-        record: &Arc<Record>,
-        events: impl IntoIterator<Item = Event>,
-    ) -> (Vec<Action>, Result<Due, Lost>) {
-        let mut state = self.lock().await;
-        // It is filled under the lock that is held now.
-        let before = std::iter::from_fn(|| inbox.try_recv().ok()).collect();
-        let due = match state.live_of(exchange) {
-            Some(_) => self.tell(state, Some(exchange.id), Some(record), events),
-            None => Err(Lost),
-        };
-        (before, due)
-    }
-
     /// Something of a callout came, unless that is over.
     pub(super) async fn hear(self: &Arc<Self>, callout: Numbered<CalloutId>, events: Vec<Event>) -> Result<(), Lost> {
         let mut state = self.lock().await;
         if !state.live_of(callout).is_some_and(|live| live.callouts.contains_key(&callout.id)) {
             return Err(Lost);
         }
-        self.tell(state, None, None, events).map(drop)
+        self.tell(&mut state, None, None, events).map(drop)
     }
 
     /// Tells the instance that there is what came, and returns what the exchange is to do that it came for.
     fn tell(
         self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
+        state: &mut State,
         own: Option<ExchangeId>,
         record: Option<&Arc<Record>>,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<Due, Lost> {
         let Some(live) = &mut state.live else { return Err(Lost) };
         match self.computing(|| live.instance.step(events)) {
-            Ok(outcome) => Ok(self.carry_out(&mut state, outcome, own, record)),
+            Ok(outcome) => Ok(self.carry_out(state, outcome, own, record)),
             Err(trapped) => {
                 self.lose(state, &trapped);
                 Err(Lost)
@@ -404,11 +356,10 @@ impl Machine {
     }
 
     /// The instance trapped: all that it had under way is lost with it.
-    fn lose(&self, mut state: MutexGuard<'_, State>, trapped: &Trapped) {
+    fn lose(&self, state: &mut State, trapped: &Trapped) {
         let Some(live) = state.live.take() else { return };
         live.abandon();
         state.sleeps_until = None;
-        drop(state);
         self.warmed.notify_waiters();
         self.shop.failed(live.loaded, trapped);
     }
@@ -431,20 +382,20 @@ impl Machine {
                 () = self.nearer.notified() => continue,
                 () = due => {}
             }
-            let state = self.lock().await;
+            let mut state = self.lock().await;
             let deadline = state.live.as_ref().and_then(|live| live.deadline);
             if deadline.is_some_and(|at| at <= Instant::now()) {
                 // Of a trap everyone is told who has to know.
-                let _ = self.tell(state, None, None, [Event::Timer]);
+                let _ = self.tell(&mut state, None, None, [Event::Timer]);
             }
         }
     }
 
     /// Gives the instance its turn, where an item came to a queue that it waits for.
     pub(super) async fn look_at_queues(self: &Arc<Self>) {
-        let state = self.lock().await;
+        let mut state = self.lock().await;
         if state.live.as_ref().is_some_and(|live| live.instance.has_news()) {
-            let _ = self.tell(state, None, None, []);
+            let _ = self.tell(&mut state, None, None, []);
         }
     }
 }

@@ -97,6 +97,17 @@ impl Incoming {
         }
     }
 
+    /// What is left of a body all of whose declared bytes came: its end, where it is there.
+    pub(super) fn poll_rest(&mut self, peer: Peer, context: &mut Context<'_>) -> Option<Event> {
+        match self {
+            Self::Body(body) if body.size_hint().exact() == Some(0) => match self.poll_body(peer, context) {
+                Poll::Ready(event) => event,
+                Poll::Pending => None,
+            },
+            _ => None,
+        }
+    }
+
     fn poll_body(&mut self, peer: Peer, context: &mut Context<'_>) -> Poll<Option<Event>> {
         let Self::Body(body) = self else { return Poll::Pending };
         let event = ready!(poll_event(body, peer, context));

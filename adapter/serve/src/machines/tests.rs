@@ -3,9 +3,10 @@
 use proxy_wasm_abi::settings::{Cluster, Origin, Plugin, Settings};
 use proxy_wasm_adapter::exports::Exports;
 use proxy_wasm_adapter::{Options as Adapted, adapt};
-use proxy_wasm_adapter_embed::{Action, Begin, Event};
+use proxy_wasm_adapter_embed::{Action, Begin, Event, ExchangeId};
+use tokio::sync::mpsc;
 
-use super::machine::Opened;
+use super::machine::Numbered;
 use super::*;
 use crate::clusters::Clusters;
 use crate::counters::Counters;
@@ -73,6 +74,12 @@ struct Fixture {
     counters: Arc<Counters>,
 }
 
+/// An exchange that has had its first turn.
+struct Open {
+    exchange: Numbered<ExchangeId>,
+    inbox: mpsc::UnboundedReceiver<Action>,
+}
+
 impl Fixture {
     async fn start(filter: &str) -> Self {
         let plugins = vec![Plugin { name: "t".into(), ..Plugin::default() }];
@@ -108,12 +115,19 @@ impl Fixture {
         Self { machine: machines.choose(0).unwrap(), record, counters }
     }
 
-    async fn open(&self, method: http::Method) -> Result<Opened, NotOpened> {
+    async fn open(&self, method: http::Method) -> Result<Open, NotOpened> {
         let mut request = Request::new(());
         *request.method_mut() = method;
         request.headers_mut().insert("host", http::HeaderValue::from_static("h"));
         let (head, ()) = request.into_parts();
-        self.machine.open(&self.record, |instance| instance.open(&head, false, Begin::Nothing)).await
+        let opened = self.machine.open(&self.record, |instance| instance.open(&head, false, Begin::Nothing)).await?;
+        Ok(Open { exchange: opened.exchange, inbox: opened.inbox })
+    }
+
+    /// What it is let do before it has its turn, and whether its instance is there then.
+    async fn tell(&self, open: &mut Open, events: impl IntoIterator<Item = Event>) -> (Vec<Action>, bool) {
+        let (before, mut turn) = self.machine.turn(&mut open.inbox).await;
+        (before, turn.tell(open.exchange, &self.record, events).is_ok())
     }
 }
 
@@ -126,13 +140,10 @@ async fn an_exchange_that_is_lost_leaves_that_of_the_next_instance_alone() {
     let mut next = fixture.open(http::Method::GET).await.ok().unwrap();
     assert_eq!(lost.exchange.id, next.exchange.id);
 
-    let nothing = || std::iter::empty::<Event>();
-    let (_, due) = fixture.machine.step(lost.exchange, &mut lost.inbox, &fixture.record, nothing()).await;
-    assert!(due.is_err());
+    assert!(!fixture.tell(&mut lost, []).await.1);
     fixture.machine.forget(lost.exchange).await;
-    let (_, due) = fixture.machine.step(next.exchange, &mut next.inbox, &fixture.record, nothing()).await;
-    assert!(due.is_ok());
-    assert_eq!(next.inbox.try_recv().unwrap_err(), tokio::sync::mpsc::error::TryRecvError::Empty);
+    assert!(fixture.tell(&mut next, []).await.1);
+    assert_eq!(next.inbox.try_recv().unwrap_err(), mpsc::error::TryRecvError::Empty);
 }
 
 /// A filter that can't take what it asked for at its start: each request is answered, and makes one instance at the most.
@@ -159,7 +170,7 @@ async fn what_others_let_an_exchange_do_comes_first() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), heard).await.expect("it hears nothing");
     let gone = [Event::Gone(opened.exchange.id)];
-    let (before, _) = fixture.machine.step(opened.exchange, &mut opened.inbox, &fixture.record, gone).await;
+    let (before, _) = fixture.tell(&mut opened, gone).await;
     assert!(before.iter().any(|action| matches!(action, Action::Response { .. })), "{before:?}");
     assert!(opened.inbox.is_empty());
 }
