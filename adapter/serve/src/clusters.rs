@@ -45,6 +45,11 @@ pub(super) struct Cluster {
     pub(super) active_requests: Level,
     pub(super) completed: Counter,
     pub(super) classes: Classes,
+    /// Requests that were sent once more.
+    pub(super) retries: Counter,
+    /// Responses that a retry followed.
+    pub(super) retried: Counter,
+    pub(super) retried_classes: Classes,
     /// The component waited for a response no longer.
     pub(super) timeouts: Counter,
     /// Nobody waited for a response any longer.
@@ -68,6 +73,9 @@ impl Cluster {
             active_requests: Level::default(),
             completed: Counter::default(),
             classes: Classes::default(),
+            retries: Counter::default(),
+            retried: Counter::default(),
+            retried_classes: Classes::default(),
             timeouts: Counter::default(),
             cancelled: Counter::default(),
             resets: Counter::default(),
@@ -92,6 +100,9 @@ impl Cluster {
     /// A request is to be sent, to an address if that is known already. What is returned counts as given up where it is
     /// dropped before its end.
     pub(super) fn send(self: &Arc<Self>, sender: &Sender, address: Option<SocketAddr>) -> Sending {
+        if let (Purpose::Upstream, Some(record)) = (sender.purpose, &sender.record) {
+            record.try_again();
+        }
         let sending = Sending {
             cluster: self.clone(),
             began: Instant::now(),
@@ -106,10 +117,37 @@ impl Cluster {
         });
         sending
     }
+}
 
-    fn respond(&self, status: StatusCode) {
-        self.completed.add();
-        self.classes.add(status);
+/// A request to an upstream that came to its end. It counts when it is known whether the upstream is tried once more.
+#[derive(Debug)]
+pub(super) struct Tried {
+    cluster: Arc<Cluster>,
+    /// Of the response, or of what the filter sees instead.
+    status: StatusCode,
+    /// Until the head of the response, where there is one.
+    elapsed: Option<Duration>,
+}
+
+impl Tried {
+    /// It was the last.
+    pub(super) fn count(self) {
+        let cluster = &self.cluster;
+        cluster.completed.add();
+        cluster.classes.add(self.status);
+        if let Some(elapsed) = self.elapsed {
+            cluster.times.record(elapsed);
+        }
+    }
+
+    /// A retry follows. Envoy counts its response then, and nothing of one that had none.
+    pub(super) fn count_retry(self) {
+        let cluster = &self.cluster;
+        cluster.retries.add();
+        if self.elapsed.is_some() {
+            cluster.retried.add();
+            cluster.retried_classes.add(self.status);
+        }
     }
 }
 
@@ -159,25 +197,29 @@ impl Sending {
                 }
             });
         }
-        let cluster = &self.cluster;
         match result {
-            Ok(response) => {
-                cluster.times.record(self.began.elapsed());
-                cluster.respond(response.status());
-            }
+            Ok(response) => self.came_to(response.status(), Some(self.began.elapsed())),
+            Err(Error::ConnectionReadTimeout) => self.timed_out(),
             Err(error) => {
-                match error {
-                    Error::ConnectionReadTimeout => cluster.timeouts.add(),
-                    Error::ConnectionTerminated => cluster.resets.add(),
-                    _ => {}
+                if matches!(error, Error::ConnectionTerminated) {
+                    self.cluster.resets.add();
                 }
-                // What the filter sees instead of a response.
-                let status = match error {
-                    Error::ConnectionReadTimeout => StatusCode::GATEWAY_TIMEOUT,
-                    _ => StatusCode::SERVICE_UNAVAILABLE,
-                };
-                cluster.respond(status);
+                self.came_to(StatusCode::SERVICE_UNAVAILABLE, None);
             }
+        }
+    }
+
+    fn timed_out(&self) {
+        self.cluster.timeouts.add();
+        self.came_to(StatusCode::GATEWAY_TIMEOUT, None);
+    }
+
+    fn came_to(&self, status: StatusCode, elapsed: Option<Duration>) {
+        let tried = Tried { cluster: self.cluster.clone(), status, elapsed };
+        match (self.sender.purpose, &self.sender.record) {
+            (Purpose::Upstream, Some(record)) => record.tried(tried),
+            // By `wasi:http` nobody knows what is a retry.
+            _ => tried.count(),
         }
     }
 }
@@ -192,8 +234,7 @@ impl Drop for Sending {
             self.cluster.cancelled.add();
         } else {
             // The component waits no longer: its time was over.
-            self.cluster.timeouts.add();
-            self.cluster.respond(StatusCode::GATEWAY_TIMEOUT);
+            self.timed_out();
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::access_log::AccessLog;
+use super::clusters::Tried;
 use super::counters::{Counters, Held};
 use super::front::Refusal;
 use super::pace::Pace;
@@ -58,6 +59,7 @@ impl Observer {
             is_reset: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            tried: Mutex::default(),
             pace: Arc::default(),
             logged: entry,
         })
@@ -86,6 +88,8 @@ pub(super) struct Record {
     /// Bytes of body that came, and that went.
     received: AtomicU64,
     sent: AtomicU64,
+    /// What the last request to the upstream came to, while another might follow.
+    tried: Mutex<Option<Tried>>,
     pub(super) pace: Arc<Pace>,
     /// `None` where nobody reads the access log.
     logged: Option<Logged>,
@@ -183,6 +187,28 @@ impl Record {
     /// There is a response, which the connection is to have: what comes of the request from now on comes behind it.
     pub(super) fn decide(&self) {
         self.is_decided.store(true, Relaxed);
+        if let Some(tried) = self.take_tried() {
+            tried.count();
+        }
+    }
+
+    fn take_tried(&self) -> Option<Tried> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A request to the upstream came to its end. It is the last, unless another one is sent before the response is decided on.
+    pub(super) fn tried(&self, tried: Tried) {
+        if self.is_decided.load(Relaxed) {
+            return tried.count();
+        }
+        *self.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(tried);
+    }
+
+    /// A request to the upstream is sent: where there was one before, it is a retry.
+    pub(super) fn try_again(&self) {
+        if let Some(tried) = self.take_tried() {
+            tried.count_retry();
+        }
     }
 
     /// The request is complete.
@@ -275,6 +301,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         // Whoever finds it counted finds it gone.
         self.active = None;
+        if let Some(tried) = self.take_tried() {
+            tried.count();
+        }
         let downstream = &self.counters.downstream;
         let elapsed = *self.ended.get_or_init(|| self.began.elapsed());
         let is_whole = self.is_whole.load(Relaxed);

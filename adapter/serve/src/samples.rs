@@ -116,11 +116,16 @@ fn upstream(samples: &mut Vec<Sample>, cluster: &Cluster) {
         ("upstream_cx_connect_timeout", cluster.connect_timeouts.get()),
         ("upstream_rq_total", cluster.requests.get()),
         ("upstream_rq_completed", cluster.completed.get()),
+        ("upstream_rq_retry", cluster.retries.get()),
         ("upstream_rq_timeout", cluster.timeouts.get()),
         ("upstream_rq_cancelled", cluster.cancelled.get()),
         ("upstream_rq_rx_reset", cluster.resets.get()),
     ]);
     family.classes("upstream_rq", &cluster.classes);
+    if cluster.retried.get() > 0 {
+        family.counters(&[("retry.upstream_rq_completed", cluster.retried.get())]);
+        family.classes("retry.upstream_rq", &cluster.retried_classes);
+    }
     family.add("upstream_cx_active", Value::Gauge(cluster.active_connections.get()));
     family.add("upstream_rq_active", Value::Gauge(cluster.active_requests.get()));
     family.add("upstream_rq_time", Value::Histogram(cluster.times.get()));

@@ -1,5 +1,8 @@
 //! The filter's metrics, over all instances, and those of the host.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::{Empty, Full};
@@ -34,6 +37,9 @@ const COUNTER: &str = r#"(module
     (drop (call $get (i32.const 0) (i32.const 31) (i32.const 5) (i32.const 80) (i32.const 84)))
     (if (i32.eq (i32.load (i32.const 84)) (i32.const 5)) (then unreachable))
     (i32.const 0)))"#;
+
+/// As in the measured configuration of Envoy.
+const RETRIES: &str = "retry_policy = { retry_on = [\"5xx\", \"connect-failure\", \"reset\"], num_retries = 2 }";
 
 async fn admin(server: &Running, method: Method, path: &str) -> Answer {
     let request = request(method, server.admin.unwrap(), path).body(Empty::new()).unwrap();
@@ -233,6 +239,62 @@ async fn an_answer_of_the_filter_is_no_timeout_of_the_upstream() {
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 418");
     lines(&server, &[&of_route("upstream_rq_cancelled", 1), &of_route("upstream_rq_timeout", 0)]).await;
+}
+
+/// Counts are those of Envoy for the same requests, one after another.
+#[tokio::test]
+async fn tries_are_counted_as_retries() {
+    let seen = Arc::new(Mutex::new(HashMap::<String, u32>::new()));
+    let upstream = Upstream::start(move |request: http::Request<hyper::body::Incoming>| {
+        let mut seen = seen.lock().unwrap();
+        let times = seen.entry(request.uri().path().into()).or_default();
+        *times += 1;
+        let status = match (request.uri().path(), *times) {
+            ("/all-fail", _) => 502,
+            ("/first-fails", 1) => 503,
+            _ => 200,
+        };
+        async move { Response::builder().status(status).body(Full::<Bytes>::default()).unwrap() }
+    })
+    .await;
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let text = format!(
+        "plugin_name = \"t\"\n[[route]]\nmatch = {{ path = \"/nobody\" }}\ncluster = \"dead\"\n{RETRIES}\n\
+         [[route]]\nmatch = {{ prefix = \"/\" }}\ncluster = \"up\"\n{RETRIES}\n\
+         [clusters]\nup = \"http://{}\"\ndead = \"http://{dead}\"\n",
+        upstream.address
+    );
+    let input = proxy_wasm_adapter::settings::parse("test", &text).unwrap();
+    let mut adapted = input.resolve(1, &|_| Ok(Vec::new())).unwrap();
+    adapted.exports = Exports::Exchange;
+    let component = proxy_wasm_adapter::adapt(&[wat::parse_str(COUNTER).unwrap()], &adapted).unwrap().component;
+    let mut options = Options::default();
+    options.admin = Some(([127, 0, 0, 1], 0).into());
+    let server = Running::start_component(&component, options).await.unwrap();
+    for (path, status) in [("/ok", 200), ("/first-fails", 200), ("/all-fail", 502), ("/nobody", 503)] {
+        assert_eq!(get(server.address, path).await.status, status, "{path}");
+    }
+    let of = |cluster: &str, count: u32, name: &str, class: Option<u32>| {
+        let class = class.map(|class| format!("envoy_response_code_class=\"{class}\",")).unwrap_or_default();
+        format!("envoy_cluster_{name}{{{class}envoy_cluster_name=\"{cluster}\"}} {count}")
+    };
+    let wanted = [
+        of("up", 6, "upstream_rq_total", None),
+        of("up", 3, "upstream_rq_completed", None),
+        of("up", 2, "upstream_rq_xx", Some(2)),
+        of("up", 1, "upstream_rq_xx", Some(5)),
+        of("up", 3, "upstream_rq_retry", None),
+        of("up", 3, "retry_upstream_rq_completed", None),
+        of("up", 3, "retry_upstream_rq_xx", Some(5)),
+        of("dead", 2, "upstream_rq_retry", None),
+        of("dead", 1, "upstream_rq_completed", None),
+        of("dead", 1, "upstream_rq_xx", Some(5)),
+    ];
+    let shown = self::text(&server, "/stats/prometheus").await;
+    for line in wanted {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("envoy_cluster_retry_upstream_rq_completed{envoy_cluster_name=\"dead\"}"), "{shown}");
 }
 
 /// An upstream that answers nothing.
