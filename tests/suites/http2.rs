@@ -157,12 +157,9 @@ const CASES: &[Case] = &[
     }),
     case("8.2.1 a name in upper case", Refused, || vec![with(1, &[("X-Upper", "1")])]),
     case("8.2.1 a name that is no token", Refused, || vec![with(1, &[("x\"", "1")])]),
-    case("8.2.1 a name that is no token, in trailers", Refused, || {
-        // The filter holds the head, or it would be answered before them.
-        let mut post = with(1, &[("x-script", "request_headers=return|1")]);
-        post.flags = flag::END_HEADERS;
-        let trailers = Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(&[field("x\"", "1")]));
-        vec![post, Frame::new(kind::DATA, 0, 1, *b"abc"), trailers]
+    case("8.2.1 a name that is no token, in trailers", Refused, || with_trailers(&[field("x\"", "1")])),
+    case("8.1 more trailers than a hundred", Refused, || {
+        with_trailers(&(0..101).map(|number| field(&format!("x-{number}"), "1")).collect::<Fields>())
     }),
     case("8.2.2 a header of the connection", Refused, || vec![with(1, &[("connection", "close")])]),
     case("8.2.2 `te` that is not `trailers`", Refused, || vec![with(1, &[("te", "trailers, deflate")])]),
@@ -217,6 +214,14 @@ fn with(stream: u32, more: &[(&str, &str)]) -> Frame {
 }
 
 /// A request without a body.
+/// A request whose head the filter holds: it would be answered before its trailers.
+fn with_trailers(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<Frame> {
+    let mut post = with(1, &[("x-script", "request_headers=return|1")]);
+    post.flags = flag::END_HEADERS;
+    let trailers = Frame::new(kind::HEADERS, WHOLE, 1, frame::encode(fields));
+    vec![post, Frame::new(kind::DATA, 0, 1, *b"abc"), trailers]
+}
+
 fn get(stream: u32) -> Frame {
     with(stream, &[])
 }

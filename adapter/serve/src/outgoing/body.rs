@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::failure;
 use super::target::Target;
 use crate::log_format;
+use crate::wire::FIELDS_MAX;
 
 /// What a component writes to an upstream.
 pub(super) struct RequestBody {
@@ -109,7 +110,14 @@ impl Body for ResponseBody {
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(context) {
             // The clock runs only while somebody waits: a slow reader is not the upstream's fault.
             this.deadline = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| this.failed(&error))));
+            return Poll::Ready(frame.map(|frame| match frame {
+                // Of HTTP/1 they were counted before.
+                Ok(frame) if frame.trailers_ref().is_some_and(|trailers| trailers.len() > FIELDS_MAX) => {
+                    this.warn(&format!("its answer has more than {FIELDS_MAX} trailers"));
+                    Err(Error::HttpProtocolError)
+                }
+                frame => frame.map_err(|error| this.failed(&error)),
+            }));
         }
         let deadline = this.deadline.get_or_insert_with(|| Box::pin(sleep(this.timeout)));
         match deadline.as_mut().poll(context) {
