@@ -33,6 +33,10 @@ impl Unreadable {
 pub(crate) fn read(file: usize, name: &str, bytes: &[u8]) -> Result<Vec<Node>, Unreadable> {
     let start = Place { file, line: 1, column: 1 };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.starts_with(b"\0asm") {
+        let remedy = "Give the configuration that names it. `adapt` and `serve` take a filter by itself.";
+        return Err(Unreadable::new(start, "is a WebAssembly module, and no configuration", remedy));
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();

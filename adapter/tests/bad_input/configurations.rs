@@ -114,6 +114,7 @@ pub(crate) fn cases() -> Vec<Case> {
             &[("envoy.yaml", &guarded)],
             &["migrate", "envoy.yaml", "--strict", "--code", "hello=hello.wasm", "-o", "out"],
         ),
+        case("migrate-a-filter", &[], &["migrate", "hello.wasm", "-o", "out"]),
         case(
             "migrate-what-leads-nowhere",
             &[(

@@ -201,7 +201,7 @@ impl Operator {
             _ if UNKNOWABLE.contains(&name) => Kind::Constant(None),
             _ => match PLAIN.iter().find(|(known, _)| *known == name) {
                 Some((_, plain)) => Kind::Plain(*plain),
-                None => return Err(format!("`%{name}%` is no operator. There are {}", all())),
+                None => return Err(format!("`%{name}%` is no operator.{}", known(name))),
             },
         };
         Ok(Self { kind, limit })
@@ -223,10 +223,16 @@ impl Operator {
 }
 
 /// The names of all operators.
-fn all() -> String {
-    let names = WITH_ARGUMENT.into_iter().chain(PLAIN.iter().map(|(name, _)| *name)).chain(UNKNOWABLE);
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+/// Which operators there are: the one that is almost the same, or all.
+fn known(name: &str) -> String {
+    /// The most slips that make one name of another.
+    const SLIPS: usize = 3;
+    let names = || WITH_ARGUMENT.into_iter().chain(PLAIN.iter().map(|(name, _)| *name)).chain(UNKNOWABLE);
+    let slips = |known: &&str| strsim::damerau_levenshtein(known, name);
+    match names().min_by_key(slips).filter(|nearest| slips(nearest) <= SLIPS.min(name.len() / 2)) {
+        Some(nearest) => format!(" Did you mean `%{nearest}%`?"),
+        None => format!(" There are `{}`.", names().collect::<Vec<_>>().join("`, `")),
+    }
 }
 
 impl Names {

@@ -178,6 +178,7 @@ fn json_is_envoys() {
 fn wrong_formats_are_told() {
     for (wrong, reason) in [
         ("%NOPE%", "`%NOPE%` is no operator. There are `START_TIME`, `REQ`"),
+        ("%REPSONSE_CODE%", "`%REPSONSE_CODE%` is no operator. Did you mean `%RESPONSE_CODE%`?"),
         ("a %REQ(x) b", "is no operator: write `%NAME%`"),
         ("50%", "is no operator: write `%NAME%`"),
         ("%REQ%", "needs an argument"),

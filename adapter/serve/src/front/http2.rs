@@ -57,9 +57,7 @@ pub(super) fn judge<B>(request: &mut Request<B>) -> Result<(), Refusal> {
 
 /// Whether these are trailers that a request can have.
 pub(crate) fn are_trailers(fields: &HeaderMap) -> bool {
-    fields.len() <= FIELDS_MAX
-        && !FORBIDDEN_TRAILERS.iter().any(|name| fields.contains_key(name))
-        && are_names(fields)
+    fields.len() <= FIELDS_MAX && !FORBIDDEN_TRAILERS.iter().any(|name| fields.contains_key(name)) && are_names(fields)
 }
 
 /// Whether these names are tokens: `h2` takes one byte more.
