@@ -1,5 +1,7 @@
 //! Heads and trailers in one piece, the form in which they go over the boundary, and as `http` has them.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -8,9 +10,31 @@ use proxy_wasm_abi::limits::{PAIRS_MAX_BYTES, PAIRS_MAX_COUNT};
 
 /// Path and query of a request that [`Uri`] has no place for: it refuses `<`, `>`, `"` and a backtick in some places, and cuts
 /// off what stands behind a `#`. Clients send the first, filters set either, and Envoy passes all on. It stands in the
-/// extensions of a request, whose `Uri` then is `/`.
+/// extensions of a request, whose `Uri` then has it [percent-encoded](Self::percent_encoded).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawPath(pub Bytes);
+
+impl RawPath {
+    /// The same in bytes that [`Uri`] takes. Bytes beyond ASCII stay, unless they are no UTF-8.
+    pub fn percent_encoded(&self) -> String {
+        let mut encoded = String::with_capacity(self.0.len() + 16);
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '"' | '#' | '<' | '>' | '`' => escape(&mut encoded, character as u8),
+                    _ => encoded.push(character),
+                }
+            }
+            chunk.invalid().iter().for_each(|byte| escape(&mut encoded, *byte));
+        }
+        encoded
+    }
+}
+
+fn escape(encoded: &mut String, byte: u8) {
+    // A `String` takes all that is written.
+    let _ = write!(encoded, "%{byte:02X}");
+}
 
 /// A head that can't be carried: more fields, or bytes, than a filter may be shown.
 #[derive(Debug)]
@@ -162,7 +186,10 @@ pub(crate) fn request(packed: Vec<u8>, refused: &mut dyn FnMut(&[u8])) -> Result
                 match path.filter(|path| path.as_str().as_bytes() == &*value) {
                     Some(path) => *request.uri_mut() = Uri::from(path),
                     None if is_target(&value) => {
-                        request.extensions_mut().insert(RawPath(value));
+                        let raw = RawPath(value);
+                        let encoded = PathAndQuery::try_from(raw.percent_encoded()).map_err(|_| Invalid)?;
+                        *request.uri_mut() = Uri::from(encoded);
+                        request.extensions_mut().insert(raw);
                     }
                     None => return Err(Invalid),
                 }
@@ -210,9 +237,12 @@ mod tests {
 
     #[test]
     fn a_path_that_fits_nowhere_goes_beside() {
-        for path in ["/<b>?\"c\"`", "/b?c#d"] {
-            let packed = pairs::encode([(b":path".as_slice(), path.as_bytes())].into_iter());
+        let paths: [(&[u8], &str); 3] =
+            [(b"/<b>?\"c\"`", "/%3Cb%3E?%22c%22%60"), (b"/b?c#d", "/b?c%23d"), (b"/\xff<", "/%FF%3C")];
+        for (path, encoded) in paths {
+            let packed = pairs::encode([(b":path".as_slice(), path)].into_iter());
             let request = request(packed, &mut |_| {}).unwrap();
+            assert_eq!(request.uri(), encoded);
             assert_eq!(request.extensions().get(), Some(&RawPath(path.into())));
             let (parts, ()) = request.into_parts();
             let lines: Vec<_> = Lines::new(of_request(&parts, false).unwrap()).collect();

@@ -143,8 +143,9 @@ async fn receive(peer: Peer, response: Response<BoxBody>, tell: &impl Fn(Vec<Eve
     tell(vec![Event::Head { peer, head: Response::from_parts(parts, ()), end: message.is_none() }]);
     let Some(mut message) = message else { return };
     loop {
-        let (event, more) = std::future::poll_fn(|context| message.poll(peer, context)).await;
-        tell(vec![event]);
+        let mut events = Vec::new();
+        let more = std::future::poll_fn(|context| message.poll(peer, context, &mut events)).await;
+        tell(events);
         if !more {
             return;
         }

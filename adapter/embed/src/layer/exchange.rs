@@ -129,14 +129,20 @@ where
         Poll::Ready(begin)
     });
     let begin = begin.await;
-    let seat = match workers.open(&parts, tls, begin).await {
+    let mut is_told = false;
+    let rest = |peer| {
+        let event = message.as_mut()?.take_rest(peer);
+        is_told = event.is_some();
+        event
+    };
+    let seat = match workers.open(&parts, tls, begin, rest).await {
         Ok(seat) => seat,
         Err(Refused::TooLarge) => return Ok(reply(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, is_grpc)),
         Err(Refused::Unavailable) => return Ok(reply(StatusCode::SERVICE_UNAVAILABLE, is_grpc)),
     };
     let mut exchange = Box::new(Exchange {
         seat,
-        request: message,
+        request: message.filter(|_| !is_told),
         inner,
         upstream: Upstream::Silent,
         failure: None,
@@ -304,12 +310,9 @@ where
         if self.wants_request
             && is_idle
             && let Some(message) = &mut self.request
-            && let Poll::Ready((event, more)) = message.poll(Peer::Client(self.seat.id), context)
+            && let Poll::Ready(false) = message.poll(Peer::Client(self.seat.id), context, &mut events)
         {
-            events.push(event);
-            if !more {
-                self.request = None;
-            }
+            self.request = None;
         }
         let next = match &mut self.upstream {
             Upstream::Called(called) => match called.as_mut().poll(context) {
@@ -336,13 +339,8 @@ where
                 }
             },
             Upstream::Answers(message) if self.wants_response && self.out.is_empty() => {
-                match message.poll(upstream, context) {
-                    Poll::Pending => None,
-                    Poll::Ready((event, more)) => {
-                        events.push(event);
-                        (!more).then_some(Upstream::Silent)
-                    }
-                }
+                let is_over = message.poll(upstream, context, &mut events) == Poll::Ready(false);
+                is_over.then_some(Upstream::Silent)
             }
             Upstream::Answers(_) | Upstream::Silent => None,
         };

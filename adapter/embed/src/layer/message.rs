@@ -58,18 +58,32 @@ where
         }
     }
 
-    /// What came, and whether more may come.
-    pub(super) fn poll(&mut self, peer: Peer, context: &mut Context<'_>) -> Poll<(Event, bool)> {
-        let part = match self.ahead.take() {
-            Some(end) => Part::End(end),
-            None => std::task::ready!(self.poll_part(context)),
-        };
-        Poll::Ready(match part {
-            Part::Bytes(bytes, end) => (Event::Data { peer, bytes, end }, !end),
-            Part::End(End::Ended(trailers)) => (Event::End { peer, trailers }, false),
-            Part::End(End::Broken(error)) => {
+    /// What came, and whether more may come. The end that is known comes with the last bytes: Envoy reads both at once.
+    pub(super) fn poll(&mut self, peer: Peer, context: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<bool> {
+        if self.ahead.is_none() {
+            match std::task::ready!(self.poll_part(context)) {
+                Part::Bytes(bytes, end) => {
+                    events.push(Event::Data { peer, bytes, end });
+                    if end {
+                        return Poll::Ready(false);
+                    }
+                }
+                Part::End(end) => self.ahead = Some(end),
+            }
+        }
+        let rest = self.take_rest(peer);
+        let is_over = rest.is_some();
+        events.extend(rest);
+        Poll::Ready(!is_over)
+    }
+
+    /// The end, where it came behind what was read. Nothing more comes then.
+    pub(super) fn take_rest(&mut self, peer: Peer) -> Option<Event> {
+        Some(match self.ahead.take()? {
+            End::Ended(trailers) => Event::End { peer, trailers },
+            End::Broken(error) => {
                 tracing::debug!(?peer, %error, "a body breaks off");
-                (Event::Broken(peer), false)
+                Event::Broken(peer)
             }
         })
     }
@@ -115,6 +129,32 @@ where
             }
             self.ahead = Some(end);
             return Poll::Ready(Part::Bytes(piece(first, more), false));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::event::ExchangeId;
+
+    #[test]
+    fn an_end_that_is_known_is_told_with_the_last_bytes() {
+        let peer = Peer::Client(ExchangeId(1));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        for (version, joined) in [(Version::HTTP_11, false), (Version::HTTP_2, true)] {
+            let mut message = Message::new(Full::from("ok"), version).unwrap();
+            let mut events = Vec::new();
+            assert_eq!(message.poll(peer, &mut context, &mut events), Poll::Ready(false));
+            let mut expected = vec![format!("{:?}", Event::Data { peer, bytes: "ok".into(), end: joined })];
+            expected.extend((!joined).then(|| format!("{:?}", Event::End { peer, trailers: None })));
+            assert_eq!(events.iter().map(|event| format!("{event:?}")).collect::<Vec<_>>(), expected);
+
+            let (begin, rest) = Message::new(Full::from("ok"), version).unwrap().begin(&mut context);
+            assert_eq!(begin, if joined { Begin::Whole("ok".into()) } else { Begin::Part("ok".into()) });
+            assert_eq!(rest.and_then(|mut rest| rest.take_rest(peer)).is_some(), !joined);
         }
     }
 }

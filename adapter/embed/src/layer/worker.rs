@@ -147,8 +147,15 @@ impl Workers {
         worker.make(&mut lock(&worker.state))
     }
 
-    /// A request came. It waits until the plugins have what they asked for at their start, as Envoy's listeners do.
-    pub(super) async fn open(&self, head: &request::Parts, tls: bool, begin: Begin) -> Result<Seat, Refused> {
+    /// A request came; `rest` says what came behind its first bytes. It waits until the plugins have what they asked for at
+    /// their start, as Envoy's listeners do.
+    pub(super) async fn open(
+        &self,
+        head: &request::Parts,
+        tls: bool,
+        begin: Begin,
+        rest: impl FnOnce(Peer) -> Option<Event>,
+    ) -> Result<Seat, Refused> {
         loop {
             let (warmed, until) = {
                 let (worker, mut state) = self.choose();
@@ -157,7 +164,7 @@ impl Workers {
                 }
                 match state.stage.warms_until() {
                     Some(until) if Instant::now() < until => (worker.warmed.notified(), until),
-                    _ => return Worker::open(worker, state, head, tls, begin),
+                    _ => return Worker::open(worker, state, head, tls, begin, rest),
                 }
             };
             let _ = tokio::time::timeout_at(until.into(), warmed).await;
@@ -182,6 +189,7 @@ impl Worker {
         head: &request::Parts,
         tls: bool,
         begin: Begin,
+        rest: impl FnOnce(Peer) -> Option<Event>,
     ) -> Result<Seat, Refused> {
         let Stage::Running { instance, .. } = &mut state.stage else { return Err(Refused::Unavailable) };
         match instance.open(head, tls, begin) {
@@ -190,6 +198,9 @@ impl Worker {
                 state.mailboxes.insert(id, mailbox.clone());
                 let generation = state.generation;
                 self.deliver(&mut state, outcome);
+                if let Some(event) = rest(Peer::Client(id)) {
+                    self.step(&mut state, vec![event]);
+                }
                 Ok(Seat { worker: self.clone(), id, generation, mailbox })
             }
             Err(ExchangeError::HeadTooLarge) => Err(Refused::TooLarge),

@@ -16,6 +16,7 @@ use bytes::{Buf, Bytes};
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use memchr::memmem;
+use proxy_wasm_adapter_embed::RawPath;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::target::RawTarget;
@@ -66,7 +67,7 @@ impl Targets {
         });
         let path = match &hidden {
             Some(hidden) => format!("{}{:0DIGITS$x}", self.secret, hidden.number),
-            None => percent_encoded(&target.0),
+            None => RawPath(target.0.into()).percent_encoded(),
         };
         let mut parts = std::mem::take(uri).into_parts();
         parts.path_and_query = PathAndQuery::try_from(path).ok();
@@ -95,15 +96,6 @@ impl Targets {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Bytes>> {
         self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A target in the characters that `http::Uri` takes.
-fn percent_encoded(target: &str) -> String {
-    let encode = |character| match character {
-        '"' | '#' | '<' | '>' | '`' => format!("%{:02X}", u32::from(character)),
-        _ => String::from(character),
-    };
-    target.chars().map(encode).collect()
 }
 
 /// A connection on which the marks are replaced.
