@@ -86,3 +86,46 @@ fn guards_of_another_listener() {
     assert_eq!((migration.components.len(), migration.is_unguarded()), (1, false), "{:#?}", migration.findings);
     assert_eq!(finding(&migration, "what it refuses in Envoy passes").outcome, Outcome::NotCarried);
 }
+
+/// What Envoy checks of a server's certificate, and what a host of components does instead.
+#[test]
+fn certificates_of_servers() {
+    use Outcome::{CarriedWithDifference, NotCarried, Unguarded};
+    let dns = |name: &str| format!("match_typed_subject_alt_names: [{{san_type: DNS, matcher: {{exact: {name}}}}}]");
+    let ca = "trusted_ca: {filename: ca.pem}";
+    for (validation, more, what, outcome) in [
+        (format!("{ca}, verify_certificate_hash: [ab]"), "sni: a", "these certificates alone", Some(Unguarded)),
+        (format!("{ca}, verify_certificate_spki: [ab]"), "sni: a", "these keys alone", Some(Unguarded)),
+        (format!("{ca}, crl: {{filename: crl.pem}}"), "sni: a", "on this list", Some(Unguarded)),
+        (format!("{ca}, {}", dns("b")), "sni: a", "for these names alone", Some(Unguarded)),
+        (format!("{ca}, {}", dns("a")), "sni: a", "for these names alone", None),
+        (format!("{ca}, match_subject_alt_names: [{{exact: a}}]"), "sni: a", "for these names alone", None),
+        (format!("{ca}, {}", dns("a")), "sni: a", "which Envoy does not check here", None),
+        (ca.into(), "sni: a", "which Envoy does not check here", Some(CarriedWithDifference)),
+        (ca.into(), "auto_host_sni: true", "each request's `host`", Some(NotCarried)),
+        (ca.into(), "auto_host_sni: false", "each request's `host`", None),
+        ("trust_chain_verification: ACCEPT_UNTRUSTED".into(), "sni: a", "of any authority", Some(NotCarried)),
+        ("allow_expired_certificate: true".into(), "sni: a", "that are over", Some(NotCarried)),
+        ("allow_expired_certificate: false".into(), "sni: a", "that are over", None),
+    ] {
+        let context = format!(
+            "{{name: tls, typed_config: {{'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, \
+             {more}, common_tls_context: {{validation_context: {{{validation}}}}}}}}}"
+        );
+        let migration =
+            run(&plain("").replace("{name: backend,", &format!("{{name: backend, transport_socket: {context},")));
+        let found =
+            migration.findings.iter().find(|finding| finding.what.contains(what)).map(|finding| finding.outcome);
+        assert_eq!(found, outcome, "{validation} {more}: {:#?}", migration.findings);
+        assert_eq!(migration.is_unguarded(), outcome == Some(Unguarded));
+    }
+    let options = "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': \
+                   type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: \
+                   {http_protocol_options: {}}, upstream_http_protocol_options: {auto_sni: true, auto_san_validation: true}}}";
+    let context = "transport_socket: {name: tls, typed_config: {'@type': \
+                   type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: \
+                   {validation_context: {trusted_ca: {filename: ca.pem}}}}}";
+    let migration = run(&plain("").replace("{name: backend,", &format!("{{name: backend, {options}, {context},")));
+    assert_eq!(finding(&migration, "each request's `host`").outcome, NotCarried);
+    assert!(!finding(&migration, "TLS is the host's").what.contains("does not check"));
+}
