@@ -19,6 +19,10 @@ pub const BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
 /// `initial_stream_window_size`, by default; measured. Only a host that says by what a request came makes the difference.
 pub const HTTP2_BUFFER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes of bodies that are held at once, over all exchanges of an instance; past it the answers are 413 and 500. Reason: Envoy
+/// has no limit, and clients of HTTP/2 could take all memory that an instance has, which ends all of its exchanges.
+pub const HELD_MAX_BYTES: usize = 256 * 1024 * 1024;
+
 /// Milliseconds without any progress on a stream until it is answered 408 or 504. Source: Envoy's
 /// `stream_idle_timeout`.
 pub const STREAM_IDLE_TIMEOUT_MS: u64 = 300_000;
@@ -73,8 +77,8 @@ pub const START_WAIT_MS: u64 = 15_000;
 /// `INTERNAL_FAILURE`. Reason: Envoy has no limit, and a filter that only adds would end the host.
 pub const SHARED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Metric definitions of one VM; past it the answer is `INTERNAL_FAILURE`. Reason: Envoy has no limit, and each costs
-/// memory.
+/// Metrics of an instance, by name and type; past it the answer is `INTERNAL_FAILURE`. After so many definitions of one VM, a
+/// metric that is defined once more keeps its id. Reason: Envoy has no limit, and each costs memory.
 pub const METRICS_MAX: usize = 100_000;
 
 /// Upper bounds of a histogram's buckets, each within its bucket. Source: Envoy's, as its `/stats/prometheus` shows them.

@@ -1,5 +1,7 @@
 //! Body bytes, with Envoy's rules for replacing parts of them.
 
+use std::collections::TryReserveError;
+
 use proxy_wasm_abi::enums::Status;
 
 /// A run of body bytes.
@@ -30,12 +32,25 @@ impl Body {
     }
 
     /// Appends; an empty body takes the bytes over without copying.
-    pub fn append(&mut self, bytes: Vec<u8>) {
+    ///
+    /// # Errors
+    /// There is no memory for them: the body stays as it was.
+    pub fn append(&mut self, bytes: Vec<u8>) -> Result<(), TryReserveError> {
+        /// Of a large body a quarter is room for more, not as much again.
+        const LARGE: usize = 1024 * 1024;
         if self.bytes.is_empty() {
             self.bytes = bytes;
-        } else {
-            self.bytes.extend_from_slice(&bytes);
+            return Ok(());
         }
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            if self.bytes.len() < LARGE {
+                self.bytes.try_reserve(bytes.len())?;
+            } else {
+                self.bytes.try_reserve_exact(bytes.len().max(self.bytes.len() / 4))?;
+            }
+        }
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
     }
 
     /// The bytes from `start`, `len` of them or as many as there are.

@@ -11,6 +11,8 @@ use crate::calls::CallResult;
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     stats: Vec<Stat>,
+    /// All stats, by type and name.
+    sorted: Vec<usize>,
     /// For each reader, the stats that changed since it looked.
     changed: [Vec<usize>; 2],
 }
@@ -20,6 +22,8 @@ pub(crate) struct Metrics {
 pub(crate) struct MetricIds {
     /// For each type, the stat behind each id, in the order in which ids were given out.
     of_type: [Vec<usize>; 3],
+    /// The last id of each stat; 0 is none.
+    last: Vec<u32>,
 }
 
 /// Who asks what changed, each by itself.
@@ -82,20 +86,23 @@ const ID_STEP: u32 = 4;
 impl Metrics {
     /// The id of a metric. Each definition gives another one; those with one name are one metric.
     pub(crate) fn define(&mut self, ids: &mut MetricIds, kind: MetricType, name: &[u8]) -> CallResult<u32> {
-        let known = self.stats.iter().position(|stat| stat.kind == kind && stat.name == name);
-        if ids.of_type.iter().map(Vec::len).sum::<usize>() >= METRICS_MAX {
-            return Err(Status::InternalFailure);
-        }
-        let stat = known.unwrap_or_else(|| {
-            let untold = Untold::default();
-            self.stats.push(Stat { kind, name: name.to_vec(), value: 0, sum: 0, untold, changed: [false; 2] });
-            let at = self.stats.len() - 1;
-            self.mark(at);
-            at
-        });
-        let ids = &mut ids.of_type[kind as usize];
-        ids.push(stat);
-        Ok(ids.len() as u32 * ID_STEP + kind as u32)
+        let by = |at: &usize| {
+            let stat = &self.stats[*at];
+            (stat.kind as u32, &*stat.name).cmp(&(kind as u32, name))
+        };
+        let stat = match self.sorted.binary_search_by(by) {
+            Ok(found) => self.sorted[found],
+            Err(_) if self.stats.len() >= METRICS_MAX => return Err(Status::InternalFailure),
+            Err(place) => {
+                let at = self.stats.len();
+                let untold = Untold::default();
+                self.stats.push(Stat { kind, name: name.to_vec(), value: 0, sum: 0, untold, changed: [false; 2] });
+                self.sorted.insert(place, at);
+                self.mark(at);
+                at
+            }
+        };
+        Ok(ids.give(kind, stat))
     }
 
     /// Adds to a counter or a gauge. A counter takes only what is above 0.
@@ -192,6 +199,20 @@ impl Metrics {
 }
 
 impl MetricIds {
+    fn give(&mut self, kind: MetricType, stat: usize) -> u32 {
+        if self.last.len() <= stat {
+            self.last.resize(stat + 1, 0);
+        }
+        let last = &mut self.last[stat];
+        let is_full = self.of_type.iter().map(Vec::len).sum::<usize>() >= METRICS_MAX;
+        if *last == 0 || !is_full {
+            let ids = &mut self.of_type[kind as usize];
+            ids.push(stat);
+            *last = ids.len() as u32 * ID_STEP + kind as u32;
+        }
+        *last
+    }
+
     fn find(&self, id: u32) -> CallResult<usize> {
         let ids = self.of_type.get((id % ID_STEP) as usize).ok_or(Status::NotFound)?;
         id.checked_sub(ID_STEP).and_then(|id| ids.get((id / ID_STEP) as usize)).copied().ok_or(Status::NotFound)

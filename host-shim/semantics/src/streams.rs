@@ -1,5 +1,7 @@
 //! The streams that are alive.
 
+use proxy_wasm_abi::limits::HELD_MAX_BYTES;
+
 use crate::{
     state::PluginInStream,
     stream::{Stream, StreamContext},
@@ -11,12 +13,14 @@ use crate::{
 pub(crate) struct Streams {
     list: Vec<(u32, Box<Stream>)>,
     last: u32,
+    /// Bytes of bodies that are held at the most: those that were when it was looked at, and all that came since.
+    held_at_most: usize,
 }
 
 impl Default for Streams {
     fn default() -> Self {
         // So that in a chain of one plugin a stream has the number of its context, behind that of the root context.
-        Self { list: Vec::new(), last: 1 }
+        Self { list: Vec::new(), last: 1, held_at_most: 0 }
     }
 }
 
@@ -50,5 +54,19 @@ impl Streams {
 
     pub(crate) fn remove(&mut self, id: u32) {
         self.list.retain(|(key, _)| *key != id);
+    }
+
+    /// So many bytes of a body came.
+    pub(crate) fn note_body(&mut self, bytes: usize) {
+        self.held_at_most = self.held_at_most.saturating_add(bytes);
+    }
+
+    /// Whether all bodies together have as much that is held as they may.
+    pub(crate) fn hold_all_they_may(&mut self) -> bool {
+        if self.held_at_most <= HELD_MAX_BYTES {
+            return false;
+        }
+        self.held_at_most = self.list.iter().map(|(_, stream)| stream.held_bytes()).sum();
+        self.held_at_most > HELD_MAX_BYTES
     }
 }

@@ -49,6 +49,8 @@ struct Offered {
     had_trailers: bool,
     /// The filter asked to buffer in its call before, so it sees all that is held.
     was_buffering: bool,
+    /// Bytes that may be held.
+    limit: usize,
     /// More is held than may be. The filter sees even so what there is of it.
     too_large: bool,
 }
@@ -97,7 +99,9 @@ impl<G: Guest> Chain<G> {
             if direction == Direction::Request {
                 message.count(bytes.len());
             }
+            let arrived = bytes.len();
             message.receive(bytes);
+            state.streams.note_body(arrived);
         }
         self.data_from(id, direction, 0, Source::Chunk, end);
     }
@@ -158,13 +162,11 @@ impl<G: Guest> Chain<G> {
             self.act(returned.actions);
         }
         let mut state = self.state.borrow_mut();
-        let set = state.settings.connection.buffer_limit;
         let Some(stream) = state.streams.get_mut(at.stream).filter(|stream| !stream.stopped(direction)) else {
             return Next::Hold;
         };
-        let limit = stream.buffer_limit(set);
         let (message, side) = stream.parts(direction, at.plugin);
-        settle(message, side, limit, &offered, status, continued)
+        settle(message, side, &offered, status, continued)
     }
 
     /// Offers these bytes to the filter, or returns the end of the step where it sees nothing of them.
@@ -172,12 +174,15 @@ impl<G: Guest> Chain<G> {
         self.note_move(at.stream);
         let mut state = self.state.borrow_mut();
         let set = state.settings.connection.buffer_limit;
+        let is_full = state.streams.hold_all_they_may();
         let Some(stream) = state.streams.get_mut(at.stream).filter(|stream| !stream.stopped(direction)) else {
             return Err(Next::Hold);
         };
-        let limit = stream.buffer_limit(set);
+        let most = stream.buffer_limit(set);
         let is_created = stream.context_mut(at.plugin).is_created();
         let (message, side) = stream.parts(direction, at.plugin);
+        // An end that has no bytes takes no room, and lets others have some.
+        let limit = if is_full && message.has_chunk() { 0 } else { most };
         // Envoy's `FilterManager::handleDataIfStopAll`. The latest filter that holds decides what happens past the limit,
         // for what all of them hold.
         if let Some(past_limit) = side.holds_all() {
@@ -200,19 +205,20 @@ impl<G: Guest> Chain<G> {
         if was_buffering {
             message.choose(PastLimit::Refuse);
             message.hold(Source::Chunk);
-            too_large = message.held_len() > limit;
+            too_large = message.held_len() > limit || message.is_cut();
             shown = Source::Held;
         }
         side.show_body(shown, end && !had_trailers);
         let size = message.body_mut(shown).len() as u32;
         stream.context_mut(at.plugin).say_end_of_stream(end);
-        Ok(Offered { size, source, had_trailers, was_buffering, too_large })
+        Ok(Offered { size, source, had_trailers, was_buffering, limit, too_large })
     }
 
     /// Answers 413 or 500, as more is held of a body than may be.
     #[cold]
     fn refuse_body(&self, id: u32, direction: Direction) {
-        let text = "[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2)";
+        let text = "[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2), or all \
+                    filters hold more than 256 MiB";
         self.log(text);
         self.local_reply(id, LocalReply::too_large(direction));
     }
@@ -231,14 +237,7 @@ impl<G: Guest> Chain<G> {
 /// Four things are not in that function, though they are Envoy's all the same: the limit, whose watermark fires while
 /// bytes are added; `continued`, where the callback asked to continue the message and the call was its last; trailers
 /// that the filter added, with which nothing is held; and bytes that were added to the buffer before the call.
-fn settle(
-    message: &mut Message,
-    side: &mut Side,
-    limit: usize,
-    offered: &Offered,
-    status: DataStatus,
-    continued: bool,
-) -> Next {
+fn settle(message: &mut Message, side: &mut Side, offered: &Offered, status: DataStatus, continued: bool) -> Next {
     if offered.too_large {
         return Next::TooLarge;
     }
@@ -271,7 +270,7 @@ fn settle(
             message.drop_chunk();
         }
     }
-    if message.is_too_large(limit) {
+    if message.is_too_large(offered.limit) {
         Next::TooLarge
     } else if resumes {
         Next::Resume
@@ -284,8 +283,14 @@ fn settle(
 mod tests {
     use super::{DataStatus::*, *};
 
-    const CHUNK: Offered =
-        Offered { size: 3, source: Source::Chunk, had_trailers: false, was_buffering: false, too_large: false };
+    const CHUNK: Offered = Offered {
+        size: 3,
+        source: Source::Chunk,
+        had_trailers: false,
+        was_buffering: false,
+        limit: 6,
+        too_large: false,
+    };
 
     /// Settles a step about the chunk `new`, while `old` is held. Returns what follows, what is held then and what goes on.
     fn settled(holds: bool, status: DataStatus, change: impl FnOnce(&mut Offered)) -> (Next, String, String) {
@@ -299,7 +304,7 @@ mod tests {
         message.receive(b"new".to_vec());
         let mut offered = CHUNK;
         change(&mut offered);
-        let next = settle(&mut message, &mut side, 6, &offered, status, false);
+        let next = settle(&mut message, &mut side, &offered, status, false);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (next, text(message.take(Source::Held)), text(message.take(Source::Chunk)))
     }
@@ -335,9 +340,9 @@ mod tests {
     #[test]
     fn a_filter_that_continued_or_added_trailers_holds_nothing() {
         let (mut message, mut side) = (Message::default(), Side::default());
-        assert_eq!(settle(&mut message, &mut side, 0, &CHUNK, StopAndBuffer, true), Next::Resume);
+        assert_eq!(settle(&mut message, &mut side, &CHUNK, StopAndBuffer, true), Next::Resume);
         message.add_trailers();
-        assert_eq!(settle(&mut message, &mut side, 0, &CHUNK, StopNoBuffer, false), Next::Resume);
+        assert_eq!(settle(&mut message, &mut side, &CHUNK, StopNoBuffer, false), Next::Resume);
     }
 
     #[test]
@@ -345,7 +350,7 @@ mod tests {
         for (status, next) in [(StopAndBuffer, Next::TooLarge), (StopAndWatermark, Next::Hold)] {
             let (mut message, mut side) = (Message::default(), Side::default());
             message.receive(vec![0; 7]);
-            assert_eq!(settle(&mut message, &mut side, 6, &CHUNK, status, false), next);
+            assert_eq!(settle(&mut message, &mut side, &CHUNK, status, false), next);
         }
     }
 
@@ -354,7 +359,7 @@ mod tests {
         let (mut message, mut side) = (Message::default(), Side::default());
         message.complete();
         message.receive(b"new".to_vec());
-        assert_eq!(settle(&mut message, &mut side, 6, &CHUNK, StopNoBuffer, false), Next::Hold);
+        assert_eq!(settle(&mut message, &mut side, &CHUNK, StopNoBuffer, false), Next::Hold);
         assert!(message.has_held() && message.is_changed());
     }
 }

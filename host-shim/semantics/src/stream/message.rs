@@ -54,6 +54,8 @@ pub(crate) struct Message {
     held: Option<Body>,
     arrival: Arrival,
     past_limit: PastLimit,
+    /// There was no memory for all that was to be held.
+    cut: bool,
     changed: bool,
     body_bytes: u64,
 }
@@ -148,8 +150,18 @@ impl Message {
     pub(crate) fn hold(&mut self, source: Source) {
         if source == Source::Chunk {
             let chunk = self.chunk.take();
-            self.held.get_or_insert_default().append(chunk);
+            self.cut |= self.held.get_or_insert_default().append(chunk).is_err();
         }
+    }
+
+    /// Whether there are bytes that just arrived.
+    pub(crate) fn has_chunk(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
+    /// There was no memory for all that was to be held.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Drops the bytes that just arrived. Where they were the end of the message, an empty body is held in their place,
@@ -176,7 +188,7 @@ impl Message {
 
     /// Whether more is held than may be.
     pub(crate) fn is_too_large(&self, limit: usize) -> bool {
-        self.held_len() > limit && self.past_limit == PastLimit::Refuse
+        self.cut || (self.held_len() > limit && self.past_limit == PastLimit::Refuse)
     }
 
     /// Whether more of it can be taken in.

@@ -215,6 +215,11 @@ impl Stream {
         if self.facts.http2 { HTTP2_BUFFER_LIMIT_BYTES } else { set as usize }
     }
 
+    /// Bytes of both bodies that are held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        [Direction::Request, Direction::Response].map(|direction| self.message(direction).held_len()).iter().sum()
+    }
+
     /// Gives the edge something to do.
     pub(crate) fn push(&mut self, effect: Effect) {
         self.effects.push_back(effect);

@@ -3,7 +3,7 @@
 use proxy_wasm_abi::{
     bridge::AbiVersion,
     enums::Status,
-    limits::SHARED_BYTES_MAX,
+    limits::{METRICS_MAX, SHARED_BYTES_MAX},
     settings::{MetricsTo, SharedStateIn},
 };
 use proxy_wasm_semantics::{Change, ChangeKind};
@@ -155,6 +155,28 @@ fn metrics_have_envoys_ids_and_rules() {
         assert_eq!(vm.increment_metric(id, 1), Err(Status::BadArgument));
         assert_eq!(vm.record_metric(id, 1), Err(Status::NotFound));
     }
+}
+
+#[test]
+fn a_metric_that_is_defined_again_and_again_is_never_refused() {
+    let bed = Bed::new();
+    let mut vm = bed.chain.state();
+    let ids: Vec<u32> = (0..METRICS_MAX + 2).map(|_| vm.define_metric(0, b"c").unwrap()).collect();
+    assert_eq!(ids[METRICS_MAX - 2..], [399_996, 400_000, 400_000, 400_000], "it keeps its id then");
+    assert_eq!(vm.define_metric(1, b"c"), Ok(5), "and others get one");
+    assert_eq!(vm.increment_metric(400_000, 1), Ok(()));
+    assert_eq!(vm.get_metric(4), Ok(1));
+}
+
+#[test]
+fn there_are_so_many_metrics() {
+    let bed = Bed::new();
+    let mut vm = bed.chain.state();
+    for name in 0..METRICS_MAX {
+        vm.define_metric(0, name.to_string().as_bytes()).unwrap();
+    }
+    assert_eq!(vm.define_metric(0, b"one more"), Err(Status::InternalFailure));
+    assert_eq!(vm.define_metric(0, b"7"), Ok(32), "one that there is has its id");
 }
 
 #[test]

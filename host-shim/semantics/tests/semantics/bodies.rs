@@ -1,6 +1,6 @@
 //! The effect of a body callback's return value on the body: lengths shown, bytes sent. Both directions are alike.
 
-use proxy_wasm_abi::limits::HTTP2_BUFFER_LIMIT_BYTES;
+use proxy_wasm_abi::limits::{HELD_MAX_BYTES, HTTP2_BUFFER_LIMIT_BYTES};
 use proxy_wasm_semantics::Direction;
 
 use crate::common::{Bed, Id, REQUEST, RESPONSE};
@@ -302,7 +302,9 @@ fn who_refuses_a_body_says_by_which_limits() {
     bed.returns(Id::RequestBody, [1]);
     let id = bed.post();
     bed.data(id, REQUEST, "abcde", false);
-    assert_eq!(bed.log(), ["[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2)"]);
+    let line = "[warn] refused: a filter holds more of a body than `--buffer-limit` (16 MiB over HTTP/2), or all filters hold \
+                more than 256 MiB";
+    assert_eq!(bed.log(), [line]);
 }
 
 #[test]
@@ -315,6 +317,33 @@ fn by_http2_more_is_held_whatever_the_settings_say() {
         assert_eq!(bed.chain.wants(id, REQUEST), fits, "{bytes}");
         assert_eq!(bed.log().len(), usize::from(!fits));
     }
+}
+
+#[test]
+fn all_bodies_together_have_a_limit() {
+    let bed = limited();
+    bed.returns(Id::RequestBody, [1; 20]);
+    // Nobody reads these bytes, so that they take no memory here.
+    let piece = || vec![0; HTTP2_BUFFER_LIMIT_BYTES];
+    let full: Vec<u32> = (0..=HELD_MAX_BYTES / HTTP2_BUFFER_LIMIT_BYTES)
+        .map(|_| {
+            let id = bed.post_http2();
+            bed.chain.data(id, REQUEST, piece(), false);
+            id
+        })
+        .collect();
+    assert!(full.iter().all(|id| bed.chain.wants(*id, REQUEST)), "the last one began below the limit");
+    // Others are refused what they would hold, and not their ends.
+    let late = bed.post_http2();
+    bed.data(late, REQUEST, "a", false);
+    assert!(bed.effects(late)[1].starts_with("< headers [:status: 413]"));
+    bed.chain.data(full[0], REQUEST, Vec::new(), true);
+    assert!(!bed.effects(full[0]).iter().any(|effect| effect.contains("413")));
+    // With some that go there is room again.
+    full[1..3].iter().for_each(|id| bed.chain.close(*id));
+    let next = bed.post_http2();
+    bed.data(next, REQUEST, "a", false);
+    assert!(bed.chain.wants(next, REQUEST));
 }
 
 #[test]
