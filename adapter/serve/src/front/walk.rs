@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(
             read,
             "GET / HTTP/1.1\r\nhost: a\r\n\r\nPOST / HTTP/1.1\r\nhost: b\r\ncontent-length: 3\r\n\r\nxyz\
-             POST / HTTP/1.1\r\nhost: c\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET / HTTP/1.1\r\nhost: d\r\n\r\n"
+             POST / HTTP/1.1\r\nhost: c\r\ntransfer-encoding: chunked\r\n\r\n00000001\r\nx\r\n0\r\n\r\nGET / HTTP/1.1\r\nhost: d\r\n\r\n"
         );
         let requests = [("GET", "/a", false), ("POST", "/b", false), ("POST", "/c", true), ("GET", "/d", false)];
         assert_eq!(events, requests.map(|(method, target, breakable)| request(method, target, breakable)));

@@ -259,8 +259,8 @@ mod tests {
         takes(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "HTTP/1.1 200 |content-length: 2||ok");
         takes(b"HTTP/2.0  600\nX:y\n\n", "HTTP/1.1 600 |x: y||");
         takes(b"HTTP/1.0\t200 \r\n\r\nuntil\nclosed", "HTTP/1.0 200 ||until\nclosed");
-        takes(b"HTTP/1.1 200\r\ntransfer-encoding:\r\n chunked\r\n\r\n02;x\r\nok\r\n0\r\n\r\n", {
-            "HTTP/1.1 200 |transfer-encoding: chunked||2|ok|0||"
+        takes(b"HTTP/1.1 200\r\ntransfer-encoding:\r\n chunked\r\n\r\n01;x\r\nk\r\n0\r\n\r\n", {
+            "HTTP/1.1 200 |transfer-encoding: chunked||00000001|k|0||"
         });
         takes(b"HTTP/1.1 204 No\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 204 |content-length: 0||");
         takes(b"HTTP/1.1 304 No\r\ncontent-length: 5\r\n\r\n", "HTTP/1.1 304 |content-length: 5||");

@@ -1,4 +1,5 @@
-//! A body in chunks, read strictly and written in the one way to write it: no extensions, no blanks, no leading zeros.
+//! A body in chunks, read strictly and written in chunks of our own: one for all bytes that came together, without extensions.
+//! So a body of tiny chunks costs no more than its bytes, and a filter is shown what came in a read at once, as in Envoy.
 
 use bytes::{Buf, BytesMut};
 
@@ -41,6 +42,36 @@ enum At {
 
 const START: At = At::Size { size: 0, digits: false };
 
+/// The line before the bytes of a chunk: its size is written over it when that is known.
+const SIZE_LINE: &[u8] = b"00000000\r\n";
+
+/// A chunk that is being written.
+#[derive(Default)]
+struct Run {
+    /// Where it begins in the output.
+    start: Option<usize>,
+}
+
+impl Run {
+    fn write(&mut self, bytes: &[u8], output: &mut BytesMut) {
+        if self.start.is_none() {
+            self.start = Some(output.len());
+            output.extend_from_slice(SIZE_LINE);
+        }
+        output.extend_from_slice(bytes);
+    }
+
+    fn end(&mut self, output: &mut BytesMut) {
+        let Some(start) = self.start.take() else { return };
+        let size = output.len() - start - SIZE_LINE.len();
+        let digits = SIZE_LINE.len() - b"\r\n".len();
+        if let Some(line) = output.get_mut(start..start + digits) {
+            line.copy_from_slice(format!("{size:0digits$x}").as_bytes());
+        }
+        output.extend_from_slice(b"\r\n");
+    }
+}
+
 impl Chunks {
     /// At the first chunk.
     pub(crate) fn new(trailers_limit: usize) -> Self {
@@ -49,6 +80,13 @@ impl Chunks {
 
     /// Takes what it can from the input, and gives what it is to be read as. Whether that was the end of the body.
     pub(crate) fn take(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<bool, Fault> {
+        let mut run = Run::default();
+        let taken = self.take_run(input, output, &mut run);
+        run.end(output);
+        taken
+    }
+
+    fn take_run(&mut self, input: &mut BytesMut, output: &mut BytesMut, run: &mut Run) -> Result<bool, Fault> {
         while !input.is_empty() {
             match &mut self.at {
                 At::Data(left) => {
@@ -57,7 +95,7 @@ impl Chunks {
                     if *left == 0 {
                         self.at = At::DataEnd(b"\r\n");
                     }
-                    output.extend_from_slice(&input[..size]);
+                    run.write(&input[..size], output);
                     input.advance(size);
                 }
                 At::Trailers(end) => {
@@ -66,8 +104,10 @@ impl Chunks {
                         return Err(Fault::TrailersTooLarge { limit: self.trailers_limit });
                     }
                     let Some(size) = found else { return Ok(false) };
+                    let block = Block::trailers(&input[..size])?;
+                    run.end(output);
                     output.extend_from_slice(b"0\r\n");
-                    for field in Block::trailers(&input[..size])?.fields() {
+                    for field in block.fields() {
                         if !NO_TRAILERS.iter().any(|name| field.is(name)) {
                             field.write(output);
                         }
@@ -76,14 +116,14 @@ impl Chunks {
                     input.advance(size);
                     return Ok(true);
                 }
-                _ => self.step(input.get_u8(), output)?,
+                _ => self.step(input.get_u8())?,
             }
         }
         Ok(false)
     }
 
     /// One byte between the bytes of chunks.
-    fn step(&mut self, byte: u8, output: &mut BytesMut) -> Result<(), Fault> {
+    fn step(&mut self, byte: u8) -> Result<(), Fault> {
         self.line += 1;
         if self.line > CHUNK_LINE_LIMIT {
             return Err(Fault::ChunkLine);
@@ -99,13 +139,9 @@ impl Chunks {
             (At::Size { size, digits: true } | At::Blanks(size) | At::Extension(size), b'\r') => At::SizeEnd(*size),
             (At::Extension(size), byte) if byte != b'\n' => At::Extension(*size),
             (At::SizeEnd(0), b'\n') => At::Trailers(End::default()),
-            (At::SizeEnd(size), b'\n') => {
-                output.extend_from_slice(format!("{size:x}\r\n").as_bytes());
-                At::Data(*size)
-            }
+            (At::SizeEnd(size), b'\n') => At::Data(*size),
             (At::DataEnd([b'\r', rest @ ..]), b'\r') => At::DataEnd(rest),
             (At::DataEnd([b'\n']), b'\n') => {
-                output.extend_from_slice(b"\r\n");
                 self.line = 0;
                 START
             }
@@ -122,6 +158,22 @@ mod tests {
 
     const LIMIT: usize = 100;
 
+    /// The bytes of all chunks, and what follows them.
+    fn joined(output: &[u8]) -> String {
+        let (mut bytes, mut rest) = (Vec::new(), output);
+        while !rest.is_empty() {
+            let line = rest.iter().position(|byte| *byte == b'\r').unwrap();
+            let size = usize::from_str_radix(str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            if size == 0 {
+                break;
+            }
+            let (chunk, behind) = rest[line + 2..].split_at(size);
+            bytes.extend_from_slice(chunk);
+            rest = behind.strip_prefix(b"\r\n").unwrap();
+        }
+        format!("{}|{}", String::from_utf8_lossy(&bytes), String::from_utf8_lossy(rest).replace("\r\n", "|"))
+    }
+
     /// What is written of a body, and what is left, cut in two at every place.
     fn read(body: &[u8]) -> Result<(String, usize), Fault> {
         let mut results = (0..=body.len()).map(|cut| {
@@ -134,8 +186,7 @@ mod tests {
                 }
             }
             let end = if done { "" } else { "..." };
-            let text = String::from_utf8_lossy(&output).replace("\r\n", "|");
-            Ok((format!("{text}{end}"), if done { input.len() } else { 0 }))
+            Ok((format!("{}{end}", joined(&output)), if done { input.len() } else { 0 }))
         });
         let first = results.next().unwrap();
         assert!(results.all(|result| result == first), "{}", body.escape_ascii());
@@ -145,19 +196,30 @@ mod tests {
     #[test]
     fn there_is_one_way_to_write_it() {
         for (body, written, left) in [
-            (b"2\r\nok\r\n0\r\n\r\n".as_slice(), "2|ok|0||", 0),
-            (b"0002 \t\r\nok\r\n00\r\n\r\nHTTP", "2|ok|0||", 4),
-            (b"2;a=\"b;c\x01\"\r\nok\r\n0;x\r\n\r\n", "2|ok|0||", 0),
-            (b"2 ;a\r\nok\r\nA\r\n0123456789\r\n0\r\n\r\n", "2|ok|a|0123456789|0||", 0),
-            (b"0\r\nX-a:1\r\nx-b: 2\n 3\r\n\r\n", "0|x-a: 1|x-b: 2 3||", 0),
-            (b"0\r\nContent-Length: 5\r\nhost: x\r\ntransfer-encoding: chunked\r\nx: y\r\n\r\n", "0|x: y||", 0),
-            (b"0\r\n\n", "0||", 0),
-            (b"2\r\no", "2|o...", 0),
-            (b"2\r\nok\r\n", "2|ok|...", 0),
-            (b"0\r\nx-a: 1\r\n", "...", 0),
+            (b"2\r\nok\r\n0\r\n\r\n".as_slice(), "ok|0||", 0),
+            (b"0002 \t\r\nok\r\n00\r\n\r\nHTTP", "ok|0||", 4),
+            (b"2;a=\"b;c\x01\"\r\nok\r\n0;x\r\n\r\n", "ok|0||", 0),
+            (b"2 ;a\r\nok\r\nA\r\n0123456789\r\n0\r\n\r\n", "ok0123456789|0||", 0),
+            (b"0\r\nX-a:1\r\nx-b: 2\n 3\r\n\r\n", "|0|x-a: 1|x-b: 2 3||", 0),
+            (b"0\r\nContent-Length: 5\r\nhost: x\r\ntransfer-encoding: chunked\r\nx: y\r\n\r\n", "|0|x: y||", 0),
+            (b"0\r\n\n", "|0||", 0),
+            (b"2\r\no", "o|...", 0),
+            (b"2\r\nok\r\n", "ok|...", 0),
+            (b"0\r\nx-a: 1\r\n", "|...", 0),
         ] {
             assert_eq!(read(body), Ok((written.to_owned(), left)), "{}", body.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_comes_together_is_one_chunk() {
+        let mut chunks = Chunks::new(LIMIT);
+        let mut output = BytesMut::new();
+        chunks.take(&mut b"1\r\na\r\n1\r\nb\r\n3\r\nc".as_slice().into(), &mut output).unwrap();
+        assert_eq!(output, b"00000003\r\nabc\r\n".as_slice());
+        output.clear();
+        chunks.take(&mut b"de\r\n0\r\n\r\n".as_slice().into(), &mut output).unwrap();
+        assert_eq!(output, b"00000002\r\nde\r\n0\r\n\r\n".as_slice());
     }
 
     #[test]
