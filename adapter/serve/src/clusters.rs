@@ -52,7 +52,9 @@ pub(super) struct Cluster {
     pub(super) retried_classes: Classes,
     /// The component waited for a response no longer.
     pub(super) timeouts: Counter,
-    /// Nobody waited for a response any longer.
+    /// The same, and a retry followed.
+    pub(super) try_timeouts: Counter,
+    /// Nobody waited for a connection any longer.
     pub(super) cancelled: Counter,
     /// The connection broke before there was a response.
     pub(super) resets: Counter,
@@ -77,6 +79,7 @@ impl Cluster {
             retried: Counter::default(),
             retried_classes: Classes::default(),
             timeouts: Counter::default(),
+            try_timeouts: Counter::default(),
             cancelled: Counter::default(),
             resets: Counter::default(),
             times: Times::default(),
@@ -125,8 +128,16 @@ pub(super) struct Tried {
     cluster: Arc<Cluster>,
     /// Of the response, or of what the filter sees instead.
     status: StatusCode,
-    /// Until the head of the response, where there is one.
-    elapsed: Option<Duration>,
+    outcome: Outcome,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    /// With the head of a response, after so long.
+    Responded(Duration),
+    TimedOut,
+    Failed,
 }
 
 impl Tried {
@@ -135,8 +146,10 @@ impl Tried {
         let cluster = &self.cluster;
         cluster.completed.add();
         cluster.classes.add(self.status);
-        if let Some(elapsed) = self.elapsed {
-            cluster.times.record(elapsed);
+        match self.outcome {
+            Outcome::Responded(elapsed) => cluster.times.record(elapsed),
+            Outcome::TimedOut => cluster.timeouts.add(),
+            Outcome::Failed => {}
         }
     }
 
@@ -144,9 +157,13 @@ impl Tried {
     pub(super) fn count_retry(self) {
         let cluster = &self.cluster;
         cluster.retries.add();
-        if self.elapsed.is_some() {
-            cluster.retried.add();
-            cluster.retried_classes.add(self.status);
+        match self.outcome {
+            Outcome::Responded(_) => {
+                cluster.retried.add();
+                cluster.retried_classes.add(self.status);
+            }
+            Outcome::TimedOut => cluster.try_timeouts.add(),
+            Outcome::Failed => {}
         }
     }
 }
@@ -198,24 +215,23 @@ impl Sending {
             });
         }
         match result {
-            Ok(response) => self.came_to(response.status(), Some(self.began.elapsed())),
+            Ok(response) => self.came_to(response.status(), Outcome::Responded(self.began.elapsed())),
             Err(Error::ConnectionReadTimeout) => self.timed_out(),
             Err(error) => {
                 if matches!(error, Error::ConnectionTerminated) {
                     self.cluster.resets.add();
                 }
-                self.came_to(StatusCode::SERVICE_UNAVAILABLE, None);
+                self.came_to(StatusCode::SERVICE_UNAVAILABLE, Outcome::Failed);
             }
         }
     }
 
     fn timed_out(&self) {
-        self.cluster.timeouts.add();
-        self.came_to(StatusCode::GATEWAY_TIMEOUT, None);
+        self.came_to(StatusCode::GATEWAY_TIMEOUT, Outcome::TimedOut);
     }
 
-    fn came_to(&self, status: StatusCode, elapsed: Option<Duration>) {
-        let tried = Tried { cluster: self.cluster.clone(), status, elapsed };
+    fn came_to(&self, status: StatusCode, outcome: Outcome) {
+        let tried = Tried { cluster: self.cluster.clone(), status, outcome };
         match (self.sender.purpose, &self.sender.record) {
             (Purpose::Upstream, Some(record)) => record.tried(tried),
             // By `wasi:http` nobody knows what is a retry.
@@ -231,7 +247,10 @@ impl Drop for Sending {
         }
         let is_left = self.sender.record.as_ref().is_some_and(|record| record.is_left());
         if is_left || self.sender.abandoned.load(Ordering::Acquire) {
-            self.cluster.cancelled.add();
+            // One that is on its way Envoy does not count.
+            if self.active.is_none() {
+                self.cluster.cancelled.add();
+            }
         } else {
             // The component waits no longer: its time was over.
             self.timed_out();

@@ -118,6 +118,7 @@ fn upstream(samples: &mut Vec<Sample>, cluster: &Cluster) {
         ("upstream_rq_completed", cluster.completed.get()),
         ("upstream_rq_retry", cluster.retries.get()),
         ("upstream_rq_timeout", cluster.timeouts.get()),
+        ("upstream_rq_per_try_timeout", cluster.try_timeouts.get()),
         ("upstream_rq_cancelled", cluster.cancelled.get()),
         ("upstream_rq_rx_reset", cluster.resets.get()),
     ]);

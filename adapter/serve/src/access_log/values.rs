@@ -93,8 +93,10 @@ pub(super) fn transport_failure(exchange: &Exchange) -> Option<String> {
 /// A client that went before the response's end.
 const LEFT: u64 = 1 << 14;
 
-/// Envoy's response flags: their bits, and what they are called.
+/// Envoy's response flags: their bits, and what they are called. They are listed as Envoy sets them: that there is no further
+/// try is known before what became of the last one.
 const FLAGS: [(u64, &str, &str); 27] = [
+    (1 << 15, "URX", "UpstreamRetryLimitExceeded"),
     (1, "LH", "FailedLocalHealthCheck"),
     (1 << 1, "UH", "NoHealthyUpstream"),
     (1 << 2, "UT", "UpstreamRequestTimeout"),
@@ -110,7 +112,6 @@ const FLAGS: [(u64, &str, &str); 27] = [
     (1 << 12, "UAEX", "UnauthorizedExternalService"),
     (1 << 13, "RLSE", "RateLimitServiceError"),
     (LEFT, "DC", "DownstreamConnectionTermination"),
-    (1 << 15, "URX", "UpstreamRetryLimitExceeded"),
     (1 << 16, "SI", "StreamIdleTimeout"),
     (1 << 17, "IH", "InvalidEnvoyRequestHeaders"),
     (1 << 18, "DPE", "DownstreamProtocolError"),

@@ -1,6 +1,5 @@
 //! One exchange: carries bytes between its client, its upstream and the instance.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::task::{Context, Poll, Waker, ready};
@@ -15,7 +14,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use super::machine::{Due, Lost, Machine, NotOpened, Numbered, Turn};
 use super::pipe::{Writer, pipe};
-use super::sending::{Incoming, poll_event, send};
+use super::sending::{Incoming, Part, poll_part, send};
 use crate::departure::Departure;
 use crate::fields;
 use crate::instance::Answer;
@@ -33,6 +32,8 @@ struct Carrier {
     inbox: mpsc::UnboundedReceiver<Action>,
     /// The request's body, until its end.
     request: Option<RequestBody>,
+    /// How that ended while nothing else had come of it.
+    rest: Option<Part>,
     wants_request: bool,
     wants_response: bool,
     upstream: Incoming,
@@ -65,15 +66,16 @@ pub(super) async fn carry(
     if let Some(RawTarget(target)) = head.extensions.remove() {
         head.extensions.insert(RawPath(target.into()));
     }
-    let begin = std::future::poll_fn(|context| Poll::Ready(begin(&mut body, context))).await;
-    let is_whole = matches!(begin, Begin::Nothing | Begin::Whole(_));
+    let (begin, rest) = begin(&mut body).await;
+    let is_over = rest.is_some() || matches!(begin, Begin::Nothing | Begin::Whole(_));
     let opened = machine.open(&record, |instance| instance.open(&head, false, begin)).await?;
     let mut carrier = Carrier {
         machine: machine.clone(),
         exchange: opened.exchange,
         record,
         inbox: opened.inbox,
-        request: Some(body).filter(|_| !is_whole),
+        request: Some(body).filter(|_| !is_over),
+        rest,
         wants_request: false,
         wants_response: false,
         upstream: Incoming::Over,
@@ -94,20 +96,26 @@ pub(super) async fn carry(
     carried.map_err(|Lost| NotOpened::Lost)
 }
 
-/// What has come of a request's body with its head.
-fn begin(body: &mut RequestBody, context: &mut Context<'_>) -> Begin {
+/// What has come of a request's body with its head, and how it ended where that is all.
+async fn begin(body: &mut RequestBody) -> (Begin, Option<Part>) {
     if body.is_end_stream() {
-        return Begin::Nothing;
+        return (Begin::Nothing, None);
     }
-    match Pin::new(&mut *body).poll_frame(context) {
-        Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-            Ok(bytes) if body.is_end_stream() => Begin::Whole(bytes),
-            Ok(bytes) => Begin::Part(bytes),
-            // Trailers alone are for the next read; none can be given here.
-            Err(_) => Begin::Nothing,
-        },
-        Poll::Ready(None) => Begin::Nothing,
-        Poll::Ready(Some(Err(_))) | Poll::Pending => Begin::Later,
+    let mut is_asked = false;
+    let part = std::future::poll_fn(|context| match poll_part(body, context) {
+        // This is polled at first while hyper reads the head. What came with that it gives right behind.
+        Poll::Pending if !std::mem::replace(&mut is_asked, true) => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+        Poll::Ready(part) => Poll::Ready(Some(part)),
+    });
+    match part.await {
+        None => (Begin::Later, None),
+        Some(Part::Bytes(bytes, true)) => (Begin::Whole(bytes), None),
+        Some(Part::Bytes(bytes, false)) => (Begin::Part(bytes), None),
+        Some(rest) => (Begin::Later, Some(rest)),
     }
 }
 
@@ -166,15 +174,18 @@ impl Carrier {
 
     fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         let Some(body) = &mut self.request else { return Poll::Pending };
-        let event = ready!(poll_event(body, Peer::Client(self.exchange.id), context));
-        if !matches!(event, Event::Data { end: false, .. }) {
+        let part = ready!(poll_part(body, context));
+        if !matches!(part, Part::Bytes(_, false)) {
             self.request = None;
         }
-        Poll::Ready(event)
+        Poll::Ready(part.event(Peer::Client(self.exchange.id)))
     }
 
     /// What is left of a body all of whose declared bytes came: its end, where it is there.
     fn poll_rest(&mut self) -> Option<Event> {
+        if let Some(rest) = self.rest.take() {
+            return Some(rest.event(Peer::Client(self.exchange.id)));
+        }
         // It is asked again before anybody waits for it.
         let mut context = Context::from_waker(Waker::noop());
         if self.request.as_ref().is_some_and(|body| body.size_hint().exact() == Some(0))

@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Frame};
+use hyper::body::Body;
 use proxy_wasm_adapter_embed::{Event, Failure, Origin, Peer, RawPath};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -110,34 +111,48 @@ impl Incoming {
 
     fn poll_body(&mut self, peer: Peer, context: &mut Context<'_>) -> Poll<Option<Event>> {
         let Self::Body(body) = self else { return Poll::Pending };
-        let event = ready!(poll_event(body, peer, context));
-        if !matches!(event, Event::Data { end: false, .. }) {
+        let part = ready!(poll_part(body, context));
+        if !matches!(part, Part::Bytes(_, false)) {
             *self = Self::Over;
         }
-        Poll::Ready(Some(event))
+        Poll::Ready(Some(part.event(peer)))
     }
 }
 
-/// The next piece of a body.
-pub(super) fn poll_event<B>(body: &mut B, peer: Peer, context: &mut Context<'_>) -> Poll<Event>
-where
-    B: Body<Data = bytes::Bytes> + Unpin,
-{
-    Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(context)) {
-        Some(Ok(frame)) => of_frame(frame, peer, body.is_end_stream()),
-        Some(Err(_)) => Event::Broken(peer),
-        None => Event::End { peer, trailers: None },
-    })
+/// A part of a body.
+pub(super) enum Part {
+    /// Bytes, and whether the end came with them.
+    Bytes(Bytes, bool),
+    /// Its end.
+    End(Option<HeaderMap>),
+    /// It breaks off.
+    Broken,
 }
 
-fn of_frame(frame: Frame<bytes::Bytes>, peer: Peer, end: bool) -> Event {
-    match frame.into_data() {
-        Ok(bytes) => Event::Data { peer, bytes, end },
-        Err(frame) => {
-            let trailers: Option<HeaderMap> = frame.into_trailers().ok().filter(|trailers| !trailers.is_empty());
-            Event::End { peer, trailers }
+impl Part {
+    /// What the instance is told.
+    pub(super) fn event(self, peer: Peer) -> Event {
+        match self {
+            Self::Bytes(bytes, end) => Event::Data { peer, bytes, end },
+            Self::End(trailers) => Event::End { peer, trailers },
+            Self::Broken => Event::Broken(peer),
         }
     }
+}
+
+/// The next part of a body.
+pub(super) fn poll_part<B>(body: &mut B, context: &mut Context<'_>) -> Poll<Part>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(context)) {
+        Some(Ok(frame)) => match frame.into_data() {
+            Ok(bytes) => Part::Bytes(bytes, body.is_end_stream()),
+            Err(frame) => Part::End(frame.into_trailers().ok().filter(|trailers| !trailers.is_empty())),
+        },
+        Some(Err(_)) => Part::Broken,
+        None => Part::End(None),
+    })
 }
 
 /// Why a request has no answer: in Envoy's words, as far as this host's client tells it apart, and the cause that the log adds.
