@@ -178,7 +178,7 @@ fn preinit(preinit: &Preinit) -> String {
         text.push_str(&format!(", all instances with the same {} random bytes", preinit.random_bytes));
     }
     if preinit.reads_wall_clock {
-        text.push_str(", by the time of then");
+        text.push_str(", and they take the time of that start for their own");
     }
     text
 }

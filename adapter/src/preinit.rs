@@ -62,7 +62,9 @@ impl PreinitOptions {
                 Ok(done.component)
             }
             Err(refused) if wanted == Preinit::Try => {
-                reporter.message(&Message::preinit(Severity::Warning, files, &refused));
+                let mut message = Message::preinit(Severity::Warning, files, &refused);
+                message.text.push_str("; the component starts its plugins in each instance");
+                reporter.message(&message);
                 Ok(component)
             }
             Err(refused) => Err(Failure::Preinit { files: files.to_vec(), refused: Box::new(refused) }),
@@ -73,7 +75,14 @@ impl PreinitOptions {
 fn stale(files: &[String]) -> Message {
     Message {
         severity: Severity::Warning,
-        text: format!("`{}` looks what time it is when it starts, and that was now", files.join("`, `")),
-        help: Some("Do without `--preinit`, if the filter still needs the time of its start.".into()),
+        text: format!(
+            "`{}` looks what time it is when it starts, and that was now, for all instances: so is what it makes of it, such as \
+             the seed of random numbers",
+            files.join("`, `")
+        ),
+        help: Some(
+            "Do without `--preinit`, if the filter needs the time of its start, or numbers that differ between instances."
+                .into(),
+        ),
     }
 }

@@ -239,10 +239,11 @@ impl Written {
             .as_array()
             .map(|options| options.iter().filter_map(|option| option.as_str().map(str::to_owned)).collect())
             .unwrap_or_default();
+        let is_of_it = |finding: &&Value| finding["listener"].is_null() || finding["listener"] == component["listener"];
         let count = |outcomes: &[&str]| {
             let of_these =
                 |finding: &&Value| finding["outcome"].as_str().is_some_and(|outcome| outcomes.contains(&outcome));
-            findings.iter().filter(of_these).count()
+            findings.iter().filter(is_of_it).filter(of_these).count()
         };
         Ok(Self {
             settings: text(component, "settings"),

@@ -206,6 +206,7 @@ fn pre_initialised_components() {
         warning.starts_with("[info] plugin: hello\nwarning: `filter.wasm` cannot be pre-initialised: "),
         "{warning}"
     );
+    assert!(warning.contains("; the component starts its plugins in each instance\n"), "{warning}");
     assert_eq!(adapt(&["plain.wasm"]), "");
     assert_eq!(read(&directory, "tried.wasm"), read(&directory, "plain.wasm"));
 
@@ -227,7 +228,7 @@ fn pre_initialised_components() {
     .unwrap();
     let warning = adapt(&[&["dated.wasm"], &allowed[..]].concat());
     assert!(warning.contains("warning: `filter.wasm` looks what time it is when it starts"), "{warning}");
-    assert!(run(&["inspect", "dated.wasm"]).0.contains(", by the time of then\n"));
+    assert!(run(&["inspect", "dated.wasm"]).0.contains(", and they take the time of that start for their own\n"));
 }
 
 /// A settings file says all that options say, and the component is the same.

@@ -322,6 +322,8 @@ impl<'n> Resources<'n> {
                 }
             }
             "RoutesConfigDump" => {
+                // Those are the tables that stand within the listeners, once more.
+                node.peek("static_route_configs").into_iter().for_each(Node::mark_all);
                 for item in within(node, &["static_route_configs", "dynamic_route_configs"]) {
                     self.tables.extend(only(item, &["route_config"]));
                 }

@@ -112,10 +112,15 @@ impl Component {
 
     fn unit(&self) -> String {
         let (name, options) = (&self.name, self.serve_options.join(" "));
+        let warning = if self.is_unguarded {
+            "# It lets in requests that Envoy refuses: see \"Unguarded\" in migration.md.\n"
+        } else {
+            ""
+        };
         let below = if self.port() < 1024 { "AmbientCapabilities=CAP_NET_BIND_SERVICE\n" } else { "" };
         format!(
             "[Unit]\nDescription={name}, migrated from Envoy\nWants=network-online.target\nAfter=network-online.target\n\n\
-             [Service]\nExecStart=/usr/local/bin/proxy-wasm-adapter serve /etc/proxy-wasm-adapter/{name}.component.wasm \
+             [Service]\n{warning}ExecStart=/usr/local/bin/proxy-wasm-adapter serve /etc/proxy-wasm-adapter/{name}.component.wasm \
              --listen {} {options}\nRestart=on-failure\nDynamicUser=yes\nProtectSystem=strict\nProtectHome=yes\n\
              PrivateTmp=yes\nNoNewPrivileges=yes\n{below}\n[Install]\nWantedBy=multi-user.target\n",
             self.address(),
@@ -224,6 +229,7 @@ mod tests {
             serve_options: vec!["--failure-policy".into(), "closed".into()],
             has_routes: true,
             is_routed: true,
+            is_unguarded: false,
             outbound: vec!["http://a.internal:80".into(), "https://b.internal:443".into()],
         }
     }

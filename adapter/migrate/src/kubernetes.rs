@@ -24,7 +24,7 @@ enum Form {
 /// The components of these objects: plugins of one kind are one chain.
 pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
     let mut istio = Vec::new();
-    let mut gateway = Vec::new();
+    let (mut gateway, mut policies) = (Vec::new(), Vec::new());
     let mut higress = Vec::new();
     let mut consul = Vec::new();
     for object in objects {
@@ -40,7 +40,11 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
             _ if consul::is_service_defaults(object) => consul.extend(consul::read(report, object)),
             // `envoy_filter` reads these.
             "EnvoyFilter" => {}
-            "EnvoyExtensionPolicy" => gateway.extend(extension_policy(report, object)),
+            "EnvoyExtensionPolicy" => {
+                let (plugins, chosen) = extension_policy(report, object);
+                gateway.extend(plugins);
+                policies.extend(chosen);
+            }
             _ => other(report, object, kind),
         }
     }
@@ -49,8 +53,10 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
         plugins.sort_by(|a, b| a.order.cmp(&b.order));
         plugins.into_iter().map(|ordered| ordered.plugin).collect()
     };
-    compare_proxies(report, &istio);
-    compare_proxies(report, &higress);
+    for plugins in [&istio, &higress] {
+        compare_proxies(report, plugins.iter().filter_map(|plugin| plugin.proxies.as_ref()));
+    }
+    compare_proxies(report, policies.iter());
     let (istio, higress) = (in_order(istio), in_order(higress));
     [("wasm-plugins", istio), ("extension-policies", gateway), (HIGRESS, higress), ("service-defaults", consul)]
         .into_iter()
@@ -65,6 +71,22 @@ pub(crate) fn read(report: &Report, objects: &[&Node]) -> Vec<Draft> {
         .collect()
 }
 
+/// Objects by which Istio and Envoy Gateway say where requests go.
+const ROUTES: [&str; 12] = [
+    "BackendTLSPolicy",
+    "BackendTrafficPolicy",
+    "ClientTrafficPolicy",
+    "DestinationRule",
+    "GRPCRoute",
+    "Gateway",
+    "HTTPRoute",
+    "Ingress",
+    "ServiceEntry",
+    "Sidecar",
+    "TLSRoute",
+    "VirtualService",
+];
+
 /// Objects by which Istio and Envoy Gateway say who is let in.
 const GUARDS: &[&str] = &["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "SecurityPolicy"];
 
@@ -77,10 +99,18 @@ fn other(report: &Report, object: &Node, kind: &str) {
         report.unguarded(&label, object.place(), what, "Check it in front of the component, or in a filter.");
         return;
     }
-    let (what, remedy) = (
-        "an object that has nothing to do with Wasm filters, or is not read here",
-        "Take it out, or see what depends on it.",
-    );
+    let (what, remedy) = if ROUTES.contains(&kind) {
+        (
+            "it says where requests go, and how; that is not read from objects of Kubernetes",
+            "Give what the proxy has of it: `istioctl proxy-config all POD -o json`, or `egctl x translate --from \
+             gateway-api --to xds -f FILE -o yaml`.",
+        )
+    } else {
+        (
+            "an object that has nothing to do with Wasm filters, or is not read here",
+            "Take it out, or see what depends on it.",
+        )
+    };
     report.lost(&label, object.place(), what, remedy);
 }
 
@@ -91,7 +121,7 @@ struct Ordered {
     proxies: Option<Proxies>,
 }
 
-/// The proxies that an object chooses.
+/// The proxies, or the routes, that an object chooses.
 struct Proxies {
     label: String,
     place: Place,
@@ -100,12 +130,11 @@ struct Proxies {
 }
 
 /// Says of plugins for other proxies than the first one's that they are all in one chain here.
-fn compare_proxies(report: &Report, plugins: &[Ordered]) {
-    let mut all = plugins.iter().filter_map(|plugin| plugin.proxies.as_ref());
+fn compare_proxies<'a>(report: &Report, mut all: impl Iterator<Item = &'a Proxies>) {
     let Some(first) = all.next() else { return };
     for other in all.filter(|other| other.chosen != first.chosen) {
-        let what = format!("it is for other proxies than {}, and here requests pass both", first.label);
-        let remedy = "Migrate the objects of one workload at a time, each in a file of its own.";
+        let what = format!("it is for other proxies or routes than {}, and here requests pass both", first.label);
+        let remedy = "Migrate the objects of one workload or route at a time, each in a file of its own.";
         report.differs(&other.label, other.place, what, remedy);
     }
 }
@@ -299,14 +328,17 @@ fn selection(report: &Report, label: &str, spec: &Node, fields: &[&str]) {
     }
 }
 
-fn extension_policy(report: &Report, object: &Node) -> Vec<Plugin> {
+/// The plugins of a policy, and what it is for.
+fn extension_policy(report: &Report, object: &Node) -> (Vec<Plugin>, Option<Proxies>) {
     let (name, namespace) = names(object);
     let label = format!("EnvoyExtensionPolicy `{name}`");
     let reader = Reader { report, object: &label };
-    let Some(spec) = object.get("spec") else { return Vec::new() };
+    let Some(spec) = object.get("spec") else { return (Vec::new(), None) };
+    let mut chosen = None;
     for field in ["targetRef", "targetRefs", "targetSelectors"] {
         if let Some(node) = spec.get(field) {
             node.mark_all();
+            chosen = Some(Proxies { label: label.clone(), place: node.place(), chosen: json(node) });
             let remedy = "For the routes too: `egctl x translate --from gateway-api --to xds -f FILE -o yaml`.";
             report.differs(&label, node.place(), format!("`{field}` names routes or gateways that are not in the policy; the component is for all that is sent to it"), remedy);
         }
@@ -360,7 +392,7 @@ fn extension_policy(report: &Report, object: &Node) -> Vec<Plugin> {
         report.carried(&label, wasm.place(), format!("plugin `{}`", plugin.name));
         plugins.push(plugin);
     }
-    plugins
+    (plugins, chosen)
 }
 
 /// JSON as Istio writes it: that of Kubernetes, with `<`, `>` and `&` escaped.

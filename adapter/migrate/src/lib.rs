@@ -66,6 +66,7 @@ pub use report::{Finding, Outcome};
 
 use actions::Targets;
 use gather::Resources;
+use listener::Draft;
 use node::Node;
 use report::Report;
 
@@ -161,11 +162,15 @@ pub fn migrate(files: &[File], options: &Options<'_>) -> Migration {
     for document in &documents {
         resources.take(&report, document, options.from);
     }
-    let components = components(&report, &resources, options, &documents, files);
+    let mut components = components(&report, &resources, options, &documents, files);
     for document in &documents {
         leftovers::report(&report, document);
     }
     let findings = paths::resolve(report.take(), &documents, files);
+    for component in &mut components {
+        let is_it = |finding: &Finding| finding.outcome == Outcome::Unguarded && finding.concerns(&component.listener);
+        component.is_unguarded = findings.iter().any(is_it);
+    }
     Migration { components, findings, is_bootstrap: bootstrap(files, options.from).is_some() }
 }
 
@@ -196,26 +201,43 @@ fn components(
     let clusters = clusters::read_all(report, &resources.clusters);
     let (answers, folded) = listener::answers(report, resources, &clusters);
     let targets = Targets::new(&clusters, &answers, &folded);
-    let mut drafts = Vec::new();
+    let is_wanted = |draft: &Draft| options.listener.is_none_or(|wanted| draft.name == wanted);
+    let (mut drafts, mut others) = (Vec::new(), Vec::new());
+    let mut take = |node: &Node, noted: usize, draft: Option<Draft>| match draft {
+        Some(draft) if is_wanted(&draft) => {
+            report.is_of(noted, &draft.name);
+            drafts.push(draft);
+        }
+        // Of others nothing is said where one was asked for.
+        draft if options.listener.is_some() => {
+            report.forget(noted);
+            node.mark_all();
+            others.extend(draft.map(|draft| draft.name));
+        }
+        _ => {}
+    };
     for node in &resources.listeners {
-        drafts.extend(listener::read(report, node, resources, &targets));
+        let noted = report.len();
+        take(node, noted, listener::read(report, node, resources, &targets));
     }
     for node in &resources.managers {
+        let noted = report.len();
         let reader = read::Reader { report, object: "the connection manager" };
-        drafts.extend(listener::manager(reader, node, "manager", resources, &targets));
+        take(node, noted, listener::manager(reader, node, "manager", resources, &targets));
     }
-    drafts.extend(filter::alone(report, resources));
-    drafts.extend(kubernetes::read(report, &resources.objects));
-    drafts.extend(envoy_filter::read(report, resources));
-    if let Some(wanted) = options.listener {
-        let (found, others): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.name == wanted);
-        if found.is_empty() && !others.is_empty() {
-            let place = documents.first().map(Node::place).unwrap_or_default();
-            let what = format!("there is no listener `{wanted}` with Wasm HTTP filters in it");
-            let names: Vec<_> = others.iter().map(|draft| format!("`{}`", draft.name)).collect();
-            report.wrong("the input", place, what, format!("Choose one of {}.", names.join(", ")));
+    let objects = filter::alone(report, resources).into_iter().chain(kubernetes::read(report, &resources.objects));
+    for draft in objects.chain(envoy_filter::read(report, resources)) {
+        if is_wanted(&draft) {
+            drafts.push(draft);
+        } else {
+            others.push(draft.name);
         }
-        drafts = found;
+    }
+    if let Some(wanted) = options.listener.filter(|_| drafts.is_empty() && !others.is_empty()) {
+        let place = documents.first().map(Node::place).unwrap_or_default();
+        let what = format!("there is no listener `{wanted}` with Wasm HTTP filters in it");
+        let names: Vec<_> = others.iter().map(|name| format!("`{name}`")).collect();
+        report.wrong("the input", place, what, format!("Choose one of {}.", names.join(", ")));
     }
     // Where nothing could be read, that was said.
     if drafts.is_empty() && !report.has_errors() {

@@ -29,6 +29,13 @@ pub(crate) fn write(migration: &Migration, hosts: &[Host]) -> String {
             continue;
         }
         let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes all text");
+        if component.is_unguarded {
+            line(&format!(
+                "**It lets in requests that Envoy refuses**: see \"Unguarded\". No host knows that of a component; \
+                 `proxy-wasm-adapter serve . --listener {}` does, and does not start before you say `--allow-unguarded`.\n",
+                component.listener
+            ));
+        }
         line("Run it, in this directory, on the host that comes with the adapter or on stock Wasmtime:\n");
         line(&format!("```sh\n{}\n{}\n```\n", component.serve(), component.wasmtime()));
         line(&format!("Make it anew after a change of `{settings}`:\n"));

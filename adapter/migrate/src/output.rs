@@ -27,6 +27,8 @@ pub struct Component {
     pub name: String,
     /// What the input calls the listener that it comes from, as [`bootstrap`](crate::bootstrap()) does.
     pub listener: String,
+    /// Whether requests pass that Envoy refuses.
+    pub is_unguarded: bool,
     /// Where the input listens, as `0.0.0.0:8080`, if it says so.
     pub listen: Option<String>,
     /// The settings file, which names the others.
@@ -187,7 +189,7 @@ fn write(
                 &format!("`{name}`"),
                 draft.place,
                 "the input has no routes: where requests go is not known",
-                "Give `--upstream URL`, or what the proxy itself has: `istioctl proxy-config all POD -o json`.",
+                "Give `--upstream URL`, or what the proxy itself has: `istioctl proxy-config all POD -o json`, or its `/config_dump`.",
             ),
         }
     }
@@ -207,6 +209,7 @@ fn write(
     outbound.dedup();
     let component = Component {
         listener: draft.name,
+        is_unguarded: false,
         listen: draft.address.and_then(|(host, port)| {
             let address = std::net::SocketAddr::new(host.parse().ok()?, port);
             Some(address.to_string())

@@ -51,6 +51,7 @@ pub(crate) fn resolve(mut noted: Vec<Noted>, documents: &[Node], files: &[File])
     let finding = |noted: Noted| Finding {
         outcome: noted.outcome,
         object: noted.object,
+        listener: noted.listener,
         file: files.get(noted.place.file).map(|file| file.name.clone()).unwrap_or_default(),
         line: noted.place.line,
         column: noted.place.column,

@@ -59,6 +59,9 @@ pub struct Finding {
     pub outcome: Outcome,
     /// What it belongs to, such as ``filter `auth` ``.
     pub object: String,
+    /// The listener that it is within, as [`Component::listener`](crate::Component::listener) has it; none, where it is of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<String>,
     /// The name of the file.
     pub file: String,
     /// The line, from 1.
@@ -72,6 +75,13 @@ pub struct Finding {
     /// What to do, where there is something.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub remedy: String,
+}
+
+impl Finding {
+    /// Whether it is something of this listener's component.
+    pub(crate) fn concerns(&self, listener: &str) -> bool {
+        self.listener.as_deref().is_none_or(|own| own == listener)
+    }
 }
 
 impl fmt::Display for Finding {
@@ -88,6 +98,7 @@ impl fmt::Display for Finding {
 pub(crate) struct Noted {
     pub(crate) outcome: Outcome,
     pub(crate) object: String,
+    pub(crate) listener: Option<String>,
     pub(crate) place: Place,
     pub(crate) what: String,
     pub(crate) remedy: String,
@@ -102,7 +113,8 @@ pub(crate) struct Report {
 
 impl Report {
     fn note(&self, outcome: Outcome, object: &str, place: Place, what: impl Into<String>, remedy: impl Into<String>) {
-        let noted = Noted { outcome, object: object.into(), place, what: what.into(), remedy: remedy.into() };
+        let (object, what, remedy) = (object.into(), what.into(), remedy.into());
+        let noted = Noted { outcome, object, listener: None, place, what, remedy };
         // What stands behind an alias, or is looked at from two sides, is one thing.
         if self.seen.borrow_mut().insert((place, noted.what.clone())) {
             self.noted.borrow_mut().push(noted);
@@ -145,6 +157,18 @@ impl Report {
                 noted.outcome = Outcome::NotCarried;
             }
         }
+    }
+
+    /// What was noted behind so many parts is within this listener.
+    pub(crate) fn is_of(&self, behind: usize, listener: &str) {
+        for noted in self.noted.borrow_mut().iter_mut().skip(behind) {
+            noted.listener = Some(listener.into());
+        }
+    }
+
+    /// What was noted behind so many parts is nothing that was asked for.
+    pub(crate) fn forget(&self, behind: usize) {
+        self.noted.borrow_mut().truncate(behind);
     }
 
     pub(crate) fn has_errors(&self) -> bool {

@@ -1,8 +1,8 @@
 //! What keeps requests out in Envoy, and is left behind.
 
-use proxy_wasm_adapter_migrate::Outcome;
+use proxy_wasm_adapter_migrate::{File, Host, Options, Outcome, migrate};
 
-use crate::common::{finding, plain, run};
+use crate::common::{finding, plain, run, wasm};
 
 const HTTP_FILTERS: &str = "envoy.extensions.filters.http.";
 
@@ -128,4 +128,51 @@ fn certificates_of_servers() {
     let migration = run(&plain("").replace("{name: backend,", &format!("{{name: backend, {options}, {context},")));
     assert_eq!(finding(&migration, "each request's `host`").outcome, NotCarried);
     assert!(!finding(&migration, "TLS is the host's").what.contains("does not check"));
+}
+
+/// What keeps requests out of one listener is nothing of another one's.
+#[test]
+fn a_listener_that_is_asked_for_has_its_own_guards() {
+    let guarded = behind(&format!("{HTTP_FILTERS}ext_authz.v3.ExtAuthz"), "");
+    let listener = |text: &str, name: &str, port: &str| {
+        let from = text.find("  - name: main").unwrap();
+        let to = text.find("  clusters:").unwrap();
+        text[from..to].replace("name: main", &format!("name: {name}")).replace("8080", port)
+    };
+    let open = plain("");
+    let both = guarded.replace("  clusters:", &format!("{}  clusters:", listener(&open, "open", "8081")));
+    let all = run(&both);
+    let unguarded: Vec<bool> = all.components.iter().map(|component| component.is_unguarded).collect();
+    assert_eq!((all.is_unguarded(), unguarded), (true, vec![true, false]), "{:#?}", all.findings);
+    assert_eq!(finding(&all, "what it refuses in Envoy passes").listener.as_deref(), Some("main"));
+    let markdown = all.to_markdown(&[Host::Serve]);
+    assert_eq!(markdown.matches("--listener main` does, and does not start").count(), 1);
+    let unit = |at: usize| all.components[at].run_files(Host::Serve)[0].file.bytes.clone();
+    let warns = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("# It lets in requests that Envoy refuses");
+    assert_eq!([0, 1].map(|at| warns(&unit(at))), [true, false]);
+    for (wanted, is_unguarded) in [("main", true), ("open", false)] {
+        let options = Options { find: &|_| Some(wasm()), upstream: None, listener: Some(wanted), from: None };
+        let file = File { name: "envoy.yaml".into(), bytes: both.as_bytes().into() };
+        let one = migrate(&[file], &options);
+        assert_eq!((one.components.len(), one.is_unguarded()), (1, is_unguarded), "{wanted}: {:#?}", one.findings);
+    }
+}
+
+/// Policies for other routes are in one chain here, which is said.
+#[test]
+fn policies_for_other_routes() {
+    let policy = |name: &str, route: &str| {
+        format!(
+            "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {{name: {name}}}\nspec:\n  \
+             targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}]\n  wasm:\n  - {{name: {name}, code: \
+             {{type: HTTP, http: {{url: 'https://a/b.wasm'}}}}}}\n---\n"
+        )
+    };
+    let differ = run(&(policy("a", "x") + &policy("b", "y")));
+    assert_eq!(finding(&differ, "than EnvoyExtensionPolicy `a`").object, "EnvoyExtensionPolicy `b`");
+    let same = run(&(policy("a", "x") + &policy("b", "x")));
+    assert!(same.findings.iter().all(|finding| !finding.what.contains("for other proxies or routes")));
+    let route =
+        run(&(policy("a", "x") + "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: x}\n"));
+    assert!(finding(&route, "it says where requests go").remedy.contains("egctl"));
 }

@@ -292,7 +292,8 @@ fn bad_input() {
         ("a: 1", "no configuration that is known"),
         ("a: {{ .Values.x }}", "has a key that is no text"),
         ("static_resources: {listeners: 5}", "no Wasm HTTP filter"),
-        ("kind: HTTPRoute\napiVersion: x/v1\n", "nothing to do with Wasm filters"),
+        ("kind: HTTPRoute\napiVersion: x/v1\n", "it says where requests go"),
+        ("kind: Deployment\napiVersion: apps/v1\n", "nothing to do with Wasm filters"),
     ] {
         let migration = run(text);
         assert!(migration.has_losses(), "{text}");
