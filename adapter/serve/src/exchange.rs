@@ -11,6 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
+use hyper::ext::ReasonPhrase;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -97,6 +98,10 @@ impl Host {
             // The rest of the request would have to be waited for.
             // Source: `http1-connections/closes-after-a-local-response-to-a-body`.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if response.status().canonical_reason().is_none() {
+            // As Envoy calls all that have no name.
+            response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
         }
         drop(attended);
         Ok(response.map(|body| Recorded::new(body, record)))

@@ -214,7 +214,9 @@ impl Carrier {
     fn take_turn(&mut self, mut turn: Turn<'_>, due: Due) -> Result<bool, Lost> {
         let mut again = due.again;
         self.perform(due.actions);
-        while let Some(event) = self.poll_rest() {
+        while !self.is_over
+            && let Some(event) = self.poll_rest()
+        {
             let due = self.tell(&mut turn, [event])?;
             again |= due.again;
             self.perform(due.actions);
