@@ -106,7 +106,7 @@ fn send(address: SocketAddr, case: &Case, path: &str) -> Result<String> {
     Ok(shown(&reply))
 }
 
-/// The status, the body and how it ended. How much of a body comes before it is cut off is nobody's promise.
+/// The status with its name, the body and how it ended. How much of a body comes before it is cut off is nobody's promise.
 fn shown(reply: &Reply) -> String {
     let Some(head) = &reply.head else { return reply.end.unwrap_or("nothing").to_owned() };
     // Long ones are told by their length.
@@ -117,7 +117,9 @@ fn shown(reply: &Reply) -> String {
     };
     let field = head.headers.iter().find(|(name, _)| name == b"x-a");
     let field = field.map_or(0, |(_, value)| value.len());
-    format!("{} {field} {body:?} {}", String::from_utf8_lossy(head.status()), reply.end.unwrap_or("ended"))
+    let line = String::from_utf8_lossy(&head.start).into_owned();
+    let status = line.split_once(' ').map_or("", |(_, status)| status);
+    format!("{status} {field} {body:?} {}", reply.end.unwrap_or("ended"))
 }
 
 /// What an operator reads of a refused answer.
