@@ -17,11 +17,20 @@ fuzz_target!(|input: (Vec<u8>, &[u8])| {
     }
     pieces.push(rest);
 
-    let requests = fuzzing::requests(&[bytes]);
-    assert_eq!(fuzzing::requests(&pieces), requests, "how a request's bytes come in pieces says nothing");
+    // A body's chunks are those that came together, and one where all of it does: what is read again has lost how it came.
+    let (requests, judged) = fuzzing::requests(&[bytes]);
+    let (in_pieces, judged_in_pieces) = fuzzing::requests(&pieces);
+    assert_eq!(judged_in_pieces, judged, "how a request's bytes come in pieces says nothing");
+    assert_eq!(
+        fuzzing::requests(&[&in_pieces]).0,
+        fuzzing::requests(&[&requests]).0,
+        "how a request's bytes come in pieces changes none of them"
+    );
     // Which of several faults is named may depend on what has come.
     let answers = fuzzing::answers(&[bytes]).ok();
-    assert_eq!(fuzzing::answers(&pieces).ok(), answers, "how an answer's bytes come in pieces says nothing");
+    let in_pieces = fuzzing::answers(&pieces).ok();
+    let again = in_pieces.map(|written| fuzzing::answers(&[&written]));
+    assert_eq!(again, answers.clone().map(Ok), "how an answer's bytes come in pieces says nothing");
     if let Some(written) = answers {
         assert_eq!(fuzzing::answers(&[&written]), Ok(written.clone()), "there is one way to write an answer");
     }
