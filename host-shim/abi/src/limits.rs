@@ -19,8 +19,9 @@ pub const BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
 /// `initial_stream_window_size`, by default; measured. Only a host that says by what a request came makes the difference.
 pub const HTTP2_BUFFER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of bodies that are held at once, over all exchanges of an instance; past it the answers are 413 and 500. Reason: Envoy
-/// has no limit, and clients of HTTP/2 could take all memory that an instance has, which ends all of its exchanges.
+/// Bytes of bodies that filters hold at once, by whichever value, over all exchanges of an instance; past it the answers are 413
+/// and 500. Reason: Envoy has no limit, and clients of HTTP/2 could take all memory that an instance has, which ends all of its
+/// exchanges.
 pub const HELD_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// Milliseconds without any progress on a stream until it is answered 408 or 504. Source: Envoy's

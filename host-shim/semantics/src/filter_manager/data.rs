@@ -11,7 +11,7 @@ use crate::{
     environment::Guest,
     local_reply::LocalReply,
     state::PluginInStream,
-    stream::{Direction, Message, PastLimit, Side, Source},
+    stream::{Direction, Message, PastLimit, Room, Side, Source},
 };
 
 /// The meaning of a body callback's return value: Envoy's `FilterDataStatus`.
@@ -49,8 +49,8 @@ struct Offered {
     had_trailers: bool,
     /// The filter asked to buffer in its call before, so it sees all that is held.
     was_buffering: bool,
-    /// Bytes that may be held.
-    limit: usize,
+    /// What may be held.
+    room: Room,
     /// More is held than may be. The filter sees even so what there is of it.
     too_large: bool,
 }
@@ -182,13 +182,13 @@ impl<G: Guest> Chain<G> {
         let is_created = stream.context_mut(at.plugin).is_created();
         let (message, side) = stream.parts(direction, at.plugin);
         // An end that has no bytes takes no room, and lets others have some.
-        let limit = if is_full && message.has_chunk() { 0 } else { most };
+        let room = if is_full && message.has_chunk() { Room::None } else { Room::UpTo(most) };
         // Envoy's `FilterManager::handleDataIfStopAll`. The latest filter that holds decides what happens past the limit,
         // for what all of them hold.
         if let Some(past_limit) = side.holds_all() {
             message.choose(past_limit);
             message.hold(Source::Chunk);
-            return Err(if message.is_too_large(limit) { Next::TooLarge } else { Next::Hold });
+            return Err(if message.is_too_large(room) { Next::TooLarge } else { Next::Hold });
         }
         if side.has_seen_end() {
             return Err(Next::Hold);
@@ -205,13 +205,13 @@ impl<G: Guest> Chain<G> {
         if was_buffering {
             message.choose(PastLimit::Refuse);
             message.hold(Source::Chunk);
-            too_large = message.held_len() > limit || message.is_cut();
+            too_large = room.is_passed_by(message.held_len()) || message.is_cut();
             shown = Source::Held;
         }
         side.show_body(shown, end && !had_trailers);
         let size = message.body_mut(shown).len() as u32;
         stream.context_mut(at.plugin).say_end_of_stream(end);
-        Ok(Offered { size, source, had_trailers, was_buffering, limit, too_large })
+        Ok(Offered { size, source, had_trailers, was_buffering, room, too_large })
     }
 
     /// Answers 413 or 500, as more is held of a body than may be.
@@ -254,7 +254,7 @@ fn settle(message: &mut Message, side: &mut Side, offered: &Offered, status: Dat
         DataStatus::Continue => {
             message.hold(offered.source);
             // Pieces that went through one by one are not measured. A buffer is, as the filter may have made it larger.
-            if !offered.was_buffering {
+            if !offered.was_buffering && !message.is_cut() {
                 return Next::Resume;
             }
             resumes = true;
@@ -270,7 +270,7 @@ fn settle(message: &mut Message, side: &mut Side, offered: &Offered, status: Dat
             message.drop_chunk();
         }
     }
-    if message.is_too_large(offered.limit) {
+    if message.is_too_large(offered.room) {
         Next::TooLarge
     } else if resumes {
         Next::Resume
@@ -288,7 +288,7 @@ mod tests {
         source: Source::Chunk,
         had_trailers: false,
         was_buffering: false,
-        limit: 6,
+        room: Room::UpTo(6),
         too_large: false,
     };
 

@@ -35,6 +35,25 @@ pub(crate) enum PastLimit {
     StopReading,
 }
 
+/// How much of a body may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// So many bytes. What happens past them is a filter's choice.
+    UpTo(usize),
+    /// Nothing: the bodies of all exchanges together have all that is there. Nobody waits for room that others may never
+    /// make: the exchange is answered 413 or 500, whatever a filter chose.
+    None,
+}
+
+impl Room {
+    pub(crate) fn is_passed_by(self, held: usize) -> bool {
+        match self {
+            Self::UpTo(limit) => held > limit,
+            Self::None => held > 0,
+        }
+    }
+}
+
 /// Which of a message's buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -186,9 +205,10 @@ impl Message {
         self.held.as_ref().map_or(0, Body::len)
     }
 
-    /// Whether more is held than may be.
-    pub(crate) fn is_too_large(&self, limit: usize) -> bool {
-        self.cut || (self.held_len() > limit && self.past_limit == PastLimit::Refuse)
+    /// Whether more is held than may be, and the exchange is answered for it.
+    pub(crate) fn is_too_large(&self, room: Room) -> bool {
+        let is_refused = room == Room::None || self.past_limit == PastLimit::Refuse;
+        self.cut || (is_refused && room.is_passed_by(self.held_len()))
     }
 
     /// Whether more of it can be taken in.

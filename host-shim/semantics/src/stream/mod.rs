@@ -34,7 +34,7 @@ use crate::{body::Body, routing::Choice};
 
 pub use effect::{Direction, Effect, ResetReason};
 pub(crate) use facts::Facts;
-pub(crate) use message::{MapKind, Message, PastLimit, Source};
+pub(crate) use message::{MapKind, Message, PastLimit, Room, Source};
 pub(crate) use side::{Iteration, Side, StreamContext};
 
 /// How far an exchange is.

@@ -321,29 +321,35 @@ fn by_http2_more_is_held_whatever_the_settings_say() {
 
 #[test]
 fn all_bodies_together_have_a_limit() {
-    let bed = limited();
-    bed.returns(Id::RequestBody, [1; 20]);
-    // Nobody reads these bytes, so that they take no memory here.
-    let piece = || vec![0; HTTP2_BUFFER_LIMIT_BYTES];
-    let full: Vec<u32> = (0..=HELD_MAX_BYTES / HTTP2_BUFFER_LIMIT_BYTES)
-        .map(|_| {
-            let id = bed.post_http2();
-            bed.chain.data(id, REQUEST, piece(), false);
-            id
-        })
-        .collect();
-    assert!(full.iter().all(|id| bed.chain.wants(*id, REQUEST)), "the last one began below the limit");
-    // Others are refused what they would hold, and not their ends.
-    let late = bed.post_http2();
-    bed.data(late, REQUEST, "a", false);
-    assert!(bed.effects(late)[1].starts_with("< headers [:status: 413]"));
-    bed.chain.data(full[0], REQUEST, Vec::new(), true);
-    assert!(!bed.effects(full[0]).iter().any(|effect| effect.contains("413")));
-    // With some that go there is room again.
-    full[1..3].iter().for_each(|id| bed.chain.close(*id));
-    let next = bed.post_http2();
-    bed.data(next, REQUEST, "a", false);
-    assert!(bed.chain.wants(next, REQUEST));
+    // A filter buffers, or holds with a watermark, or stops everything at the head. Nobody waits for room of others.
+    for (callback, value) in
+        [(Id::RequestBody, 1), (Id::RequestBody, 2), (Id::RequestHeaders, 3), (Id::RequestHeaders, 4)]
+    {
+        let bed = limited();
+        bed.returns(callback, [value; 20]);
+        // Nobody reads these bytes, so that they take no memory here.
+        let piece = || vec![0; HTTP2_BUFFER_LIMIT_BYTES];
+        let full: Vec<u32> = (0..=HELD_MAX_BYTES / HTTP2_BUFFER_LIMIT_BYTES)
+            .map(|_| {
+                let id = bed.post_http2();
+                bed.chain.data(id, REQUEST, piece(), false);
+                id
+            })
+            .collect();
+        assert!(full.iter().all(|id| bed.chain.wants(*id, REQUEST)), "the last one began below the limit");
+        // Others are refused what they would hold, and not their ends.
+        let late = bed.post_http2();
+        bed.data(late, REQUEST, "a", false);
+        let effects = bed.effects(late);
+        assert!(effects.iter().any(|effect| effect.starts_with("< headers [:status: 413]")), "{value}: {effects:?}");
+        bed.chain.data(full[0], REQUEST, Vec::new(), true);
+        assert!(!bed.effects(full[0]).iter().any(|effect| effect.contains("413")));
+        // With some that go there is room again.
+        full[1..3].iter().for_each(|id| bed.chain.close(*id));
+        let next = bed.post_http2();
+        bed.data(next, REQUEST, "a", false);
+        assert!(bed.chain.wants(next, REQUEST));
+    }
 }
 
 #[test]
