@@ -16,7 +16,7 @@ const OF_THE_CONNECTION: [&str; 6] =
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// It in the one way to write it. The target is told apart from it: hyper's type for targets has no place for all
-    /// that may be in one.
+    /// that may be in one. Where the connection ends with the answer, it is one without a body, which nobody reads.
     pub(super) bytes: Vec<u8>,
     pub(super) method: &'static str,
     /// Path and query.
@@ -45,7 +45,11 @@ impl Head {
         let host = host(&head)?;
         let host = line.authority.as_deref().or(host.filter(|_| !named.iter().any(|name| name == "host")));
         let verdict = verdict(&line, host, &head, &named).err();
-        let bytes = write(line.method, host.unwrap_or_default(), length, &head, &named);
+        let (method, body) = match verdict {
+            Some(verdict) if verdict.ends_the_connection() => ("GET", None),
+            _ => (line.method, Some(length)),
+        };
+        let bytes = write(method, host, body, &head, &named);
         Ok(Self { bytes, method: line.method, target: line.target, length, verdict })
     }
 }
@@ -102,18 +106,22 @@ fn is_upgrade(head: &Block<'_>) -> bool {
     }
 }
 
-fn write(method: &str, host: &str, length: Length, head: &Block<'_>, named: &[String]) -> Vec<u8> {
-    let mut bytes = format!("{method} / HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
+fn write(method: &str, host: Option<&str>, body: Option<Length>, head: &Block<'_>, named: &[String]) -> Vec<u8> {
+    let mut bytes = format!("{method} / HTTP/1.1\r\n").into_bytes();
+    if let Some(host) = host {
+        bytes.extend_from_slice(format!("host: {host}\r\n").as_bytes());
+    }
     let mut ends = head.items("connection").chain(head.items("proxy-connection"));
     if ends.any(|item| item.eq_ignore_ascii_case(b"close")) {
         bytes.extend_from_slice(b"connection: close\r\n");
     }
-    if length == Length::Chunked {
+    if body == Some(Length::Chunked) {
         bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     for field in head.fields() {
         let is_named = named.iter().any(|name| field.is(name)) && !field.is("te");
-        if !is_named && !OF_THE_CONNECTION.iter().any(|name| field.is(name)) {
+        let is_of_none = body.is_none() && field.is("content-length");
+        if !is_named && !is_of_none && !OF_THE_CONNECTION.iter().any(|name| field.is(name)) {
             field.write(&mut bytes);
         }
     }

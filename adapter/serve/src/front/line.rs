@@ -49,7 +49,7 @@ pub(super) struct RequestLine {
     pub(super) method: &'static str,
     /// Path and query; the authority for `CONNECT`.
     pub(super) target: String,
-    /// Where the target is absolute, the authority in it, which counts over `host`.
+    /// Where the target is absolute, or an authority, that in it, which counts over `host`.
     pub(super) authority: Option<String>,
     /// It is HTTP/1.1.
     pub(super) is_current: bool,
@@ -68,7 +68,7 @@ impl RequestLine {
         let method = METHODS.into_iter().find(|known| known.as_bytes() == method).ok_or(Refusal::BAD_REQUEST)?;
         let target = text(target)?;
         let (authority, target) = match method {
-            "CONNECT" => (None, connect_target(target)?),
+            "CONNECT" => connect_target(target).map(|target| (Some(target.to_owned()), target))?,
             "OPTIONS" if target.starts_with('*') => (None, target),
             _ if target.starts_with('/') => (None, target),
             _ => absolute(target).map(|(authority, target)| (Some(authority.to_owned()), target))?,
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(parse("GET /a?b=<c> HTTP/1.1"), own("/a?b=<c>"));
         assert_eq!(parse("GET\t /a  HTTP/1.1 "), own("/a"));
         assert_eq!(parse("OPTIONS * HTTP/1.1"), own("*"));
-        assert_eq!(parse("CONNECT a:1 HTTP/1.1"), own("a:1"));
+        assert_eq!(parse("CONNECT a:1 HTTP/1.1"), other("a:1", "a:1"));
         assert_eq!(parse("GET HTTP://u:p@A.test:8/b HTTP/1.1"), other("A.test:8", "/b"));
         assert_eq!(parse("GET https://[::1] HTTP/1.1"), other("[::1]", "/"));
         assert_eq!(parse("GET http://a?b HTTP/1.1"), other("a", "?b"));

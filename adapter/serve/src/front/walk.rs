@@ -13,7 +13,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What of it no request of HTTP/1.1 begins with.
 const MAGIC: usize = b"PRI * HTTP/2".len();
 
-/// What hyper gets in place of a head that is refused: it has the answer in its order, and then closes the connection.
+/// What hyper gets in place of a head that is none: it has the answer in its order, and then closes the connection.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
 
 /// The most bytes of a request's trailers: hyper's.
@@ -145,12 +145,11 @@ impl Walk {
         Some(Head::judge(&input.split_to(length)).map(|head| {
             let Head { method, target, verdict, .. } = head;
             let method = Some(method);
+            output.extend_from_slice(&head.bytes);
             if verdict.is_some_and(Refusal::ends_the_connection) {
                 self.at = At::Over;
-                output.extend_from_slice(STAND_IN);
                 return Event::Request { method, target, verdict, breakable: false };
             }
-            output.extend_from_slice(&head.bytes);
             let breakable = head.length == Length::Chunked;
             self.at = match head.length {
                 Length::Unsaid | Length::Sized(0) => At::Head(End::default()),
@@ -237,10 +236,12 @@ mod tests {
         let after = "GET /b HTTP/1.1\r\nhost: b\r\n\r\n";
         let (read, events) = walk(&format!("GET /a HTTP/1.1\r\nhost : a\r\n\r\n{after}"));
         assert_eq!((read.as_bytes(), events), (STAND_IN, vec![refused(Refusal::BAD_REQUEST)]));
-        let (read, events) = walk(&format!("GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n{after}"));
-        let (method, target, verdict) = (Some("GET"), "/a#b".into(), Some(Refusal::FRAGMENT));
+        // Who it came from is known.
+        let fields = "host: a\r\nuser-agent: b\r\n";
+        let (read, events) = walk(&format!("POST /a#b HTTP/1.1\r\n{fields}content-length: 99\r\n\r\n{after}"));
+        let (method, target, verdict) = (Some("POST"), "/a#b".into(), Some(Refusal::FRAGMENT));
         let judged = Event::Request { method, target, verdict, breakable: false };
-        assert_eq!((read.as_bytes(), events), (STAND_IN, vec![judged]));
+        assert_eq!((read, events), (format!("GET / HTTP/1.1\r\n{fields}\r\n"), vec![judged]));
         let head = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
         let (read, events) = walk(&format!("{head}x\r\n{after}"));
         assert_eq!(read, head.replace("/a", "/"));

@@ -158,47 +158,47 @@ async fn what_is_no_request_has_a_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("log");
     let format = "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% \
-                  %UPSTREAM_HOST% %BYTES_SENT%";
+                  %UPSTREAM_HOST% %BYTES_SENT% %REQ(:AUTHORITY)%";
     let server = serve(Wasi::V0_2, "127.0.0.1:1", AccessFormat::text(format).unwrap(), &file).await;
     let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: 1\r\n".repeat(100));
     let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(70_000));
     let expected = [
-        ("nonsense\r\n\r\n", "- - HTTP/1.1 400 http1.codec_error DPE - 11"),
-        ("GET /a HTTP/1.0\r\n\r\n", "- - HTTP/1.1 426 low_version DPE - 16"),
+        ("nonsense\r\n\r\n", "- - HTTP/1.1 400 http1.codec_error DPE - 11 -"),
+        ("GET /a HTTP/1.0\r\n\r\n", "- - HTTP/1.1 426 low_version DPE - 16 -"),
         (
             "GET /f HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
-            "- - HTTP/1.1 501 http1.invalid_transfer_encoding DPE - 15",
+            "- - HTTP/1.1 501 http1.invalid_transfer_encoding DPE - 15 -",
         ),
-        ("CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", "CONNECT - HTTP/1.1 404 route_not_found NR - 0"),
-        ("GET /f HTTP/1.1\r\n\r\n", "GET /f HTTP/1.1 400 missing_host_header - - 0"),
-        ("GET /f#g HTTP/1.1\r\nhost: a\r\n\r\n", "GET /f#g HTTP/1.1 400 path_normalization_failed - - 0"),
-        ("QUERY /f HTTP/1.1\r\nhost: a\r\n\r\n", "QUERY /f HTTP/1.1 400 query_missing_content_type - - 0"),
+        ("CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", "CONNECT - HTTP/1.1 404 route_not_found NR - 0 a:80"),
+        ("GET /f HTTP/1.1\r\n\r\n", "GET /f HTTP/1.1 400 missing_host_header - - 0 -"),
+        ("GET /f#g HTTP/1.1\r\nhost: a\r\n\r\n", "GET /f#g HTTP/1.1 400 path_normalization_failed - - 0 a"),
+        ("QUERY /f HTTP/1.1\r\nhost: a\r\n\r\n", "QUERY /f HTTP/1.1 400 query_missing_content_type - - 0 a"),
         (
             "POST /f HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
-            "POST /f HTTP/1.1 403 upgrade_failed - - 0",
+            "POST /f HTTP/1.1 403 upgrade_failed - - 0 a",
         ),
         (
             "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
-            "OPTIONS * HTTP/1.1 404 absolute_path_rejected - - 0",
+            "OPTIONS * HTTP/1.1 404 absolute_path_rejected - - 0 a",
         ),
-        ("GET /f HTTP/1.1\r\nhost: a b\r\n\r\n", "- - HTTP/1.1 400 http.invalid_authority DPE - 11"),
-        ("GET ftp://a/ HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 400 http1.invalid_scheme DPE - 11"),
-        ("GET http://a:x/ HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 400 http1.invalid_url DPE - 11"),
-        ("GET /\u{1} HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 400 http1.invalid_characters DPE - 11"),
+        ("GET /f HTTP/1.1\r\nhost: a b\r\n\r\n", "- - HTTP/1.1 400 http.invalid_authority DPE - 11 -"),
+        ("GET ftp://a/ HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 400 http1.invalid_scheme DPE - 11 -"),
+        ("GET http://a:x/ HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 400 http1.invalid_url DPE - 11 -"),
+        ("GET /\u{1} HTTP/1.1\r\nhost: a\r\n\r\n", "- - HTTP/1.1 400 http1.invalid_characters DPE - 11 -"),
         (
             "GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\n\r\n",
-            "- - HTTP/1.1 400 http1.connection_header_rejected DPE - 11",
+            "- - HTTP/1.1 400 http1.connection_header_rejected DPE - 11 -",
         ),
         (
             "POST /f HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
-            "- - HTTP/1.1 400 http1.content_length_and_chunked_not_allowed DPE - 11",
+            "- - HTTP/1.1 400 http1.content_length_and_chunked_not_allowed DPE - 11 -",
         ),
         (
             "POST /f HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
-            "POST /f HTTP/1.1 400 http1.codec_error DPE - 11",
+            "POST /f HTTP/1.1 400 http1.codec_error DPE - 11 a",
         ),
-        (&many, "- - HTTP/1.1 431 http1.too_many_headers DPE - 31"),
-        (&large, "- - HTTP/1.1 431 http1.headers_too_large DPE - 31"),
+        (&many, "- - HTTP/1.1 431 http1.too_many_headers DPE - 31 -"),
+        (&large, "- - HTTP/1.1 431 http1.headers_too_large DPE - 31 -"),
     ];
     for (count, (request, _)) in (1..).zip(expected) {
         raw(server.address, request).await;
