@@ -266,6 +266,14 @@ impl Read {
         Ok(component)
     }
 
+    /// Tells what is done in another way than Envoy's, where there is something to do about it.
+    pub(super) fn warn_of_differences(&self, reporter: &Reporter) {
+        let differs = |finding: &&Finding| finding.outcome == Outcome::CarriedWithDifference;
+        for finding in self.migration.findings.iter().filter(differs).filter(|finding| !finding.remedy.is_empty()) {
+            reporter.message(&message(finding));
+        }
+    }
+
     /// Envoy's side of a component.
     pub(super) fn original(&self, component: &Component) -> Result<Original, Failure> {
         let bootstrap = migrate::bootstrap(&self.files, self.from).ok_or_else(|| Failure::Usage {

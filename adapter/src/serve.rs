@@ -122,6 +122,7 @@ pub(super) fn run(args: Args, reporter: &Reporter) -> Result<Code, Failure> {
             let read = code.migrate(&files, plugin.upstream())?;
             read.warn_of_unused(reporter);
             let component = read.only(reporter)?;
+            read.warn_of_differences(reporter);
             if strict && read.has_losses() {
                 return Ok(lost(&input::shown(&files[0]), reporter));
             }

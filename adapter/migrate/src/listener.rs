@@ -6,6 +6,7 @@ use crate::actions::{self, Answer, Targets};
 use crate::any;
 use crate::bootstrap;
 use crate::checks;
+use crate::clients;
 use crate::clusters::{self, Cluster, Known};
 use crate::cors;
 use crate::enabling::Filters;
@@ -20,7 +21,6 @@ use crate::read::Reader;
 use crate::report::Report;
 use crate::routes;
 use crate::section::Section;
-use crate::tls;
 use crate::upstream;
 
 /// The names that connection managers had, when names told types.
@@ -165,9 +165,12 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     let noted = report.len();
     for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
         chain.of(Message::FilterChain);
-        tls::of_clients(reader, chain);
+        let is_first = drafts.is_empty();
         for filter in reader.list(chain, "filters") {
             drafts.extend(network_filter(reader, filter, &label, resources, targets));
+        }
+        if is_first && !drafts.is_empty() {
+            clients::let_in(reader, chain);
         }
     }
     let mut drafts = drafts.into_iter();
@@ -192,8 +195,8 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
         draft.top.set("buffer_limit", buffer);
     }
     if let Some((host, port)) = address {
-        let what = format!("where it listens, {host}:{port}, is said when the component is run");
-        report.differs(&object, node.place(), what, format!("`serve --listen {host}:{port}`"));
+        let what = format!("where it listens is said when the component is run: `serve --listen {host}:{port}`");
+        report.differs(&object, node.place(), what, "");
         draft.address = Some((host, port));
     }
     Some(draft)

@@ -157,8 +157,9 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
                     report.lost(object, found.place(), what, remedy);
                     return None;
                 };
-                let what =
-                    format!("all requests with the path of this route are answered 503: its match has `{field}`");
+                let what = format!(
+                    "all requests with the path of this route are answered 503, those of routes behind it too: its match has `{field}`"
+                );
                 report.lost(object, found.place(), what, remedy);
                 section.set("match", wider);
                 return Some(refusing(section));

@@ -1,4 +1,4 @@
-//! TLS: what `serve` does of that to a cluster, and what it does not; and clients that have to show who they are.
+//! TLS to a cluster: what `serve` does of it, and what it does not.
 
 use crate::any;
 use crate::node::{Node, Value};
@@ -10,23 +10,8 @@ pub(crate) struct Tls {
     pub(crate) sni: Option<String>,
 }
 
-/// Says where clients are let in without the certificate that Envoy asks them for.
-pub(crate) fn of_clients(reader: Reader<'_>, chain: &Node) {
-    let context = chain.peek("transport_socket").and_then(|socket| any::content(socket.peek("typed_config")?));
-    let Some(asked) = context.and_then(|(_, context)| context.peek("require_client_certificate")) else { return };
-    if is_set(asked) {
-        let what = "Envoy lets in no client without a certificate, and a component all of them";
-        reader.report.unguarded(
-            reader.object,
-            asked.place(),
-            what,
-            "Ask for it in what ends TLS in front of the component.",
-        );
-    }
-}
-
 /// Whether it is `true`, or a message whose `value` is.
-fn is_set(node: &Node) -> bool {
+pub(crate) fn is_set(node: &Node) -> bool {
     [Some(node), node.peek("value")].into_iter().flatten().any(|says| match says.value() {
         Value::Bool(is) => *is,
         says => matches!(says, Value::Text(text) if text == "true"),

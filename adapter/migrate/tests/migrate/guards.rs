@@ -52,6 +52,19 @@ fn connections_that_are_kept_out() {
         let migration = run(&plain("").replacen("    - filters:\n", &tls, 1));
         assert_eq!(migration.is_unguarded(), is_asked, "{:#?}", migration.findings);
     }
+    for (found, is_guard) in [
+        ("source_prefix_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]", true),
+        ("source_type: SAME_IP_OR_LOOPBACK", true),
+        ("source_type: ANY", false),
+        ("server_names: [a.example]", false),
+    ] {
+        let chain = format!("    - filter_chain_match: {{{found}}}\n      filters:\n");
+        let migration = run(&plain("").replacen("    - filters:\n", &chain, 1));
+        assert_eq!((migration.is_unguarded(), migration.has_losses()), (is_guard, true), "{:#?}", migration.findings);
+        // That of a chain which is not carried says nothing about the component.
+        let other = format!("    - filter_chain_match: {{{found}}}\n      filters: []\n    - filters:\n");
+        assert!(!run(&plain("").replacen("    - filters:\n", &other, 1)).is_unguarded());
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn routes_are_virtual_hosts() {
     assert_eq!(routes[5], refused("prefix = '/'"));
     assert_eq!(routes[6]["match"], toml::from_str::<toml::Value>("prefix = '/w'").unwrap());
     for field in ["dynamic_metadata", "runtime_fraction", "prefx"] {
-        let what = format!("are answered 503: its match has `{field}`");
+        let what = format!("those of routes behind it too: its match has `{field}`");
         assert_eq!(finding(&migration, &what).outcome, Outcome::NotCarried);
     }
     assert_eq!(finding(&migration, "`prefx` is no field").outcome, Outcome::Unknown);
