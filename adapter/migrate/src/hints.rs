@@ -32,9 +32,10 @@ const HINTS: &[(&[&str], &str)] = &[
         "`serve` has limits of its own: `--max-connections`, `--max-concurrency` and `--max-total-memory`.",
     ),
     (
-        &["stats_config", "stats_sinks", "stats_flush_interval", "stats_matcher", "virtual_clusters"],
-        "`serve --admin` has Envoy's metrics of requests and clusters, and the filters' own, all of them.",
+        &["stats_config", "stats_sinks", "stats_flush_interval", "stats_matcher"],
+        "`serve --admin` has all of its metrics and the filters'; `--stats-tag NAME=REGEX` makes tags of parts of their names.",
     ),
+    (&["virtual_clusters"], "There are no metrics by virtual cluster."),
     (&["tracing"], "Trace in front of the component."),
     // Connections from clients.
     (&["access_log"], "Give `serve` an access log: `--access-log FILE`, with `--access-log-format`."),

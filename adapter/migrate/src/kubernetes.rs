@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::consul;
+use crate::json;
 use crate::listener::Draft;
 use crate::node::{Node, Place, Value};
 use crate::plugin::{Code, FailurePolicy, Plugin};
@@ -211,7 +212,7 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
         config.mark_all();
         check_table(reader, config, "pluginConfig");
         if !config.entries().is_empty() {
-            plugin.configuration = go_json(config).into_bytes();
+            plugin.configuration = json::of_go(config).into_bytes();
         }
     }
     if form == Form::Higress {
@@ -222,7 +223,7 @@ fn wasm_plugin(report: &Report, object: &Node, form: Form) -> Option<Ordered> {
     selection(report, &label, whole, &choosers);
     selection(report, &label, whole, &["match"]);
     let chosen = choosers.iter().find_map(|field| whole.peek(field));
-    let proxies = chosen.map(|node| Proxies { label: label.clone(), place: node.place(), chosen: json(node) });
+    let proxies = chosen.map(|node| Proxies { label: label.clone(), place: node.place(), chosen: json::of(node) });
     report.carried(&label, object.place(), format!("plugin `{}`", plugin.name));
     let order = (phase, priority.is_none(), std::cmp::Reverse(priority.unwrap_or(0)), format!("{name}.{namespace}"));
     Some(Ordered { order, plugin, proxies })
@@ -256,7 +257,8 @@ fn higress(reader: Reader<'_>, spec: &Node) -> Option<String> {
             let items = rule.peek(field).map(Node::many).unwrap_or_default();
             if !items.is_empty() {
                 is_for_any = true;
-                rule_fields.insert(key.into(), format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")));
+                rule_fields
+                    .insert(key.into(), format!("[{}]", items.iter().map(json::of).collect::<Vec<_>>().join(",")));
             }
         }
         if is_for_any {
@@ -272,7 +274,7 @@ fn higress(reader: Reader<'_>, spec: &Node) -> Option<String> {
         reader.report.lost(reader.object, spec.place(), "it is off for all, and on for nobody", "Leave it out.");
         return None;
     }
-    Some(escaped_as_go(if fields.is_empty() { String::new() } else { object_of(&fields) }))
+    Some(json::escaped_as_go(if fields.is_empty() { String::new() } else { object_of(&fields) }))
 }
 
 /// A filter's configuration is a table in Kubernetes, which refuses anything else.
@@ -287,11 +289,11 @@ fn check_table(reader: Reader<'_>, config: &Node, field: &str) {
 /// The fields of a table, each as JSON.
 fn members(node: &Node) -> BTreeMap<String, String> {
     node.mark_all();
-    node.entries().iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect()
+    node.entries().iter().map(|entry| (entry.key.clone(), json::of(&entry.node))).collect()
 }
 
 fn object_of(fields: &BTreeMap<String, String>) -> String {
-    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", json::quoted(key))).collect();
     format!("{{{}}}", fields.join(","))
 }
 
@@ -338,7 +340,7 @@ fn extension_policy(report: &Report, object: &Node) -> (Vec<Plugin>, Option<Prox
     for field in ["targetRef", "targetRefs", "targetSelectors"] {
         if let Some(node) = spec.get(field) {
             node.mark_all();
-            chosen = Some(Proxies { label: label.clone(), place: node.place(), chosen: json(node) });
+            chosen = Some(Proxies { label: label.clone(), place: node.place(), chosen: json::of(node) });
             let remedy = "For the routes too: `egctl x translate --from gateway-api --to xds -f FILE -o yaml`.";
             report.differs(&label, node.place(), format!("`{field}` names routes or gateways that are not in the policy; the component is for all that is sent to it"), remedy);
         }
@@ -362,7 +364,7 @@ fn extension_policy(report: &Report, object: &Node) -> (Vec<Plugin>, Option<Prox
         };
         if let Some(config) = wasm.get("config") {
             config.mark_all();
-            plugin.configuration = json(config).into_bytes();
+            plugin.configuration = json::of(config).into_bytes();
             report.differs(
                 &label,
                 config.place(),
@@ -393,72 +395,4 @@ fn extension_policy(report: &Report, object: &Node) -> (Vec<Plugin>, Option<Prox
         plugins.push(plugin);
     }
     (plugins, chosen)
-}
-
-/// JSON as Istio writes it: that of Kubernetes, with `<`, `>` and `&` escaped.
-///
-/// Source: what istiod does with `pluginConfig`, by the JSON of Go's protobuf library.
-fn go_json(node: &Node) -> String {
-    escaped_as_go(json(node))
-}
-
-fn escaped_as_go(text: String) -> String {
-    let escapes =
-        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
-    escapes.into_iter().fold(text, |text, (char, escape)| text.replace(char, escape))
-}
-
-/// JSON as Kubernetes stores it: keys in order, no spaces, and a plain `1.5` a number, though it is none for Envoy.
-fn json(node: &Node) -> String {
-    match node.value() {
-        Value::Null => "null".into(),
-        Value::Bool(is) => is.to_string(),
-        #[allow(clippy::cast_precision_loss, reason = "they are doubles there")]
-        Value::Int(int) => double(*int as f64),
-        Value::Float(float) => double(*float),
-        Value::Text(text) if node.is_plain() => match text.parse::<f64>() {
-            // Words such as `inf` and `nan` are no numbers of JSON.
-            Ok(float)
-                if float.is_finite() && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) =>
-            {
-                double(float)
-            }
-            _ => quoted(text),
-        },
-        Value::Text(text) => quoted(text),
-        Value::List(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
-        Value::Map(entries) => {
-            let sorted: BTreeMap<&str, &Node> = entries.iter().map(|entry| (entry.key.as_str(), &entry.node)).collect();
-            let entries = sorted.into_iter().map(|(key, node)| format!("{}:{}", quoted(key), json(node)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
-        }
-    }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A double as Go's JSON writes it: the fewest digits, with an exponent only where it is very large or small.
-fn double(float: f64) -> String {
-    let is_plain = float == 0.0 || (1e-6..1e21).contains(&float.abs());
-    if is_plain { float.to_string() } else { format!("{float:e}").replace('e', "e+").replace("e+-", "e-") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_as_go_writes_them() {
-        for (float, text) in [
-            (1.0, "1"),
-            (1.5, "1.5"),
-            (1e21, "1e+21"),
-            (1e-7, "1e-7"),
-            (12345678901234567890.0, "12345678901234567000"),
-        ] {
-            assert_eq!(double(float), text);
-        }
-    }
 }

@@ -15,6 +15,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by it"))]
 
+mod access_log;
 mod actions;
 mod any;
 mod api;
@@ -35,6 +36,7 @@ mod gather;
 mod header_changes;
 mod hints;
 mod hosts;
+mod json;
 mod kind;
 mod kubernetes;
 mod leftovers;

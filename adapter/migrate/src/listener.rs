@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::access_log;
 use crate::actions::{self, Answer, Targets};
 use crate::any;
 use crate::bootstrap;
@@ -287,19 +288,6 @@ pub(crate) fn manager(
     node.of(Message::HttpConnectionManager);
     node.pass(&["codec_type"]);
     let stat_prefix = stat_prefix(reader, node);
-    for log in node.peek("access_log").map(Node::many).unwrap_or_default() {
-        let is_wasm = |config: &Node| config.peek_text("@type").is_some_and(|url| url.ends_with(".WasmAccessLog"));
-        if log.peek("typed_config").is_some_and(is_wasm) {
-            log.mark_all();
-            let what = "an access logger in Wasm is not carried";
-            report.lost(
-                reader.object,
-                log.place(),
-                what,
-                "Do it in `proxy_on_log` of a filter, which has all of an exchange.",
-            );
-        }
-    }
     let found = table(node, resources);
     let table = found.as_ref().ok().copied().flatten();
     let filters = reader.list(node, "http_filters");
@@ -319,6 +307,7 @@ pub(crate) fn manager(
         report.wrong(reader.object, place, what, remedy);
     }
     checks::manager(reader, node);
+    access_log::report(reader, node);
     let mut top = Section { head: String::new(), origin: None, keys: Vec::new() };
     if let Some(timeout) = reader.duration(node, "stream_idle_timeout") {
         top.set("stream_idle_timeout", i64::try_from(timeout).unwrap_or(i64::MAX));

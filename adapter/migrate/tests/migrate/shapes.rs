@@ -136,6 +136,46 @@ fn metadata_of_each_level() {
     assert_eq!(losses(&migration), Vec::<String>::new());
 }
 
+/// The report has the options that make `serve` write the same log.
+#[test]
+fn access_logs() {
+    for (log, what, remedy) in [
+        ("wasm.v3.WasmAccessLog", "an access logger in Wasm", "proxy_on_log"),
+        ("grpc.v3.HttpGrpcAccessLogConfig", "HttpGrpcAccessLogConfig` is not carried", "`serve --access-log FILE`"),
+        ("stream.v3.StdoutAccessLog", "where `serve` is told to", "`--access-log -`"),
+        ("file.v3.FileAccessLog, path: /dev/stdout", "where `serve` is told to", "`--access-log -`"),
+        (
+            "file.v3.FileAccessLog, path: /var/log/a b, format: \"it's %PROTOCOL%\\n\"",
+            "where `serve` is told to",
+            r"`--access-log '/var/log/a b' --access-log-format 'it'\''s %PROTOCOL%'`",
+        ),
+        (
+            "stream.v3.StderrAccessLog, log_format: {json_format: {b: '%PROTOCOL%', a: {c: 1}}}",
+            "where `serve` is told to",
+            r#"`--access-log /dev/stderr --access-log-json '{"a":{"c":1},"b":"%PROTOCOL%"}'`"#,
+        ),
+        (
+            "stream.v3.StdoutAccessLog, log_format: {text_format_source: {inline_string: \"a\\nb\\n\"}}",
+            "where `serve` is told to",
+            "`--access-log FILE`, with",
+        ),
+        (
+            "stream.v3.StdoutAccessLog, log_format: {text_format_source: {filename: format.txt}}",
+            "where `serve` is told to",
+            "`--access-log FILE`, with",
+        ),
+        ("stream.v3.StdoutAccessLog}, filter: {traceable_filter: {}", "whatever its `filter` says", "`--access-log -`"),
+    ] {
+        let log = format!(
+            "access_log: [{{name: a, typed_config: {{'@type': type.googleapis.com/envoy.extensions.access_loggers.{log}}}}}]"
+        );
+        let migration = run(&plain("").replace("stat_prefix: http", &format!("stat_prefix: http\n          {log}")));
+        let found = finding(&migration, what);
+        assert!(found.remedy.contains(remedy), "{log}: {found:?}");
+        assert_eq!(migration.findings.iter().filter(|found| found.path.contains("access_log")).count(), 1);
+    }
+}
+
 #[test]
 fn mistakes_with_their_remedies() {
     let placeholder = plain("").replace("port_value: 8080", "port_value: ${PORT}");
@@ -144,9 +184,6 @@ fn mistakes_with_their_remedies() {
     assert_eq!(finding(&run(&quoted), "`port_value` is a placeholder").outcome, Outcome::Wrong);
     let old = plain("").replace("wasm.v3.Wasm", "wasm.v2.Wasm");
     assert!(finding(&run(&old), "is none that Envoy 1.40 knows").remedy.contains("wasm.v3.Wasm"));
-    let log = "access_log: [{name: w, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}}]";
-    let logged = plain("").replace("stat_prefix: http", &format!("stat_prefix: http\n          {log}"));
-    assert!(finding(&run(&logged), "an access logger in Wasm").remedy.contains("proxy_on_log"));
     let csrf = "          - {name: csrf, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.csrf.v3.CsrfPolicy}}\n          - name: wasm";
     let beside = run(&plain("").replace("          - name: wasm", csrf));
     assert!(finding(&beside, "an HTTP filter that is no Wasm filter").remedy.contains("origins"));
