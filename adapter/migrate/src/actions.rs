@@ -75,14 +75,40 @@ pub(crate) fn answer(reader: Reader<'_>, node: &Node) -> Answer {
             );
         }
     }
+    if let Some(format) = node.get("body_format") {
+        format.mark_all();
+        formatted(reader, format, &mut body);
+    }
     Answer { status, body }
+}
+
+/// What a format makes of a body, where it is the same for all requests.
+fn formatted(reader: Reader<'_>, format: &Node, body: &mut String) {
+    let lost = |what: &str, remedy: &str| reader.report.lost(reader.object, format.place(), what, remedy);
+    let source = format.peek("text_format_source");
+    let bytes = source.and_then(|source| source.peek_text("inline_bytes")).and_then(crate::protobuf::base64);
+    let text = source.and_then(|source| source.peek_text("inline_string")).or_else(|| format.peek_text("text_format"));
+    let text = text.map(str::to_owned).or_else(|| String::from_utf8(bytes?).ok());
+    const BODY: &str = "%LOCAL_REPLY_BODY%";
+    let is_fixed = |text: &String| !text.replace(BODY, "").replace("%%", "").contains('%');
+    match text.filter(is_fixed) {
+        Some(text) => *body = text.replace("%%", "%").replace(BODY, body),
+        None => lost(
+            "its answer has no `body_format`: only its `body` counts, or there is none",
+            "Write into `body` what comes out of the format.",
+        ),
+    }
+    if let Some(kind) = format.peek_text("content_type").filter(|kind| *kind != "text/plain") {
+        let what = format!("the `content-type` of its answer is `text/plain`, not `{kind}`");
+        lost(&what, "Say it by `response_headers_to_add` of the route, with `OVERWRITE_IF_EXISTS_OR_ADD`.");
+    }
 }
 
 fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) -> bool {
     match targets.by_name.get(name) {
         Some(Known::Cluster(_)) => true,
         Some(Known::Without { .. }) => {
-            let remedy = "Write its address into the settings file.";
+            let remedy = "Give it an endpoint with a host and a port, or let the route lead elsewhere.";
             reader.report.wrong(
                 reader.object,
                 node.place(),
@@ -132,12 +158,11 @@ pub(crate) fn forward(
     } else if let Some(header) = reader.text(node, "cluster_header") {
         section.set("cluster_header", header);
     } else {
-        reader.report.lost(
-            reader.object,
-            node.place(),
-            "how it finds its cluster is not known here",
-            "Name a `cluster`.",
-        );
+        let what = "its requests are answered 503: how it finds its cluster is not known here";
+        reader.report.lost(reader.object, node.place(), what, "Name a `cluster`.");
+        section.set("direct_response", Toml::from(503));
+        node.mark_all();
+        return;
     }
     if let Some(timeout) = reader.duration(node, "timeout") {
         section.set("timeout", i64::try_from(timeout).unwrap_or(i64::MAX));

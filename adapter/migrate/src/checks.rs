@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use crate::node::{Node, Place};
+use crate::protobuf::base64;
 use crate::read::{Reader, as_number};
 use crate::report::Report;
 
@@ -88,6 +89,10 @@ pub(crate) fn route(reader: Reader<'_>, node: &Node) {
     }
     let actions = ["route", "redirect", "direct_response", "filter_action", "non_forwarding_action"];
     let said: Vec<&str> = actions.into_iter().filter(|action| node.peek(action).is_some()).collect();
+    if said.is_empty() {
+        let remedy = "Give it a `route`, a `redirect` or a `direct_response`.";
+        wrong(node.place(), "it has no action; Envoy refuses it".into(), remedy);
+    }
     if said.len() > 1 {
         let what = format!("it has both `{}`; Envoy refuses it", said.join("` and `"));
         wrong(node.place(), what, "Leave one.");
@@ -112,6 +117,18 @@ pub(crate) fn route(reader: Reader<'_>, node: &Node) {
             let what = "the `status` of its answer is none from 200 to 599; Envoy refuses it".into();
             wrong(answer.place(), what, "Write one of these.");
         }
+    }
+}
+
+/// Checks the size of a body that a route answers with.
+pub(crate) fn answer_body(reader: Reader<'_>, node: &Node, most: i64) {
+    let Some(body) = node.peek("direct_response").and_then(|answer| answer.peek("body")) else { return };
+    let bytes = body.peek_text("inline_bytes").and_then(base64).map(|bytes| bytes.len());
+    let size = body.peek_text("inline_string").map(str::len).or(bytes).unwrap_or(0);
+    if i64::try_from(size).is_ok_and(|size| size > most) {
+        let what = format!("the body of its answer has {size} bytes; Envoy refuses more than {most}");
+        let remedy = "Shorten it, or raise `max_direct_response_body_size_bytes` of the route configuration.";
+        reader.report.wrong(reader.object, body.place(), what, remedy);
     }
 }
 

@@ -311,10 +311,10 @@ fn extension(reader: Reader<'_>, node: &Node) {
 fn endpoint_of(reader: Reader<'_>, address: &Node) -> Option<(String, u16)> {
     let found = socket(reader, address);
     if let Some((host, 0)) = &found {
-        let what = format!("the endpoint `{host}` has no port");
-        reader.report.wrong(reader.object, address.place(), what, "Say it as its `port_value`.");
+        let what = format!("the endpoint `{host}` has no port, or 0: it is left out");
+        reader.report.lost(reader.object, address.place(), what, "Say it as its `port_value`.");
     }
-    found
+    found.filter(|(_, port)| *port != 0)
 }
 
 /// Host and port of an address.

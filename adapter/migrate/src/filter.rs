@@ -150,7 +150,7 @@ pub(crate) fn http_filter(
                 false => (format!("an HTTP filter that is no Wasm filter (`{kind}`)"), neighbours::remedy(kind)),
             };
             let is_off = is_disabled && !table.is_some_and(|table| enabling::is_named(table, &name));
-            if neighbours::is_guard(kind) && !is_off {
+            if neighbours::has_guard(config) && !is_off {
                 report.unguarded(&object, config.place(), format!("{what}; what it refuses in Envoy passes"), remedy);
             } else {
                 report.lost(&object, config.place(), what, remedy);

@@ -40,10 +40,7 @@ const HINTS: &[(&[&str], &str)] = &[
     // Connections from clients.
     (&["access_log"], "Give `serve` an access log: `--access-log FILE`, with `--access-log-format`."),
     (&["additional_addresses"], "`serve` listens at one address: run it once more for each."),
-    (
-        &["common_http_protocol_options"],
-        "`serve` ends connections without requests after `--idle-timeout`; for the rest it has Envoy's defaults.",
-    ),
+    (&["common_http_protocol_options"], "The host keeps the connections to upstreams; see whether it has the like."),
     (&["drain_timeout"], "`serve --shutdown-grace` says how long requests may take when it ends."),
     (&["filter_chain_match"], "The component gets the requests of all connections: send it no others."),
     (&["http_protocol_options"], "See whether the host has the like."),
@@ -64,7 +61,14 @@ const HINTS: &[(&[&str], &str)] = &[
         ],
         "The host accepts the connections; see whether it has the like.",
     ),
-    (&["max_request_headers_kb"], "`serve` takes heads of up to 60 KiB, as Envoy does by default."),
+    (
+        &["max_request_headers_kb"],
+        "`serve` takes heads of up to 60 KiB, as Envoy does by default, and answers larger ones 431.",
+    ),
+    (
+        &["request_timeout"],
+        "A request may take as long as something of it comes: `--stream-idle-timeout` ends one that stands still.",
+    ),
     (&["request_headers_timeout"], "Give `serve` the limit: `--request-headers-timeout TIME`."),
     (&["transport_socket"], "End TLS in front of `serve`, which takes requests in clear."),
     // What requests and responses are made of.
@@ -97,9 +101,15 @@ const HINTS: &[(&[&str], &str)] = &[
         "A response has the upstream's `server`, or none; `response_headers_to_add` of the routes can give it one.",
     ),
     (
-        &["strip_any_host_port", "strip_matching_host_port", "strip_trailing_host_dot"],
+        &["strip_any_host_port", "strip_matching_host_port"],
         "Filters, domains and the upstream see the authority as the client wrote it: name domains with the port, too.",
     ),
+    (
+        &["strip_trailing_host_dot"],
+        "Filters, domains and the upstream see the authority as the client wrote it: name domains with the dot, too.",
+    ),
+    (&["request_id_extension"], "`x-request-id` is a random UUID, as Envoy's own extension makes it."),
+    (&["skip_xff_append"], "A component never adds to `x-forwarded-for`: there is nothing to do."),
     (
         &["original_ip_detection_extensions", "xff_num_trusted_hops"],
         "See `[property_headers]` for who tells the client's address.",

@@ -52,6 +52,7 @@ mod plugin;
 mod protobuf;
 mod re2;
 mod read;
+mod refusals;
 mod report;
 mod retries;
 mod routes;

@@ -19,6 +19,7 @@ use crate::neighbours;
 use crate::node::{Node, Place};
 use crate::plugin::Plugin;
 use crate::read::Reader;
+use crate::refusals;
 use crate::report::Report;
 use crate::routes;
 use crate::section::Section;
@@ -165,7 +166,7 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
     let mut drafts = Vec::new();
     let noted = report.len();
     for chain in reader.list(node, "filter_chains").iter().chain(node.get("default_filter_chain")) {
-        chain.of(Message::FilterChain);
+        chain.of(Message::FilterChain).pass(&["name"]);
         let is_first = drafts.is_empty();
         for filter in reader.list(chain, "filters") {
             drafts.extend(network_filter(reader, filter, &label, resources, targets));
@@ -196,7 +197,8 @@ pub(crate) fn read(report: &Report, node: &Node, resources: &Resources<'_>, targ
         draft.top.set("buffer_limit", buffer);
     }
     if let Some((host, port)) = address {
-        let what = format!("where it listens is said when the component is run: `serve --listen {host}:{port}`");
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let what = format!("where it listens is said when the component is run: `serve --listen {shown}:{port}`");
         report.differs(&object, node.place(), what, "");
         draft.address = Some((host, port));
     }
@@ -247,7 +249,8 @@ fn network_filter(
                 let what = format!("{what} (`{name}`); what it refuses in Envoy passes");
                 reader.report.unguarded(object, place, what, "Refuse connections in front of the component.");
             } else {
-                let remedy = "Leave it in Envoy: WASI has no proxy world for TCP.";
+                let remedy =
+                    neighbours::known_remedy(name).unwrap_or("Leave it in Envoy: WASI has no proxy world for TCP.");
                 reader.report.lost(object, place, format!("{what} (`{name}`)"), remedy);
             }
             None
@@ -287,6 +290,7 @@ pub(crate) fn manager(
     let report = reader.report;
     node.of(Message::HttpConnectionManager);
     node.pass(&["codec_type"]);
+    refusals::report(reader, node);
     let stat_prefix = stat_prefix(reader, node);
     let found = table(node, resources);
     let table = found.as_ref().ok().copied().flatten();

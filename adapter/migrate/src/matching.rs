@@ -99,6 +99,17 @@ pub(crate) fn share(node: &Node) -> Option<(i64, i64)> {
     Some((numerator, whole))
 }
 
+/// Why no request is one for this match, where that is so.
+pub(crate) fn is_for_none(node: &Node) -> Option<String> {
+    let text = |field: &str| node.peek_text(field).filter(|text| !text.is_empty() && !text.starts_with('/'));
+    if let Some(path) = ["prefix", "path", "path_separated_prefix"].into_iter().find_map(text) {
+        return Some(format!("no path begins as `{path}` does"));
+    }
+    // A dump says nothing of a 0.
+    let share = node.peek("runtime_fraction")?.peek("default_value")?.peek("numerator");
+    (share.is_none_or(|share| as_number(share) == Some(0))).then(|| "its `runtime_fraction` is 0".into())
+}
+
 /// A match for all requests that one of which something is not understood may be for, and perhaps for more; what is understood
 /// of it is marked as read. `None`: they are for no other route either.
 pub(crate) fn wider(node: &Node) -> Option<Toml> {
@@ -109,8 +120,12 @@ pub(crate) fn wider(node: &Node) -> Option<Toml> {
     }
     let text = |field: &str| node.peek_text(field).map(Toml::from);
     let regex = node.peek("safe_regex").and_then(|regex| re2::translate(regex.peek_text("regex")?).ok());
+    // What is fixed at the beginning of a template.
+    let template =
+        node.peek("path_match_policy").and_then(|policy| policy.peek("typed_config")?.peek_text("path_template"));
+    let template = template.and_then(|template| template.split(['{', '*']).next());
     let paths = [
-        ("prefix", text("prefix")),
+        ("prefix", text("prefix").or(template.map(Toml::from))),
         ("path", text("path")),
         ("separated_prefix", text("path_separated_prefix")),
         ("regex", regex.map(Toml::from)),

@@ -52,10 +52,15 @@ fn shorten(sections: &mut Vec<Section>) {
     let [host, route] = sections.as_slice() else { return };
     let everything = Toml::Array(vec!["*".into()]);
     let is_all = host.keys.iter().all(|(key, value)| key == "name" || (key == "domains" && *value == everything));
-    let root = table([("prefix", Some("/".into()))]);
+    let root = table_of_all();
     let is_simple = |(key, value): &(String, Toml)| match key.as_str() {
         "match" => *value == root,
-        "cluster" | "direct_response" | "timeout" => true,
+        // One with a `location` needs its route.
+        "direct_response" => {
+            let status = value.get("status").or(Some(value)).and_then(Toml::as_integer).unwrap_or_default();
+            status != 201 && !(300..400).contains(&status)
+        }
+        "cluster" | "timeout" => true,
         _ => false,
     };
     if host.head != "[[virtual_host]]" || !is_all || !route.keys.iter().all(is_simple) {
@@ -115,10 +120,20 @@ fn virtual_host(report: &Report, node: &Node, from: &From<'_>, sections: &mut Ve
             "Let what ends TLS redirect.",
         );
     }
+    if let Some(matcher) = node.peek("matcher") {
+        matcher.mark_all();
+        let what = "its requests are answered 503: it chooses routes by a `matcher`";
+        report.lost(&object, matcher.place(), what, "Write them as `routes`.");
+        let mut all = Section::new("[[virtual_host.route]]", matcher.place());
+        all.set("match", table_of_all());
+        sections.push(refusing(all));
+    }
+    let most = reader.number(table, "max_direct_response_body_size_bytes").unwrap_or(ENVOYS_MOST_BODY);
     for (index, route_node) in reader.list(node, "routes").iter().enumerate() {
         let label = route_node.peek_text("name").map_or_else(|| (index + 1).to_string(), |name| format!("`{name}`"));
         let object = format!("route {label} of virtual host `{name}`");
         let reader = Reader { report, object: &object };
+        checks::answer_body(reader, route_node, most);
         let Some(mut section) = route(reader, route_node, targets, filters) else { continue };
         if let Some(action) = route_node.peek("route") {
             let levels = [table, node, route_node];
@@ -142,6 +157,16 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
     node.of(Message::Route);
     node.pass(&["decorator", "stat_prefix", "tracing"]);
     checks::route(reader, node);
+    if let Some(why) = node.peek("match").and_then(matching::is_for_none) {
+        node.mark_all();
+        report.differs(
+            object,
+            node.place(),
+            format!("it is left out, as Envoy never takes it: {why}"),
+            "Is it a slip?",
+        );
+        return None;
+    }
     let mut section = Section::new("[[virtual_host.route]]", node.place());
     section.set_text("name", &reader.text(node, "name").unwrap_or_default());
     match node.get("match") {
@@ -158,7 +183,7 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
                     return None;
                 };
                 let what = format!(
-                    "all requests with the path of this route are answered 503, those of routes behind it too: its match has `{field}`"
+                    "all requests that come to it with such a path are answered 503, those of routes behind it too: its match has `{field}`"
                 );
                 report.lost(object, found.place(), what, remedy);
                 section.set("match", wider);
@@ -189,6 +214,13 @@ fn route(reader: Reader<'_>, node: &Node, targets: &Targets<'_>, filters: &Filte
     metadata::read(reader, node, &mut section);
     report.carried(object, node.place(), "a route");
     Some(section)
+}
+
+/// Bytes of a direct response's body. Source: Envoy's `max_direct_response_body_size_bytes`.
+const ENVOYS_MOST_BODY: i64 = 4096;
+
+fn table_of_all() -> Toml {
+    table([("prefix", Some("/".into()))])
 }
 
 /// A route of which something is not known that decides: the routes behind it may let through what it refuses.

@@ -80,6 +80,8 @@ pub(super) fn cases() -> Vec<Case> {
              timeout = '1s'
              [[virtual_host]]
              domains = ['a.example']
+             [[virtual_host]]
+             name = 'c'
              ",
         ),
         settings_file("cluster-of-the-upstreams-name", "upstream = 'http://a'\nclusters.upstream = 'http://b'\n"),

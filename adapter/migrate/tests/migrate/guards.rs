@@ -17,8 +17,10 @@ fn filters_that_keep_requests_out() {
     for kind in [
         "api_key_auth.v3.ApiKeyAuth",
         "basic_auth.v3.BasicAuth",
+        "buffer.v3.Buffer",
         "csrf.v3.CsrfPolicy",
         "ext_authz.v3.ExtAuthz",
+        "ext_proc.v3.ExternalProcessor",
         "jwt_authn.v3.JwtAuthentication",
         "local_ratelimit.v3.LocalRateLimit",
         "ratelimit.v3.RateLimit",
@@ -35,6 +37,12 @@ fn filters_that_keep_requests_out() {
     let beside = run(&behind(&format!("{HTTP_FILTERS}compressor.v3.Compressor"), ""));
     assert_eq!((beside.is_unguarded(), beside.has_losses()), (false, true));
     assert!(!beside.to_markdown(&[]).contains("Unguarded"));
+    // One that another filter runs.
+    let rbac = format!("typed_config: {{'@type': type.googleapis.com/{HTTP_FILTERS}rbac.v3.RBAC}}");
+    let picked = format!("extension_config: {{name: r, {rbac}}}, xds_matcher: {{}}");
+    let matched = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
+    let within = run(&behind(matched, "").replace(matched, &format!("{matched}, {picked}")));
+    assert_eq!((within.is_unguarded(), within.has_losses()), (true, true));
     // Envoy does not run it for any request.
     let off = run(&behind(&format!("{HTTP_FILTERS}rbac.v3.RBAC"), ", disabled: true"));
     assert_eq!((off.is_unguarded(), off.has_losses()), (false, true));
@@ -64,6 +72,30 @@ fn connections_that_are_kept_out() {
         // That of a chain which is not carried says nothing about the component.
         let other = format!("    - filter_chain_match: {{{found}}}\n      filters: []\n    - filters:\n");
         assert!(!run(&plain("").replacen("    - filters:\n", &other, 1)).is_unguarded());
+    }
+}
+
+/// By options of the connection manager.
+#[test]
+fn requests_that_are_refused() {
+    use Outcome::{NotCarried, Unguarded};
+    let options = |options: &str| format!("common_http_protocol_options: {{{options}}}");
+    for (option, what, outcome) in [
+        ("path_with_escaped_slashes_action: REJECT_REQUEST".into(), "`%2F`", Some(Unguarded)),
+        ("path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD".into(), "is not carried", Some(NotCarried)),
+        ("path_with_escaped_slashes_action: KEEP_UNCHANGED".into(), "", None),
+        ("server_header_transformation: PASS_THROUGH".into(), "", None),
+        (options("headers_with_underscores_action: REJECT_REQUEST"), "with `_` in", Some(Unguarded)),
+        (options("headers_with_underscores_action: DROP_HEADER"), "with `_` in", Some(NotCarried)),
+        (options("headers_with_underscores_action: ALLOW"), "", None),
+        (options("max_headers_count: 5"), "up to 100 headers", Some(NotCarried)),
+        (options("idle_timeout: 5s"), "`idle_timeout`", Some(NotCarried)),
+    ] {
+        let migration = run(&plain("").replace("stat_prefix: http", &format!("stat_prefix: http\n          {option}")));
+        match outcome {
+            Some(outcome) => assert_eq!(finding(&migration, what).outcome, outcome, "{option}"),
+            None => assert!(!migration.has_losses(), "{option}: {:#?}", migration.findings),
+        }
     }
 }
 

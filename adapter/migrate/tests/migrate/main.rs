@@ -302,7 +302,8 @@ fn bad_input() {
     let missing = run(&plain("").replace("route: {cluster: backend", "route: {cluster: other"));
     assert_eq!(finding(&missing, "`other`, which is not in the input").outcome, Outcome::Wrong);
     let port = run(&plain("").replace("port_value: 80}", "port: 80}"));
-    assert_eq!(finding(&port, "the endpoint `web` has no port").outcome, Outcome::Wrong);
+    assert_eq!(finding(&port, "the endpoint `web` has no port").outcome, Outcome::NotCarried);
+    assert_eq!(finding(&port, "`backend`, which has no address here").outcome, Outcome::Wrong);
     let named = run(&plain("").replace("name: mark,", "name: n,"));
     assert_eq!(finding(&named, "`name` is true or false").outcome, Outcome::Wrong);
     let regex = run(&plain("").replace(r#"{prefix: "/"}"#, r#"{safe_regex: {regex: "(?=a)"}}"#));

@@ -136,6 +136,38 @@ fn metadata_of_each_level() {
     assert_eq!(losses(&migration), Vec::<String>::new());
 }
 
+/// What Envoy takes becomes settings that can be read, whatever is left out.
+#[test]
+fn routes_for_nobody() {
+    for (before, what, outcome) in [
+        (
+            "- {match: {path: a/b}, route: {cluster: backend}}",
+            "no path begins as `a/b`",
+            Outcome::CarriedWithDifference,
+        ),
+        ("- {match: {prefix: a}, route: {cluster: backend}}", "no path begins as `a`", Outcome::CarriedWithDifference),
+        (
+            "- {match: {prefix: /, runtime_fraction: {default_value: {numerator: 0}}}, route: {cluster: backend}}",
+            "`runtime_fraction` is 0",
+            Outcome::CarriedWithDifference,
+        ),
+        (
+            "- {match: {prefix: /a}, route: {inline_cluster_specifier_plugin: {}}}",
+            "how it finds its cluster",
+            Outcome::NotCarried,
+        ),
+        (
+            "- {match: {path_match_policy: {typed_config: {path_template: '/t/{a}'}}}, route: {cluster: backend}}",
+            "`path_match_policy`",
+            Outcome::NotCarried,
+        ),
+        ("- {match: {prefix: /}}", "it has no action", Outcome::Wrong),
+    ] {
+        let migration = run(&plain("").replace(ROUTE, &format!("              {before}\n{ROUTE}")));
+        assert_eq!(finding(&migration, what).outcome, outcome, "{before}");
+    }
+}
+
 /// The report has the options that make `serve` write the same log.
 #[test]
 fn access_logs() {

@@ -291,7 +291,14 @@ impl Routing {
         let Some(selected) = selection.of(table) else { return Some((Err(router::no_route()), None)) };
         let mut tries = None;
         let found = match &selected.route.action {
-            Action::Respond { status, body } => Err(LocalReply::new(u32::from(*status), body, DIRECT_RESPONSE)),
+            Action::Respond { status, body } => {
+                let reply = LocalReply::new(u32::from(*status), body, DIRECT_RESPONSE);
+                // Envoy's `Filter::decodeHeaders` of the router has it lead where the request came to.
+                let leads = *status == 201 || (300..400).contains(status);
+                let location = || rewrites::own_location(&selected.route.matches, headers, &self.expressions);
+                let headers = leads.then(|| (b"location".to_vec(), location())).into_iter().collect();
+                Err(LocalReply { headers, ..reply })
+            }
             Action::Redirect(redirect) => {
                 let location = rewrites::location(redirect, &selected.route.matches, headers, &self.expressions);
                 let reply = LocalReply::new(u32::from(redirect.status), "", DIRECT_RESPONSE);
@@ -356,8 +363,9 @@ impl Routing {
         }
     }
 
-    /// The same of a local response, which has no status yet: what is added stands before the response's own headers, and
-    /// behind those of the route's own answer. An answer of another's, on a route that answers itself, is left as it is.
+    /// The same of a local response, which has no status yet: what is added stands before the response's own headers, which
+    /// stay as they are. Only the route's own answer, its `location`, is changed. An answer of another's, on a route that
+    /// answers itself, is left as it is.
     /// Source: `routes/header-changes`; Envoy's `FilterManager` asks the route only where it has a `routeEntry`.
     pub(crate) fn respond_locally(
         &self,
@@ -366,14 +374,17 @@ impl Routing {
         headers: &mut Vec<(Vec<u8>, Vec<u8>)>,
         details: &str,
     ) {
-        let place = match self.answers(settings, stream) {
-            false => 0,
-            true if details == DIRECT_RESPONSE => headers.len(),
+        let own = match self.answers(settings, stream) {
+            false => Vec::new(),
+            true if details == DIRECT_RESPONSE => std::mem::take(headers),
             true => return,
         };
-        let mut added = HeaderMap::new(Kind::Response);
-        self.change_response(settings, stream, &mut added, 0);
-        headers.splice(place..place, added.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
+        let mut changed = HeaderMap::new(Kind::Response);
+        for (name, value) in own {
+            changed.add(&name, value);
+        }
+        self.change_response(settings, stream, &mut changed, 0);
+        headers.splice(0..0, changed.iter().map(|(name, value)| (name.to_vec(), value.to_vec())));
     }
 
     /// Whether the chosen route is one that answers itself.

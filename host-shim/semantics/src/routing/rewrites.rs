@@ -56,6 +56,12 @@ pub(super) fn host_of_endpoint(forward: &Forward, name: Option<&str>, headers: &
     }
 }
 
+/// Where the request itself came to.
+pub(super) fn own_location(matched: &Match, headers: &HeaderMap, expressions: &Expressions) -> Vec<u8> {
+    let same = Redirect { scheme: None, host: None, port: None, path: None, status: 0, strip_query: false };
+    location(&same, matched, headers, expressions)
+}
+
 /// Where a client is sent. Source: Envoy's `RouteEntryImplBase::newUri`.
 pub(super) fn location(
     redirect: &Redirect,

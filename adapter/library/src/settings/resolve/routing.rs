@@ -122,7 +122,7 @@ impl Reader<'_> {
             if name.is_empty() {
                 self.problem(RoutingProblem::NoName);
             }
-            if host.domains.is_empty() || host.route.is_empty() {
+            if host.domains.is_empty() {
                 self.problem(RoutingProblem::NoDomains);
             }
             let domains: Vec<_> = host.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
