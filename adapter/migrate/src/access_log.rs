@@ -7,7 +7,7 @@ use crate::read::Reader;
 
 /// Says of each what becomes of it.
 pub(crate) fn report(reader: Reader<'_>, manager: &Node) {
-    let mut others = 0;
+    let mut written = 0;
     for log in reader.list(manager, "access_log") {
         log.mark_all();
         let lost = |what: String, remedy: &str| reader.report.lost(reader.object, log.place(), what, remedy);
@@ -30,10 +30,10 @@ pub(crate) fn report(reader: Reader<'_>, manager: &Node) {
         if log.peek("filter").is_some() {
             what.push_str(", and has all requests, whatever its `filter` says");
         }
-        if others > 0 {
+        if written > 0 {
             what.push_str("; it has one log, not several");
         }
-        others += 1;
+        written += 1;
         let options = options(&place, config);
         lost(what, options.as_deref().unwrap_or(ANY));
     }

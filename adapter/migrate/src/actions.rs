@@ -107,7 +107,7 @@ fn formatted(reader: Reader<'_>, format: &Node, body: &mut String) {
 fn target(reader: Reader<'_>, node: &Node, name: &str, targets: &Targets<'_>) -> bool {
     match targets.by_name.get(name) {
         Some(Known::Cluster(_)) => true,
-        Some(Known::Without { .. }) => {
+        Some(Known::Without { .. } | Known::Empty { .. }) => {
             let remedy = "Give it an endpoint with a host and a port, or let the route lead elsewhere.";
             reader.report.wrong(
                 reader.object,
@@ -148,6 +148,13 @@ pub(crate) fn forward(
             );
             section.set("direct_response", answer.toml());
             // How to reach what is not reached has no meaning.
+            node.mark_all();
+            return;
+        }
+        if let Some(Known::Empty { .. }) = targets.by_name.get(cluster.as_str()) {
+            let what = format!("its requests are answered 503, as in Envoy: the cluster `{cluster}` has no endpoint");
+            reader.report.differs(reader.object, node.place(), what, "");
+            section.set("direct_response", Answer { status: 503, body: "no healthy upstream".into() }.toml());
             node.mark_all();
             return;
         }

@@ -109,12 +109,16 @@ pub(crate) enum Known {
     Without {
         name: String,
     },
+    /// It has no endpoint, for Envoy neither.
+    Empty {
+        name: String,
+    },
 }
 
 impl Known {
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Cluster(Cluster { name, .. }) | Self::Without { name } => name,
+            Self::Cluster(Cluster { name, .. }) | Self::Without { name } | Self::Empty { name } => name,
         }
     }
 }
@@ -219,6 +223,11 @@ fn read(report: &Report, node: &Node) -> Known {
     if kind >= 3 {
         let kind = kinds.get(kind).copied().unwrap_or_default();
         return without(format!("a cluster of type {kind} has its addresses from elsewhere"), remedy);
+    }
+    if addresses.is_empty() && node.peek("cluster_type").is_none() {
+        let what = "it has no endpoint: requests that go there are answered 503, as in Envoy";
+        report.differs(&object, node.place(), what, "Give it one, if requests are to go there.");
+        return Known::Empty { name };
     }
     let is_name = |(_, endpoint): &&(Place, Option<Endpoint>)| {
         endpoint.as_ref().is_some_and(|endpoint| endpoint.host.parse::<std::net::IpAddr>().is_err())

@@ -76,7 +76,6 @@ const HINTS: &[(&[&str], &str)] = &[
         &["always_set_request_id_in_response", "append_x_forwarded_host", "append_x_forwarded_port", "via"],
         "The component adds no such header: a filter can, and where its value is fixed, additions of a route.",
     ),
-    (&["body_format"], "The answer has its body without the format: write into the file what comes out of it."),
     (&["early_header_mutation_extensions"], "Change those headers in a filter, or in front of the component."),
     (
         &["forward_client_cert_details", "set_current_client_cert_details"],

@@ -40,6 +40,14 @@ pub(crate) fn read(report: &Report, node: &Node, targets: &Targets<'_>, filters:
     }
     let hosts = reader.list(node, "virtual_hosts");
     checks::hosts(report, hosts);
+    if hosts.is_empty() && node.peek("vhds").is_none() {
+        let what = "it has no virtual host: all requests are answered 404, as in Envoy";
+        report.differs(&object, node.place(), what, "Give it one, with routes, if requests are to go anywhere.");
+        let mut none = Section::new("[[virtual_host]]", node.place());
+        none.set("name", "none");
+        none.set("domains", vec!["*"]);
+        sections.push(none);
+    }
     for host in hosts {
         virtual_host(report, host, &From { table: node, targets, filters }, &mut sections);
     }

@@ -168,6 +168,20 @@ fn routes_for_nobody() {
     }
 }
 
+#[test]
+fn tables_and_clusters_of_nothing() {
+    let none = run(&bootstrap(&format!("{{name: mark, {CODE}}}"), "", CLUSTER).replace("virtual_hosts:", "x_hosts:"));
+    assert_eq!(finding(&none, "answered 404").outcome, Outcome::CarriedWithDifference);
+    assert!(
+        settings_of(&none).contains("[[virtual_host]]\nname = \"none\"\ndomains = [\"*\"]\n"),
+        "{}",
+        settings_of(&none)
+    );
+    let empty = run(&plain("").replace(CLUSTER, "  - {name: backend, type: STATIC}"));
+    assert_eq!(finding(&empty, "the cluster `backend` has no endpoint").outcome, Outcome::CarriedWithDifference);
+    assert!(!empty.has_losses(), "{:#?}", empty.findings);
+}
+
 /// The report has the options that make `serve` write the same log.
 #[test]
 fn access_logs() {
