@@ -1,45 +1,59 @@
 //! Requests that a connection manager refuses by its own options, and a component takes.
 
+use crate::hints;
 use crate::node::{Node, Place};
 use crate::read::Reader;
 
 /// Says what it refuses, and passes over what changes nothing here.
 pub(crate) fn report(reader: Reader<'_>, manager: &Node) {
-    let says = |node: Option<&Node>, value: &str| node.and_then(Node::as_text) == Some(value);
+    let lost = |place: Place, what: &str, remedy: &str| reader.report.lost(reader.object, place, what, remedy);
     let unguarded = |place: Place, what: &str| {
         let what = format!("{what}, and a component takes");
         reader.report.unguarded(reader.object, place, what, "Refuse them in front of the component, or in a filter.");
     };
-    let slashes = manager.peek("path_with_escaped_slashes_action");
-    if let Some(node) = slashes.filter(|_| says(slashes, "REJECT_REQUEST")) {
-        node.mark_all();
-        unguarded(node.place(), "Envoy refuses paths with `%2F` or `%5C`");
-    } else if says(slashes, "KEEP_UNCHANGED") || says(slashes, "IMPLEMENTATION_SPECIFIC_DEFAULT") {
-        manager.pass(&["path_with_escaped_slashes_action"]);
+    let place_in = |node: &Node, field: &str| node.peek(field).map_or(node.place(), Node::place);
+    match reader.choice(manager, SLASHES, &SLASHES_ACTIONS).and_then(|action| SLASHES_ACTIONS.get(action)) {
+        Some(&"REJECT_REQUEST") => unguarded(place_in(manager, SLASHES), "Envoy refuses paths with `%2F` or `%5C`"),
+        Some(action) if action.starts_with("UNESCAPE") => {
+            let what = format!("`{SLASHES}` is not carried");
+            lost(place_in(manager, SLASHES), &what, hints::of(SLASHES).unwrap_or_default());
+        }
+        _ => {}
     }
-    if says(manager.peek("server_header_transformation"), "PASS_THROUGH") {
+    if manager.peek_text("server_header_transformation") == Some("PASS_THROUGH") {
         manager.pass(&["server_header_transformation"]);
     }
     let Some(options) = manager.get("common_http_protocol_options") else { return };
-    options.mark_all();
-    let lost = |node: &Node, what: &str, remedy: &str| reader.report.lost(reader.object, node.place(), what, remedy);
-    let action = options.peek("headers_with_underscores_action");
-    match action.map(|node| (node, node.as_text().unwrap_or_default())) {
-        Some((node, "REJECT_REQUEST")) => {
-            unguarded(node.place(), "Envoy refuses requests with `_` in the name of a header")
+    match reader.choice(options, UNDERSCORES, &UNDERSCORES_ACTIONS).and_then(|action| UNDERSCORES_ACTIONS.get(action)) {
+        Some(&"REJECT_REQUEST") => {
+            unguarded(place_in(options, UNDERSCORES), "Envoy refuses requests with `_` in the name of a header");
         }
-        Some((node, "DROP_HEADER")) => {
+        Some(&"DROP_HEADER") => {
             let what = "headers with `_` in their names, which Envoy drops, come to filters and to the upstream";
-            lost(node, what, "Drop them in front of the component, or in a filter: some servers take `_` for `-`.");
+            let remedy = "Drop them in front of the component, or in a filter: some servers take `_` for `-`.";
+            lost(place_in(options, UNDERSCORES), what, remedy);
         }
         _ => {}
     }
     for (field, what, remedy) in OPTIONS {
         if let Some(node) = options.peek(field) {
-            lost(node, what, remedy);
+            node.mark_all();
+            lost(node.place(), what, remedy);
         }
     }
 }
+
+const SLASHES: &str = "path_with_escaped_slashes_action";
+const SLASHES_ACTIONS: [&str; 5] = [
+    "IMPLEMENTATION_SPECIFIC_DEFAULT",
+    "KEEP_UNCHANGED",
+    "REJECT_REQUEST",
+    "UNESCAPE_AND_REDIRECT",
+    "UNESCAPE_AND_FORWARD",
+];
+
+const UNDERSCORES: &str = "headers_with_underscores_action";
+const UNDERSCORES_ACTIONS: [&str; 3] = ["ALLOW", "REJECT_REQUEST", "DROP_HEADER"];
 
 /// The other options, what becomes of them, and what to do.
 const OPTIONS: [(&str, &str, &str); 5] = [

@@ -82,10 +82,13 @@ fn requests_that_are_refused() {
     let options = |options: &str| format!("common_http_protocol_options: {{{options}}}");
     for (option, what, outcome) in [
         ("path_with_escaped_slashes_action: REJECT_REQUEST".into(), "`%2F`", Some(Unguarded)),
+        ("path_with_escaped_slashes_action: 2".into(), "`%2F`", Some(Unguarded)),
         ("path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD".into(), "is not carried", Some(NotCarried)),
         ("path_with_escaped_slashes_action: KEEP_UNCHANGED".into(), "", None),
         ("server_header_transformation: PASS_THROUGH".into(), "", None),
         (options("headers_with_underscores_action: REJECT_REQUEST"), "with `_` in", Some(Unguarded)),
+        (options("headers_with_underscores_action: 1"), "with `_` in", Some(Unguarded)),
+        (options("max_response_headers_kb: 5"), "`max_response_headers_kb` is not read", Some(NotCarried)),
         (options("headers_with_underscores_action: DROP_HEADER"), "with `_` in", Some(NotCarried)),
         (options("headers_with_underscores_action: ALLOW"), "", None),
         (options("max_headers_count: 5"), "up to 100 headers", Some(NotCarried)),
